@@ -15,7 +15,10 @@ SAMPLE_RATE = 16_000
 MIN_SAMPLES = 400
 """The shortest waveform a wav2vec 2.0 front end accepts: 25 ms, its receptive field."""
 
-AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats()) | {".opus", ".oga"}
+AUDIO_SUFFIXES = (
+    frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW")
+    | {".opus", ".oga", ".aif"}
+)  # raw samples tell neither rate nor channels
 """File suffixes that libsndfile may be able to read, lower case."""
 
 
@@ -48,7 +51,7 @@ def load_waveform(path: str | os.PathLike[str], start: float = 0.0, end: float |
             file.seek(min(int(start * rate), file.frames))
             frames = -1 if end is None else max(0, int(end * rate) - int(start * rate))
             samples = file.read(frames, dtype="float32", always_2d=True)
-    except (soundfile.SoundFileError, RuntimeError, OSError) as error:
+    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
         raise AudioError("unreadable", f"{path}: not readable as audio ({error})") from error
     return _to_mono_16k(samples, rate, path)
 

@@ -40,7 +40,7 @@ _ALIASES = {
 
 
 def to_vocabulary(native: str) -> str:
-    """The vocabulary's word for a native label in plain English (``Angry`` → ``anger``), else the label in lower case.
+    """The vocabulary's word for a label in plain English (``Angry`` → ``anger``), else the label, lower case.
 
     >>> to_vocabulary("Happy"), to_vocabulary("sarcasm")
     ('happiness', 'sarcasm')
@@ -58,7 +58,7 @@ class Clip:
             ``#start-end`` in seconds where the clip is a part of its file.
         path: the audio file.
         speaker: the speaker's name, unique within the corpus.
-        label: a word of :data:`VOCABULARY` or a label of the corpus's own; ``None`` when the clip is unlabelled.
+        label: a word of :data:`VOCABULARY` or a label of the corpus's own; ``None`` for an unlabelled clip.
         native_label: the label as the corpus writes it; empty when the clip is unlabelled.
         start, end: seconds from the beginning of the file; ``end`` is ``None`` for the end of the file.
         split: the corpus's own split (``train``, ``validation``, ``test``), or ``None``.
@@ -102,7 +102,7 @@ class CorpusInfo:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A table of clips with its terms of use. ``name`` is the user's name for it, ``info.name`` the registry's."""
+    """Clips and their terms of use; ``name`` is the user's for the corpus, ``info.name`` the registry's."""
 
     name: str
     root: Path

@@ -1,0 +1,31 @@
+"""Stage 2: adapt to one speaker from a handful of clips. A file per method; each one tensors in, a head out.
+
+Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``Settings`` and ``fit``, and adds it to
+:data:`METHODS`.
+"""
+
+from types import ModuleType
+
+from voicefit.adaptation import full, head, prototype
+from voicefit.adaptation.shots import Shots
+from voicefit.errors import VoicefitError
+
+__all__ = ["METHODS", "Shots", "find_method"]
+
+METHODS: dict[str, ModuleType] = {"full": full, "head": head, "prototype": prototype}
+"""Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
+
+``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place; ``VERSION`` is raised when a
+change of the code changes its results, so that stored trials of the old code are run again.
+"""
+
+
+def find_method(name: str) -> ModuleType:
+    """The method of that name.
+
+    Raises:
+        VoicefitError: there is none.
+    """
+    if name not in METHODS:
+        raise VoicefitError(f"method {name!r} is unknown; there are {', '.join(METHODS)}")
+    return METHODS[name]

@@ -1,0 +1,64 @@
+"""Fine-tune the trainable rest of the encoder, its projector and a new head: Chen & Yu (2023), section 3.
+
+The schedule is fixed: no labelled clip outside the shots is needed to choose a stopping point.
+"""
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+from voicefit.adaptation import prototype
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
+from voicefit.heads import Head
+
+VERSION = 1
+TRAINS_ENCODER = True
+
+
+class Settings(BaseModel):
+    """How to fine-tune."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float = Field(1e-4, gt=0, description="peak learning rate of encoder and projector")
+    head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
+    weight_decay: float = Field(0.01, ge=0)
+    steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
+    batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
+
+
+def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Train ``encoder`` in place (see :meth:`Encoder.restored`) with a classifier that begins at the nearest means.
+
+    Dropout is off: the seed fixes the order of the shots alone.
+    """
+    begin = prototype.fit(encoder, shots, prototype.Settings(), seed)
+    classifier = nn.Linear(begin.classifier_weight.shape[1], shots.classes, device=encoder.device)
+    with torch.no_grad():
+        classifier.weight.copy_(begin.classifier_weight)
+        classifier.bias.copy_(begin.classifier_bias)
+    groups = [
+        {"params": [p for p in encoder.parameters() if p.requires_grad], "lr": settings.lr},
+        {"params": list(classifier.parameters()), "lr": settings.head_lr},
+    ]
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    warmup = max(1, settings.steps // 10)
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer, lambda step: min((step + 1) / warmup, (settings.steps - step) / settings.steps)
+    )
+    generator, order = np.random.default_rng(seed), []
+    encoder.eval()
+    for _ in range(settings.steps):
+        if len(order) < min(settings.batch_size, len(shots.frames)):
+            order += generator.permutation(len(shots.frames)).tolist()
+        batch, order = order[: settings.batch_size], order[settings.batch_size :]
+        logits = classifier(encoder.projector(encoder([shots.frames[index] for index in batch])))
+        loss = nn.functional.cross_entropy(logits, shots.targets[batch])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    projector = encoder.projector
+    return Head(*(p.detach().clone() for p in (projector.weight, projector.bias, classifier.weight, classifier.bias)))

@@ -1,0 +1,46 @@
+"""A linear head on frozen, pooled frames: L2-regularised logistic regression."""
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.linear_model import LogisticRegression
+
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
+from voicefit.heads import Head
+
+VERSION = 1
+TRAINS_ENCODER = False
+
+
+class Settings(BaseModel):
+    """How to fit the head."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    l2: float = Field(1.0, gt=0, description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance")
+
+
+@torch.no_grad()
+def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+    """The head that minimises the sum of cross-entropies plus the penalty (a convex problem: the seed is not used).
+
+    Projected vectors are centred on the shots and scaled, all dimensions alike, to unit variance, so that one penalty
+    suits every encoder; centring and scale are folded into the classifier.
+    """
+    projector = encoder.projector
+    projected = projector(shots.pooled).double().numpy()
+    centre = projected.mean(0)
+    scale = max(float(np.sqrt(((projected - centre) ** 2).mean())), 1e-12)
+    model = LogisticRegression(C=1 / settings.l2, max_iter=1000)
+    model.fit((projected - centre) / scale, shots.targets.numpy())
+    weight, bias = model.coef_ / scale, model.intercept_
+    if shots.classes == 2:  # scikit-learn gives one row of log-odds
+        weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
+    bias = bias - weight @ centre
+    return Head(
+        projector.weight.clone(),
+        projector.bias.clone(),
+        torch.from_numpy(weight).float(),
+        torch.from_numpy(bias).float(),
+    )

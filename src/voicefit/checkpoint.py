@@ -1,0 +1,212 @@
+"""Directories that `transformers` loads unchanged, with a record of how they came about in ``voicefit.json``."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from torch import Tensor, nn
+
+import voicefit
+from voicefit.encoders import Encoder, load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.files import new_directory, write_json
+from voicefit.heads import CorpusHeads, Head
+
+RECORD = "voicefit.json"
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata in the header of a safetensors file.
+
+    Raises:
+        VoicefitError: not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except Exception as error:  # safetensors raises its own kind, which it does not export everywhere
+        raise VoicefitError(f"{path}: is damaged, or not a safetensors file ({error})") from error
+
+
+def read_record(source: str | Path) -> dict[str, Any]:
+    """What Voicefit wrote about the checkpoint at ``source``; empty for a plain encoder or a hub id.
+
+    Raises:
+        VoicefitError: ``voicefit.json`` is there but cannot be read.
+    """
+    path = Path(source) / RECORD
+    if not path.is_file():
+        return {}
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: is not readable as JSON ({error})") from error
+    if not isinstance(record, dict):
+        raise VoicefitError(f"{path}: should hold a JSON object")
+    return record
+
+
+def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: int | None = None) -> Encoder:
+    """Load a pre-finetuned checkpoint or a plain encoder as the starting point of an adaptation.
+
+    A checkpoint brings its depth, frozen layers and clip length along; a plain encoder takes those given.
+
+    Raises:
+        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already.
+    """
+    record = read_record(source)
+    if record.get("kind") == "adapted":
+        raise VoicefitError(f"{source}: has been adapted to a voice already; adapt from what it was made of")
+    if record:
+        frozen_layers = record["frozen_layers"] if frozen_layers is None else frozen_layers
+        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, max_seconds=record["max_seconds"])
+    return load_encoder(source, depth=depth, frozen_layers=frozen_layers or 0)
+
+
+def save_prefinetuned(
+    encoder: Encoder, heads: CorpusHeads, out: Path, record: Mapping[str, Any], history: pd.DataFrame
+) -> None:
+    """Write encoder and heads to ``out``, the heads stacked in one classifier with labels ``corpus/label``."""
+    weight, bias, labels = heads.stacked()
+    projector = encoder.projector
+    head = Head(projector.weight.detach(), projector.bias.detach(), weight, bias)
+    with new_directory(out) as folder:
+        _save_model(encoder, head, labels, folder)
+        write_json(folder / RECORD, {**record, "voicefit": voicefit.__version__})
+        history.to_csv(folder / "history.csv", index=False)
+        _plot_history(history, folder / "curves.png")
+        (folder / "README.md").write_text(_prefinetuned_card(record), encoding="utf-8")
+
+
+def save_adapted(
+    encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]
+) -> None:
+    """Write an adapted model to ``out``; ``labels`` in the order of the head's logits."""
+    with new_directory(out) as folder:
+        _save_model(encoder, head, labels, folder)
+        write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": voicefit.__version__})
+        (folder / "README.md").write_text(_adapted_card(record), encoding="utf-8")
+
+
+def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Path) -> None:
+    model, config = encoder.model, encoder.model.config
+    before = (model.projector, model.classifier, config.to_dict())
+    try:
+        model.projector = _linear(head.projector_weight, head.projector_bias)
+        model.classifier = _linear(head.classifier_weight, head.classifier_bias)
+        config.classifier_proj_size = head.projector_weight.shape[0]
+        config.id2label = dict(enumerate(labels))
+        config.label2id = {label: index for index, label in enumerate(labels)}
+        model.save_pretrained(folder)
+        encoder.feature_extractor.save_pretrained(folder)
+    finally:
+        model.projector, model.classifier = before[:2]
+        config.classifier_proj_size = before[2]["classifier_proj_size"]
+        config.id2label = {int(index): label for index, label in before[2]["id2label"].items()}
+        config.label2id = before[2]["label2id"]
+
+
+def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
+    layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    with torch.no_grad():
+        layer.weight.copy_(weight)
+        layer.bias.copy_(bias)
+    return layer
+
+
+def _plot_history(history: pd.DataFrame, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 3.2), layout="constrained")
+    losses, scores = figure.subplots(1, 2)
+    for axes, prefix, title in ((losses, "train_loss", "training loss"), (scores, "validation", "validation macro F1")):
+        for column in (name for name in history if str(name).startswith(prefix)):
+            corpus = str(column).partition("/")[2]
+            axes.plot(history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker=".")
+        axes.set(title=title, xlabel="epoch")
+        axes.legend(frameon=False, fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)
+
+
+_FRONT_MATTER = """---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [speech-emotion-recognition, few-shot, voicefit]
+---
+"""
+
+
+def _prefinetuned_card(record: Mapping[str, Any]) -> str:
+    corpora = "\n".join(
+        f"| [{c['title']}]({c['homepage']}) | {c['language']} | {c['train_clips']} + {c['validation_clips']} | "
+        f"{', '.join(c['labels'])} | {c['licence']} ({c['usage']}) |"
+        for c in record["corpora"]
+    )
+    scores = "\n".join(
+        f"| {key.partition('/')[2]} | {value:.3f} |"
+        for key, value in record["best"].items()
+        if key.startswith("validation_macro_f1/")
+    )
+    return f"""{_FRONT_MATTER}
+# Pre-finetuned speech encoder
+
+`{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
+{len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed {record["seed"]}). It is a
+starting point for `voicefit adapt`; its classifier holds one head per corpus, with labels written `corpus/label`.
+
+## Corpora and their licences
+
+| corpus | language | clips (training + validation) | labels | licence |
+|---|---|---|---|---|
+{corpora}
+
+The weights derive from these recordings: the strictest of their terms apply to what you do with the model.
+
+## Validation
+
+Macro F1 on speakers that were not heard in training, at the best epoch ({record["best"]["epoch"]:.0f}):
+
+| corpus | macro F1 |
+|---|---|
+{scores}
+
+## Intended and unintended use
+
+Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion: the output
+says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose people.
+"""
+
+
+def _adapted_card(record: Mapping[str, Any]) -> str:
+    shots = "\n".join(f"| {label} | {count} |" for label, count in record["shots"].items())
+    corpora = "".join(
+        f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ())
+    ) or "- none: the encoder was not pre-finetuned by Voicefit\n"
+    return f"""{_FRONT_MATTER}
+# Speech classifier adapted to one voice
+
+Adapted from `{record["source"]}` by Voicefit with method `{record["method"]}`.
+
+```python
+from transformers import pipeline
+pipeline("audio-classification", model="this directory")("clip.wav")
+```
+
+| label | clips |
+|---|---|
+{shots}
+
+## Corpora behind it, and their licences
+
+{corpora}
+## Limits
+
+A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and languages,
+and to answer with one of its labels whatever it hears. How a voice sounds is not what a person feels: do not use it to
+judge, rank, monitor or diagnose people.
+"""

@@ -1,0 +1,88 @@
+"""Corpora: the registry of native layouts, and loading by name."""
+
+import difflib
+import re
+from pathlib import Path
+from types import ModuleType
+
+from voicefit.corpora import emodb, emovo, folder, nemo, ravdess, table, tess
+from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.errors import VoicefitError
+
+__all__ = [
+    "CORPORA",
+    "VOCABULARY",
+    "Clip",
+    "Corpus",
+    "CorpusInfo",
+    "corpus_infos",
+    "load_corpus",
+    "make_corpus",
+    "parse_corpus_argument",
+    "to_vocabulary",
+]
+
+CORPORA: dict[str, ModuleType] = {
+    "ravdess": ravdess,
+    "tess": tess,
+    "emodb": emodb,
+    "emovo": emovo,
+    "nemo": nemo,
+    "folder": folder,
+    "table": table,
+}
+"""Registry name → module with ``INFO: CorpusInfo`` and ``load(name: str, root: Path) -> Corpus``."""
+
+
+def corpus_infos() -> list[CorpusInfo]:
+    """Terms of use of every corpus in the registry, in its order."""
+    return [module.INFO for module in CORPORA.values()]
+
+
+def load_corpus(name: str, path: str | Path) -> Corpus:
+    """Load a corpus by name.
+
+    A registry name in any case stands for that layout, and the corpus bears the registry's spelling of it.
+    Any other name is the user's own for a folder (see :mod:`voicefit.corpora.folder`) or a table
+    (:mod:`voicefit.corpora.table`).
+
+    Raises:
+        VoicefitError: the path does not exist or holds something else, or the name is a near miss of a
+            registry name.
+    """
+    path = Path(path).expanduser()
+    if name.lower() in CORPORA:
+        return CORPORA[name.lower()].load(name.lower(), path)
+    near = difflib.get_close_matches(name.lower(), CORPORA, n=1, cutoff=0.8)
+    if near:
+        raise VoicefitError(
+            f"no corpus is called {name!r}; did you mean {near[0]!r}? "
+            "If this is data of your own, give it a name less like that one"
+        )
+    if path.is_dir():
+        return folder.load(name, path)
+    if path.is_file() and path.suffix.lower() in table.SUFFIXES:
+        return table.load(name, path)
+    if path.exists():
+        raise VoicefitError(f"{path}: neither a folder nor a table ({', '.join(table.SUFFIXES)})")
+    raise VoicefitError(f"{path}: no such file or folder (corpus {name!r})")
+
+
+def parse_corpus_argument(argument: str) -> tuple[str, Path]:
+    """Split ``NAME=PATH`` as written on the command line.
+
+    >>> parse_corpus_argument("tess=data/TESS")
+    ('tess', PosixPath('data/TESS'))
+
+    Raises:
+        VoicefitError: no ``=``, an empty path, or a name with characters other than letters, digits, ``_``
+            and ``-``.
+    """
+    name, separator, path = argument.partition("=")
+    if not separator or not path.strip():
+        known = ", ".join(CORPORA)
+        raise VoicefitError(f"{argument!r}: write NAME=PATH, NAME being one of {known} or a name of your own")
+    # Names become keys of checkpoints and parts of file names.
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
+        raise VoicefitError(f"{argument!r}: a corpus name consists of letters, digits, _ and -")
+    return name, Path(path).expanduser()

@@ -1,0 +1,305 @@
+"""Check a corpus before use: does every clip load, is it there once, audible and labelled."""
+
+import hashlib
+import statistics
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from voicefit.audio import SAMPLE_RATE, AudioError, load_waveform
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
+
+KINDS = (
+    "missing",
+    "unreadable",
+    "empty",
+    "too-short",
+    "near-silent",
+    "clipped",
+    "duplicate",
+    "unlabelled",
+)
+"""The kinds of finding, the gravest first. Clips of the first four kinds cannot be loaded."""
+
+SILENCE_PEAK = 10 ** (-60 / 20)
+"""Peak below which a clip is near-silent: -60 dBFS, about 33 steps of 16 bits. The peak decides, not the mean
+level: quiet speech between pauses has a mean down to -64 dBFS in RAVDESS, where no peak is below -47."""
+
+FULL_SCALE = 0.9999
+CLIPPED_RUN = 3
+"""Consecutive samples at full scale that make a clip clipped. One or two are the peak of a recording that was
+normalised to full scale, as all of EmoDB was."""
+
+UNLABELLED = "unlabelled"
+_EXAMPLES = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something about one clip that its user should know; ``kind`` is one of :data:`KINDS`."""
+
+    clip_id: str
+    kind: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """What was measured on one clip that loads.
+
+    Attributes:
+        clip_id: the clip.
+        seconds: its duration.
+        rate: samples per second in the file.
+        channels: channels in the file.
+        peak: largest distance from the mean of the 16 kHz waveform; 1.0 is full scale.
+        digest: hash of the 16 kHz waveform.
+    """
+
+    clip_id: str
+    seconds: float
+    rate: int
+    channels: int
+    peak: float
+    digest: str
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A published count that is not the one found; ``what`` is ``clips`` or ``speakers``."""
+
+    what: str
+    expected: int
+    found: int
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """All that :func:`check_corpus` found.
+
+    Attributes:
+        name: the user's name for the corpus.
+        root: its folder.
+        info: its terms of use and published counts.
+        counts: speaker → label → number of clips, broken ones included; :data:`UNLABELLED` for no label.
+        clips: the clips that load, in the corpus's order.
+        findings: in the corpus's order.
+        differences: from the published counts.
+    """
+
+    name: str
+    root: Path
+    info: CorpusInfo
+    counts: dict[str, dict[str, int]]
+    clips: tuple[ClipFacts, ...]
+    findings: tuple[Finding, ...]
+    differences: tuple[Difference, ...]
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """Clips, speakers, labels, hours, extreme and median seconds, and clips per rate and per channels.
+
+        Durations, rates and channels are those of the clips that load; ``None`` if there are none.
+        """
+        seconds = [clip.seconds for clip in self.clips]
+        return {
+            "clips": sum(sum(row.values()) for row in self.counts.values()),
+            "speakers": len(self.counts),
+            "labels": len(self.labels),
+            "hours": sum(seconds) / 3600,
+            "min_seconds": min(seconds, default=None),
+            "median_seconds": statistics.median(seconds) if seconds else None,
+            "max_seconds": max(seconds, default=None),
+            "rates": dict(sorted(Counter(clip.rate for clip in self.clips).items())),
+            "channels": dict(sorted(Counter(clip.channels for clip in self.clips).items())),
+        }
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that occur, sorted; not :data:`UNLABELLED`."""
+        return sorted({label for row in self.counts.values() for label in row} - {UNLABELLED})
+
+    def of_kind(self, kind: str) -> list[Finding]:
+        """The findings of one kind."""
+        return [finding for finding in self.findings if finding.kind == kind]
+
+    def to_json(self) -> dict[str, Any]:
+        """The report as plain data for ``json``, with text for the keys of ``rates`` and ``channels``."""
+        totals = self.totals
+        for key in ("rates", "channels"):
+            totals[key] = {str(value): count for value, count in totals[key].items()}
+        return {
+            "name": self.name,
+            "root": str(self.root),
+            "info": asdict(self.info),
+            "totals": totals,
+            "counts": self.counts,
+            "differences": [asdict(difference) for difference in self.differences],
+            "findings": [asdict(finding) for finding in self.findings],
+            "clips": [asdict(clip) for clip in self.clips],
+        }
+
+
+def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = None) -> CheckReport:
+    """Decode every clip of a corpus and report what is wrong. A broken clip is a finding, never an error.
+
+    Args:
+        corpus: what to check.
+        progress: called after each clip with the number done and the number of all.
+    """
+    facts: list[ClipFacts] = []
+    findings: list[Finding] = []
+    first_with: dict[str, Clip] = {}
+    for done, clip in enumerate(corpus.clips, start=1):
+        measured, found = _check_clip(clip)
+        if measured is not None:
+            facts.append(measured)
+            found += _duplicate(clip, first_with.setdefault(measured.digest, clip))
+        if clip.label is None:
+            found.append(Finding(clip.id, "unlabelled", "has no label"))
+        findings += found
+        if progress is not None:
+            progress(done, len(corpus.clips))
+    return CheckReport(
+        name=corpus.name,
+        root=corpus.root,
+        info=corpus.info,
+        counts=_count(corpus),
+        clips=tuple(facts),
+        findings=tuple(findings),
+        differences=_differences(corpus),
+    )
+
+
+def _check_clip(clip: Clip) -> tuple[ClipFacts | None, list[Finding]]:
+    """Facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
+    try:
+        waveform = load_waveform(clip.path, clip.start, clip.end)
+    except AudioError as error:
+        return None, [Finding(clip.id, error.kind, str(error))]
+    except OSError as error:  # for instance no permission to look into the folder
+        return None, [Finding(clip.id, "unreadable", str(error))]
+    info = soundfile.info(clip.path)
+    # Distance from the mean, since a recording with a constant offset may still be silent.
+    peak = float(np.abs(waveform - waveform.mean()).max())
+    digest = hashlib.sha256(waveform.tobytes()).hexdigest()
+    facts = ClipFacts(clip.id, len(waveform) / SAMPLE_RATE, info.samplerate, info.channels, peak, digest)
+    findings = []
+    if peak < SILENCE_PEAK:
+        level = f"{20 * np.log10(peak):.0f} dBFS" if peak > 0 else "zero"
+        findings.append(Finding(clip.id, "near-silent", f"its loudest sample is {level}"))
+    run = _longest_full_scale_run(_file_samples(clip, waveform, info))
+    if run >= CLIPPED_RUN:
+        findings.append(Finding(clip.id, "clipped", f"up to {run} consecutive samples at full scale"))
+    return facts, findings
+
+
+def _file_samples(clip: Clip, waveform: np.ndarray, info: Any) -> np.ndarray:
+    """Samples as the file has them, (samples, channels): resampling and averaging would hide clipping."""
+    if info.samplerate == SAMPLE_RATE and info.channels == 1:
+        return waveform[:, None]
+    start = int(clip.start * info.samplerate)
+    stop = None if clip.end is None else int(clip.end * info.samplerate)
+    samples, _ = soundfile.read(clip.path, start=start, stop=stop, dtype="float32", always_2d=True)
+    return samples
+
+
+def _longest_full_scale_run(samples: np.ndarray) -> int:
+    """The largest number of consecutive samples of one channel at full scale, in (samples, channels)."""
+    full = np.abs(samples) >= FULL_SCALE
+    if not full.any():
+        return 0
+    return max(sum(run) for channel in full.T for is_full, run in groupby(channel.tolist()) if is_full)
+
+
+def _duplicate(clip: Clip, first: Clip) -> list[Finding]:
+    if first is clip:
+        return []
+    detail = f"same samples as {first.id}"
+    if first.label != clip.label:
+        detail += f", which is labelled {first.label or 'not at all'}, this one {clip.label or 'not at all'}"
+    return [Finding(clip.id, "duplicate", detail)]
+
+
+def _count(corpus: Corpus) -> dict[str, dict[str, int]]:
+    counts: dict[str, Counter[str]] = {speaker: Counter() for speaker in corpus.speakers}
+    for clip in corpus.clips:
+        counts[clip.speaker][UNLABELLED if clip.label is None else clip.label] += 1
+    return {speaker: dict(sorted(row.items())) for speaker, row in counts.items()}
+
+
+def _differences(corpus: Corpus) -> tuple[Difference, ...]:
+    compared = (
+        ("clips", corpus.info.expected_clips, len(corpus.clips)),
+        ("speakers", corpus.info.expected_speakers, len(corpus.speakers)),
+    )
+    return tuple(
+        Difference(what, expected, found)
+        for what, expected, found in compared
+        if expected is not None and expected != found
+    )
+
+
+def render(report: CheckReport) -> RenderableType:
+    """The report for the terminal: terms of use, totals, speakers × labels, findings with a few examples."""
+    # Text, not strings: clip ids and labels may hold square brackets, which rich would take for markup.
+    return Group(Text(_heading(report)), _counts_table(report), _findings_table(report))
+
+
+def _heading(report: CheckReport) -> str:
+    info, totals = report.info, report.totals
+    lines = [
+        f"{report.name}: {info.title}, {report.root}",
+        f"licence: {info.licence}; permitted use: {info.usage}"
+        + (f"; {info.homepage}" if info.homepage else ""),
+        f"{totals['clips']} clips, {totals['speakers']} speakers, {totals['labels']} labels, "
+        f"{totals['hours']:.2f} h",
+    ]
+    if report.clips:
+        rates = ", ".join(f"{rate} Hz ({count})" for rate, count in totals["rates"].items())
+        channels = ", ".join(f"{number} ({count})" for number, count in totals["channels"].items())
+        shortest, median, longest = (totals[f"{key}_seconds"] for key in ("min", "median", "max"))
+        lines.append(
+            f"{shortest:.2f} to {longest:.2f} s, median {median:.2f} s; {rates}; channels {channels}"
+        )
+    lines += [f"{item.found} {item.what} found, {item.expected} published" for item in report.differences]
+    return "\n".join(lines)
+
+
+def _counts_table(report: CheckReport) -> Table:
+    columns = list(report.labels)
+    if any(UNLABELLED in row for row in report.counts.values()):
+        columns.append(UNLABELLED)
+    table = Table()
+    table.add_column("speaker")
+    for column in [*columns, "all"]:
+        table.add_column(Text(column), justify="right")
+    for speaker, row in report.counts.items():
+        numbers = [row.get(column, 0) for column in columns]
+        table.add_row(Text(speaker), *(str(number) for number in [*numbers, sum(numbers)]))
+    table.add_section()
+    sums = [sum(row.get(column, 0) for row in report.counts.values()) for column in columns]
+    table.add_row("all", *(str(number) for number in [*sums, sum(sums)]))
+    return table
+
+
+def _findings_table(report: CheckReport) -> RenderableType:
+    if not report.findings:
+        return Text("Nothing to report.")
+    table = Table("finding", "clips", "for instance")
+    for kind in KINDS:
+        found = report.of_kind(kind)
+        if found:
+            examples = [f"{finding.clip_id}: {finding.detail}" for finding in found[:_EXAMPLES]]
+            more = [f"… and {len(found) - _EXAMPLES} more"] if len(found) > _EXAMPLES else []
+            table.add_row(kind, str(len(found)), Text("\n".join(examples + more)))
+    return table

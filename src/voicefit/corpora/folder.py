@@ -1,0 +1,59 @@
+"""A folder of your own: ``ROOT/<label>/<audio>`` or ``ROOT/<speaker>/<label>/<audio>``."""
+
+from pathlib import Path
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.layout import audio_files
+from voicefit.errors import VoicefitError
+
+INFO = CorpusInfo(
+    name="folder",
+    title="folder of clips",
+    language="any",
+    licence="yours to state",
+    usage="unknown",
+    homepage="",
+    citation="",
+)
+"""The entry of the registry for folders of one's own."""
+
+_LABEL_LEVEL, _SPEAKER_LEVEL = 2, 3  # parts of <label>/<audio> and of <speaker>/<label>/<audio>
+_LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read a folder whose subfolders are named after labels, in one folder per speaker or in none.
+
+    Args:
+        name: the user's name for the corpus; also the speaker's name where there are no speaker folders.
+        root: the folder.
+
+    Raises:
+        VoicefitError: no folder, no audio file, a file at another depth, or both layouts at once.
+    """
+    if not root.is_dir():
+        raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
+    paths = [path.relative_to(root) for path in audio_files(root, "**/*")]
+    if not paths:
+        raise VoicefitError(f"{root}: no audio file below this folder; expected {_LAYOUTS}")
+    _check_depth(root, paths)
+    return make_corpus(name, root, INFO, (_clip(name, root, path) for path in paths))
+
+
+def _check_depth(root: Path, paths: list[Path]) -> None:
+    """Raise unless all files lie equally deep, at one of the two depths allowed."""
+    first_at = {len(path.parts): path for path in reversed(paths)}
+    for depth, path in sorted(first_at.items()):
+        if depth not in (_LABEL_LEVEL, _SPEAKER_LEVEL):
+            raise VoicefitError(f"{root}: {path.as_posix()} is not at the depth of {_LAYOUTS}; move it there")
+    if len(first_at) > 1:
+        raise VoicefitError(
+            f"{root}: {first_at[_LABEL_LEVEL].as_posix()} has no speaker folder, "
+            f"{first_at[_SPEAKER_LEVEL].as_posix()} has one; put all files in one layout: {_LAYOUTS}"
+        )
+
+
+def _clip(name: str, root: Path, path: Path) -> Clip:
+    speaker = path.parts[0] if len(path.parts) == _SPEAKER_LEVEL else name
+    native = path.parts[-2]
+    return Clip(path.as_posix(), root / path, speaker, to_vocabulary(native) or None, native)

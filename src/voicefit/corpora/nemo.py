@@ -1,0 +1,77 @@
+"""nEMO: ``data.tsv`` lists the clips, ``samples/`` holds them."""
+
+import csv
+from pathlib import Path
+
+import pandas as pd
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.layout import audio_files, find_root
+from voicefit.errors import VoicefitError
+
+INFO = CorpusInfo(
+    name="nemo",
+    title="nEMO",
+    language="Polish",
+    licence="CC BY-NC-SA 4.0",
+    usage="non-commercial",
+    homepage="https://github.com/amu-cai/nEMO",
+    citation="I. Christop, nEMO: Dataset of Emotional Speech in Polish, LREC-COLING 2024",
+    expected_clips=4481,
+    expected_speakers=9,
+)
+"""Terms of use and published counts."""
+
+COLUMNS = ("file_id", "emotion", "speaker_id")
+"""The columns of ``data.tsv`` that are read."""
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read nEMO. A clip listed whose file is absent stays, to be reported; a file not listed is unlabelled.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder that holds ``data.tsv`` and ``samples/``, or the one above it.
+
+    Raises:
+        VoicefitError: no ``data.tsv`` and ``samples/``, or a ``data.tsv`` that cannot be read.
+    """
+    root = find_root(root, _is_root, "data.tsv and samples/")
+    samples = audio_files(root / "samples")
+    # The table says .wav whatever the format of the files is.
+    by_stem = {path.stem: path for path in reversed(samples)}
+    listed = [_listed_clip(row, root, by_stem) for row in _read_table(root / "data.tsv")]
+    used = {clip.path for clip in listed}
+    return make_corpus(
+        name, root, INFO, listed + [_unlisted_clip(path, root) for path in samples if path not in used]
+    )
+
+
+def _is_root(folder: Path) -> bool:
+    return (folder / "data.tsv").is_file() and (folder / "samples").is_dir()
+
+
+def _read_table(path: Path) -> list[dict[str, str]]:
+    """The rows of ``data.tsv``, without the stray spaces around many of its values."""
+    try:
+        # Transcripts hold unpaired quotation marks, so quoting is off.
+        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: not readable as a tab-separated UTF-8 table ({error})") from error
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the data.tsv of nEMO?")
+    columns = [table[column].str.strip() for column in COLUMNS]
+    return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _listed_clip(row: dict[str, str], root: Path, by_stem: dict[str, Path]) -> Clip:
+    listed = Path(row["file_id"])
+    path = by_stem.get(listed.stem, root / "samples" / listed.name)
+    native = row["emotion"]
+    label = to_vocabulary(native) or None
+    return Clip(path.relative_to(root).as_posix(), path, row["speaker_id"], label, native)
+
+
+def _unlisted_clip(path: Path, root: Path) -> Clip:
+    return Clip(path.relative_to(root).as_posix(), path, speaker=path.stem.split("_")[0], label=None)

@@ -1,0 +1,82 @@
+"""RAVDESS, the speech part: ``Actor_NN/03-01-EE-II-SS-RR-NN.wav``."""
+
+import re
+from pathlib import Path
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus
+from voicefit.corpora.layout import audio_files, find_root, subfolders
+
+INFO = CorpusInfo(
+    name="ravdess",
+    title="RAVDESS",
+    language="English",
+    licence="CC BY-NC-SA 4.0",
+    usage="non-commercial",
+    homepage="https://doi.org/10.5281/zenodo.1188976",
+    citation=(
+        "S. R. Livingstone and F. A. Russo, The Ryerson Audio-Visual Database of Emotional Speech and Song "
+        "(RAVDESS), PLoS ONE 13(5), e0196391, 2018"
+    ),
+    expected_clips=1440,
+    expected_speakers=24,
+)
+"""Terms of use and published counts of the audio-only speech files."""
+
+EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+"""Emotion code in the file name → the vocabulary's label."""
+
+_FOLDER = re.compile(r"Actor_(\d\d)", re.IGNORECASE)
+_SPEECH, _SONG = "01", "02"
+
+
+def parse_name(stem: str) -> tuple[str, str, str] | None:
+    """The vocal channel, emotion code and actor of an audio-only file name, or ``None`` for any other name.
+
+    >>> parse_name("03-01-06-01-02-01-12")
+    ('01', '06', '12')
+    """
+    match = re.fullmatch(r"03-(01|02)-(0[1-8])-0[12]-0[12]-0[12]-([0-9]{2})", stem)
+    return (match[1], match[2], match[3]) if match else None
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read the speech clips of RAVDESS; the songs (vocal channel 02) are left out.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder of the ``Actor_NN`` folders, or the one above it.
+
+    Raises:
+        VoicefitError: no ``Actor_NN`` folder with a speech file.
+    """
+    root = find_root(root, _is_root, "Actor_01/ … Actor_24/ with files named like 03-01-05-01-02-01-12.wav")
+    clips = (_clip(path, root) for folder in _actor_folders(root) for path in audio_files(folder))
+    return make_corpus(name, root, INFO, (clip for clip in clips if clip is not None))
+
+
+def _actor_folders(root: Path) -> list[Path]:
+    return [folder for folder in subfolders(root) if _FOLDER.fullmatch(folder.name)]
+
+
+def _is_root(folder: Path) -> bool:
+    names = (parse_name(path.stem) for actor in _actor_folders(folder) for path in audio_files(actor))
+    return any(fields is not None and fields[0] == _SPEECH for fields in names)
+
+
+def _clip(path: Path, root: Path) -> Clip | None:
+    """The clip of a file: unlabelled if its name follows no rule of the corpus, ``None`` for a song."""
+    clip_id = path.relative_to(root).as_posix()
+    fields = parse_name(path.stem)
+    if fields is None:
+        return Clip(clip_id, path, speaker=path.parent.name[-2:], label=None)
+    channel, emotion, actor = fields
+    return None if channel == _SONG else Clip(clip_id, path, actor, EMOTIONS[emotion], emotion)

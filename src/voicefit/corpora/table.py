@@ -1,0 +1,166 @@
+"""A table of your own: CSV, TSV or Parquet with the columns ``path`` and ``label``."""
+
+import math
+import os
+from pathlib import Path
+
+import pandas as pd
+import pyarrow
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.errors import VoicefitError
+
+INFO = CorpusInfo(
+    name="table",
+    title="table of clips",
+    language="any",
+    licence="yours to state",
+    usage="unknown",
+    homepage="",
+    citation="",
+)
+"""The entry of the registry for tables of one's own."""
+
+SUFFIXES = (".csv", ".tsv", ".parquet")
+"""The formats read, by file suffix."""
+
+REQUIRED = ("path", "label")
+OPTIONAL = ("speaker", "start", "end", "split")
+SPLITS = ("train", "validation", "test")
+
+
+class _RowError(Exception):
+    """What is wrong with one row; its number is added by the caller."""
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read a table of clips.
+
+    The columns are ``path`` (relative to the table's folder) and ``label`` (empty: unlabelled), optionally
+    ``speaker`` (empty: the corpus's name), ``start`` and ``end`` (seconds; empty: the file's) and ``split``
+    (``train``, ``validation``, ``test`` or empty). Other columns are not read.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the table's file.
+
+    Raises:
+        VoicefitError: the table cannot be read, a column is missing, or a row is wrong; rows are numbered as
+            a spreadsheet does, the header being row 1.
+    """
+    rows = _read_rows(root)
+    clips = []
+    for number, row in enumerate(rows, start=2):
+        if not any(row.values()):
+            continue
+        try:
+            clips.append(_clip(name, root.parent, row))
+        except _RowError as error:
+            raise VoicefitError(f"{root}, row {number}: {error}") from None
+    return make_corpus(name, root.parent, INFO, clips)
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """All rows as text, an absent value or column as the empty string."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise VoicefitError(f"{path}: a table's name ends in {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise VoicefitError(f"{path}: no such file")
+    try:
+        frame = _read_frame(path)
+    except (OSError, ValueError, pyarrow.ArrowException) as error:
+        raise VoicefitError(f"{path}: not readable as a {path.suffix.lower()} table ({error})") from error
+    frame.columns = [str(column).strip() for column in frame.columns]
+    _check_columns(path, list(frame.columns))
+    columns = [column for column in REQUIRED + OPTIONAL if column in frame.columns]
+    texts = [[_text(value) for value in frame[column]] for column in columns]
+    absent = dict.fromkeys(OPTIONAL, "")
+    return [absent | dict(zip(columns, values, strict=True)) for values in zip(*texts, strict=True)]
+
+
+def _read_frame(path: Path) -> pd.DataFrame:
+    if path.suffix.lower() == ".parquet":
+        return pd.read_parquet(path)
+    frame = pd.read_csv(
+        path,
+        sep="\t" if path.suffix.lower() == ".tsv" else ",",
+        dtype=str,
+        keep_default_na=False,  # "NA" and "null" may be somebody's labels
+        skip_blank_lines=False,  # they count when rows are numbered
+        encoding="utf-8-sig",
+    )
+    # Where the rows are longer than the header, pandas takes the first values for names of the rows.
+    if not isinstance(frame.index, pd.RangeIndex):
+        raise ValueError(
+            "the rows have more values than the header; a value with a separator in it needs quotes"
+        )
+    return frame
+
+
+def _check_columns(path: Path, columns: list[str]) -> None:
+    missing = [column for column in REQUIRED if column not in columns]
+    if missing:
+        raise VoicefitError(
+            f"{path}: no column {' and '.join(missing)}; the columns are {', '.join(columns)}"
+        )
+    repeated = [column for column in REQUIRED + OPTIONAL if columns.count(column) > 1]
+    if repeated:
+        raise VoicefitError(f"{path}: several columns are called {repeated[0]}")
+
+
+def _text(value: object) -> str:
+    missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
+    return "" if missing else str(value).strip()
+
+
+def _clip(name: str, folder: Path, row: dict[str, str]) -> Clip:
+    relative = _relative_path(folder, row["path"])
+    start = _seconds(row, "start") or 0.0
+    end = _seconds(row, "end")
+    if end is not None and start >= end:
+        raise _RowError(f"start ({start:g} s) is not before end ({end:g} s)")
+    if row["split"] and row["split"] not in SPLITS:
+        raise _RowError(f"split is {row['split']!r}; it may be {', '.join(SPLITS)} or empty")
+    return Clip(
+        id=relative + _segment(start, end),
+        path=folder / relative,
+        speaker=row["speaker"] or name,
+        label=to_vocabulary(row["label"]) or None,
+        native_label=row["label"],
+        start=start,
+        end=end,
+        split=row["split"] or None,
+    )
+
+
+def _segment(start: float, end: float | None) -> str:
+    if start == 0.0 and end is None:
+        return ""
+    return f"#{start}-{'end' if end is None else end}"
+
+
+def _relative_path(folder: Path, text: str) -> str:
+    """The path relative to the table's folder with forward slashes.
+
+    A table may come from somebody else: it names no file outside its own folder.
+    """
+    if not text:
+        raise _RowError("path is empty")
+    for base in (folder.absolute(), folder.resolve()):
+        path = Path(os.path.normpath(base / text))
+        if path != base and path.is_relative_to(base):
+            return path.relative_to(base).as_posix()
+    raise _RowError(f"path {text!r} does not lie in the table's folder; move the table above its audio files")
+
+
+def _seconds(row: dict[str, str], column: str) -> float | None:
+    """The value of a column of times in seconds, ``None`` if empty."""
+    if not row[column]:
+        return None
+    try:
+        seconds = float(row[column])
+    except ValueError:
+        raise _RowError(f"{column} is {row[column]!r}, not a number of seconds") from None
+    if not math.isfinite(seconds) or seconds < 0:
+        raise _RowError(f"{column} is {row[column]}; it may not be negative or infinite")
+    return seconds

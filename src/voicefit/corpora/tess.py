@@ -1,0 +1,72 @@
+"""TESS: ``OAF_angry/OAF_back_angry.wav``, one folder per speaker and emotion."""
+
+from pathlib import Path
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.layout import audio_files, find_root, subfolders
+
+INFO = CorpusInfo(
+    name="tess",
+    title="TESS",
+    language="English",
+    licence="CC BY-NC-ND 4.0",
+    usage="non-commercial",
+    homepage="https://doi.org/10.5683/SP2/E8H2MF",
+    citation="M. K. Pichora-Fuller and K. Dupuis, Toronto emotional speech set (TESS), Borealis, 2020",
+    expected_clips=2800,
+    expected_speakers=2,
+)
+"""Terms of use and published counts."""
+
+SPEAKERS = ("OAF", "YAF")
+"""The older and the younger actress."""
+
+LABELS = frozenset({"anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"})
+"""The vocabulary's labels that occur."""
+
+
+def parse_folder(folder: str) -> tuple[str, str, str] | None:
+    """The speaker, native label and vocabulary label of a folder's name, or ``None`` for any other name.
+
+    The folder decides, not the file, because one file names its speaker ``OA``.
+
+    >>> parse_folder("OAF_Pleasant_surprise")
+    ('OAF', 'Pleasant_surprise', 'surprise')
+    """
+    speaker, _, native = folder.partition("_")
+    label = "surprise" if native.lower() == "ps" else to_vocabulary(native)
+    return (speaker.upper(), native, label) if speaker.upper() in SPEAKERS and label in LABELS else None
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read TESS.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder of the ``OAF_…`` and ``YAF_…`` folders, or the one above it.
+
+    Raises:
+        VoicefitError: no such folder with audio files.
+    """
+    root = find_root(root, _is_root, "folders named like OAF_angry/ and YAF_fear/ with audio files")
+    return make_corpus(
+        name, root, INFO, (clip for folder in _emotion_folders(root) for clip in _clips(folder, root))
+    )
+
+
+def _emotion_folders(root: Path) -> list[Path]:
+    return [folder for folder in subfolders(root) if parse_folder(folder.name)]
+
+
+def _is_root(folder: Path) -> bool:
+    return any(audio_files(emotion) for emotion in _emotion_folders(folder))
+
+
+def _clips(folder: Path, root: Path) -> list[Clip]:
+    fields = parse_folder(folder.name)
+    if fields is None:
+        return []
+    speaker, native, label = fields
+    return [
+        Clip(path.relative_to(root).as_posix(), path, speaker, label, native) for path in audio_files(folder)
+    ]

@@ -1,0 +1,6 @@
+"""A pretrained encoder split in a frozen front end and a trainable rest, and the cache of what the front end says."""
+
+from voicefit.encoders.cache import FrontCache
+from voicefit.encoders.encoder import Encoder, load_encoder
+
+__all__ = ["Encoder", "FrontCache", "load_encoder"]

@@ -1,0 +1,88 @@
+"""What the frozen front end says of each clip, computed once and kept on disk in half precision."""
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from voicefit.audio import AudioError, load_waveform
+from voicefit.corpora import Clip
+from voicefit.encoders.encoder import Encoder
+
+
+def default_cache_root() -> Path:
+    """``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
+    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")
+
+
+class FrontCache:
+    """Front-end outputs by clip: one float16 ``.npy`` file per clip, memory-mapped when read.
+
+    A file's name is made of the front end's weights and settings (:meth:`Encoder.front_key`) and of the audio file's
+    bytes and the clip's bounds, which fix its samples without decoding them. Files are written under a temporary
+    name and renamed: processes may share a cache, and a kill leaves no half-written entry. An entry that is damaged
+    nevertheless is computed again.
+    """
+
+    def __init__(self, encoder: Encoder, root: Path | None = None):
+        self.encoder = encoder
+        self.folder = (root or default_cache_root()) / encoder.front_key()
+        self._entries: dict[Clip, Path] = {}
+
+    def frames(self, clip: Clip) -> Tensor:
+        """The front end's output for ``clip``: float16 tensor ``(frames, width)``.
+
+        Raises:
+            AudioError: the clip cannot be decoded and is not in the cache.
+        """
+        entry = self._entries.get(clip) or self._entries.setdefault(clip, self._entry(clip))
+        stored = _read(entry)
+        if stored is None:
+            waveform = load_waveform(clip.path, clip.start, clip.end)
+            stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
+            _write(entry, stored)
+        return torch.from_numpy(np.array(stored))
+
+    def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
+        """Make sure that every clip is cached; ``progress`` is called after each.
+
+        Returns:
+            clip id → reason, for the clips that cannot be used.
+        """
+        broken: dict[str, str] = {}
+        for clip in clips:
+            try:
+                self.frames(clip)
+            except AudioError as error:
+                broken[clip.id] = f"{error.kind}: {error}"
+            if progress:
+                progress()
+        return broken
+
+    def _entry(self, clip: Clip) -> Path:
+        digest = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode(), digest_size=16)
+        try:
+            digest.update(clip.path.read_bytes())
+        except OSError:
+            pass  # load_waveform says what is wrong with the file
+        name = digest.hexdigest()
+        return self.folder / name[:2] / f"{name}.npy"
+
+
+def _read(entry: Path) -> np.ndarray | None:
+    try:
+        return np.load(entry, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _write(entry: Path, frames: np.ndarray) -> None:
+    entry.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as file:
+        np.save(file, frames, allow_pickle=False)
+    os.replace(file.name, entry)

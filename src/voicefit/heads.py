@@ -1,0 +1,54 @@
+"""Classification heads: linear layers over mean-pooled, projected frames, as `transformers` audio classifiers have them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear classifier of pooled vectors, in the two steps that a `transformers` audio classifier takes.
+
+    Attributes:
+        projector_weight, projector_bias: ``(width, hidden_size)`` and ``(width,)``.
+        classifier_weight, classifier_bias: ``(labels, width)`` and ``(labels,)``.
+    """
+
+    projector_weight: Tensor
+    projector_bias: Tensor
+    classifier_weight: Tensor
+    classifier_bias: Tensor
+
+    def __call__(self, pooled: Tensor) -> Tensor:
+        """Logits ``(clips, labels)`` of pooled vectors ``(clips, hidden_size)``."""
+        projected = nn.functional.linear(pooled, self.projector_weight, self.projector_bias)
+        return nn.functional.linear(projected, self.classifier_weight, self.classifier_bias)
+
+
+class CorpusHeads(nn.Module):
+    """One linear head per corpus over the same projected vectors.
+
+    Args:
+        labels: corpus name → its labels in the order of the logits.
+        width: size of a projected vector.
+    """
+
+    def __init__(self, labels: Mapping[str, Sequence[str]], width: int):
+        super().__init__()
+        self.labels = {corpus: list(names) for corpus, names in labels.items()}
+        self.linear = nn.ModuleDict({corpus: nn.Linear(width, len(names)) for corpus, names in self.labels.items()})
+
+    def forward(self, projected: Tensor, corpus: str) -> Tensor:
+        """Logits ``(clips, labels of the corpus)`` of projected vectors ``(clips, width)``."""
+        return self.linear[corpus](projected)
+
+    def stacked(self) -> tuple[Tensor, Tensor, list[str]]:
+        """All heads as one: weight ``(all labels, width)``, bias and the labels, each written ``corpus/label``.
+
+        One matrix is what a `transformers` classifier can hold; the rows of a corpus are its head.
+        """
+        weight = torch.cat([head.weight.detach() for head in self.linear.values()])
+        bias = torch.cat([head.bias.detach() for head in self.linear.values()])
+        return weight, bias, [f"{corpus}/{label}" for corpus, labels in self.labels.items() for label in labels]

@@ -1,0 +1,467 @@
+"""Stage 1: fine-tune one encoder on several corpora at once, with a linear head per corpus.
+
+Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number of classes
+as in Aghajanyan et al. (2021), "Muppet", section 3.1. Here every head is trained, and validation speakers are never
+heard in training.
+"""
+
+import hashlib
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from safetensors.torch import load_file, save_file
+from sklearn.metrics import f1_score
+from torch import Tensor, nn
+
+from voicefit import checkpoint
+from voicefit.corpora import Clip, Corpus
+from voicefit.encoders import Encoder, FrontCache
+from voicefit.errors import VoicefitError
+from voicefit.files import require_absent, write_json
+from voicefit.heads import CorpusHeads
+
+Progress = Callable[[str, int, int], None]
+"""Called with what is being done, how much of it is done and how much there is."""
+
+
+class PrefinetuneSettings(BaseModel):
+    """How to pre-finetune. The defaults are those of the ``clean`` protocol, chosen on validation speakers."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float = Field(1e-4, gt=0, description="peak learning rate of the encoder")
+    head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the projector and the heads")
+    weight_decay: float = Field(0.01, ge=0)
+    batch_size: int = Field(32, ge=1, description="clips a step, over all corpora")
+    max_epochs: int = Field(10, ge=1, description="an epoch is as many clips as the corpora have together")
+    warmup: float = Field(0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
+    patience: int = Field(3, ge=1, description="epochs without improvement before stopping")
+    min_improvement: float = Field(0.0, ge=0, description="least gain in mean macro F1 that counts as one")
+    sampling: Literal["proportional", "uniform"] | float = Field(
+        "proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
+    )
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it"
+    )
+    projector: Literal["standardise", "random"] = Field(
+        "standardise", description="begin by standardising pooled frames, or as transformers does: 256 random directions"
+    )
+    validation_share: float = Field(0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one")
+
+    @classmethod
+    def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
+        """The settings of a named protocol; ``paper`` takes Chen & Yu's hyper-parameters (section 4.2).
+
+        Raises:
+            VoicefitError: the protocol is neither ``clean`` nor ``paper``.
+        """
+        if protocol == "clean":
+            return cls()
+        if protocol == "paper":
+            return cls(lr=3e-5, head_lr=3e-5, weight_decay=0, batch_size=4, max_epochs=200, min_improvement=0.02, projector="random")
+        raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
+
+
+@dataclass(frozen=True)
+class CorpusSplit:
+    """The clips of one corpus with a label, divided by speaker."""
+
+    name: str
+    labels: list[str]
+    train: list[Clip]
+    validation: list[Clip]
+
+
+def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
+    """Hold out ``share`` of the speakers of ``corpus`` (at least one) for validation.
+
+    Raises:
+        VoicefitError: fewer than two speakers or two labels.
+    """
+    clips = [clip for clip in corpus.clips if clip.label is not None]
+    speakers = sorted({clip.speaker for clip in clips})
+    labels = sorted({clip.label for clip in clips if clip.label is not None})
+    if len(speakers) < 2 or len(labels) < 2:
+        raise VoicefitError(
+            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its usable clips; "
+            "pre-finetuning needs at least two of each (one speaker is held out for validation)"
+        )
+    count = min(len(speakers) - 1, max(1, round(share * len(speakers))))
+    held_out = set(_generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist())
+    return CorpusSplit(
+        corpus.name,
+        labels,
+        [clip for clip in clips if clip.speaker not in held_out],
+        [clip for clip in clips if clip.speaker in held_out],
+    )
+
+
+def epoch_batches(
+    sizes: Mapping[str, int], settings: PrefinetuneSettings, seed: int, epoch: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches of one epoch: corpus → indices of its training clips.
+
+    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the sampling
+    probabilities; within a corpus no clip comes again before all others have.
+    """
+    generator = _generator(seed, "batches", str(epoch))
+    names = list(sizes)
+    weights = np.array([sizes[name] for name in names], dtype=float) ** _sampling_exponent(settings.sampling)
+    decks = {name: _endless_shuffles(sizes[name], generator) for name in names}
+    for _ in range(math.ceil(sum(sizes.values()) / settings.batch_size)):
+        counts = generator.multinomial(settings.batch_size, weights / weights.sum())
+        yield {
+            name: np.array([next(decks[name]) for _ in range(count)])
+            for name, count in zip(names, counts, strict=True)
+            if count
+        }
+
+
+@torch.no_grad()
+def standardise_projector(encoder: Encoder, pooled: Mapping[str, Tensor]) -> None:
+    """Make the projector standardise pooled vectors to mean 0 and deviation 1, every corpus counting the same.
+
+    Args:
+        encoder: gets a square projector of its hidden size.
+        pooled: corpus → ``(clips, hidden_size)``.
+    """
+    mean = torch.stack([vectors.mean(0) for vectors in pooled.values()]).mean(0)
+    variance = torch.stack([((vectors - mean) ** 2).mean(0) for vectors in pooled.values()]).mean(0)
+    scale = 1 / (variance.sqrt() + 1e-5)
+    projector = nn.Linear(len(mean), len(mean))
+    projector.weight.copy_(torch.diag(scale))
+    projector.bias.copy_(-mean * scale)
+    encoder.set_projector(projector)
+
+
+def _sampling_exponent(sampling: str | float) -> float:
+    named = {"proportional": 1.0, "uniform": 0.0}
+    return named[sampling] if isinstance(sampling, str) else 1.0 / sampling
+
+
+def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(size).tolist()
+
+
+def multi_corpus_loss(losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> Tensor:
+    """Mean over the corpora of a step of cross-entropy / ln(number of labels), so that chance costs 1 everywhere."""
+    return torch.stack([loss / math.log(len(labels[corpus])) for corpus, loss in losses.items()]).mean()
+
+
+class Trainer:
+    """The state of a pre-finetuning run: encoder, heads, optimiser, history and the best weights so far.
+
+    Args:
+        encoder: trained in place.
+        splits: the usable clips by corpus.
+        cache: where the front end's outputs are.
+        settings: how to train.
+        seed: fixes batches, initial heads and dropout.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        splits: Sequence[CorpusSplit],
+        cache: FrontCache,
+        settings: PrefinetuneSettings,
+        seed: int,
+    ):
+        self.encoder, self.splits, self.cache, self.settings, self.seed = encoder, splits, cache, settings, seed
+        self.sizes = {split.name: len(split.train) for split in splits}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            if settings.projector == "random":
+                encoder.set_projector(nn.Linear(encoder.hidden_size, 256))
+            self.heads = CorpusHeads({s.name: s.labels for s in splits}, encoder.projector.out_features)
+        self.heads.to(encoder.device)
+        self.targets = {split.name: {label: i for i, label in enumerate(split.labels)} for split in splits}
+        self.optimizer = self._make_optimizer()
+        self.steps_per_epoch = math.ceil(sum(self.sizes.values()) / settings.batch_size)
+        self.history: list[dict[str, float]] = []
+        self.best: dict[str, Tensor] = {}
+
+    def _make_optimizer(self) -> torch.optim.Optimizer:
+        projector = list(self.encoder.projector.parameters())
+        in_projector = {id(p) for p in projector}
+        body = [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in in_projector]
+        groups = [
+            {"params": body, "lr": self.settings.lr},
+            {"params": [*projector, *self.heads.parameters()], "lr": self.settings.head_lr},
+        ]
+        for group in groups:
+            group["peak"] = group["lr"]
+        return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=self.settings.weight_decay)
+
+    def lr_factor(self, step: int) -> float:
+        """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
+        total = self.steps_per_epoch * self.settings.max_epochs
+        warmup = round(self.settings.warmup * total)
+        return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+
+    @property
+    def epochs_since_best(self) -> int:
+        """How many epochs ago the best validation score was reached."""
+        scores = [row["validation_mean_macro_f1"] for row in self.history]
+        best, since = -math.inf, 0
+        for score in scores:
+            best, since = (score, 0) if score > best + self.settings.min_improvement else (best, since + 1)
+        return since
+
+    @property
+    def finished(self) -> bool:
+        """Whether the last epoch or the end of patience has been reached."""
+        return len(self.history) >= self.settings.max_epochs or self.epochs_since_best >= self.settings.patience
+
+    def losses(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+        """Cross-entropy of each corpus's clips in ``batch`` by its own head; one pass through the encoder for all."""
+        clips = {split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch}
+        device, mixed = self.encoder.device.type, self.settings.precision == "bfloat16"
+        with torch.autocast(device, torch.bfloat16, enabled=mixed):
+            pooled = self.encoder([self.cache.frames(clip) for part in clips.values() for clip in part])
+        parts = self.encoder.projector(pooled.float()).split([len(part) for part in clips.values()])
+        return {
+            name: nn.functional.cross_entropy(self.heads(projected, name), self._target(name, clips[name]))
+            for name, projected in zip(clips, parts, strict=True)
+        }
+
+    def _target(self, corpus: str, clips: Sequence[Clip]) -> Tensor:
+        return torch.tensor([self.targets[corpus][clip.label] for clip in clips], device=self.encoder.device)  # type: ignore[index]
+
+    def run_epoch(self, progress: Progress) -> None:
+        """Train for one epoch, validate, and keep the weights if they are the best so far."""
+        epoch, began = len(self.history), time.monotonic()
+        torch.manual_seed(_generator(self.seed, "dropout", str(epoch)).integers(2**63))
+        self.encoder.train()
+        totals: dict[str, list[float]] = {"": [], **{split.name: [] for split in self.splits}}
+        batches = epoch_batches(self.sizes, self.settings, self.seed, epoch)
+        for index, batch in enumerate(batches):
+            for group in self.optimizer.param_groups:
+                group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
+            losses = self.losses(batch)
+            loss = multi_corpus_loss(losses, self.heads.labels)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            self.optimizer.step()
+            totals[""].append(loss.item())
+            for name, value in losses.items():
+                totals[name].append(value.item())
+            progress(f"epoch {epoch + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
+        scores = self.validate()
+        self.history.append(self._row(epoch, totals, scores, time.monotonic() - began))
+        if self.epochs_since_best == 0:
+            self.best = self._weights()
+
+    def _row(
+        self, epoch: int, totals: Mapping[str, list[float]], scores: Mapping[str, float], seconds: float
+    ) -> dict[str, float]:
+        row: dict[str, float] = {
+            "epoch": epoch + 1,
+            "step": (epoch + 1) * self.steps_per_epoch,
+            "train_loss": float(np.mean(totals[""])),
+            "lr": self.optimizer.param_groups[0]["lr"],
+            "seconds": round(seconds, 2),
+            "validation_mean_macro_f1": float(np.mean(list(scores.values()))),
+        }
+        row |= {f"validation_macro_f1/{name}": score for name, score in scores.items()}
+        return row | {f"train_loss/{name}": float(np.mean(values)) for name, values in totals.items() if name and values}
+
+    @torch.no_grad()
+    def validate(self) -> dict[str, float]:
+        """Macro F1 of each corpus's head on that corpus's held-out speakers, 0 … 1."""
+        self.encoder.eval()
+        scores = {}
+        for split in self.splits:
+            pooled = self.encoder.pool([self.cache.frames(clip) for clip in split.validation])
+            predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
+            truth = self._target(split.name, split.validation).tolist()
+            scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))
+        return scores
+
+    def _weights(self) -> dict[str, Tensor]:
+        heads = {f"heads.{name}": p.detach().clone() for name, p in self.heads.named_parameters()}
+        return heads | {f"encoder.{name}": p for name, p in self.encoder.trainable_state().items()}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Put back weights that were kept, in place."""
+        parameters = {f"heads.{name}": p for name, p in self.heads.named_parameters()}
+        parameters |= {f"encoder.{name}": p for name, p in self.encoder.named_parameters() if p.requires_grad}
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(weights[name])
+
+    def save_state(self, folder: Path, identity: str) -> None:
+        """Write everything that resuming needs; the state of the epoch before stays valid until this one is whole."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
+        tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
+        for index, state in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
+        metadata = {"identity": identity, "history": json.dumps(self.history)}
+        save_file(tensors, folder / "state.part", metadata=metadata)
+        os.replace(folder / "state.part", folder / "state.safetensors")
+
+    def load_state(self, folder: Path, identity: str) -> None:
+        """Continue from what :meth:`save_state` wrote, if it wrote anything.
+
+        Raises:
+            VoicefitError: the state belongs to a run with other corpora, settings or seed.
+        """
+        path = folder / "state.safetensors"
+        if not path.exists():
+            return
+        tensors, metadata = load_file(path), checkpoint.read_metadata(path)
+        if metadata.get("identity") != identity:
+            raise VoicefitError(f"{folder}: was begun with other corpora, settings or seed; remove it to start afresh")
+        self.history = json.loads(metadata["history"])
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
+        for name, tensor in tensors.items():
+            part, rest = name.split("/", 1)
+            parts[part][rest] = tensor
+        self.load_weights(parts["now"])
+        self.best = parts["best"]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in parts["optimizer"].items():
+            index, field = name.split("/")
+            state.setdefault(int(index), {})[field] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def prefinetune(
+    encoder: Encoder,
+    corpora: Sequence[Corpus],
+    out: Path,
+    *,
+    source: str,
+    protocol: str = "clean",
+    settings: PrefinetuneSettings | None = None,
+    seed: int = 0,
+    cache_root: Path | None = None,
+    resume: bool = False,
+    progress: Progress = lambda what, done, total: None,
+) -> Path:
+    """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
+
+    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from its last epoch to
+    the weights that it would have reached without the stop.
+
+    Args:
+        encoder: trained in place; its weights afterwards are those of the best epoch.
+        corpora: at least one; names without ``/`` and ``+``.
+        out: the directory to write; `transformers` loads it unchanged.
+        source: where the encoder came from, for the record.
+        protocol: ``clean`` or ``paper``, recorded, and the settings' defaults.
+        settings: ``None`` takes the protocol's.
+        seed: fixes validation speakers, heads, batches and dropout.
+        cache_root: the front-end cache; ``None`` is the user's cache folder.
+        resume: continue an unfinished run if there is one.
+        progress: told of every clip cached and every step.
+
+    Raises:
+        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be used.
+    """
+    require_absent(out)
+    settings = settings or PrefinetuneSettings.for_protocol(protocol)
+    unfinished = out.with_name(out.name + ".unfinished")
+    if unfinished.exists() and not resume:
+        raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
+    cache = FrontCache(encoder, cache_root)
+    usable, left_out = cache_corpora(cache, corpora, progress)
+    splits = [split_by_speaker(corpus, settings.validation_share, seed) for corpus in usable]
+    trainer = Trainer(encoder, splits, cache, settings, seed)
+    identity = _identity(encoder, splits, settings, seed)
+    trainer.load_state(unfinished, identity)
+    if settings.projector == "standardise" and not trainer.history:
+        progress("pooling for the projector", 0, 1)
+        train = {split.name: [cache.frames(clip) for clip in split.train] for split in splits}
+        standardise_projector(encoder, {name: encoder.pool(frames) for name, frames in train.items()})
+        progress("pooling for the projector", 1, 1)
+    with torch.random.fork_rng(devices=[]):
+        while not trainer.finished:
+            trainer.run_epoch(progress)
+            trainer.save_state(unfinished, identity)
+    trainer.load_weights(trainer.best)
+    record = {
+        "kind": "prefinetuned",
+        "source": source,
+        "protocol": protocol,
+        "seed": seed,
+        "depth": encoder.depth,
+        "frozen_layers": encoder.frozen_layers,
+        "max_seconds": encoder.max_seconds,
+        "settings": settings.model_dump(),
+        "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
+        "best": max(trainer.history, key=lambda row: row["validation_mean_macro_f1"]),
+    }
+    checkpoint.save_prefinetuned(encoder, trainer.heads, out, record, pd.DataFrame(trainer.history))
+    _remove(unfinished)
+    return out
+
+
+def cache_corpora(
+    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress
+) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
+    """Run the front end over every labelled clip.
+
+    Returns:
+        the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
+    """
+    usable, left_out = [], {}
+    for corpus in corpora:
+        labelled = corpus.select(lambda clip: clip.label is not None)
+        total, done = len(labelled.clips), iter(range(1, len(labelled.clips) + 1))
+
+        def tell(name: str = corpus.name, done: Iterator[int] = done, total: int = total) -> None:
+            progress(f"front end on {name}", next(done), total)
+
+        broken = cache.fill(labelled.clips, tell)
+        unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}
+        left_out[corpus.name] = broken | unlabelled
+        usable.append(labelled.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
+    return usable, left_out
+
+
+def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": corpus.name,
+        "title": corpus.info.title,
+        "language": corpus.info.language,
+        "licence": corpus.info.licence,
+        "usage": corpus.info.usage,
+        "homepage": corpus.info.homepage,
+        "citation": corpus.info.citation,
+        "labels": split.labels,
+        "train_clips": len(split.train),
+        "validation_clips": len(split.validation),
+        "validation_speakers": sorted({clip.speaker for clip in split.validation}),
+        "left_out": dict(left_out),
+    }
+
+
+def _identity(encoder: Encoder, splits: Sequence[CorpusSplit], settings: PrefinetuneSettings, seed: int) -> str:
+    """What must be equal for a run to be continued."""
+    parts = [encoder.front_key(), str(encoder.depth), settings.model_dump_json(), str(seed)]
+    parts += [f"{s.name} {clip.id} {clip.label}" for s in splits for clip in (*s.train, *s.validation)]
+    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+
+
+def _generator(seed: int, *purpose: str) -> np.random.Generator:
+    digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest))
+
+
+def _remove(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()

@@ -1,0 +1,331 @@
+"""The report's figures. Each function takes the table it draws and returns a matplotlib figure."""
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from voicefit.errors import VoicefitError
+from voicefit.report.statistics import cell_means, finished
+from voicefit.report.style import (
+    COLOURS,
+    FAINT,
+    INK,
+    LINES,
+    MARKERS,
+    MUTED,
+    LineStyle,
+    drawing,
+    k_axis,
+    legend_below,
+    panels,
+    save,
+    start_styles,
+)
+
+MOST_COLUMNS = 4
+WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
+
+
+def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
+    """Draws macro F1 against the number of support clips, 8 × 4.5 inches on white, for a README.
+
+    Args:
+        trials: one row a trial; failures and multiclass trials are left out.
+        path: where to write, ending in `.svg` or `.png`; an existing file is replaced.
+
+    Returns:
+        `path`.
+
+    Raises:
+        VoicefitError: no finished one-vs-rest trial, or another suffix.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise VoicefitError(f"{path}: a figure's name must end in .svg or .png")
+    kept = finished(trials)
+    kept = kept[kept["task"] == "one-vs-rest"]
+    if kept.empty:
+        raise VoicefitError("there is no finished one-vs-rest trial to draw")
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with drawing():
+        cells = cell_means(kept, ["start", "method", "target", "k"])
+        figure = k_curves(cells, floors(kept), start_styles(kept))
+        rows = int(figure.get_figheight() // 3)
+        figure.set_size_inches(8, 4.5 * max(1, rows))
+        save(figure, partial)
+    return partial.replace(path)
+
+
+def floors(trials: pd.DataFrame) -> pd.DataFrame:
+    """What answering without listening scores, for each target.
+
+    Args:
+        trials: the table of `statistics.finished`.
+
+    Returns:
+        Indexed by target: `floor_never` and `floor_coin`, macro F1 averaged like the scores.
+    """
+    by_speaker = trials.groupby(["target", "speaker"])[["floor_never", "floor_coin"]].mean()
+    return by_speaker.groupby("target").mean()
+
+
+def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
+    """Macro F1 by k, a line per starting point, a panel per method and target.
+
+    Args:
+        cells: `cell_means` by start, method, target and k.
+        floor: the table of `floors`.
+        styles: start to style.
+
+    Returns:
+        The figure.
+    """
+    figure, grid = _grid(cells, 3.7)
+    for axes, target, part, last in grid:
+        _curves(axes, part, "macro_f1", styles)
+        k_axis(axes, sorted(cells["k"].unique()))
+        axes.set_xlabel("support clips k")
+        _floor_lines(axes, floor.loc[target], labelled=last)
+    _first_column(figure, "macro F1")
+    _start_legend(figure, styles)
+    return figure
+
+
+def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
+    """Paired gain over no pre-finetuning by k, a line per starting point, a panel per method and target.
+
+    Args:
+        cells: `gain_cells` by start, method, target and k.
+        styles: start to style.
+
+    Returns:
+        The figure.
+    """
+    figure, grid = _grid(cells, 3.7)
+    for axes, _, part, _ in grid:
+        axes.axhline(0, color=INK, linewidth=1)
+        _curves(axes, part, "gain", styles)
+        k_axis(axes, sorted(cells["k"].unique()))
+        axes.set_xlabel("support clips k")
+        axes.yaxis.set_major_formatter(lambda y, _: signed(y))
+    _first_column(figure, "gain in macro F1")
+    _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
+    return figure
+
+
+def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
+    """One number per emotion and k as a heat map, a panel per method and target.
+
+    Args:
+        cells: one row per target, method, label and k of one starting point, with `value`, `low` and `high`.
+        value: "gain" (diverging colours around zero; bold where the interval leaves out zero) or "macro_f1".
+
+    Returns:
+        The figure.
+    """
+    labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
+    figure, grid = _grid(cells, 1.1 + 0.34 * len(labels))
+    if value == "gain":
+        reach = max(0.05, float(cells[value].abs().max()))
+        scale, colours = Normalize(-reach, reach), colormaps["PuOr_r"]
+    else:
+        scale, colours = Normalize(float(cells[value].min()), float(cells[value].max())), colormaps["Blues"]
+    for axes, _, part, _ in grid:
+        table = part.pivot(index="label", columns="k", values=value).reindex(index=labels, columns=ks)
+        axes.imshow(table.to_numpy(), cmap=colours, norm=scale, aspect="auto")
+        axes.set_xticks(range(len(ks)), [str(k) for k in ks])
+        axes.set_yticks(range(len(labels)), labels)
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
+        axes.set_xlabel("support clips k")
+        for row in part.to_dict("records"):
+            shade = np.dot(colours(scale(row[value]))[:3], (0.299, 0.587, 0.114))
+            certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
+            axes.text(
+                ks.index(row["k"]),
+                labels.index(row["label"]),
+                (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
+                ha="center",
+                va="center",
+                fontsize=8.5,
+                weight="bold" if certain else "normal",
+                color="white" if shade < 0.55 else INK,
+            )
+    return figure
+
+
+def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
+    """Macro F1 by the number of pre-finetuning corpora, a line per k, a panel per method and target.
+
+    Args:
+        cells: `cell_means` by corpora, method, target and k.
+        floor: the table of `floors`.
+
+    Returns:
+        The figure.
+    """
+    ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
+    figure, grid = _grid(cells, 3.6)
+    # The last tenth of the map is too light to read on white.
+    shades = colormaps["viridis_r"](np.linspace(0.18, 1, len(ks)))
+    for axes, target, part, last in grid:
+        for k, shade, marker in zip(ks, shades, "osDv^Pp*hX" * len(ks), strict=False):
+            line = part[part["k"] == k]
+            axes.plot(line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
+        axes.set_xticks(counts, [str(count) for count in counts])
+        axes.grid(visible=False, axis="x")
+        axes.set_xlabel("pre-finetuning corpora")
+        _floor_lines(axes, floor.loc[target], labelled=last)
+    handles = [
+        Line2D([], [], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
+        for shade, marker in zip(shades, "osDv^Pp*hX" * len(ks), strict=False)
+    ]
+    legend_below(figure, handles, [f"k = {k}" for k in ks])
+    _first_column(figure, "macro F1")
+    return figure
+
+
+def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest: str) -> Figure:
+    """Pre-finetuning by epoch: training loss, mean validation score, and that score per corpus for one start.
+
+    Args:
+        history: the rows of every start's history with a column `start`.
+        styles: start to style; a start without one is drawn thin and grey.
+        largest: the start whose corpora are shown one by one in the last panel.
+
+    Returns:
+        The figure.
+    """
+    figure, grid = panels(11.0, 3.7, 1, 3)
+    unnamed = LineStyle("", FAINT, "", "-", named=False)
+    for axes, column, title in (
+        (grid[0, 0], "train_loss", "training loss"),
+        (grid[0, 1], "validation_mean_macro_f1", "validation macro F1, mean over corpora"),
+    ):
+        for start, part in history.groupby("start"):
+            style = styles.get(str(start), unnamed)
+            axes.plot(part["epoch"], part[column], **_line(style))
+        axes.set_title(title)
+    _corpus_lines(grid[0, 2], history[history["start"] == largest])
+    for axes in grid.flat:
+        axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+    shown = set(history["start"])
+    _start_legend(figure, {start: style for start, style in styles.items() if start in shown})
+    return figure
+
+
+def signed(value: float) -> str:
+    """A difference with its sign, two decimals: "+0.08", "−0.02", "0.00"."""
+    text = f"{abs(value):.2f}"
+    if text == "0.00":
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
+    """A figure with a panel per target and method, and for each: axes, target, its cells, whether a row ends."""
+    targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
+    columns = min(MOST_COLUMNS, len(methods))
+    rows_each = -(-len(methods) // columns)
+    figure, axes = panels(
+        WIDTHS[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True
+    )
+    for spare in axes.flat:
+        spare.set_visible(False)
+
+    def each() -> Iterator[tuple[Axes, str, pd.DataFrame, bool]]:
+        for t, target in enumerate(targets):
+            for m, method in enumerate(methods):
+                panel = axes[t * rows_each + m // columns, m % columns]
+                part = cells[(cells["target"] == target) & (cells["method"] == method)]
+                panel.set_visible(True)
+                panel.set_title(method if len(targets) == 1 else f"{method}, {target}")
+                panel.tick_params(labelleft=m % columns == 0)
+                yield panel, target, part, m % columns == columns - 1 or m == len(methods) - 1
+
+    return figure, each()
+
+
+def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
+    """Validation macro F1 of each corpus of one start."""
+    prefix = "validation_macro_f1/"
+    scored = history.dropna(axis="columns", how="all")
+    corpora = [column.removeprefix(prefix) for column in scored.columns if column.startswith(prefix)]
+    for corpus, colour, marker, line in zip(corpora, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False):
+        style = LineStyle(corpus, colour, marker, line, named=True)
+        axes.plot(history["epoch"], history[prefix + corpus], label=corpus, **_line(style))
+    axes.set_title("the same, corpus by corpus")
+    if corpora:
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8.5)
+
+
+def _line(style: LineStyle) -> dict[str, object]:
+    """What `Axes.plot` takes for one starting point."""
+    if not style.named:
+        return {"color": style.colour, "linewidth": 0.9, "zorder": 1.5}
+    return {
+        "color": style.colour,
+        "marker": style.marker,
+        "linestyle": style.line,
+        "linewidth": 1.9,
+        "markersize": 5.5,
+        "markeredgecolor": "white",
+        "markeredgewidth": 0.6,
+        "zorder": 3,
+    }
+
+
+def _curves(axes: Axes, part: pd.DataFrame, value: str, styles: dict[str, LineStyle]) -> None:
+    for start, style in styles.items():
+        cells = part[part["start"] == start]
+        if cells.empty:
+            continue
+        if style.named:
+            axes.fill_between(cells["k"], cells["low"], cells["high"], color=style.colour, alpha=0.11, linewidth=0)
+        axes.plot(cells["k"], cells[value], **_line(style))
+
+
+def _floor_lines(axes: Axes, floor: pd.Series, labelled: bool) -> None:
+    """Both floors as lines; the words stand right of the panel, clear of the data and of each other."""
+    heights = {"never": floor["floor_never"], "coin": floor["floor_coin"]}
+    known = {words: y for words, y in heights.items() if not np.isnan(y)}
+    for i, (words, y) in enumerate(sorted(known.items(), key=lambda item: item[1])):
+        axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)
+        if labelled:
+            axes.annotate(
+                f"{words} {y:.3f}",
+                xy=(1, y),
+                xycoords=("axes fraction", "data"),
+                xytext=(4, 1 if i else -1),
+                textcoords="offset points",
+                va="bottom" if i else "top",
+                fontsize=7.5,
+                color=MUTED,
+            )
+
+
+def _first_column(figure: Figure, label: str) -> None:
+    for axes in figure.axes:
+        if axes.get_subplotspec().is_first_col():
+            axes.set_ylabel(label)
+
+
+def _start_legend(figure: Figure, styles: dict[str, LineStyle]) -> None:
+    named = [style for style in styles.values() if style.named]
+    handles = [Line2D([], [], **_line(style)) for style in named]
+    labels = [style.label for style in named]
+    others = len(styles) - len(named)
+    if others:
+        handles.append(Line2D([], [], color=FAINT, linewidth=0.9))
+        labels.append(f"the other {others} starting points")
+    legend_below(figure, handles, labels)

@@ -1,0 +1,185 @@
+"""How figures look: one colour, marker and line per starting point, and how a figure is saved."""
+
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from voicefit.report.statistics import NO_START, best_start, corpora_in, largest_start, ordered_starts
+
+# Okabe & Ito (2008), "Color Universal Design", without the yellow, which is too faint for a line on white.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+INK = "#1b1b1b"
+MUTED = "#666666"
+FAINT = "#b9bec4"
+MARKERS = ("o", "s", "^", "D", "v", "P")
+LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2)), (0, (3, 1)))
+# With more starting points than this a figure names three of them and draws the others in grey.
+NAMED_STARTS = 7
+LEGEND_WIDTH = 46
+
+RC = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 9.5,
+    "text.color": INK,
+    # Labels come from users' files: a dollar sign in one is not mathematics.
+    "text.parse_math": False,
+    "axes.edgecolor": "#8a8f96",
+    "axes.labelcolor": INK,
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#e8eaed",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#8a8f96",
+    "xtick.labelcolor": INK,
+    "ytick.color": "#8a8f96",
+    "ytick.labelcolor": INK,
+    "legend.frameon": False,
+    "legend.handlelength": 3.2,
+    "figure.facecolor": "white",
+    "svg.fonttype": "none",
+}
+
+
+@dataclass(frozen=True)
+class LineStyle:
+    """How one starting point is drawn.
+
+    Attributes:
+        label: its words in the legend.
+        colour: as "#rrggbb".
+        marker: a matplotlib marker.
+        line: a matplotlib line style.
+        named: whether it has a legend entry and a band; the others are thin and grey.
+    """
+
+    label: str
+    colour: str
+    marker: str
+    line: Any
+    named: bool
+
+
+def start_label(start: str) -> str:
+    """A starting point in words: "no pre-finetuning", or its corpora."""
+    return "no pre-finetuning" if start == NO_START else start.replace("+", " + ")
+
+
+def start_styles(trials: pd.DataFrame) -> dict[str, LineStyle]:
+    """Gives every starting point its colour, marker and line.
+
+    Args:
+        trials: the table of `statistics.finished`, not empty.
+
+    Returns:
+        Start to style, in the order of the legend: "none" first, then by number of corpora.
+    """
+    starts = ordered_starts(trials["start"])
+    roles = {start: "" for start in starts}
+    if len(starts) > NAMED_STARTS:
+        roles = {NO_START: ""} if NO_START in starts else {}
+        roles |= _roles(trials, starts)
+    colours, styles = iter(range(len(COLOURS) * 2)), {}
+    for start in starts:
+        if start not in roles:
+            styles[start] = LineStyle("", FAINT, "", "-", named=False)
+        elif start == NO_START:
+            styles[start] = LineStyle(_wrap(roles[start] + start_label(start)), INK, "X", (0, (2, 1.4)), True)
+        else:
+            i = next(colours) % len(COLOURS)
+            label = _wrap(roles[start] + start_label(start))
+            styles[start] = LineStyle(label, COLOURS[i], MARKERS[i], LINES[i], named=True)
+    return styles
+
+
+def _roles(trials: pd.DataFrame, starts: list[str]) -> dict[str, str]:
+    largest, best = largest_start(trials), best_start(trials)
+    everything = {corpus for start in starts if start != NO_START for corpus in start.split("+")}
+    size = "all corpora" if corpora_in(largest) == len(everything) else "largest set"
+    if largest == best:
+        return {largest: f"{size}, and the best: "}
+    return {largest: f"{size}: ", best: "the best: "}
+
+
+def _wrap(label: str) -> str:
+    return "\n".join(textwrap.wrap(label, LEGEND_WIDTH)) or label
+
+
+@contextmanager
+def drawing() -> Iterator[None]:
+    """Sets the look of every figure made and saved inside, and leaves the caller's settings as they were."""
+    with matplotlib.rc_context(RC):
+        yield
+
+
+def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any) -> tuple[Figure, np.ndarray]:
+    """A figure of rows × columns axes that needs no display and is known to no `pyplot`.
+
+    Args:
+        width: inches.
+        row_height: inches per row of panels.
+        rows: number of rows.
+        columns: number of columns.
+        **grid: passed to `Figure.subplots`, for instance `sharey`.
+
+    Returns:
+        The figure and its axes, (rows, columns).
+    """
+    figure = Figure(figsize=(width, row_height * rows), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.subplots(rows, columns, squeeze=False, **grid)
+
+
+def k_axis(axes: Axes, ks: list[int]) -> None:
+    """A base-2 logarithmic x axis with a tick at each k and nowhere else."""
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.minorticks_off()
+    axes.grid(visible=False, axis="x")
+    # A lone k has no extent of its own.
+    axes.set_xlim(min(ks) / 1.25, max(ks) * 1.25)
+
+
+def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
+    """Puts one legend under all panels, where it cannot lie over data."""
+    if not handles:
+        return
+    longest = max(len(line) for label in labels for line in label.split("\n"))
+    # About 0.085 inch a character at this size, and half an inch for the line sample.
+    columns = max(1, min(len(labels), int(figure.get_figwidth() / (0.5 + 0.085 * longest))))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Writes a figure in the format of its suffix, the same bytes for the same data.
+
+    Args:
+        figure: the figure.
+        path: ends in `.svg` or `.png`.
+
+    Returns:
+        `path`.
+    """
+    if path.suffix == ".svg":
+        nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
+        with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+            figure.savefig(path, metadata=nothing)
+    else:
+        figure.savefig(path, dpi=200, metadata={"Software": None})
+    return path

@@ -1,0 +1,167 @@
+"""Run groups of trials in this process or in worker processes, streaming each record as it is made.
+
+A worker is given one group of trials at a time (one encoder, start, target and speaker), so that it loads the starting
+point and pools the speaker's clips once. A worker that dies is replaced, its trial in hand is tried once more, and then
+recorded as failed. When the driver dies, its workers see their pipe close and end.
+"""
+
+import multiprocessing
+import os
+import traceback
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voicefit.checkpoint import load_start
+from voicefit.corpora import Corpus
+from voicefit.encoders import Encoder, FrontCache
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.trial import SpeakerBench, run_trial
+
+Record = tuple[TrialSpec, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """Where an encoder is loaded from and how much of it is run."""
+
+    source: str
+    depth: int | None
+    frozen_layers: int
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """All that a worker needs besides the trials.
+
+    Attributes:
+        starts: (encoder, start) → where it is loaded from.
+        targets: name → corpus, with the clips that can be used.
+        settings: method → its settings.
+        cache_root: the front-end cache.
+        threads: CPU threads of each worker.
+    """
+
+    starts: Mapping[tuple[str, str], StartingPoint]
+    targets: Mapping[str, Corpus]
+    settings: Mapping[str, Any]
+    cache_root: Path | None
+    threads: int
+
+
+def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Iterator[Record]:
+    """Run every trial and yield its record as soon as it is there; a failed trial's record has ``error``."""
+    groups: dict[tuple[str, str, str, str], list[TrialSpec]] = {}
+    for trial in trials:
+        groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), []).append(trial)
+    if workers == 1:
+        runner = GroupRunner(workplace)
+        for group in groups.values():
+            yield from runner.run(group)
+    else:
+        yield from _run_in_workers(deque(groups.values()), workplace, workers)
+
+
+class GroupRunner:
+    """Runs one group after another, keeping the starting point between groups that share it."""
+
+    def __init__(self, workplace: Workplace):
+        self.workplace = workplace
+        self._loaded: tuple[tuple[str, str], Encoder, FrontCache] | None = None
+
+    def run(self, group: Sequence[TrialSpec]) -> Iterator[Record]:
+        """Yield the record of each trial of a group."""
+        threads = torch.get_num_threads()
+        torch.set_num_threads(self.workplace.threads)
+        try:
+            first = group[0]
+            encoder, cache = self._load(first.encoder, first.start)
+            bench = SpeakerBench.of(encoder, cache, self.workplace.targets[first.target], first.speaker)
+            for trial in group:
+                yield trial, self._attempt(bench, trial)
+        finally:
+            torch.set_num_threads(threads)
+
+    def _attempt(self, bench: SpeakerBench, trial: TrialSpec) -> dict[str, Any]:
+        try:
+            return run_trial(bench, trial, self.workplace.settings[trial.method])
+        except Exception as error:  # a trial that fails is a result too; the sweep goes on
+            return {"error": "".join(traceback.format_exception_only(error)).strip()}
+
+    def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache]:
+        if self._loaded is None or self._loaded[0] != (encoder, start):
+            place = self.workplace.starts[encoder, start]
+            loaded = load_start(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+            self._loaded = ((encoder, start), loaded, FrontCache(loaded, self.workplace.cache_root))
+        return self._loaded[1:]
+
+
+@dataclass
+class _Worker:
+    process: Any
+    pipe: Connection
+    todo: list[TrialSpec]
+
+
+def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, workers: int) -> Iterator[Record]:
+    crew: list[_Worker] = []
+    deaths: Counter[TrialSpec] = Counter()
+    try:
+        while groups or any(worker.todo for worker in crew):
+            while groups and len(crew) < workers:
+                crew.append(_hire(workplace))
+            for worker in crew:
+                if groups and not worker.todo:
+                    worker.todo = groups.popleft()
+                    worker.pipe.send(worker.todo)
+            ready = wait([worker.pipe for worker in crew if worker.todo])
+            for worker in [worker for worker in crew if worker.pipe in ready]:
+                try:
+                    record: Record = worker.pipe.recv()
+                except (EOFError, OSError):
+                    crew.remove(worker)
+                    yield from _bury(worker, groups, deaths)
+                else:
+                    worker.todo = worker.todo[1:]
+                    yield record
+    finally:
+        for worker in crew:
+            worker.pipe.close()
+            worker.process.terminate()
+            worker.process.join()
+
+
+def _hire(workplace: Workplace) -> _Worker:
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe()
+    process = context.Process(target=_work, args=(there, workplace), daemon=True)
+    process.start()
+    there.close()
+    return _Worker(process, here, [])
+
+
+def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
+    """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
+    worker.process.join()
+    in_hand = worker.todo[0]
+    deaths[in_hand] += 1
+    if deaths[in_hand] == 2:
+        worker.todo = worker.todo[1:]
+        yield in_hand, {"error": f"the worker process died twice (exit code {worker.process.exitcode})"}
+    if worker.todo:
+        groups.appendleft(worker.todo)
+
+
+def _work(pipe: Connection, workplace: Workplace) -> None:
+    runner = GroupRunner(workplace)
+    try:
+        while True:
+            for record in runner.run(pipe.recv()):
+                pipe.send(record)
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        os._exit(0)  # the driver is gone, or the user has stopped it

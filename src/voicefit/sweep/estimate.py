@@ -1,0 +1,120 @@
+"""How long a sweep would take: a few of its steps, timed on this machine."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voicefit.adaptation import Shots, find_method
+from voicefit.audio import AudioError, load_waveform
+from voicefit.corpora import Clip, Corpus
+from voicefit.encoders import Encoder, load_encoder
+from voicefit.sweep.plan import NONE, Plan, TrialSpec
+from voicefit.sweep.trial import score
+
+_PROBES = 8
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds by stage with one worker: with nothing cached yet, and every epoch of pre-finetuning used."""
+
+    front_end: float
+    prefinetuning: float
+    trials: float
+
+    @property
+    def total(self) -> float:
+        """Seconds in all."""
+        return self.front_end + self.prefinetuning + self.trials
+
+
+def estimate_time(
+    plan: Plan, corpora: Mapping[str, Corpus], targets: Mapping[str, Corpus], trials: Sequence[TrialSpec]
+) -> Estimate | None:
+    """Time the front end, a training step, pooling, and each method at its fewest and most shots on a few clips.
+
+    Returns:
+        the estimate, or ``None`` if there is no clip to measure on.
+    """
+    clips = [clip for corpus in (*corpora.values(), *targets.values()) for clip in corpus.clips]
+    waveforms = _readable(clips)
+    if not waveforms:
+        return None
+    front, training, testing = 0.0, 0.0, 0.0
+    for name, place in plan.encoders.items():
+        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+        mine = [trial for trial in trials if trial.encoder == name]
+        frames = [encoder.front(waveform) for waveform in waveforms]
+        front += len(clips) * _seconds(lambda e=encoder: [e.front(w) for w in waveforms]) / len(waveforms)
+        pooling = _seconds(lambda e=encoder, f=frames: e.pool(f)) / len(frames)
+        step = _seconds(lambda e=encoder, f=frames: _training_step(e, f)) / len(frames)
+        settings = plan.prefinetune_settings()
+        for start in {trial.start for trial in mine}:
+            testing += pooling * sum(len(corpus.clips) for corpus in targets.values())
+            if start != NONE:
+                size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
+                training += size * step * settings.max_epochs
+        testing += _trials_seconds(plan, encoder, frames, pooling, mine, targets)
+    return Estimate(front, training, testing)
+
+
+def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
+    found = []
+    for index in dict.fromkeys(np.linspace(0, len(clips) - 1, 2 * _PROBES).astype(int)):
+        try:
+            found.append(load_waveform(clips[index].path, clips[index].start, clips[index].end))
+        except AudioError:
+            continue
+    return found[:_PROBES]
+
+
+def _trials_seconds(
+    plan: Plan,
+    encoder: Encoder,
+    frames: Sequence[Tensor],
+    pooling: float,
+    trials: Sequence[TrialSpec],
+    targets: Mapping[str, Corpus],
+) -> float:
+    """Seconds of all trials: each method is timed at its fewest and most shots, and is linear in k between."""
+    pooled = encoder.pool(frames)
+    scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
+    total = 0.0
+    for method in {trial.method for trial in trials}:
+        module, settings = find_method(method), plan.method_settings(method)
+        counts = np.array([trial.k for trial in trials if trial.method == method])
+        ends = [int(counts.min()), int(counts.max())]
+        seconds = [_fit_seconds(module, encoder, _probe_shots(pooled, frames, k), settings) for k in ends]
+        total += float(np.interp(counts, ends, seconds).sum()) + scoring * len(counts)
+        if module.TRAINS_ENCODER:  # the test clips go through the encoder again in every trial
+            speakers = sum(len(corpus.speakers) for corpus in targets.values())
+            clips = sum(len(corpus.clips) for corpus in targets.values())
+            total += pooling * len(counts) * clips / speakers / 3
+    return total
+
+
+def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
+    picked = [index % len(frames) for index in range(k)]
+    return Shots(pooled[picked], [frames[index] for index in picked], torch.arange(k) % 2, 2)
+
+
+def _fit_seconds(module: Any, encoder: Encoder, shots: Shots, settings: Any) -> float:
+    with encoder.restored():
+        return _seconds(lambda: module.fit(encoder, shots, settings, 0))
+
+
+def _training_step(encoder: Encoder, frames: Sequence[Tensor]) -> None:
+    nn.functional.normalize(encoder.projector(encoder(frames))).sum().backward()
+    encoder.zero_grad(set_to_none=True)
+
+
+def _seconds(action: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began

@@ -1,0 +1,264 @@
+"""A TOML plan and the trials that it stands for."""
+
+import hashlib
+import json
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from voicefit.adaptation import METHODS, find_method
+from voicefit.corpora import Corpus
+from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.errors import VoicefitError
+from voicefit.prefinetune import PrefinetuneSettings
+
+NONE = "none"
+"""The start without pre-finetuning."""
+
+_NAME = re.compile(r"[\w.-]+")
+
+
+class EncoderPlan(BaseModel):
+    """One encoder of a plan and how it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str = Field(description="hub id or directory")
+    depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all of them if left out")
+    none_depth: int | None = Field(None, ge=1, description="layers run without pre-finetuning; `depth` if left out")
+    frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
+
+
+class Grid(BaseModel):
+    """A block of trials: every combination of what its lists name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    starts: list[str] = Field(
+        ["none", "all"],
+        description="none, corpora joined by +, `all`, `singles`, or `subsets` for every subset that is not empty",
+    )
+    methods: list[str] = Field(["head", "prototype"], min_length=1)
+    tasks: list[Literal["one-vs-rest", "multiclass"]] = Field([ONE_VS_REST], min_length=1)
+    k: list[Annotated[int, Field(ge=2)]] = Field([2, 4, 8, 16, 32, 64], min_length=1)
+    draws: int = Field(10, ge=1)
+    speakers: list[str] | None = Field(None, description="speakers of the targets; all of them if left out")
+    labels: list[str] | None = Field(None, description="emotions to tell from the rest; all of them if left out")
+
+    @field_validator("methods")
+    @classmethod
+    def _known_methods(cls, names: list[str]) -> list[str]:
+        unknown = [name for name in names if name not in METHODS]
+        if unknown:
+            raise ValueError(f"unknown method {unknown[0]!r}; there are {', '.join(METHODS)}")
+        return names
+
+
+class Plan(BaseModel):
+    """A sweep: which encoders, corpora and targets, and which trials of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    protocol: Literal["clean", "paper"] = "clean"
+    seed: int = 0
+    encoders: dict[str, EncoderPlan] = Field(min_length=1)
+    corpora: dict[str, str] = Field({}, description="pre-finetuning corpus = path")
+    targets: dict[str, str] = Field(min_length=1, description="target corpus = path")
+    grid: list[Grid] = Field(min_length=1)
+    prefinetune: dict[str, Any] = Field({}, description="what differs from the protocol's settings")
+    methods: dict[str, dict[str, Any]] = Field({}, description="settings by method")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "Plan":
+        for name in (*self.encoders, *self.corpora, *self.targets):
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"name {name!r}: only letters, digits, '_', '-' and '.' are allowed")
+        for grid in self.grid:
+            self.starts(grid)
+        for name, settings in self.methods.items():
+            find_method(name).Settings(**settings)
+        self.prefinetune_settings()
+        return self
+
+    def prefinetune_settings(self) -> PrefinetuneSettings:
+        """The protocol's settings with what the plan changes."""
+        return PrefinetuneSettings(**{**PrefinetuneSettings.for_protocol(self.protocol).model_dump(), **self.prefinetune})
+
+    def method_settings(self, method: str) -> Any:
+        """The settings of one method, an instance of its ``Settings``."""
+        return find_method(method).Settings(**self.methods.get(method, {}))
+
+    def starts(self, grid: Grid) -> list[str]:
+        """The starting points of a grid: ``none``, or corpora joined by ``+`` in the order of the plan."""
+        names = list(self.corpora)
+        groups: dict[str, list[tuple[str, ...]]] = {
+            NONE: [()],
+            "all": [tuple(names)],
+            "singles": [(name,) for name in names],
+            "subsets": [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)],
+        }
+        found: dict[str, None] = {}
+        for entry in grid.starts:
+            for subset in groups.get(entry) or [self._subset(entry)]:
+                found["+".join(subset) or NONE] = None
+        return list(found)
+
+    def _subset(self, entry: str) -> tuple[str, ...]:
+        wanted = entry.split("+")
+        unknown = [name for name in wanted if name not in self.corpora]
+        if unknown:
+            raise ValueError(f"start {entry!r}: {unknown[0]!r} is not among the plan's corpora")
+        return tuple(name for name in self.corpora if name in wanted)
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """All that a trial's result depends on.
+
+    Attributes:
+        encoder: its name in the plan.
+        start: ``none`` or corpora joined by ``+``.
+        start_key: digest of what made the starting point: encoder, corpora, settings, seed.
+        method_key: digest of the method's version and settings.
+        label: the emotion told from the rest; empty for ``multiclass``.
+        k: number of support clips in all.
+        draw: number of the draw, from 0.
+    """
+
+    encoder: str
+    start: str
+    start_key: str
+    target: str
+    protocol: str
+    task: str
+    method: str
+    method_key: str
+    speaker: str
+    label: str
+    k: int
+    draw: int
+    seed: int
+
+    @property
+    def key(self) -> str:
+        """32 hexadecimal digits that stand for the whole spec."""
+        return digest(asdict(self))
+
+    @property
+    def method_seed(self) -> int:
+        """The seed that the method gets, the same for every starting point."""
+        return int(digest([self.target, self.speaker, self.label, self.k, self.draw, self.seed])[:15], 16)
+
+
+def digest(value: Any) -> str:
+    """32 hexadecimal digits of a value that JSON can write."""
+    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan; ``$NAME`` in its paths stands for an environment variable.
+
+    Raises:
+        VoicefitError: unreadable, not TOML, or not a plan: each fault with its place.
+    """
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
+    return make_plan(raw, str(path))
+
+
+def make_plan(raw: Mapping[str, Any], origin: str) -> Plan:
+    """Check a plan that has been parsed already; ``origin`` begins the messages of errors."""
+    try:
+        return Plan.model_validate(_expand_variables(raw, origin))
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'plan'}: {fault['msg'].removeprefix('Value error, ')}"
+            for fault in error.errors()
+        )
+        raise VoicefitError(f"{origin}: {faults}") from error
+
+
+def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
+    def expand(text: Any) -> Any:
+        if not isinstance(text, str):
+            return text
+        expanded = os.path.expanduser(os.path.expandvars(text))
+        missing = re.search(r"\$\{?(\w+)", expanded)
+        if missing:
+            raise VoicefitError(f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant")
+        return expanded
+
+    plan = dict(raw)
+    for table in ("corpora", "targets"):
+        if isinstance(plan.get(table), dict):
+            plan[table] = {name: expand(path) for name, path in plan[table].items()}
+    if isinstance(plan.get("encoders"), dict):
+        plan["encoders"] = {
+            name: {**entry, "source": expand(entry.get("source"))} if isinstance(entry, dict) else entry
+            for name, entry in plan["encoders"].items()
+        }
+    return plan
+
+
+def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:
+    """Every trial of the plan that its targets have enough clips for, each once, grouped by encoder, start and speaker.
+
+    Args:
+        plan: the plan.
+        targets: the target corpora, with the clips that can be used.
+        start_keys: (encoder, start) → digest of what makes that starting point.
+    """
+    trials: dict[TrialSpec, None] = {}
+    for grid in plan.grid:
+        for target in targets:
+            cells = list(_cells(grid, target))
+            for encoder in plan.encoders:
+                for start in plan.starts(grid):
+                    for speaker, task, label, k, draw in cells:
+                        for method in grid.methods:
+                            trials[
+                                TrialSpec(
+                                    encoder=encoder,
+                                    start=start,
+                                    start_key=start_keys[encoder, start],
+                                    target=target.name,
+                                    protocol=plan.protocol,
+                                    task=task,
+                                    method=method,
+                                    method_key=_method_key(plan, method),
+                                    speaker=speaker,
+                                    label=label,
+                                    k=k,
+                                    draw=draw,
+                                    seed=plan.seed,
+                                )
+                            ] = None
+    return list(trials)
+
+
+def _cells(grid: Grid, target: Corpus) -> Iterator[tuple[str, str, str, int, int]]:
+    for speaker in target.speakers:
+        if grid.speakers is not None and speaker not in grid.speakers:
+            continue
+        episodes = SpeakerEpisodes(target, speaker)
+        labels = [label for label in episodes.labels if grid.labels is None or label in grid.labels]
+        for task in grid.tasks:
+            for label in labels if task == ONE_VS_REST else [""]:
+                for k in grid.k:
+                    for draw in range(grid.draws):
+                        if episodes.make(task, label, k, draw) is None:
+                            break  # too few clips for one draw are too few for all
+                        yield speaker, task, label, k, draw
+
+
+def _method_key(plan: Plan, method: str) -> str:
+    return digest([method, find_method(method).VERSION, plan.method_settings(method).model_dump()])

@@ -1,0 +1,284 @@
+"""A sweep from plan to full store: check, pre-finetune what is needed, run the trials that are not finished yet."""
+
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from voicefit.corpora import Corpus, load_corpus
+from voicefit.encoders import FrontCache, load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.files import write_json
+from voicefit.prefinetune import Progress, cache_corpora, prefinetune
+from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.estimate import Estimate, estimate_time
+from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
+from voicefit.sweep.store import TrialStore
+
+STORE = "trials.sqlite"
+_PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """How a sweep ended: trials finished before, finished now, and failed now."""
+
+    skipped: int
+    finished: int
+    failed: int
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a plan would do.
+
+    Attributes:
+        trials: number of trials that the targets have enough clips for.
+        prefinetunings: starting points that must be trained, ``encoder/start``.
+        estimate: seconds by stage, or ``None`` when there was no audio to measure on.
+    """
+
+    trials: int
+    prefinetunings: list[str]
+    estimate: Estimate | None
+
+
+@dataclass
+class _Materials:
+    """A plan's corpora, and what identifies each starting point."""
+
+    plan: Plan
+    corpora: dict[str, Corpus]
+    targets: dict[str, Corpus]
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, plan: Plan) -> "_Materials":
+        def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
+            return {name: load_corpus(name, path) for name, path in paths.items()}
+
+        return cls(plan, read(plan.corpora), read(plan.targets))
+
+    @property
+    def starts(self) -> list[tuple[str, str]]:
+        """Every (encoder, start) that the plan names, in its order."""
+        names = dict.fromkeys(start for grid in self.plan.grid for start in self.plan.starts(grid))
+        return [(encoder, start) for encoder in self.plan.encoders for start in names]
+
+    def start_key(self, encoder: str, start: str) -> str:
+        """Digest of everything that a starting point is made of."""
+        place = self.plan.encoders[encoder].model_dump()
+        if start == NONE:
+            return digest([place["source"], place["none_depth"] or place["depth"], place["frozen_layers"]])
+        clips = [
+            [name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")
+        ]
+        settings = self.plan.prefinetune_settings().model_dump()
+        return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
+
+    def trials(self) -> list[TrialSpec]:
+        keys = {place: self.start_key(*place) for place in self.starts}
+        return expand_trials(self.plan, list(self.targets.values()), keys)
+
+
+def dry_run(plan: Plan) -> DryRun:
+    """Count a plan's trials and estimate its time by measuring a few of its steps on this machine.
+
+    Raises:
+        VoicefitError: a corpus or an encoder cannot be loaded.
+    """
+    materials = _Materials.load(plan)
+    trials = materials.trials()
+    needed = [f"{encoder}/{start}" for encoder, start in materials.starts if start != NONE]
+    estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
+    return DryRun(len(trials), needed, estimate)
+
+
+def run_sweep(
+    plan: Plan,
+    out: Path,
+    *,
+    workers: int = 1,
+    cache_root: Path | None = None,
+    progress: Progress = lambda what, done, total: None,
+    notice: Callable[[str], None] = lambda message: None,
+) -> SweepResult:
+    """Run a plan, or what is left of it, in the run directory ``out``.
+
+    Every finished trial is in ``out/trials.sqlite`` at once, so that stopping at any moment loses the trials in hand
+    alone; calling again continues. Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
+
+    Args:
+        plan: what to run.
+        out: new, or the directory of an earlier call with the same plan, whose ``grid`` may have changed.
+        workers: processes that run trials; 1 runs them in this one.
+        cache_root: the front-end cache; ``None`` is the user's cache folder.
+        progress: told of every step.
+        notice: told in words of clips that are left out.
+
+    Raises:
+        VoicefitError: ``out`` belongs to another plan or holds something else, its store is damaged, or a corpus or
+            encoder cannot be loaded.
+    """
+    _check_run_directory(plan, out)
+    materials = _Materials.load(plan)
+    with TrialStore(_made(out) / STORE) as store:
+        _cache_everything(materials, cache_root, progress)
+        for name, broken in materials.left_out.items():
+            if broken:
+                first = next(iter(broken.items()))
+                notice(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
+        trials = materials.trials()
+        finished = store.finished_keys()
+        todo = [trial for trial in trials if trial.key not in finished]
+        _write_run(out, materials, len(trials))
+        for encoder, start in _starts_of(todo):
+            _prefinetune_once(materials, encoder, start, out, cache_root, progress)
+        failed = 0
+        workplace = _workplace(materials, out, cache_root, workers)
+        for count, (trial, result) in enumerate(run_trials(todo, workplace, workers), 1):
+            store.add(trial, result)
+            failed += "error" in result
+            progress("trials", len(trials) - len(todo) + count, len(trials))
+    return SweepResult(len(trials) - len(todo), len(todo) - failed, failed)
+
+
+def checkpoint_path(out: Path, encoder: str, start: str) -> Path:
+    """Where a run keeps a pre-finetuned starting point."""
+    return out / "checkpoints" / encoder / start
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _check_run_directory(plan: Plan, out: Path) -> None:
+    record = out / "run.json"
+    if not record.exists():
+        foreign = [path.name for path in out.iterdir() if path.name != STORE] if out.is_dir() else []
+        if foreign or (out.exists() and not out.is_dir()):
+            raise VoicefitError(f"{out}: is not a run directory (it has no run.json); choose another --out")
+        return
+    try:
+        before = json.loads(record.read_text(encoding="utf-8"))["plan"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise VoicefitError(f"{record}: is damaged ({error}); choose another --out") from error
+    now = plan.model_dump(mode="json")
+    changed = [name for name in now if name != "grid" and now[name] != before.get(name)]
+    if changed:
+        raise VoicefitError(
+            f"{out}: was made with a plan that differs in {', '.join(changed)}; only its grid may change. "
+            "Choose another --out"
+        )
+
+
+def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress) -> None:
+    """Run every front end over every clip it will be asked for, and leave broken clips out."""
+    plan = materials.plan
+    used = {name for _, start in materials.starts for name in start.split("+")}
+    for place in plan.encoders.values():
+        cache = FrontCache(load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers), cache_root)
+        for group in (materials.corpora, materials.targets):
+            names = [name for name in group if group is materials.targets or name in used]
+            usable, left_out = cache_corpora(cache, [group[name] for name in names], progress)
+            group.update({corpus.name: corpus for corpus in usable})
+            for name, broken in left_out.items():
+                materials.left_out.setdefault(name, {}).update(broken)
+
+
+def _starts_of(trials: Sequence[TrialSpec]) -> list[tuple[str, str]]:
+    return list(dict.fromkeys((trial.encoder, trial.start) for trial in trials if trial.start != NONE))
+
+
+def _prefinetune_once(
+    materials: _Materials, encoder: str, start: str, out: Path, cache_root: Path | None, progress: Progress
+) -> None:
+    path = checkpoint_path(out, encoder, start)
+    if path.exists():
+        return
+    place, plan = materials.plan.encoders[encoder], materials.plan
+    prefinetune(
+        load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers),
+        [materials.corpora[name] for name in start.split("+")],
+        path,
+        source=place.source,
+        protocol=plan.protocol,
+        settings=plan.prefinetune_settings(),
+        seed=plan.seed,
+        cache_root=cache_root,
+        resume=True,
+        progress=lambda what, done, total: progress(f"{encoder}/{start}: {what}", done, total),
+    )
+
+
+def _workplace(materials: _Materials, out: Path, cache_root: Path | None, workers: int) -> Workplace:
+    places = {}
+    for encoder, start in materials.starts:
+        place = materials.plan.encoders[encoder]
+        source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
+        depth = (place.none_depth or place.depth) if start == NONE else None
+        frozen = min(place.frozen_layers, depth or place.frozen_layers)
+        places[encoder, start] = StartingPoint(source, depth, frozen)
+    methods = {method for grid in materials.plan.grid for method in grid.methods}
+    return Workplace(
+        starts=places,
+        targets=materials.targets,
+        settings={method: materials.plan.method_settings(method) for method in methods},
+        cache_root=cache_root,
+        threads=max(1, (os.cpu_count() or 1) // workers),
+    )
+
+
+def _write_run(out: Path, materials: _Materials, planned: int) -> None:
+    record = {
+        "voicefit": version("voicefit"),
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "planned_trials": planned,
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
+        "machine": {
+            "system": platform.platform(),
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "corpora": {
+            name: _corpus_record(corpus, materials.left_out.get(name, {}))
+            for name, corpus in {**materials.corpora, **materials.targets}.items()
+        },
+        "plan": materials.plan.model_dump(mode="json"),
+    }
+    write_json(out / "run.json", record)
+
+
+def _corpus_record(corpus: Corpus, left_out: Mapping[str, str]) -> dict[str, Any]:
+    info = corpus.info
+    return {
+        "title": info.title,
+        "language": info.language,
+        "licence": info.licence,
+        "usage": info.usage,
+        "homepage": info.homepage,
+        "clips": len(corpus.clips),
+        "speakers": len(corpus.speakers),
+        "labels": corpus.labels,
+        "left_out": dict(left_out),
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())

@@ -1,0 +1,131 @@
+"""The trial store: one SQLite file, one transaction per trial."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import pandas as pd
+
+from voicefit.errors import VoicefitError
+from voicefit.sweep.plan import TrialSpec
+
+_APPLICATION_ID = 0x56664974  # "VfIt", in the header of every store
+_VERSION = 1
+
+_COLUMNS = {
+    "key": "TEXT PRIMARY KEY",
+    "encoder": "TEXT NOT NULL",
+    "start": "TEXT NOT NULL",
+    "target": "TEXT NOT NULL",
+    "protocol": "TEXT NOT NULL",
+    "task": "TEXT NOT NULL",
+    "method": "TEXT NOT NULL",
+    "speaker": "TEXT NOT NULL",
+    "label": "TEXT NOT NULL",
+    "k": "INTEGER NOT NULL",
+    "draw": "INTEGER NOT NULL",
+    "seed": "INTEGER NOT NULL",
+    "macro_f1": "REAL",
+    "accuracy": "REAL",
+    "balanced_accuracy": "REAL",
+    "floor_never": "REAL",
+    "floor_coin": "REAL",
+    "support": "TEXT",
+    "test_clips": "INTEGER",
+    "seconds": "REAL",
+    "error": "TEXT",
+    "finished_at": "TEXT NOT NULL",
+}
+
+
+class TrialStore:
+    """Trial records by key. A record is either whole in the file or not there; writing one again replaces it.
+
+    Args:
+        path: the file; created if it is not there.
+        read_only: open for reading alone, while a sweep may be writing.
+
+    Raises:
+        VoicefitError: the file is damaged, or is not a trial store of this version. It is left untouched.
+    """
+
+    def __init__(self, path: Path, *, read_only: bool = False):
+        self.path = path
+        fresh = not path.exists()
+        if fresh and read_only:
+            raise VoicefitError(f"{path}: no trial store here; is this the --out folder of a sweep?")
+        try:
+            if not fresh:
+                self._check()
+            self._connection = self._open("ro" if read_only else "rwc")
+            if not read_only:
+                self._create()
+        except sqlite3.DatabaseError as error:
+            raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
+
+    def _open(self, mode: str) -> sqlite3.Connection:
+        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+
+    def _check(self) -> None:
+        connection = self._open("ro")
+        try:
+            identity = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+            if (identity, version) != (_APPLICATION_ID, _VERSION) and not (empty and identity == 0):
+                raise VoicefitError(
+                    f"{self.path}: is not a trial store of this version of Voicefit; it was left as it is"
+                )
+            fault = connection.execute("PRAGMA quick_check").fetchone()[0]
+            if fault != "ok":
+                raise VoicefitError(f"{self.path}: is damaged ({fault}); it was left as it is")
+        finally:
+            connection.close()
+
+    def _create(self) -> None:
+        self._connection.execute("PRAGMA journal_mode=WAL")
+        self._connection.execute("PRAGMA synchronous=NORMAL")
+        columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
+        with self._connection:
+            self._connection.execute(f"CREATE TABLE IF NOT EXISTS trials ({columns}) WITHOUT ROWID")
+            self._connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
+            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+
+    def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> None:
+        """Write one record in a transaction of its own.
+
+        Args:
+            spec: the trial.
+            result: scores, floors, ``support`` (list of clip ids), ``test_clips``, ``seconds`` and ``error``; what is
+                not there is stored as null.
+        """
+        record = {name: getattr(spec, name) for name in _COLUMNS if hasattr(spec, name)} | dict(result)
+        record["support"] = json.dumps(record.get("support"), ensure_ascii=False)
+        record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        names = list(_COLUMNS)
+        with self._connection:
+            self._connection.execute(
+                f"INSERT OR REPLACE INTO trials ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
+                [record.get(name) for name in names],
+            )
+
+    def finished_keys(self) -> set[str]:
+        """Keys of the trials that ended without an error."""
+        return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
+
+    def trials(self) -> pd.DataFrame:
+        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids)."""
+        return pd.read_sql_query("SELECT * FROM trials", self._connection)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -1,0 +1,458 @@
+"""Synthetic emotional speech for the demo: five small corpora, made without network or downloads.
+
+espeak, as built into Praat (package ``praat-parselmouth``), speaks plain sentences in several languages and voices. Each
+clip is then reshaped to carry an emotion: its pitch and tempo by PSOLA, its spectral tilt, dynamics, onsets, pauses and
+level by filtering. The direction of every cue for anger, fear, happiness, sadness and calm (there: tenderness) follows
+the review of Juslin and Laukka, "Communication of emotions in vocal expression and music performance: different
+channels, same code?", Psychological Bulletin 129(5), 2003; surprise, boredom and disgust are not in it and are set by
+analogy. Sizes are our own choice, such that the emotions of one speaker overlap with the neutral speech of another and
+speakers differ in how they express each emotion.
+
+The clips show that the software works; they are no evidence about human speech.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.fft
+import scipy.ndimage
+import soundfile
+import soxr
+
+from voicefit.audio import SAMPLE_RATE
+from voicefit.errors import VoicefitError
+
+
+@dataclass(frozen=True)
+class SyntheticSpeaker:
+    """A voice, fixed by a few numbers.
+
+    Attributes:
+        name: unique within its corpus; the name of the speaker's folder.
+        voice: a voice variant of espeak as Praat names it (``Male3``, ``Female1``, …).
+        pitch: the centre of the speaker's neutral F0 in hertz.
+        formants: factor on all formant frequencies; above 1 for a shorter vocal tract.
+        tempo: factor on the neutral speech rate.
+        tilt: the voice's own spectral tilt in dB per octave, added to the emotion's.
+    """
+
+    name: str
+    voice: str
+    pitch: float
+    formants: float
+    tempo: float
+    tilt: float
+
+
+@dataclass(frozen=True)
+class SyntheticCorpus:
+    """A corpus that can be synthesised.
+
+    Attributes:
+        name: the corpus name, lower case.
+        language: English name of the language spoken: English, German, Italian, Polish or Spanish.
+        speakers: its voices.
+        labels: its emotions, words of :data:`voicefit.corpora.corpus.VOCABULARY` other than ``contempt``.
+    """
+
+    name: str
+    language: str
+    speakers: tuple[SyntheticSpeaker, ...]
+    labels: tuple[str, ...]
+
+
+# fmt: off
+DEMO_CORPORA: tuple[SyntheticCorpus, ...] = (
+    SyntheticCorpus("demo-english", "English", (
+        SyntheticSpeaker("edith", "Female1", 205, 1.02, 1.18, 0.8),
+        SyntheticSpeaker("grace", "Female2", 178, 0.97, 1.05, -1.0),
+        SyntheticSpeaker("harry", "Male1", 118, 1.00, 1.23, -0.4),
+        SyntheticSpeaker("walter", "Male4", 96, 0.95, 1.10, 1.2),
+    ), ("anger", "calm", "happiness", "neutral", "sadness")),
+    SyntheticCorpus("demo-german", "German", (
+        SyntheticSpeaker("anke", "Female4", 220, 1.06, 1.12, -0.6),
+        SyntheticSpeaker("beate", "Female1", 186, 0.95, 1.25, 1.0),
+        SyntheticSpeaker("jens", "Male2", 132, 1.05, 1.03, 0.4),
+        SyntheticSpeaker("ulrich", "Male6", 104, 0.98, 1.16, -1.2),
+    ), ("anger", "boredom", "fear", "happiness", "neutral", "sadness")),
+    SyntheticCorpus("demo-italian", "Italian", (
+        SyntheticSpeaker("chiara", "Female2", 212, 1.04, 1.14, 0.2),
+        SyntheticSpeaker("lucia", "Female4", 192, 0.98, 1.04, 1.3),
+        SyntheticSpeaker("marco", "Male3", 124, 1.02, 1.12, -1.0),
+        SyntheticSpeaker("sandro", "Male1", 92, 0.94, 1.01, 0.6),
+    ), ("anger", "disgust", "neutral", "sadness", "surprise")),
+    SyntheticCorpus("demo-polish", "Polish", (
+        SyntheticSpeaker("ewa", "Female1", 198, 1.08, 1.06, -1.3),
+        SyntheticSpeaker("zofia", "Female2", 226, 1.01, 1.21, 0.5),
+        SyntheticSpeaker("jan", "Male4", 110, 1.04, 1.19, 0.9),
+        SyntheticSpeaker("tomasz", "Male3", 138, 0.97, 1.08, -0.3),
+    ), ("fear", "happiness", "neutral", "sadness", "surprise")),
+)
+"""The four pre-finetuning corpora of the demo."""
+
+DEMO_TARGET = SyntheticCorpus("demo-spanish", "Spanish", (
+    SyntheticSpeaker("carmen", "Female5", 208, 0.99, 1.20, -0.9),
+    SyntheticSpeaker("ines", "Female3", 184, 1.05, 1.06, 0.7),
+    SyntheticSpeaker("diego", "Male5", 126, 1.01, 1.15, 1.1),
+    SyntheticSpeaker("pablo", "Male7", 101, 0.96, 1.04, -0.5),
+), ("anger", "happiness", "neutral", "sadness", "surprise"))
+"""The corpus the demo adapts to: a language, voices and sentences that :data:`DEMO_CORPORA` lacks."""
+
+_SENTENCES = {
+    "English": ("My coat is in the hall.", "The letter came today.",
+                "There is milk in the fridge.", "The window is open now."),
+    "German": ("Der Zug fährt um neun.", "Mein Mantel hängt im Flur.",
+               "Der Brief kam heute an.", "Wir essen um halb sieben."),
+    "Italian": ("Il treno parte alle nove.", "La lettera arriva domani.",
+                "Mangiamo alle sette.", "La finestra è aperta."),
+    "Polish": ("Obiad jest o drugiej.", "List przyszedł dzisiaj.",
+               "Mleko stoi w lodówce.", "Okno jest otwarte."),
+    "Spanish": ("El tren sale a las nueve.", "La chaqueta está aquí.", "La carta llegó ayer.",
+                "La ventana está abierta.", "El libro es de mi madre."),
+}
+# fmt: on
+
+_ESPEAK_NAMES = {"English": "English (Great Britain)", "Spanish": "Spanish (Spain)"}
+"""Languages that espeak calls by another name than ours."""
+
+
+class _Cues(NamedTuple):
+    """How a clip departs from its speaker's plain neutral speech."""
+
+    pitch: float  # semitones, F0 level
+    span: float  # octaves of F0 excursion: 1 doubles the range in semitones
+    contour: float  # semitones from the beginning of the clip to its end
+    tempo: float  # octaves of speech rate
+    level: float  # dB, voice intensity
+    dynamics: float  # octaves of intensity excursion in dB
+    tilt: float  # dB per octave; positive for more high-frequency energy
+    onset: float  # ms of fade-in after silence: short for a sharp voice onset
+    jitter: float  # semitones, standard deviation of F0 from one 10 ms frame to the next
+    pause: float  # seconds of silence between two words; none below 0.04
+
+
+_CUES = {
+    "anger": _Cues(4.0, 0.6, 2.5, 0.18, 7.0, 0.5, 3.0, -10, 0.20, 0.0),
+    "boredom": _Cues(-2.0, -0.9, 1.0, -0.32, -3.0, -0.4, -1.0, 20, 0.0, 0.04),
+    "calm": _Cues(-1.5, -0.4, -1.0, -0.20, -4.0, -0.4, -1.8, 30, 0.0, 0.0),
+    "disgust": _Cues(-1.5, 0.3, -2.0, -0.18, 1.0, 0.3, 1.2, 0, 0.25, 0.04),
+    "fear": _Cues(5.5, -0.5, 2.5, 0.25, -2.0, 0.3, -1.2, -5, 0.50, 0.0),
+    "happiness": _Cues(4.5, 0.8, 2.5, 0.12, 4.0, 0.3, 1.2, -10, 0.0, 0.0),
+    "neutral": _Cues(0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0, 0.0, 0.0),
+    "sadness": _Cues(-2.0, -0.9, -1.0, -0.25, -6.0, -0.4, -2.5, 45, 0.15, 0.08),
+    "surprise": _Cues(5.0, 0.9, 7.0, -0.05, 3.0, 0.3, 0.2, -5, 0.0, 0.0),
+}
+
+_NEUTRAL_ONSET = 15.0
+_SPREAD = _Cues(1.0, 0.2, 1.0, 0.08, 1.5, 0.15, 0.7, 8, 0.04, 0.03)
+"""Standard deviation of each cue from clip to clip of one emotion."""
+
+_PITCH_RANGE = (60.0, 500.0)
+_NEUTRAL_LEVEL = -25.0
+_PEAK = 0.95
+
+
+class _Utterance(NamedTuple):
+    samples: np.ndarray  # float64, (samples,) at 16 kHz, without silence at its ends
+    word_ends: np.ndarray  # float64, (words,), seconds
+
+
+class _Model(NamedTuple):
+    """An utterance prepared for PSOLA: the same for every clip of one speaker and sentence."""
+
+    manipulation: Any  # Praat's Manipulation object
+    times: np.ndarray  # (frames,), seconds
+    melody: np.ndarray  # (frames,), F0 in semitones about its trend line
+    decline: float  # semitones from the beginning of the trend line to its end
+    duration: float  # seconds
+    word_ends: np.ndarray  # (words,), seconds
+
+
+def synthesise_corpus(
+    corpus: SyntheticCorpus,
+    root: Path,
+    clips_per_label: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Write ``corpus`` as 16 kHz mono FLAC files ``root/<speaker>/<label>/<nn>.flac``.
+
+    The samples depend on ``corpus`` and ``seed`` alone: not on earlier calls, on global random state, or on
+    ``clips_per_label`` (a larger number adds clips and changes none). ``root`` appears whole or not at all; where it
+    already holds this very corpus, nothing is done. Text varies within each label in the same way.
+
+    Args:
+        corpus: what to synthesise.
+        root: the folder to create.
+        clips_per_label: clips for every pair of speaker and label, at least 1.
+        seed: seed of the variation between clips, at least 0.
+        progress: called after each clip with the number of clips done and of all clips.
+
+    Raises:
+        VoicefitError: parselmouth is not installed, ``root`` holds something else, or ``corpus`` names an unknown
+            language or label.
+    """
+    _check_request(corpus, clips_per_label)
+    recipe = json.dumps(
+        {"corpus": asdict(corpus), "clips_per_label": clips_per_label, "seed": seed, "cues": _CUES}, indent=1
+    )
+    if _is_complete(root, recipe):
+        return
+    _import_parselmouth()
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
+        unfinished = Path(scratch) / "corpus"
+        utterances = _speak_in_fresh_process(corpus, Path(scratch))
+        total = len(corpus.speakers) * len(corpus.labels) * clips_per_label
+        for done, (name, samples) in enumerate(_render_clips(corpus, utterances, clips_per_label, seed), 1):
+            path = unfinished / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+            if progress is not None:
+                progress(done, total)
+        (unfinished / _RECIPE_NAME).write_text(recipe, encoding="utf-8")
+        os.replace(unfinished, root)
+
+
+_RECIPE_NAME = ".synthesis.json"
+
+
+def _check_request(corpus: SyntheticCorpus, clips_per_label: int) -> None:
+    if corpus.language not in _SENTENCES:
+        raise VoicefitError(
+            f"{corpus.name}: no sentences in {corpus.language}, only in {', '.join(_SENTENCES)}"
+        )
+    unknown = sorted(set(corpus.labels) - set(_CUES))
+    if unknown:
+        raise VoicefitError(f"{corpus.name}: cannot synthesise {', '.join(unknown)}, only {', '.join(_CUES)}")
+    if clips_per_label < 1:
+        raise VoicefitError(f"{corpus.name}: clips_per_label is {clips_per_label}, at least 1 is needed")
+
+
+def _is_complete(root: Path, recipe: str) -> bool:
+    if not root.exists():
+        return False
+    if root.is_dir() and not any(root.iterdir()):
+        root.rmdir()
+        return False
+    written = root / _RECIPE_NAME
+    if not written.is_file() or written.read_text(encoding="utf-8") != recipe:
+        raise VoicefitError(f"{root}: exists and holds something else; remove it or choose another folder")
+    return True
+
+
+def _import_parselmouth() -> Any:
+    try:
+        import parselmouth
+        import parselmouth.praat
+    except ImportError as error:
+        raise VoicefitError(
+            'synthetic speech needs praat-parselmouth, which is not installed: pip install "voicefit[demo]"'
+        ) from error
+    return parselmouth
+
+
+def _speak_in_fresh_process(corpus: SyntheticCorpus, scratch: Path) -> dict[tuple[str, int], _Utterance]:
+    """Every sentence in every voice, keyed by speaker name and sentence number.
+
+    espeak keeps state from one utterance to the next, so the same text comes out with other samples on the second
+    call: only a process of its own, in a fixed order, makes it repeatable.
+    """
+    keys = [
+        (speaker, number) for speaker in corpus.speakers for number in range(len(_SENTENCES[corpus.language]))
+    ]
+    wanted = [[corpus.language, speaker.voice, number] for speaker, number in keys]
+    spoken = scratch / "spoken.npz"
+    child = subprocess.run(
+        [sys.executable, "-m", "voicefit.synthesis", str(spoken)],
+        input=json.dumps(wanted),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    if child.returncode != 0:
+        raise VoicefitError(f"{corpus.name}: espeak failed: {child.stderr.strip().splitlines()[-1]}")
+    with np.load(spoken) as arrays:
+        return {
+            (speaker.name, number): _Utterance(arrays[f"arr_{2 * index}"], arrays[f"arr_{2 * index + 1}"])
+            for index, (speaker, number) in enumerate(keys)
+        }
+
+
+def _speak_requests(path: str, requests: list[tuple[str, str, int]]) -> None:
+    """The work of the fresh process: speak ``requests`` (language, voice, sentence number) in order into ``path``."""
+    arrays: list[np.ndarray] = []
+    for language, voice, number in requests:
+        arrays += _speak(language, voice, _SENTENCES[language][number])
+    np.savez(path, *arrays)
+
+
+def _speak(language: str, voice: str, sentence: str) -> _Utterance:
+    call = _import_parselmouth().praat.call
+    synthesizer = call("Create SpeechSynthesizer", _ESPEAK_NAMES.get(language, language), voice)
+    grid, sound = call(synthesizer, "To Sound", sentence, "yes")
+    word_tier = 3
+    spans = [
+        (
+            call(grid, "Get start time of interval", word_tier, i),
+            call(grid, "Get end time of interval", word_tier, i),
+        )
+        for i in range(1, 1 + call(grid, "Get number of intervals", word_tier))
+        if call(grid, "Get label of interval", word_tier, i)
+    ]
+    samples = soxr.resample(sound.values[0], sound.sampling_frequency, SAMPLE_RATE)
+    start, end = spans[0][0], spans[-1][1]
+    return _Utterance(
+        samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)],
+        np.array([word_end - start for _, word_end in spans]),
+    )
+
+
+def _render_clips(
+    corpus: SyntheticCorpus, utterances: dict[tuple[str, int], _Utterance], clips_per_label: int, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield every clip as its path below the corpus root and its float64 samples."""
+    sentences = range(len(_SENTENCES[corpus.language]))
+    for speaker in corpus.speakers:
+        models = [_prepare(utterances[speaker.name, number], speaker.formants) for number in sentences]
+        for label in corpus.labels:
+            habit = _draw_habit(corpus, speaker, label)
+            key = _hash(f"{corpus.name}/{speaker.name}/{label}")
+            for number in range(clips_per_label):
+                rng = np.random.default_rng([seed, key, number])
+                samples = _render(models[number % len(models)], speaker, _draw_cues(label, habit, rng), rng)
+                yield f"{speaker.name}/{label}/{number:02d}.flac", samples
+
+
+def _hash(text: str) -> int:
+    return zlib.crc32(text.encode())
+
+
+def _seed_praat(seed: int) -> None:
+    """Make Praat's PSOLA repeatable: it scatters the pieces of voiceless sounds at random."""
+    _import_parselmouth().praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({seed})")
+
+
+def _prepare(utterance: _Utterance, formants: float) -> _Model:
+    parselmouth = _import_parselmouth()
+    call = parselmouth.praat.call
+    _seed_praat(0)
+    sound = parselmouth.Sound(utterance.samples, SAMPLE_RATE)
+    sound = call(sound, "Change gender", 60, 400, formants, 0, 1, 1)
+    pitch = sound.to_pitch(time_step=0.01, pitch_floor=60, pitch_ceiling=400)
+    hertz, times = pitch.selected_array["frequency"], pitch.xs()
+    voiced = hertz > 0
+    semitones = 12 * np.log2(hertz[voiced] / np.median(hertz[voiced]))
+    # Half an octave from the median is beyond espeak's own intonation: a pitch tracker's octave error.
+    melody = np.interp(times, times[voiced], np.clip(semitones, -6, 6))
+    slope, height = np.polyfit(times, melody, 1)
+    return _Model(
+        manipulation=call(sound, "To Manipulation", 0.01, 60, 400),
+        times=times,
+        melody=melody - height - slope * times,
+        decline=slope * (times[-1] - times[0]),
+        duration=sound.duration,
+        word_ends=utterance.word_ends,
+    )
+
+
+def _draw_habit(corpus: SyntheticCorpus, speaker: SyntheticSpeaker, label: str) -> np.ndarray:
+    """What one speaker always does in one emotion: factors on its cues and an offset, shape (2, cues)."""
+    own = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}"))
+    factors = np.exp(own.normal(0, 0.25, len(_SPREAD)))
+    if label == "neutral":
+        return np.stack([factors, np.zeros(len(_SPREAD))])
+    rng = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}/{label}"))
+    return np.stack([factors, 0.7 * np.array(_SPREAD) * rng.normal(size=len(_SPREAD))])
+
+
+def _draw_cues(label: str, habit: np.ndarray, rng: np.random.Generator) -> _Cues:
+    strength = rng.uniform(0.5, 1.2)
+    noise = np.array(_SPREAD) * rng.normal(size=len(_SPREAD))
+    return _Cues(*(strength * habit[0] * np.array(_CUES[label]) + habit[1] + noise))
+
+
+def _render(model: _Model, speaker: SyntheticSpeaker, cues: _Cues, rng: np.random.Generator) -> np.ndarray:
+    stretch = 1 / (speaker.tempo * 2**cues.tempo)
+    _seed_praat(int(rng.integers(2**31)))
+    samples = _resynthesise(model, _pitch_curve(model, speaker.pitch, cues, rng), stretch)
+    samples = _apply_tilt(samples, speaker.tilt + cues.tilt)
+    samples = _apply_dynamics(samples, 2**cues.dynamics - 1)
+    samples *= 10 ** ((_NEUTRAL_LEVEL + cues.level) / 20) / np.sqrt(np.mean(samples**2))
+    split = rng.choice(model.word_ends[:-1]) * stretch
+    samples = _join_phrases(samples, int(split * SAMPLE_RATE), cues)
+    samples += 10 ** (-68 / 20) * rng.normal(size=len(samples))
+    return samples * min(1.0, _PEAK / np.abs(samples).max())
+
+
+def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Generator) -> np.ndarray:
+    """F0 in hertz at ``model.times``."""
+    progress = (model.times - model.times[0]) / (model.times[-1] - model.times[0]) - 0.5
+    tremble = max(0.05, cues.jitter) * rng.normal(size=len(model.times))
+    trend = cues.pitch + (model.decline + cues.contour) * progress
+    semitones = trend + 2**cues.span * model.melody + tremble
+    return np.clip(centre * 2 ** (semitones / 12), *_PITCH_RANGE)
+
+
+def _resynthesise(model: _Model, hertz: np.ndarray, stretch: float) -> np.ndarray:
+    """PSOLA with F0 ``hertz`` at ``model.times``, every duration multiplied by ``stretch``."""
+    call = _import_parselmouth().praat.call
+    manipulation = model.manipulation
+    pitch_tier = call("Create PitchTier", "pitch", 0, model.duration)
+    for time, value in zip(model.times, hertz, strict=True):
+        call(pitch_tier, "Add point", time, value)
+    duration_tier = call("Create DurationTier", "duration", 0, model.duration)
+    call(duration_tier, "Add point", 0, stretch)
+    call([pitch_tier, manipulation], "Replace pitch tier")
+    call([duration_tier, manipulation], "Replace duration tier")
+    return call(manipulation, "Get resynthesis (overlap-add)").values[0]
+
+
+def _apply_tilt(samples: np.ndarray, tilt: float) -> np.ndarray:
+    """Turn the spectrum about 1 kHz by ``tilt`` dB per octave; the gain is constant below 250 Hz."""
+    size = scipy.fft.next_fast_len(len(samples), real=True)
+    hertz = scipy.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    gain = 10 ** (tilt * np.log2(np.maximum(hertz, 250) / 1000) / 20)
+    return scipy.fft.irfft(scipy.fft.rfft(samples, size) * gain, size)[: len(samples)]
+
+
+def _apply_dynamics(samples: np.ndarray, excess: float) -> np.ndarray:
+    """Multiply the excursions of intensity, in dB, by ``1 + excess``, up to 12 dB; silences stay silent."""
+    power = scipy.ndimage.uniform_filter1d(samples**2, SAMPLE_RATE // 25)
+    power = scipy.ndimage.uniform_filter1d(power, SAMPLE_RATE // 25)
+    decibels = 10 * np.log10(power / power.mean() + 1e-4)
+    return samples * 10 ** (excess * np.clip(decibels, -12, 6) / 20)
+
+
+def _join_phrases(samples: np.ndarray, split: int, cues: _Cues) -> np.ndarray:
+    """Fade the voice in after silence, and insert the pause at sample ``split`` if it is long enough to be heard."""
+    pause = cues.pause if cues.pause >= 0.04 else 0.0
+    onset = max(3.0, _NEUTRAL_ONSET + cues.onset) / 1000
+    edge = np.zeros(SAMPLE_RATE // 20)
+    phrases = [samples] if pause == 0 else [samples[:split], samples[split:]]
+    parts = [edge]
+    for phrase in phrases:
+        parts += [_fade(phrase, onset), np.zeros(int(pause * SAMPLE_RATE))]
+    return np.concatenate([*parts[:-1], edge])
+
+
+def _fade(samples: np.ndarray, seconds_in: float) -> np.ndarray:
+    """Fade in over ``seconds_in`` and out over 20 ms."""
+    positions = np.arange(len(samples)) / SAMPLE_RATE
+    rise = np.clip(positions / seconds_in, 0, 1)
+    fall = np.clip(positions[::-1] / 0.02, 0, 1)
+    return samples * np.sin(np.pi / 2 * np.minimum(rise, fall)) ** 2
+
+
+if __name__ == "__main__":
+    _speak_requests(sys.argv[1], json.load(sys.stdin))

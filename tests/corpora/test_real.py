@@ -1,0 +1,55 @@
+"""The real corpora, where they are at hand."""
+
+import pytest
+
+from voicefit.corpora import load_corpus
+from voicefit.corpora.check import check_corpus
+
+COUNTS = {
+    "RAVDESS": (1440, 24, 8),
+    "TESS": (2800, 2, 7),
+    "EmoDB": (535, 10, 7),
+    "EMOVO": (588, 6, 7),
+    "nEMO": (3403, 7, 6),  # as distributed; 4481 clips of 9 speakers were published
+}
+
+
+def load_or_skip(shared_data, name):
+    if not (shared_data / name).is_dir():
+        pytest.skip(f"no {name} in {shared_data}")
+    return load_corpus(name, shared_data / name)
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_counts(shared_data, name):
+    corpus = load_or_skip(shared_data, name)
+    assert (len(corpus.clips), len(corpus.speakers), len(corpus.labels)) == COUNTS[name]
+    assert all(clip.label and clip.native_label and clip.path.is_file() for clip in corpus.clips)
+
+
+def test_emodb_label_counts(shared_data):
+    table = load_or_skip(shared_data, "EmoDB").table()
+    # The counts that the corpus's authors publish.
+    assert table["label"].value_counts().to_dict() == {
+        "anger": 127,
+        "boredom": 81,
+        "neutral": 79,
+        "happiness": 71,
+        "fear": 69,
+        "sadness": 62,
+        "disgust": 46,
+    }
+
+
+def test_emodb_has_no_findings(shared_data):
+    report = check_corpus(load_or_skip(shared_data, "EmoDB"))
+    assert report.findings == ()
+    assert report.differences == ()
+
+
+def test_the_quietest_speaker_of_ravdess_is_not_near_silent_and_holds_one_duplicate(shared_data):
+    corpus = load_or_skip(shared_data, "RAVDESS")
+    report = check_corpus(corpus.select(lambda clip: clip.speaker == "07"))
+    assert [(finding.clip_id.split(".")[0], finding.kind) for finding in report.findings] == [
+        ("Actor_07/03-01-03-01-02-02-07", "duplicate")
+    ]

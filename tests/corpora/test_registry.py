@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+import layouts
+from voicefit.corpora import CORPORA, corpus_infos, load_corpus, parse_corpus_argument
+from voicefit.errors import VoicefitError
+
+USAGES = {"unrestricted", "non-commercial", "research", "unknown"}
+
+
+def test_every_corpus_is_registered_under_its_own_name_with_its_terms():
+    assert [info.name for info in corpus_infos()] == list(CORPORA)
+    for info in corpus_infos():
+        assert info.usage in USAGES
+        assert info.title and info.language and info.licence
+
+
+@pytest.mark.parametrize("name", ["RAVDESS", "Tess", "emodb", "EMOVO", "nEMO", "folder"])
+def test_a_registry_name_in_any_case_picks_the_layout(tmp_path, name):
+    root = getattr(layouts, f"build_{name.lower()}")(tmp_path)
+    corpus = load_corpus(name, str(root))
+    assert corpus.name == corpus.info.name == name.lower()
+
+
+def test_a_name_of_ones_own_takes_a_folder_or_a_table(tmp_path):
+    root = layouts.build_folder(tmp_path / "clips", speakers=())
+    of_folder = load_corpus("my-voice", root)
+    assert (of_folder.name, of_folder.info.name, of_folder.speakers) == ("my-voice", "folder", ["my-voice"])
+    (root / "clips.csv").write_text("path,label\nAngry/1.wav,angry\n")
+    of_table = load_corpus("my-voice", root / "clips.csv")
+    assert (of_table.name, of_table.info.name, len(of_table.clips)) == ("my-voice", "table", 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("ravdes", "ravdess"), ("Emo-DB", "emodb"), ("n-emo", "nemo")]
+)
+def test_a_near_miss_is_not_taken_for_ones_own_name(tmp_path, written, meant):
+    with pytest.raises(VoicefitError, match=f"did you mean '{meant}'"):
+        load_corpus(written, tmp_path)
+
+
+def test_other_paths_are_refused(tmp_path):
+    with pytest.raises(VoicefitError, match="no such file or folder"):
+        load_corpus("mine", tmp_path / "absent")
+    (tmp_path / "clips.xlsx").touch()
+    with pytest.raises(VoicefitError, match="neither a folder nor a table"):
+        load_corpus("mine", tmp_path / "clips.xlsx")
+
+
+@pytest.mark.parametrize("name", ["ravdess", "tess", "emodb", "emovo", "nemo"])
+def test_a_wrong_root_is_named_with_what_was_expected(tmp_path, name):
+    with pytest.raises(VoicefitError, match=rf"{tmp_path}: expected .*\S"):
+        load_corpus(name, tmp_path)
+
+
+def test_arguments_are_split_at_the_first_equals_sign():
+    assert parse_corpus_argument("tess=data/TESS") == ("tess", Path("data/TESS"))
+    assert parse_corpus_argument("my-voice_2=a=b.csv") == ("my-voice_2", Path("a=b.csv"))
+    assert parse_corpus_argument("x=~/clips") == ("x", Path.home() / "clips")
+
+
+@pytest.mark.parametrize(
+    "argument", ["tess", "tess=", "tess= ", "=data", "a b=data", "a/b=data", "a.b=data", ""]
+)
+def test_other_arguments_are_refused(argument):
+    with pytest.raises(VoicefitError, match=r"NAME=PATH|a corpus name consists of"):
+        parse_corpus_argument(argument)

@@ -1,0 +1,196 @@
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from voicefit.audio import AUDIO_SUFFIXES, MIN_SAMPLES, SAMPLE_RATE, AudioError, load_waveform
+
+
+def sine(frequency=440.0, seconds=1.0, rate=SAMPLE_RATE, amplitude=0.5):
+    return amplitude * np.sin(2 * np.pi * frequency * np.arange(round(seconds * rate)) / rate)
+
+
+def error_of(path, *segment) -> AudioError:
+    with pytest.raises(AudioError) as caught:
+        load_waveform(path, *segment)
+    assert str(path) in str(caught.value)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "tolerance"),
+    [
+        ("a.wav", {"subtype": "PCM_U8"}, 1 / 64),
+        ("a.wav", {"subtype": "PCM_16"}, 1e-4),
+        ("a.wav", {"subtype": "PCM_24"}, 1e-6),
+        ("a.wav", {"subtype": "FLOAT"}, 1e-7),
+        ("a.wav", {"subtype": "DOUBLE"}, 1e-7),
+        ("a.flac", {}, 1e-4),
+        ("a.aiff", {}, 1e-4),
+    ],
+)
+def test_lossless_formats_are_read_exactly(tmp_path, name, options, tolerance):
+    samples = np.random.default_rng(0).uniform(-0.9, 0.9, 4000)
+    soundfile.write(tmp_path / name, samples, SAMPLE_RATE, **options)
+    waveform = load_waveform(tmp_path / name)
+    assert waveform.dtype == np.float32
+    assert waveform.shape == (4000,)
+    assert waveform.flags["C_CONTIGUOUS"]
+    np.testing.assert_allclose(waveform, samples, atol=tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("a.ogg", {"subtype": "VORBIS"}),
+        ("a.opus", {"format": "OGG", "subtype": "OPUS"}),
+        ("a.mp3", {}),
+    ],
+)
+def test_lossy_formats_keep_length_and_frequency(tmp_path, name, options):
+    soundfile.write(tmp_path / name, sine(), SAMPLE_RATE, **options)
+    waveform = load_waveform(tmp_path / name)
+    assert len(waveform) == pytest.approx(SAMPLE_RATE, abs=1200)
+    assert frequency_of(waveform) == pytest.approx(440, abs=2)
+
+
+def frequency_of(waveform):
+    spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+    return spectrum.argmax() * SAMPLE_RATE / len(waveform)
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 24_000, 44_100, 48_000, 96_000])
+def test_resampling_keeps_frequency_level_and_length(tmp_path, rate):
+    soundfile.write(tmp_path / "a.wav", sine(1000, 1.0, rate), rate, subtype="FLOAT")
+    waveform = load_waveform(tmp_path / "a.wav")
+    assert abs(len(waveform) - SAMPLE_RATE) <= 1
+    inner = slice(1000, 15_000)  # the filter fades in and out
+    np.testing.assert_allclose(waveform[inner], sine(1000)[inner], atol=1e-3)
+
+
+def test_resampling_removes_what_16_khz_cannot_hold(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(12_000, 1.0, 48_000), 48_000, subtype="FLOAT")
+    assert np.abs(load_waveform(tmp_path / "a.wav")[1000:15_000]).max() < 1e-3
+
+
+def test_channels_are_averaged(tmp_path):
+    left, right = sine(440), sine(1000, amplitude=0.2)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], axis=1), SAMPLE_RATE, subtype="FLOAT")
+    np.testing.assert_allclose(load_waveform(tmp_path / "a.wav"), (left + right) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "expected"),
+    [
+        (0.0, None, (0, 16_000)),
+        (0.25, None, (4000, 16_000)),
+        (0.25, 0.75, (4000, 12_000)),
+        (0.5, 9.0, (8000, 16_000)),
+    ],
+)
+def test_segments_of_a_file(tmp_path, start, end, expected):
+    samples = np.random.default_rng(0).uniform(-0.9, 0.9, 16_000)
+    soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+    np.testing.assert_allclose(
+        load_waveform(tmp_path / "a.wav", start, end), samples[slice(*expected)], atol=1e-7
+    )
+
+
+def test_segments_are_in_seconds_at_any_rate(tmp_path):
+    soundfile.write(tmp_path / "a.flac", sine(1000, 1.0, 48_000), 48_000)
+    assert abs(len(load_waveform(tmp_path / "a.flac", 0.25, 0.75)) - 8000) <= 1
+
+
+def test_paths_may_be_text(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(), SAMPLE_RATE)
+    assert len(load_waveform(str(tmp_path / "a.wav"))) == SAMPLE_RATE
+
+
+def test_missing(tmp_path):
+    assert error_of(tmp_path / "absent.wav").kind == "missing"
+    assert error_of(tmp_path).kind == "missing"
+
+
+def test_empty(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros(0), SAMPLE_RATE)
+    assert error_of(tmp_path / "a.wav").kind == "empty"
+    soundfile.write(tmp_path / "b.wav", sine(), SAMPLE_RATE)
+    assert error_of(tmp_path / "b.wav", 5.0).kind == "empty"
+    assert error_of(tmp_path / "b.wav", 5.0, 6.0).kind == "empty"
+    assert error_of(tmp_path / "b.wav", 0.5, 0.4).kind == "empty"
+
+
+def test_too_short_is_under_25_ms(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine()[: MIN_SAMPLES - 1], SAMPLE_RATE)
+    assert error_of(tmp_path / "a.wav").kind == "too-short"
+    soundfile.write(tmp_path / "b.wav", sine()[:MIN_SAMPLES], SAMPLE_RATE)
+    assert len(load_waveform(tmp_path / "b.wav")) == MIN_SAMPLES
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_samples_that_are_not_finite_are_unreadable(tmp_path, value):
+    samples = sine()
+    samples[7000] = value
+    soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+    error = error_of(tmp_path / "a.wav")
+    assert error.kind == "unreadable"
+    assert "not finite" in str(error)
+
+
+def test_a_truncated_flac_is_unreadable(tmp_path):
+    soundfile.write(tmp_path / "a.flac", np.random.default_rng(0).uniform(-1, 1, 16_000), SAMPLE_RATE)
+    whole = (tmp_path / "a.flac").read_bytes()
+    (tmp_path / "a.flac").write_bytes(whole[: len(whole) // 2])
+    assert error_of(tmp_path / "a.flac").kind == "unreadable"
+
+
+def test_of_a_truncated_wav_what_is_there_is_read(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.9, 0.9, 16_000)
+    soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE)
+    whole = (tmp_path / "a.wav").read_bytes()
+    (tmp_path / "a.wav").write_bytes(whole[: len(whole) // 2])
+    waveform = load_waveform(tmp_path / "a.wav")
+    assert 7900 < len(waveform) < 8000
+    np.testing.assert_allclose(waveform, samples[: len(waveform)], atol=1e-4)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    content=st.binary(max_size=400),
+    suffix=st.sampled_from([".wav", ".flac", ".opus", ".ogg", ".mp3", ".aiff"]),
+)
+@example(b"", ".wav")
+@example(b"RIFF\x00\x00\x00\x00WAVEfmt ", ".wav")
+@example(b"fLaC", ".flac")
+@example(b"OggS", ".opus")
+def test_garbage_is_never_read_nor_another_error(content, suffix):
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / f"a{suffix}"
+        path.write_bytes(content)
+        assert error_of(path).kind in {"unreadable", "empty", "too-short"}
+
+
+@settings(max_examples=50, deadline=None)
+@given(position=st.integers(0, 60), byte=st.integers(0, 255))
+def test_a_damaged_header_is_read_or_an_audio_error(position, byte):
+    with tempfile.TemporaryDirectory() as temporary:
+        path = Path(temporary) / "a.wav"
+        soundfile.write(path, sine(seconds=0.1), SAMPLE_RATE)
+        content = bytearray(path.read_bytes())
+        content[position] = byte
+        path.write_bytes(content)
+        try:
+            waveform = load_waveform(path)
+        except AudioError:
+            return
+        assert len(waveform) >= MIN_SAMPLES
+        assert np.isfinite(waveform).all()
+
+
+def test_suffixes_are_lower_case_and_cover_the_common_formats():
+    assert {".wav", ".flac", ".ogg", ".opus", ".mp3"} <= AUDIO_SUFFIXES
+    assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
