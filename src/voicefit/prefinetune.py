@@ -182,8 +182,6 @@ class Trainer:
         self.sizes = {split.name: len(split.train) for split in splits}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if settings.projector == "random":
-                encoder.set_projector(nn.Linear(encoder.hidden_size, 256))
             self.heads = CorpusHeads({s.name: s.labels for s in splits}, encoder.projector.out_features)
         self.heads.to(encoder.device)
         self.targets = {split.name: {label: i for i, label in enumerate(split.labels)} for split in splits}
@@ -379,14 +377,10 @@ def prefinetune(
     cache = FrontCache(encoder, cache_root)
     usable, left_out = cache_corpora(cache, corpora, progress)
     splits = [split_by_speaker(corpus, settings.validation_share, seed) for corpus in usable]
-    trainer = Trainer(encoder, splits, cache, settings, seed)
     identity = _identity(encoder, splits, settings, seed)
+    _begin_projector(encoder, splits, cache, settings, seed)
+    trainer = Trainer(encoder, splits, cache, settings, seed)
     trainer.load_state(unfinished, identity)
-    if settings.projector == "standardise" and not trainer.history:
-        progress("pooling for the projector", 0, 1)
-        train = {split.name: [cache.frames(clip) for clip in split.train] for split in splits}
-        standardise_projector(encoder, {name: encoder.pool(frames) for name, frames in train.items()})
-        progress("pooling for the projector", 1, 1)
     with torch.random.fork_rng(devices=[]):
         while not trainer.finished:
             trainer.run_epoch(progress)
@@ -407,6 +401,18 @@ def prefinetune(
     checkpoint.save_prefinetuned(encoder, trainer.heads, out, record, pd.DataFrame(trainer.history))
     _remove(unfinished)
     return out
+
+
+def _begin_projector(
+    encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache, settings: PrefinetuneSettings, seed: int
+) -> None:
+    if settings.projector == "standardise":
+        train = {split.name: [cache.frames(clip) for clip in split.train] for split in splits}
+        standardise_projector(encoder, {name: encoder.pool(frames) for name, frames in train.items()})
+    else:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            encoder.set_projector(nn.Linear(encoder.hidden_size, 256))
 
 
 def cache_corpora(
