@@ -1,3 +1,53 @@
 """Voicefit fits a speech emotion classifier to a new voice from as few as two labelled clips."""
 
+from typing import TYPE_CHECKING, Any
+
+from voicefit.errors import VoicefitError
+
+if TYPE_CHECKING:
+    from voicefit.api import Model, Prediction, adapt, load_model, prefinetune
+    from voicefit.corpora import load_corpus
+    from voicefit.corpora.check import check_corpus
+    from voicefit.encoders import load_encoder
+    from voicefit.report import build_report
+    from voicefit.sweep import read_plan, run_sweep
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Model": "voicefit.api",
+    "Prediction": "voicefit.api",
+    "adapt": "voicefit.api",
+    "build_report": "voicefit.report",
+    "check_corpus": "voicefit.corpora.check",
+    "load_corpus": "voicefit.corpora",
+    "load_encoder": "voicefit.encoders",
+    "load_model": "voicefit.api",
+    "prefinetune": "voicefit.api",
+    "read_plan": "voicefit.sweep",
+    "run_sweep": "voicefit.sweep",
+}
+
+__all__ = [
+    "Model",
+    "Prediction",
+    "VoicefitError",
+    "adapt",
+    "build_report",
+    "check_corpus",
+    "load_corpus",
+    "load_encoder",
+    "load_model",
+    "prefinetune",
+    "read_plan",
+    "run_sweep",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: torch takes seconds that `voicefit --help` need not spend."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'voicefit' has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(_HOMES[name]), name)

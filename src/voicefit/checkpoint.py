@@ -1,4 +1,4 @@
-"""Directories that `transformers` loads unchanged, with a record of how they came about in ``voicefit.json``."""
+"""Directories that `transformers` loads unchanged, and ``voicefit.json``: how they came about."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,14 +56,18 @@ def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: i
     A checkpoint brings its depth, frozen layers and clip length along; a plain encoder takes those given.
 
     Raises:
-        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already.
+        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already, or
+            its record lacks what it should bring along.
     """
     record = read_record(source)
     if record.get("kind") == "adapted":
         raise VoicefitError(f"{source}: has been adapted to a voice already; adapt from what it was made of")
     if record:
-        frozen_layers = record["frozen_layers"] if frozen_layers is None else frozen_layers
-        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, max_seconds=record["max_seconds"])
+        recorded, max_seconds = record.get("frozen_layers"), record.get("max_seconds")
+        if not isinstance(recorded, int) or not isinstance(max_seconds, int | float):
+            raise VoicefitError(f"{Path(source) / RECORD}: frozen_layers and max_seconds should be numbers")
+        frozen_layers = recorded if frozen_layers is None else frozen_layers
+        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, max_seconds=max_seconds)
     return load_encoder(source, depth=depth, frozen_layers=frozen_layers or 0)
 
 
@@ -111,7 +115,7 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.Linear(weight.shape[1], weight.shape[0], device=weight.device)
+    layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], device=weight.device)
     with torch.no_grad():
         layer.weight.copy_(weight)
         layer.bias.copy_(bias)

@@ -1,26 +1,28 @@
 """Which clips a trial sees: tasks, draws of the support set, and each speaker's test clips.
 
-Chen & Yu (2023), section 4.3: for one speaker and one emotion, k clips of which half carry the emotion; all test clips
-of the speaker are then told apart in "this emotion" and "another". The support set depends on corpus, speaker,
-emotion, k and draw alone, so that it is the same for every model, and a set of k contains every smaller one.
+Chen & Yu (2023), section 4.3: for one speaker and one emotion, k clips of which half carry the emotion; all
+test clips of the speaker are then told apart in "this emotion" and "another". The support set depends on
+corpus, speaker, emotion, k and draw alone, so that it is the same for every model, and a set of k contains
+every smaller one.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
+from itertools import islice, zip_longest
+from typing import Final
 
 import numpy as np
 
 from voicefit.corpora import Clip, Corpus
 from voicefit.errors import VoicefitError
 
-ONE_VS_REST = "one-vs-rest"
-MULTICLASS = "multiclass"
+ONE_VS_REST: Final = "one-vs-rest"
+MULTICLASS: Final = "multiclass"
 TASKS = (ONE_VS_REST, MULTICLASS)
 
 TEST_SHARE = 1 / 3
-"""Share of a speaker's clips of each emotion that is kept for testing when the corpus has no split of its own."""
+"""Share of a speaker's clips of each emotion kept for testing where the corpus has no split of its own."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ class Episode:
 
 
 class SpeakerEpisodes:
-    """All episodes of one speaker of a corpus, whose clips are split once into a pool to draw from and a test set.
+    """All episodes of one speaker, whose clips are split once into a pool to draw from and a test set.
 
-    A corpus's own split is kept where every clip of the speaker has one (``train`` is the pool, ``test`` the test
-    set); otherwise a third of the clips of each emotion, at least one, is for testing.
+    A corpus's own split is kept where every clip of the speaker has one (``train`` is the pool, ``test`` the
+    test set); otherwise a third of the clips of each emotion, at least one, is for testing.
 
     Args:
         corpus: with only the clips that can be used.
@@ -57,17 +59,21 @@ class SpeakerEpisodes:
     def __init__(self, corpus: Corpus, speaker: str):
         self.corpus, self.speaker = corpus.name, speaker
         clips = [clip for clip in corpus.clips if clip.speaker == speaker and clip.label is not None]
+        clips.sort(key=lambda clip: clip.id)
         self.labels = sorted({str(clip.label) for clip in clips})
         if len(self.labels) < 2:
-            raise VoicefitError(f"corpus {corpus.name}: speaker {speaker} has {len(self.labels)} emotion; two are needed")
-        by_label = {label: [clip for clip in clips if clip.label == label] for label in self.labels}
-        splits = {label: self._split(label, by_label[label]) for label in self.labels}
-        self.pool = {label: pool for label, (pool, _) in splits.items()}
-        self.test = [clip for _, test in splits.values() for clip in test]
+            raise VoicefitError(
+                f"corpus {corpus.name}: two emotions are needed, speaker {speaker} has {len(self.labels)}"
+            )
+        own_split = all(clip.split for clip in clips)
+        self.pool: dict[str, list[Clip]] = {}
+        self.test: list[Clip] = []
+        for label in self.labels:
+            mine = [clip for clip in clips if clip.label == label]
+            self.pool[label], test = _own_split(mine) if own_split else self._split(label, mine)
+            self.test += test
 
     def _split(self, label: str, clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
-        if all(clip.split for clip in clips):
-            return [c for c in clips if c.split == "train"], [c for c in clips if c.split == "test"]
         order = self._shuffled(clips, "test", label)
         count = max(1, round(TEST_SHARE * len(clips)))
         return sorted(order[count:], key=lambda c: c.id), sorted(order[:count], key=lambda c: c.id)
@@ -77,29 +83,42 @@ class SpeakerEpisodes:
         return self.one_vs_rest(emotion, k, draw) if task == ONE_VS_REST else self.multiclass(k, draw)
 
     def one_vs_rest(self, emotion: str, k: int, draw: int) -> Episode | None:
-        """Is it ``emotion`` or another? ``None`` if the speaker has too few clips for ``k`` shots.
+        """Is it ``emotion`` or another?
 
         The support set has ceil(k/2) clips of the emotion and floor(k/2) of the others, drawn at random.
+
+        Returns:
+            ``None`` if the speaker has too few clips for ``k`` shots, or no test clip of either class.
         """
+        tested = {clip.label for clip in self.test}
+        if emotion not in tested or tested == {emotion}:
+            return None
         others = [clip for label in self.labels if label != emotion for clip in self.pool[label]]
         positives = self._shuffled(self.pool[emotion], "one-vs-rest", emotion, str(draw), "positive")
         negatives = self._shuffled(others, "one-vs-rest", emotion, str(draw), "negative")
         support = _deal([positives, negatives], k)
-        return support and self._episode(("other", emotion), support)
+        return self._episode(("other", emotion), support)
 
     def multiclass(self, k: int, draw: int) -> Episode | None:
-        """Which of the speaker's emotions is it? ``None`` if there are too few clips, or fewer shots than emotions.
+        """Which of the speaker's emotions is it?
 
         The k shots are dealt over the emotions in turn, so that counts differ by one at most.
+
+        Returns:
+            ``None`` if an emotion has too few clips for its shots or no test clip, or there are fewer shots
+            than emotions.
         """
-        if k < len(self.labels):
+        if k < len(self.labels) or len({clip.label for clip in self.test}) < len(self.labels):
             return None
         decks = [self._shuffled(self.pool[label], "multiclass", label, str(draw)) for label in self.labels]
         order = self._generator("multiclass order", str(draw)).permutation(len(decks))
         support = _deal([decks[index] for index in order], k)
-        return support and self._episode(tuple(self.labels), support)
+        return self._episode(tuple(self.labels), support)
 
-    def _episode(self, labels: tuple[str, ...], support: Sequence[Clip]) -> Episode:
+    def _episode(self, labels: tuple[str, ...], support: Sequence[Clip] | None) -> Episode | None:
+        if support is None:
+            return None
+
         def target(clip: Clip) -> int:
             return labels.index(str(clip.label)) if clip.label in labels else 0
 
@@ -119,8 +138,12 @@ class SpeakerEpisodes:
         return np.random.default_rng(int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest()))
 
 
+def _own_split(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
+    return [c for c in clips if c.split == "train"], [c for c in clips if c.split == "test"]
+
+
 def _deal(decks: Sequence[Sequence[Clip]], k: int) -> list[Clip] | None:
     """The first k cards dealt from the decks in turn; ``None`` once a deck is exhausted."""
-    turns: Iterator[Clip | None] = (card for turn in zip_longest(*decks) for card in turn)
-    dealt = [card for card, _ in zip(turns, range(k), strict=False)]
-    return None if len(dealt) < k or None in dealt else dealt  # type: ignore[return-value]
+    turns = (card for turn in zip_longest(*decks) for card in turn)
+    dealt = [card for card in islice(turns, k) if card is not None]
+    return dealt if len(dealt) == k else None

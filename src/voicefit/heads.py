@@ -1,6 +1,6 @@
-"""Classification heads: linear layers over mean-pooled, projected frames, as `transformers` audio classifiers have them."""
+"""Classification heads: linear layers over mean-pooled, projected frames, as in `transformers` audio classifiers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -38,17 +38,22 @@ class CorpusHeads(nn.Module):
     def __init__(self, labels: Mapping[str, Sequence[str]], width: int):
         super().__init__()
         self.labels = {corpus: list(names) for corpus, names in labels.items()}
-        self.linear = nn.ModuleDict({corpus: nn.Linear(width, len(names)) for corpus, names in self.labels.items()})
+        # A list, not a ModuleDict: that one refuses names with a dot and names such as "type" or "keys".
+        self.linear = nn.ModuleList(nn.Linear(width, len(names)) for names in self.labels.values())
 
     def forward(self, projected: Tensor, corpus: str) -> Tensor:
         """Logits ``(clips, labels of the corpus)`` of projected vectors ``(clips, width)``."""
-        return self.linear[corpus](projected)
+        return self.linear[list(self.labels).index(corpus)](projected)
 
     def stacked(self) -> tuple[Tensor, Tensor, list[str]]:
         """All heads as one: weight ``(all labels, width)``, bias and the labels, each written ``corpus/label``.
 
         One matrix is what a `transformers` classifier can hold; the rows of a corpus are its head.
         """
-        weight = torch.cat([head.weight.detach() for head in self.linear.values()])
-        bias = torch.cat([head.bias.detach() for head in self.linear.values()])
-        return weight, bias, [f"{corpus}/{label}" for corpus, labels in self.labels.items() for label in labels]
+        weight = torch.cat([head.weight.detach() for head in self._heads()])
+        bias = torch.cat([head.bias.detach() for head in self._heads()])
+        names = [f"{corpus}/{label}" for corpus, labels in self.labels.items() for label in labels]
+        return weight, bias, names
+
+    def _heads(self) -> Iterator[nn.Linear]:
+        return (head for head in self.linear if isinstance(head, nn.Linear))

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import scipy.linalg
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
@@ -27,8 +28,11 @@ from voicefit import checkpoint
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
-from voicefit.files import require_absent, write_json
+from voicefit.files import require_absent
 from voicefit.heads import CorpusHeads
+
+_SHRINKAGE = 0.3
+"""Weight of the identity in the covariance within classes: short corpora have fewer clips than dimensions."""
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -39,24 +43,25 @@ class PrefinetuneSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float = Field(1e-4, gt=0, description="peak learning rate of the encoder")
-    head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the projector and the heads")
-    weight_decay: float = Field(0.01, ge=0)
-    batch_size: int = Field(32, ge=1, description="clips a step, over all corpora")
-    max_epochs: int = Field(10, ge=1, description="an epoch is as many clips as the corpora have together")
-    warmup: float = Field(0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
-    patience: int = Field(3, ge=1, description="epochs without improvement before stopping")
-    min_improvement: float = Field(0.0, ge=0, description="least gain in mean macro F1 that counts as one")
-    sampling: Literal["proportional", "uniform"] | float = Field(
-        "proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
+    lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder")
+    head_lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the projector and the heads")
+    weight_decay: float = Field(default=0.01, ge=0)
+    batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
+    max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
+    patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
+    min_improvement: float = Field(default=0.0, ge=0, description="least gain in mean macro F1 that counts as one")
+    sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
+        default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it"
+        default="float32", description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it"
     )
-    projector: Literal["standardise", "random"] = Field(
-        "standardise", description="begin by standardising pooled frames, or as transformers does: 256 random directions"
+    projector: Literal["discriminant", "random"] = Field(
+        default="discriminant", description="where the projector begins: at the corpora's linear discriminants, or at random"
     )
-    validation_share: float = Field(0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one")
+    projector_width: int = Field(default=32, ge=1, description="dimensions that the heads read")
+    validation_share: float = Field(default=0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one")
 
     @classmethod
     def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
@@ -68,7 +73,7 @@ class PrefinetuneSettings(BaseModel):
         if protocol == "clean":
             return cls()
         if protocol == "paper":
-            return cls(lr=3e-5, head_lr=3e-5, weight_decay=0, batch_size=4, max_epochs=200, min_improvement=0.02, projector="random")
+            return cls(lr=3e-5, head_lr=3e-5, weight_decay=0, batch_size=4, max_epochs=200, min_improvement=0.02, projector="random", projector_width=256)
         raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
 
 
@@ -128,20 +133,38 @@ def epoch_batches(
 
 
 @torch.no_grad()
-def standardise_projector(encoder: Encoder, pooled: Mapping[str, Tensor]) -> None:
-    """Make the projector standardise pooled vectors to mean 0 and deviation 1, every corpus counting the same.
+def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]], width: int) -> nn.Linear:
+    """The directions in which a speaker's emotions differ most, relative to how much clips of one emotion differ.
+
+    Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed, every corpus
+    counting the same. Projected clips have unit variance within a class, so that distances between them mean
+    something from the first step on; what varies for other reasons (length, words, the voice) is damped.
 
     Args:
-        encoder: gets a square projector of its hidden size.
         pooled: corpus → ``(clips, hidden_size)``.
+        clips: corpus → its clips, in the same order.
+        width: number of directions, at most ``hidden_size``.
+
+    Returns:
+        the projector, ``hidden_size`` → ``width``; projected clips of all corpora have mean 0.
     """
-    mean = torch.stack([vectors.mean(0) for vectors in pooled.values()]).mean(0)
-    variance = torch.stack([((vectors - mean) ** 2).mean(0) for vectors in pooled.values()]).mean(0)
-    scale = 1 / (variance.sqrt() + 1e-5)
-    projector = nn.Linear(len(mean), len(mean))
-    projector.weight.copy_(torch.diag(scale))
-    projector.bias.copy_(-mean * scale)
-    encoder.set_projector(projector)
+    within, between, means = [], [], []
+    for corpus, vectors in pooled.items():
+        table = pd.DataFrame(vectors.double().cpu().numpy())
+        speaker = np.array([clip.speaker for clip in clips[corpus]])
+        label = np.array([clip.label for clip in clips[corpus]])
+        class_means = table.groupby([speaker, label]).transform("mean")
+        within.append(np.cov((table - class_means).to_numpy().T, bias=True))
+        between.append(np.cov((class_means - table.groupby(speaker).transform("mean")).to_numpy().T, bias=True))
+        means.append(table.mean().to_numpy())
+    noise = np.mean(within, axis=0)
+    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * np.eye(len(noise)) * np.trace(noise) / len(noise)
+    _, directions = scipy.linalg.eigh(np.mean(between, axis=0), noise)  # scaled to unit variance within a class
+    directions = directions[:, ::-1][:, :width]
+    projector = nn.Linear(*directions.shape)
+    projector.weight.copy_(torch.from_numpy(directions.T.copy()))
+    projector.bias.copy_(torch.from_numpy(-np.mean(means, axis=0) @ directions))
+    return projector
 
 
 def _sampling_exponent(sampling: str | float) -> float:
@@ -209,18 +232,24 @@ class Trainer:
         return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
 
     @property
-    def epochs_since_best(self) -> int:
-        """How many epochs ago the best validation score was reached."""
-        scores = [row["validation_mean_macro_f1"] for row in self.history]
+    def best_epoch(self) -> dict[str, float]:
+        """The row of the history with the best validation score, the earliest of equals."""
+        return max(self.history, key=lambda row: row["validation_mean_macro_f1"])
+
+    @property
+    def epochs_since_improvement(self) -> int:
+        """How many epochs ago the validation score last rose by more than ``min_improvement``."""
         best, since = -math.inf, 0
-        for score in scores:
+        for row in self.history:
+            score = row["validation_mean_macro_f1"]
             best, since = (score, 0) if score > best + self.settings.min_improvement else (best, since + 1)
         return since
 
     @property
     def finished(self) -> bool:
         """Whether the last epoch or the end of patience has been reached."""
-        return len(self.history) >= self.settings.max_epochs or self.epochs_since_best >= self.settings.patience
+        out_of_patience = self.epochs_since_improvement >= self.settings.patience
+        return len(self.history) >= self.settings.max_epochs or out_of_patience
 
     def losses(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Cross-entropy of each corpus's clips in ``batch`` by its own head; one pass through the encoder for all."""
@@ -258,7 +287,7 @@ class Trainer:
             progress(f"epoch {epoch + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
         scores = self.validate()
         self.history.append(self._row(epoch, totals, scores, time.monotonic() - began))
-        if self.epochs_since_best == 0:
+        if self.best_epoch is self.history[-1]:
             self.best = self._weights()
 
     def _row(
@@ -314,17 +343,19 @@ class Trainer:
         """Continue from what :meth:`save_state` wrote, if it wrote anything.
 
         Raises:
-            VoicefitError: the state belongs to a run with other corpora, settings or seed.
+            VoicefitError: the state belongs to a run with another encoder, corpora, settings or seed.
         """
         path = folder / "state.safetensors"
         if not path.exists():
             return
-        tensors, metadata = load_file(path), checkpoint.read_metadata(path)
+        metadata = checkpoint.read_metadata(path)
         if metadata.get("identity") != identity:
-            raise VoicefitError(f"{folder}: was begun with other corpora, settings or seed; remove it to start afresh")
+            raise VoicefitError(
+                f"{folder}: was begun with another encoder, corpora, settings or seed; remove it to start afresh"
+            )
         self.history = json.loads(metadata["history"])
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
-        for name, tensor in tensors.items():
+        for name, tensor in load_file(path).items():
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
         self.load_weights(parts["now"])
@@ -356,7 +387,7 @@ def prefinetune(
 
     Args:
         encoder: trained in place; its weights afterwards are those of the best epoch.
-        corpora: at least one; names without ``/`` and ``+``.
+        corpora: at least one; different names without ``/`` and ``+``.
         out: the directory to write; `transformers` loads it unchanged.
         source: where the encoder came from, for the record.
         protocol: ``clean`` or ``paper``, recorded, and the settings' defaults.
@@ -370,6 +401,7 @@ def prefinetune(
         VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be used.
     """
     require_absent(out)
+    _check_names([corpus.name for corpus in corpora])
     settings = settings or PrefinetuneSettings.for_protocol(protocol)
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not resume:
@@ -378,10 +410,10 @@ def prefinetune(
     usable, left_out = cache_corpora(cache, corpora, progress)
     splits = [split_by_speaker(corpus, settings.validation_share, seed) for corpus in usable]
     identity = _identity(encoder, splits, settings, seed)
-    _begin_projector(encoder, splits, cache, settings, seed)
-    trainer = Trainer(encoder, splits, cache, settings, seed)
-    trainer.load_state(unfinished, identity)
     with torch.random.fork_rng(devices=[]):
+        _begin_projector(encoder, splits, cache, settings, seed)
+        trainer = Trainer(encoder, splits, cache, settings, seed)
+        trainer.load_state(unfinished, identity)
         while not trainer.finished:
             trainer.run_epoch(progress)
             trainer.save_state(unfinished, identity)
@@ -396,23 +428,36 @@ def prefinetune(
         "max_seconds": encoder.max_seconds,
         "settings": settings.model_dump(),
         "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
-        "best": max(trainer.history, key=lambda row: row["validation_mean_macro_f1"]),
+        "best": trainer.best_epoch,
     }
     checkpoint.save_prefinetuned(encoder, trainer.heads, out, record, pd.DataFrame(trainer.history))
     _remove(unfinished)
     return out
 
 
+def _check_names(names: Sequence[str]) -> None:
+    """Refuse names that could not be told apart in the checkpoint's labels and in a sweep's subsets."""
+    for name in names:
+        if names.count(name) > 1:
+            raise VoicefitError(f"corpus {name}: given twice; give every corpus a name of its own")
+        if not name or "/" in name or "+" in name:
+            raise VoicefitError(f"corpus {name!r}: a name needs at least one letter, and neither / nor +")
+    if not names:
+        raise VoicefitError("pre-finetuning needs at least one corpus")
+
+
 def _begin_projector(
     encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache, settings: PrefinetuneSettings, seed: int
 ) -> None:
-    if settings.projector == "standardise":
-        train = {split.name: [cache.frames(clip) for clip in split.train] for split in splits}
-        standardise_projector(encoder, {name: encoder.pool(frames) for name, frames in train.items()})
+    width = min(settings.projector_width, encoder.hidden_size)
+    if settings.projector == "discriminant":
+        clips = {split.name: split.train for split in splits}
+        pooled = {name: encoder.pool([cache.frames(clip) for clip in part]) for name, part in clips.items()}
+        encoder.set_projector(discriminant_projector(pooled, clips, width))
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            encoder.set_projector(nn.Linear(encoder.hidden_size, 256))
+            encoder.set_projector(nn.Linear(encoder.hidden_size, width))
 
 
 def cache_corpora(
@@ -455,11 +500,16 @@ def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, st
     }
 
 
-def _identity(encoder: Encoder, splits: Sequence[CorpusSplit], settings: PrefinetuneSettings, seed: int) -> str:
+def _identity(
+    encoder: Encoder, splits: Sequence[CorpusSplit], settings: PrefinetuneSettings, seed: int
+) -> str:
     """What must be equal for a run to be continued."""
     parts = [encoder.front_key(), str(encoder.depth), settings.model_dump_json(), str(seed)]
     parts += [f"{s.name} {clip.id} {clip.label}" for s in splits for clip in (*s.train, *s.validation)]
-    return hashlib.blake2b("\n".join(parts).encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b("\n".join(parts).encode(), digest_size=16)
+    for name, tensor in encoder.trainable_state().items():  # encoders may share a front end
+        digest.update(name.encode() + tensor.cpu().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _generator(seed: int, *purpose: str) -> np.random.Generator:

@@ -1,7 +1,7 @@
-"""Stage 2: adapt to one speaker from a handful of clips. A file per method; each one tensors in, a head out.
+"""Stage 2: adapt to one speaker from a handful of clips. A file per method; tensors in, a head out.
 
-Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``Settings`` and ``fit``, and adds it to
-:data:`METHODS`.
+Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``Settings`` and ``fit``, and
+adds it to :data:`METHODS`.
 """
 
 from types import ModuleType
@@ -15,8 +15,8 @@ __all__ = ["METHODS", "Shots", "find_method"]
 METHODS: dict[str, ModuleType] = {"full": full, "head": head, "prototype": prototype}
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 
-``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place; ``VERSION`` is raised when a
-change of the code changes its results, so that stored trials of the old code are run again.
+``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place; ``VERSION`` is
+raised when a change of the code changes its results, so that stored trials of the old code are run again.
 """
 
 

@@ -25,12 +25,14 @@ class Settings(BaseModel):
     lr: float = Field(1e-4, gt=0, description="peak learning rate of encoder and projector")
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
     weight_decay: float = Field(0.01, ge=0)
-    steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
+    steps: int = Field(
+        40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay"
+    )
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Train ``encoder`` in place (see :meth:`Encoder.restored`) with a classifier that begins at the nearest means.
+    """Train ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the nearest means on.
 
     Dropout is off: the seed fixes the order of the shots alone.
     """
@@ -48,7 +50,8 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (settings.steps - step) / settings.steps)
     )
-    generator, order = np.random.default_rng(seed), []
+    generator = np.random.default_rng(seed)
+    order: list[int] = []
     encoder.eval()
     for _ in range(settings.steps):
         if len(order) < min(settings.batch_size, len(shots.frames)):
@@ -60,5 +63,5 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         loss.backward()
         optimizer.step()
         schedule.step()
-    projector = encoder.projector
-    return Head(*(p.detach().clone() for p in (projector.weight, projector.bias, classifier.weight, classifier.bias)))
+    layers = (encoder.projector, classifier)
+    return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))

@@ -1,9 +1,12 @@
 """A linear head on frozen, pooled frames: L2-regularised logistic regression."""
 
+import functools
+
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
@@ -18,22 +21,25 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    l2: float = Field(1.0, gt=0, description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance")
+    l2: float = Field(
+        1.0, gt=0, description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance"
+    )
 
 
 @torch.no_grad()
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """The head that minimises the sum of cross-entropies plus the penalty (a convex problem: the seed is not used).
+    """The head that minimises the sum of cross-entropies plus the penalty (convex: the seed is not used).
 
-    Projected vectors are centred on the shots and scaled, all dimensions alike, to unit variance, so that one penalty
-    suits every encoder; centring and scale are folded into the classifier.
+    Projected vectors are centred on the shots and scaled, all dimensions alike, to unit variance, so that one
+    penalty suits every encoder; centring and scale are folded into the classifier.
     """
     projector = encoder.projector
     projected = projector(shots.pooled).double().numpy()
     centre = projected.mean(0)
     scale = max(float(np.sqrt(((projected - centre) ** 2).mean())), 1e-12)
     model = LogisticRegression(C=1 / settings.l2, max_iter=1000)
-    model.fit((projected - centre) / scale, shots.targets.numpy())
+    with _blas().limit(limits=1, user_api="blas"):  # threads wait for each other on a problem this small
+        model.fit((projected - centre) / scale, shots.targets.numpy())
     weight, bias = model.coef_ / scale, model.intercept_
     if shots.classes == 2:  # scikit-learn gives one row of log-odds
         weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
@@ -44,3 +50,8 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         torch.from_numpy(weight).float(),
         torch.from_numpy(bias).float(),
     )
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

@@ -1,7 +1,7 @@
 """Nearest mean: Snell, Swersky & Zemel (2017), "Prototypical Networks for Few-shot Learning", equation 2.
 
-With squared Euclidean distances the softmax over classes is linear in the clip's vector (their section 2.4), so that the
-classifier is an ordinary linear head.
+With squared Euclidean distances the softmax over classes is linear in the clip's vector (their section 2.4),
+so that the classifier is an ordinary linear head.
 """
 
 import torch
@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
 @torch.no_grad()
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """A head whose logits are the negative squared distances to the class means, up to a term that all classes share.
+    """A head whose logits are the negative squared distances to the class means, up to a term shared by all.
 
     Distances are divided by the width, so that the softmax is not saturated.
     """

@@ -3,7 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+
+from voicefit.errors import VoicefitError
 
 
 @dataclass(frozen=True)
@@ -11,13 +14,26 @@ class Shots:
     """The labelled clips of one voice.
 
     Attributes:
-        pooled: the encoder's output for each clip before any adaptation, float32 ``(k, hidden_size)``.
-        frames: the front end's output for each clip, ``(frames, width)``; read by methods that train the encoder.
+        pooled: the encoder's output for each clip before any adaptation, float32 ``(k, size)``.
+        frames: the front end's output for each clip, ``(frames, width)``; only methods that train the encoder
+            read it.
         targets: class of each clip, int64 ``(k,)``, 0 … classes - 1.
         classes: how many classes there are.
+
+    Raises:
+        VoicefitError: a class has no clip.
     """
 
     pooled: Tensor
     frames: Sequence[Tensor]
     targets: Tensor
     classes: int
+
+    def __post_init__(self) -> None:
+        """Refuse shots from which a class cannot be learnt."""
+        missing = torch.bincount(self.targets, minlength=self.classes) == 0
+        if missing.any():
+            names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
+            raise VoicefitError(
+                f"no clip of class {names} among the {len(self.targets)} shots; each needs one"
+            )

@@ -1,8 +1,8 @@
 """What the frozen front end says of each clip, computed once and kept on disk in half precision."""
 
+import contextlib
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip
 from voicefit.encoders.encoder import Encoder
+from voicefit.files import new_file
 
 
 def default_cache_root() -> Path:
@@ -23,10 +24,10 @@ def default_cache_root() -> Path:
 class FrontCache:
     """Front-end outputs by clip: one float16 ``.npy`` file per clip, memory-mapped when read.
 
-    A file's name is made of the front end's weights and settings (:meth:`Encoder.front_key`) and of the audio file's
-    bytes and the clip's bounds, which fix its samples without decoding them. Files are written under a temporary
-    name and renamed: processes may share a cache, and a kill leaves no half-written entry. An entry that is damaged
-    nevertheless is computed again.
+    A file's name is made of the front end's weights and settings (:meth:`Encoder.front_key`) and of the audio
+    file's bytes and the clip's bounds, which fix its samples without decoding them. Files are written under a
+    temporary name and renamed: processes may share a cache, and a kill leaves no half-written entry. An entry
+    that is damaged nevertheless is computed again.
     """
 
     def __init__(self, encoder: Encoder, root: Path | None = None):
@@ -45,7 +46,8 @@ class FrontCache:
         if stored is None:
             waveform = load_waveform(clip.path, clip.start, clip.end)
             stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
-            _write(entry, stored)
+            with new_file(entry) as file:
+                np.save(file, stored, allow_pickle=False)
         return torch.from_numpy(np.array(stored))
 
     def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
@@ -66,23 +68,17 @@ class FrontCache:
 
     def _entry(self, clip: Clip) -> Path:
         digest = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode(), digest_size=16)
-        try:
+        with contextlib.suppress(OSError):  # load_waveform says what is wrong with the file
             digest.update(clip.path.read_bytes())
-        except OSError:
-            pass  # load_waveform says what is wrong with the file
         name = digest.hexdigest()
         return self.folder / name[:2] / f"{name}.npy"
 
 
 def _read(entry: Path) -> np.ndarray | None:
+    """The entry, or ``None`` where it is absent, damaged or something else than frames."""
     try:
-        return np.load(entry, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
+        # Not numpy.load: it takes a file that begins like a zip archive for one, and fails in other ways then.
+        stored = np.lib.format.open_memmap(entry, mode="r")
+    except Exception:  # a damaged header fails in a dozen ways; whichever it is, the frames can be computed again
         return None
-
-
-def _write(entry: Path, frames: np.ndarray) -> None:
-    entry.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=entry.parent, suffix=".part", delete=False) as file:
-        np.save(file, frames, allow_pickle=False)
-    os.replace(file.name, entry)
+    return stored if stored.dtype == np.float16 and stored.ndim == 2 else None

@@ -8,12 +8,14 @@ transformer *layers*, *exit* (the closing layer norm). The front end is the stem
 import contextlib
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.utils import logging as transformers_logging
@@ -24,8 +26,29 @@ from voicefit.errors import VoicefitError
 MAX_SECONDS = 5.0
 """Longer clips are cut here, as in the publication (section 4.1)."""
 
+_WHISPER_RATE = 50
+"""Positions of a Whisper encoder in a second."""
+
 # No SpecAugment and no layerdrop: on short clips they remove most of the input (a 0.5 s clip loses 62 % of its frames).
 _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+
+# What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
+_PLAIN_HEAD = {"use_weighted_layer_sum": False, "problem_type": None}
+
+# The settings of a config that change what the front end computes from the same weights.
+_FRONT_SETTINGS = (
+    "model_type",
+    "conv_kernel",
+    "conv_stride",
+    "feat_extract_norm",
+    "feat_extract_activation",
+    "num_attention_heads",
+    "hidden_act",
+    "activation_function",
+    "layer_norm_eps",
+    "do_stable_layer_norm",
+    "max_bucket_distance",
+)
 
 
 class Encoder(nn.Module):
@@ -154,6 +177,7 @@ class Encoder(nn.Module):
             "frozen_layers": self.frozen_layers,
             "max_seconds": self.max_seconds,
             "feature_extractor": self.feature_extractor.to_dict(),
+            "config": {name: getattr(self.model.config, name, None) for name in _FRONT_SETTINGS},
         }
         digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
         for part in self._front_parts():
@@ -342,41 +366,39 @@ def load_encoder(
     family = FAMILIES[config.model_type]
     depth = config.num_hidden_layers if depth is None else depth
     if not 1 <= depth <= config.num_hidden_layers:
-        raise VoicefitError(f"{source}: has {config.num_hidden_layers} layers, so depth {depth} cannot be read")
+        layers = config.num_hidden_layers
+        raise VoicefitError(f"{source}: has {layers} layers, so depth {depth} cannot be read")
     if not 0 <= frozen_layers <= depth:
         raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
-    for name, value in {**_NO_MASKING, **family.layerdrop_settings, "num_hidden_layers": depth}.items():
+    overrides = {**_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
+    for name, value in overrides.items():
         setattr(config, name, value)
-    feature_extractor = _load_feature_extractor(source, config, max_seconds)
+    feature_extractor = _load_feature_extractor(source)
     model = _load_model(source, config)
+    if config.model_type == "whisper":
+        feature_extractor = _cut_whisper(model, feature_extractor, max_seconds)
     return family(model, feature_extractor, frozen_layers, max_seconds)
 
 
 def _load_config(source: str | Path) -> Any:
     try:
         config = AutoConfig.from_pretrained(str(source))
-    except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # absent, unreachable or damaged: transformers has a different one for each
         raise VoicefitError(
             f"{source}: no encoder could be loaded from here. Give a directory with config.json and "
-            f"model.safetensors, or a hub id while the hub can be reached ({reason})"
+            f"model.safetensors, or a hub id while the hub can be reached ({_first_line(error)})"
         ) from error
     if config.model_type not in FAMILIES:
-        raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {', '.join(FAMILIES)}")
+        supported = ", ".join(FAMILIES)
+        raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {supported}")
     return config
 
 
-def _load_feature_extractor(source: str | Path, config: Any, max_seconds: float) -> Any:
+def _load_feature_extractor(source: str | Path) -> Any:
     try:
-        extractor = AutoFeatureExtractor.from_pretrained(str(source))
-    except (OSError, ValueError) as error:
+        return AutoFeatureExtractor.from_pretrained(str(source))
+    except Exception as error:  # as above
         raise VoicefitError(f"{source}: preprocessor_config.json is missing or unreadable") from error
-    if config.model_type == "whisper":
-        positions = min(config.max_source_positions, round(max_seconds * 50))
-        chunk = positions // 50  # WhisperFeatureExtractor pads to whole seconds
-        config.max_source_positions = chunk * 50
-        extractor = type(extractor)(**{**extractor.to_dict(), "chunk_length": chunk})
-    return extractor
 
 
 def _load_model(source: str | Path, config: Any) -> Any:
@@ -388,17 +410,18 @@ def _load_model(source: str | Path, config: Any) -> Any:
                 dtype=torch.float32,
                 use_safetensors=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=config.model_type == "whisper",  # positions beyond max_seconds
+                ignore_mismatched_sizes=True,  # refused below, by name
             )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise VoicefitError(f"{source}: its weights cannot be loaded ({str(error).splitlines()[0]})") from error
-    missing = [key for key in info["missing_keys"] if not key.startswith(("projector.", "classifier.", "layer_weights"))]
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise VoicefitError(f"{source}: its weights cannot be loaded ({_first_line(error)})") from error
+    missing = [key for key in info["missing_keys"] if not key.startswith(("projector.", "classifier."))]
     if missing:
         raise VoicefitError(
             f"{source}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
             "is this checkpoint of the architecture that its config.json names?"
         )
-    _check_mismatched(source, model, info)
+    for key, *_ in info["mismatched_keys"]:
+        raise VoicefitError(f"{source}: weight {key} has not the shape that config.json describes")
     if "projector.weight" in info["missing_keys"]:
         _set_identity_projector(model)
     return model
@@ -407,23 +430,28 @@ def _load_model(source: str | Path, config: Any) -> Any:
 def _set_identity_projector(model: Any) -> None:
     """Let a plain encoder's classifier read the pooled frames as they are."""
     size = model.config.hidden_size
-    model.projector = nn.Linear(size, size)
+    model.projector = nn.utils.skip_init(nn.Linear, size, size)
     model.config.classifier_proj_size = size
     with torch.no_grad():
         model.projector.weight.copy_(torch.eye(size))
         model.projector.bias.zero_()
 
 
-def _check_mismatched(source: str | Path, model: Any, info: Any) -> None:
-    for key, *_ in info.get("mismatched_keys", ()):
-        if key.endswith("embed_positions.weight"):
-            # Whisper's encoder positions are fixed sinusoids: compute the shorter table anew.
-            from transformers.models.whisper.modeling_whisper import sinusoids
+def _cut_whisper(model: Any, feature_extractor: Any, max_seconds: float) -> Any:
+    """Keep the positions of the first ``max_seconds``; returns a feature extractor that pads to as many.
 
-            table = model.encoder.embed_positions.weight
-            table.data.copy_(sinusoids(*table.shape))
-        else:
-            raise VoicefitError(f"{source}: weight {key} has not the shape that config.json describes")
+    Whole seconds, rounded up where there are positions for it: the feature extractor knows no others.
+    """
+    table = model.encoder.embed_positions.weight.detach()
+    seconds = max(1, min(len(table) // _WHISPER_RATE, math.ceil(max_seconds)))
+    table = table[: seconds * _WHISPER_RATE].clone()
+    model.encoder.embed_positions = nn.Embedding.from_pretrained(table, freeze=True)
+    model.encoder.max_source_positions = model.config.max_source_positions = len(table)
+    return type(feature_extractor)(**{**feature_extractor.to_dict(), "chunk_length": seconds})
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _hidden_of(output: Any) -> Tensor:
@@ -434,11 +462,12 @@ def _hidden_of(output: Any) -> Tensor:
 @contextlib.contextmanager
 def _quiet_transformers() -> Iterator[None]:
     """Silence the loading report: a missing head is expected, and a missing encoder weight is an error here."""
-    verbosity = transformers_logging.get_verbosity()
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
         transformers_logging.set_verbosity(verbosity)
-        transformers_logging.enable_progress_bar()
+        if bars:
+            transformers_logging.enable_progress_bar()

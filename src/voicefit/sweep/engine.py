@@ -1,10 +1,11 @@
 """Run groups of trials in this process or in worker processes, streaming each record as it is made.
 
-A worker is given one group of trials at a time (one encoder, start, target and speaker), so that it loads the starting
-point and pools the speaker's clips once. A worker that dies is replaced, its trial in hand is tried once more, and then
-recorded as failed. When the driver dies, its workers see their pipe close and end.
+A worker is given one group of trials at a time (one encoder, start, target and speaker), so that it loads the
+starting point and pools the speaker's clips once. A worker that is killed is replaced, its trial in hand is
+tried once more, and then recorded as failed. When the driver dies, its workers see their pipe close and end.
 """
 
+import contextlib
 import multiprocessing
 import os
 import traceback
@@ -20,6 +21,7 @@ import torch
 from voicefit.checkpoint import load_start
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache
+from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
@@ -55,7 +57,11 @@ class Workplace:
 
 
 def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Iterator[Record]:
-    """Run every trial and yield its record as soon as it is there; a failed trial's record has ``error``."""
+    """Run every trial and yield its record as soon as it is there; a failed trial's record has ``error``.
+
+    Raises:
+        VoicefitError: worker processes cannot be started.
+    """
     groups: dict[tuple[str, str, str, str], list[TrialSpec]] = {}
     for trial in trials:
         groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), []).append(trial)
@@ -79,19 +85,20 @@ class GroupRunner:
         threads = torch.get_num_threads()
         torch.set_num_threads(self.workplace.threads)
         try:
-            first = group[0]
-            encoder, cache = self._load(first.encoder, first.start)
-            bench = SpeakerBench.of(encoder, cache, self.workplace.targets[first.target], first.speaker)
+            bench: SpeakerBench | None = None
             for trial in group:
-                yield trial, self._attempt(bench, trial)
+                try:
+                    bench = bench or self._bench(trial)
+                    result = run_trial(bench, trial, self.workplace.settings[trial.method])
+                except Exception as error:  # a trial that fails is a result too; the sweep goes on
+                    result = {"error": "".join(traceback.format_exception_only(error)).strip()}
+                yield trial, result
         finally:
             torch.set_num_threads(threads)
 
-    def _attempt(self, bench: SpeakerBench, trial: TrialSpec) -> dict[str, Any]:
-        try:
-            return run_trial(bench, trial, self.workplace.settings[trial.method])
-        except Exception as error:  # a trial that fails is a result too; the sweep goes on
-            return {"error": "".join(traceback.format_exception_only(error)).strip()}
+    def _bench(self, trial: TrialSpec) -> SpeakerBench:
+        encoder, cache = self._load(trial.encoder, trial.start)
+        return SpeakerBench.of(encoder, cache, self.workplace.targets[trial.target], trial.speaker)
 
     def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache]:
         if self._loaded is None or self._loaded[0] != (encoder, start):
@@ -118,7 +125,8 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
             for worker in crew:
                 if groups and not worker.todo:
                     worker.todo = groups.popleft()
-                    worker.pipe.send(worker.todo)
+                    with contextlib.suppress(OSError):  # it has died: the end of its pipe is read below
+                        worker.pipe.send(worker.todo)
             ready = wait([worker.pipe for worker in crew if worker.todo])
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 try:
@@ -148,6 +156,11 @@ def _hire(workplace: Workplace) -> _Worker:
 def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
     """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
     worker.process.join()
+    if worker.process.exitcode > 0:  # not killed: a worker catches whatever a trial raises
+        raise VoicefitError(
+            f"a worker process ended with exit code {worker.process.exitcode}, see its error above. A script "
+            'that uses several workers must do so below `if __name__ == "__main__":`'
+        )
     in_hand = worker.todo[0]
     deaths[in_hand] += 1
     if deaths[in_hand] == 2:
@@ -163,5 +176,5 @@ def _work(pipe: Connection, workplace: Workplace) -> None:
         while True:
             for record in runner.run(pipe.recv()):
                 pipe.send(record)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError, KeyboardInterrupt):
         os._exit(0)  # the driver is gone, or the user has stopped it

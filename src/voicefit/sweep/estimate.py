@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ class Estimate:
 def estimate_time(
     plan: Plan, corpora: Mapping[str, Corpus], targets: Mapping[str, Corpus], trials: Sequence[TrialSpec]
 ) -> Estimate | None:
-    """Time the front end, a training step, pooling, and each method at its fewest and most shots on a few clips.
+    """Time front end, training step, pooling, and each method at its fewest and most shots on a few clips.
 
     Returns:
         the estimate, or ``None`` if there is no clip to measure on.
@@ -50,10 +50,10 @@ def estimate_time(
     for name, place in plan.encoders.items():
         encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
         mine = [trial for trial in trials if trial.encoder == name]
-        frames = [encoder.front(waveform) for waveform in waveforms]
-        front += len(clips) * _seconds(lambda e=encoder: [e.front(w) for w in waveforms]) / len(waveforms)
-        pooling = _seconds(lambda e=encoder, f=frames: e.pool(f)) / len(frames)
-        step = _seconds(lambda e=encoder, f=frames: _training_step(e, f)) / len(frames)
+        frames = _frames(encoder, waveforms)
+        front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
+        pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
+        step = _seconds(partial(_training_step, encoder, frames)) / len(frames)
         settings = plan.prefinetune_settings()
         for start in {trial.start for trial in mine}:
             testing += pooling * sum(len(corpus.clips) for corpus in targets.values())
@@ -82,7 +82,7 @@ def _trials_seconds(
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
 ) -> float:
-    """Seconds of all trials: each method is timed at its fewest and most shots, and is linear in k between."""
+    """Seconds of all trials: each method timed at its fewest and most shots, and linear in k between."""
     pooled = encoder.pool(frames)
     scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
     total = 0.0
@@ -107,6 +107,10 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
 def _fit_seconds(module: Any, encoder: Encoder, shots: Shots, settings: Any) -> float:
     with encoder.restored():
         return _seconds(lambda: module.fit(encoder, shots, settings, 0))
+
+
+def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
+    return [encoder.front(waveform) for waveform in waveforms]
 
 
 def _training_step(encoder: Encoder, frames: Sequence[Tensor]) -> None:

@@ -1,20 +1,21 @@
 """A TOML plan and the trials that it stands for."""
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from itertools import combinations
+from dataclasses import dataclass
+from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from voicefit.adaptation import METHODS, find_method
-from voicefit.corpora import Corpus
+from voicefit.corpora import CORPORA, Corpus
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.prefinetune import PrefinetuneSettings
@@ -22,7 +23,8 @@ from voicefit.prefinetune import PrefinetuneSettings
 NONE = "none"
 """The start without pre-finetuning."""
 
-_NAME = re.compile(r"[\w.-]+")
+_NAME = re.compile(r"\w[\w.-]*")
+_GROUPS = (NONE, "all", "singles", "subsets")
 
 
 class EncoderPlan(BaseModel):
@@ -31,8 +33,8 @@ class EncoderPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field(description="hub id or directory")
-    depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all of them if left out")
-    none_depth: int | None = Field(None, ge=1, description="layers run without pre-finetuning; `depth` if left out")
+    depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
+    none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
     frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
 
 
@@ -43,14 +45,15 @@ class Grid(BaseModel):
 
     starts: list[str] = Field(
         ["none", "all"],
-        description="none, corpora joined by +, `all`, `singles`, or `subsets` for every subset that is not empty",
+        min_length=1,
+        description="none, corpora joined by +, `all`, `singles`, or `subsets`: every one that is not empty",
     )
     methods: list[str] = Field(["head", "prototype"], min_length=1)
     tasks: list[Literal["one-vs-rest", "multiclass"]] = Field([ONE_VS_REST], min_length=1)
     k: list[Annotated[int, Field(ge=2)]] = Field([2, 4, 8, 16, 32, 64], min_length=1)
     draws: int = Field(10, ge=1)
     speakers: list[str] | None = Field(None, description="speakers of the targets; all of them if left out")
-    labels: list[str] | None = Field(None, description="emotions to tell from the rest; all of them if left out")
+    labels: list[str] | None = Field(None, description="emotions to tell from the rest; all if left out")
 
     @field_validator("methods")
     @classmethod
@@ -77,19 +80,27 @@ class Plan(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
-        for name in (*self.encoders, *self.corpora, *self.targets):
-            if not _NAME.fullmatch(name):
-                raise ValueError(f"name {name!r}: only letters, digits, '_', '-' and '.' are allowed")
-        for grid in self.grid:
-            self.starts(grid)
-        for name, settings in self.methods.items():
-            find_method(name).Settings(**settings)
-        self.prefinetune_settings()
+        for table, names in (
+            ("encoders", self.encoders),
+            ("corpora", self.corpora),
+            ("targets", self.targets),
+        ):
+            for name in names:
+                _check_name(table, name)
+        for index, grid in enumerate(self.grid):
+            with _faults_at(f"grid.{index}.starts"):
+                self.starts(grid)
+        for name in self.methods:
+            with _faults_at(f"methods.{name}"):
+                self.method_settings(name)
+        with _faults_at("prefinetune"):
+            self.prefinetune_settings()
         return self
 
     def prefinetune_settings(self) -> PrefinetuneSettings:
         """The protocol's settings with what the plan changes."""
-        return PrefinetuneSettings(**{**PrefinetuneSettings.for_protocol(self.protocol).model_dump(), **self.prefinetune})
+        usual = PrefinetuneSettings.for_protocol(self.protocol).model_dump()
+        return PrefinetuneSettings(**{**usual, **self.prefinetune})
 
     def method_settings(self, method: str) -> Any:
         """The settings of one method, an instance of its ``Settings``."""
@@ -106,7 +117,7 @@ class Plan(BaseModel):
         }
         found: dict[str, None] = {}
         for entry in grid.starts:
-            for subset in groups.get(entry) or [self._subset(entry)]:
+            for subset in groups[entry] if entry in groups else [self._subset(entry)]:
                 found["+".join(subset) or NONE] = None
         return list(found)
 
@@ -149,7 +160,7 @@ class TrialSpec:
     @property
     def key(self) -> str:
         """32 hexadecimal digits that stand for the whole spec."""
-        return digest(asdict(self))
+        return digest(vars(self))
 
     @property
     def method_seed(self) -> int:
@@ -159,7 +170,39 @@ class TrialSpec:
 
 def digest(value: Any) -> str:
     """32 hexadecimal digits of a value that JSON can write."""
-    return hashlib.blake2b(json.dumps(value, sort_keys=True, default=str).encode(), digest_size=16).hexdigest()
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _check_name(table: str, name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{table}: name {name!r} must begin with a letter, digit or '_', followed by those, '-' and '.'"
+        )
+    if table == "corpora" and name in _GROUPS:
+        raise ValueError(f"{table}: the name {name!r} has a meaning of its own in `starts`; choose another")
+    if table != "encoders" and name != name.lower() and name.lower() in CORPORA:
+        raise ValueError(f"{table}: write {name.lower()!r} for {name!r}")
+
+
+@contextlib.contextmanager
+def _faults_at(place: str) -> Iterator[None]:
+    """Say where a fault is, in one line."""
+    try:
+        yield
+    except ValidationError as error:
+        raise ValueError(_in_one_line(error, place)) from error
+    except (ValueError, VoicefitError) as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _in_one_line(error: ValidationError, place: str = "") -> str:
+    faults = []
+    for fault in error.errors():
+        where = ".".join(map(str, [place, *fault["loc"]] if place else fault["loc"]))
+        message = fault["msg"].removeprefix("Value error, ")
+        faults.append(f"{where}: {message}" if where else message)
+    return "; ".join(faults)
 
 
 def read_plan(path: Path) -> Plan:
@@ -180,11 +223,7 @@ def make_plan(raw: Mapping[str, Any], origin: str) -> Plan:
     try:
         return Plan.model_validate(_expand_variables(raw, origin))
     except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'plan'}: {fault['msg'].removeprefix('Value error, ')}"
-            for fault in error.errors()
-        )
-        raise VoicefitError(f"{origin}: {faults}") from error
+        raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
 
 
 def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
@@ -194,7 +233,9 @@ def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
         expanded = os.path.expanduser(os.path.expandvars(text))
         missing = re.search(r"\$\{?(\w+)", expanded)
         if missing:
-            raise VoicefitError(f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant")
+            raise VoicefitError(
+                f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant"
+            )
         return expanded
 
     plan = dict(raw)
@@ -209,55 +250,72 @@ def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return plan
 
 
-def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:
-    """Every trial of the plan that its targets have enough clips for, each once, grouped by encoder, start and speaker.
+def expand_trials(
+    plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]
+) -> list[TrialSpec]:
+    """Every trial of the plan that its targets have enough clips for, each once.
 
     Args:
         plan: the plan.
         targets: the target corpora, with the clips that can be used.
         start_keys: (encoder, start) → digest of what makes that starting point.
+
+    Raises:
+        VoicefitError: a grid names a speaker or a label that no target has.
     """
     trials: dict[TrialSpec, None] = {}
-    for grid in plan.grid:
-        for target in targets:
-            cells = list(_cells(grid, target))
-            for encoder in plan.encoders:
-                for start in plan.starts(grid):
-                    for speaker, task, label, k, draw in cells:
-                        for method in grid.methods:
-                            trials[
-                                TrialSpec(
-                                    encoder=encoder,
-                                    start=start,
-                                    start_key=start_keys[encoder, start],
-                                    target=target.name,
-                                    protocol=plan.protocol,
-                                    task=task,
-                                    method=method,
-                                    method_key=_method_key(plan, method),
-                                    speaker=speaker,
-                                    label=label,
-                                    k=k,
-                                    draw=draw,
-                                    seed=plan.seed,
-                                )
-                            ] = None
+    method_keys = {method: _method_key(plan, method) for grid in plan.grid for method in grid.methods}
+    for index, grid in enumerate(plan.grid):
+        _check_selection(index, grid, targets)
+        cells = [cell for target in targets for cell in _cells(grid, target)]
+        places = product(plan.encoders, plan.starts(grid))
+        for (encoder, start), cell, method in product(places, cells, grid.methods):
+            target_name, speaker, task, label, k, draw = cell
+            spec = TrialSpec(
+                encoder=encoder,
+                start=start,
+                start_key=start_keys[encoder, start],
+                target=target_name,
+                protocol=plan.protocol,
+                task=task,
+                method=method,
+                method_key=method_keys[method],
+                speaker=speaker,
+                label=label,
+                k=k,
+                draw=draw,
+                seed=plan.seed,
+            )
+            trials[spec] = None
     return list(trials)
 
 
-def _cells(grid: Grid, target: Corpus) -> Iterator[tuple[str, str, str, int, int]]:
+def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
+    for field, wanted, there in (
+        ("speakers", grid.speakers, {speaker for target in targets for speaker in target.speakers}),
+        ("labels", grid.labels, {label for target in targets for label in target.labels}),
+    ):
+        unknown = [name for name in wanted or () if name not in there]
+        if unknown:
+            raise VoicefitError(
+                f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(there))}"
+            )
+
+
+def _cells(grid: Grid, target: Corpus) -> Iterator[tuple[str, str, str, str, int, int]]:
     for speaker in target.speakers:
         if grid.speakers is not None and speaker not in grid.speakers:
             continue
-        episodes = SpeakerEpisodes(target, speaker)
+        try:
+            episodes = SpeakerEpisodes(target, speaker)
+        except VoicefitError:
+            continue  # one emotion alone: too few clips for any trial
         labels = [label for label in episodes.labels if grid.labels is None or label in grid.labels]
         for task in grid.tasks:
-            for label in labels if task == ONE_VS_REST else [""]:
-                for k in grid.k:
+            for label, k in product(labels if task == ONE_VS_REST else [""], grid.k):
+                if episodes.make(task, label, k, draw=0):  # enough clips for one draw are enough for all
                     for draw in range(grid.draws):
-                        if episodes.make(task, label, k, draw) is None:
-                            break  # too few clips for one draw are too few for all
-                        yield speaker, task, label, k, draw
+                        yield target.name, speaker, task, label, k, draw
 
 
 def _method_key(plan: Plan, method: str) -> str:

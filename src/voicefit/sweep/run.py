@@ -1,4 +1,4 @@
-"""A sweep from plan to full store: check, pre-finetune what is needed, run the trials that are not finished yet."""
+"""A sweep from plan to full store: check, pre-finetune what is needed, run the trials not finished yet."""
 
 import json
 import os
@@ -69,6 +69,12 @@ class _Materials:
         return cls(plan, read(plan.corpora), read(plan.targets))
 
     @property
+    def used(self) -> dict[str, Corpus]:
+        """The corpora that the grid needs, by name."""
+        names = {name for _, start in self.starts for name in start.split("+")}
+        return {name: self.corpora[name] for name in self.corpora if name in names} | self.targets
+
+    @property
     def starts(self) -> list[tuple[str, str]]:
         """Every (encoder, start) that the plan names, in its order."""
         names = dict.fromkeys(start for grid in self.plan.grid for start in self.plan.starts(grid))
@@ -114,8 +120,9 @@ def run_sweep(
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
-    Every finished trial is in ``out/trials.sqlite`` at once, so that stopping at any moment loses the trials in hand
-    alone; calling again continues. Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
+    Every finished trial is in ``out/trials.sqlite`` at once, so that stopping at any moment loses the trials
+    in hand alone; calling again continues. Pre-finetuned starting points are in
+    ``out/checkpoints/ENCODER/START``.
 
     Args:
         plan: what to run.
@@ -126,10 +133,10 @@ def run_sweep(
         notice: told in words of clips that are left out.
 
     Raises:
-        VoicefitError: ``out`` belongs to another plan or holds something else, its store is damaged, or a corpus or
-            encoder cannot be loaded.
+        VoicefitError: ``out`` belongs to another plan or other clips, or holds something else; its store is
+            damaged; or a corpus or encoder cannot be loaded.
     """
-    _check_run_directory(plan, out)
+    digests_before = _check_run_directory(plan, out)
     materials = _Materials.load(plan)
     with TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress)
@@ -137,6 +144,7 @@ def run_sweep(
             if broken:
                 first = next(iter(broken.items()))
                 notice(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
+        _check_clips(materials, digests_before, out)
         trials = materials.trials()
         finished = store.finished_keys()
         todo = [trial for trial in trials if trial.key not in finished]
@@ -162,17 +170,22 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _check_run_directory(plan: Plan, out: Path) -> None:
+def _check_run_directory(plan: Plan, out: Path) -> dict[str, str | None]:
+    """Refuse a folder that this plan may not go on in; the digests of the clips that it was begun with."""
     record = out / "run.json"
     if not record.exists():
-        foreign = [path.name for path in out.iterdir() if path.name != STORE] if out.is_dir() else []
+        # A sweep killed before its run.json leaves the store, and SQLite's files beside it.
+        ours = (STORE, ".run.json-")
+        foreign = out.is_dir() and any(not path.name.startswith(ours) for path in out.iterdir())
         if foreign or (out.exists() and not out.is_dir()):
             raise VoicefitError(f"{out}: is not a run directory (it has no run.json); choose another --out")
-        return
+        return {}
     try:
-        before = json.loads(record.read_text(encoding="utf-8"))["plan"]
+        written = json.loads(record.read_text(encoding="utf-8"))
+        before = dict(written["plan"])
+        digests = {name: corpus["digest"] for name, corpus in dict(written["corpora"]).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VoicefitError(f"{record}: is damaged ({error}); choose another --out") from error
+        raise VoicefitError(f"{record}: is damaged ({error!r}); choose another --out") from error
     now = plan.model_dump(mode="json")
     changed = [name for name in now if name != "grid" and now[name] != before.get(name)]
     if changed:
@@ -180,17 +193,31 @@ def _check_run_directory(plan: Plan, out: Path) -> None:
             f"{out}: was made with a plan that differs in {', '.join(changed)}; only its grid may change. "
             "Choose another --out"
         )
+    return digests
+
+
+def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
+    """Refuse to go on with other clips: checkpoints, draws and test sets would not be those of before."""
+    for name, corpus in materials.used.items():
+        if before.get(name) not in (None, _clips_digest(corpus)):
+            raise VoicefitError(
+                f"{out}: was begun when corpus {name} had other usable clips than now; choose another --out"
+            )
+
+
+def _clips_digest(corpus: Corpus) -> str:
+    return digest([(clip.id, clip.speaker, clip.label, clip.split) for clip in corpus.clips])
 
 
 def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress) -> None:
     """Run every front end over every clip it will be asked for, and leave broken clips out."""
     plan = materials.plan
-    used = {name for _, start in materials.starts for name in start.split("+")}
+    used = materials.used
     for place in plan.encoders.values():
-        cache = FrontCache(load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers), cache_root)
+        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+        cache = FrontCache(encoder, cache_root)
         for group in (materials.corpora, materials.targets):
-            names = [name for name in group if group is materials.targets or name in used]
-            usable, left_out = cache_corpora(cache, [group[name] for name in names], progress)
+            usable, left_out = cache_corpora(cache, [group[name] for name in group if name in used], progress)
             group.update({corpus.name: corpus for corpus in usable})
             for name, broken in left_out.items():
                 materials.left_out.setdefault(name, {}).update(broken)
@@ -253,7 +280,7 @@ def _write_run(out: Path, materials: _Materials, planned: int) -> None:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
         "corpora": {
-            name: _corpus_record(corpus, materials.left_out.get(name, {}))
+            name: _corpus_record(corpus, materials.left_out.get(name, {}), name in materials.used)
             for name, corpus in {**materials.corpora, **materials.targets}.items()
         },
         "plan": materials.plan.model_dump(mode="json"),
@@ -261,7 +288,7 @@ def _write_run(out: Path, materials: _Materials, planned: int) -> None:
     write_json(out / "run.json", record)
 
 
-def _corpus_record(corpus: Corpus, left_out: Mapping[str, str]) -> dict[str, Any]:
+def _corpus_record(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> dict[str, Any]:
     info = corpus.info
     return {
         "title": info.title,
@@ -273,6 +300,9 @@ def _corpus_record(corpus: Corpus, left_out: Mapping[str, str]) -> dict[str, Any
         "speakers": len(corpus.speakers),
         "labels": corpus.labels,
         "left_out": dict(left_out),
+        "digest": _clips_digest(corpus)
+        if used
+        else None,  # of one that is not used nobody knows what is broken
     }
 
 
@@ -281,4 +311,5 @@ def _processor() -> str:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
-    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()

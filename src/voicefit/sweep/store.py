@@ -40,6 +40,9 @@ _COLUMNS = {
     "finished_at": "TEXT NOT NULL",
 }
 
+# A trial run again because its method's code has changed has another key, and takes the place of the old one.
+_CELL = "encoder, start, target, protocol, task, method, speaker, label, k, draw, seed"
+
 
 class TrialStore:
     """Trial records by key. A record is either whole in the file or not there; writing one again replaces it.
@@ -64,7 +67,9 @@ class TrialStore:
             if not read_only:
                 self._create()
         except sqlite3.DatabaseError as error:
-            raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
+            raise VoicefitError(
+                f"{path}: is damaged, or not a trial store ({error}); it was left as it is"
+            ) from error
 
     def _open(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
@@ -89,21 +94,24 @@ class TrialStore:
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=NORMAL")
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-        with self._connection:
-            self._connection.execute(f"CREATE TABLE IF NOT EXISTS trials ({columns}) WITHOUT ROWID")
-            self._connection.execute(f"PRAGMA application_id={_APPLICATION_ID}")
-            self._connection.execute(f"PRAGMA user_version={_VERSION}")
+        self._connection.executescript(  # one transaction: a table without an identity would be refused
+            f"BEGIN IMMEDIATE; "
+            f"CREATE TABLE IF NOT EXISTS trials ({columns}, UNIQUE ({_CELL})) WITHOUT ROWID; "
+            f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
+            f"COMMIT"
+        )
 
     def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> None:
         """Write one record in a transaction of its own.
 
         Args:
             spec: the trial.
-            result: scores, floors, ``support`` (list of clip ids), ``test_clips``, ``seconds`` and ``error``; what is
-                not there is stored as null.
+            result: scores, floors, ``support`` (list of clip ids), ``test_clips``, ``seconds`` and ``error``;
+                what is not there is stored as null.
         """
         record = {name: getattr(spec, name) for name in _COLUMNS if hasattr(spec, name)} | dict(result)
-        record["support"] = json.dumps(record.get("support"), ensure_ascii=False)
+        if "support" in record:
+            record["support"] = json.dumps(record["support"], ensure_ascii=False)
         record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         names = list(_COLUMNS)
         with self._connection:
@@ -125,7 +133,9 @@ class TrialStore:
         self._connection.close()
 
     def __enter__(self) -> Self:
+        """Close the file at the end of a ``with`` block."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Close the file."""
         self.close()

@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import torch
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 from torch import Tensor
 
 from voicefit.adaptation import Shots, find_method
@@ -16,6 +17,9 @@ from voicefit.encoders import Encoder, FrontCache
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec
+
+_CLIPS_AT_ONCE = 256
+"""Clips of a speaker whose frames are in memory together while they are pooled."""
 
 
 @dataclass
@@ -26,34 +30,41 @@ class SpeakerBench:
         encoder: at the starting point; trials leave it as they found it.
         cache: the front end's outputs.
         episodes: the speaker's episodes.
-        pooled: the encoder's output for the clips asked for so far.
     """
 
     encoder: Encoder
     cache: FrontCache
     episodes: SpeakerEpisodes
-    pooled: dict[Clip, Tensor]
 
     @classmethod
     def of(cls, encoder: Encoder, cache: FrontCache, corpus: Corpus, speaker: str) -> "SpeakerBench":
         """A bench with nothing pooled yet."""
-        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker), {})
+        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker))
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
-        """The unadapted encoder's output for ``clips``, ``(clips, hidden_size)``; each clip goes through it once."""
-        new = list(dict.fromkeys(clip for clip in clips if clip not in self.pooled))
-        if new:
-            outputs = self.encoder.pool([self.cache.frames(clip) for clip in new])
-            self.pooled |= dict(zip(new, outputs, strict=True))
-        return torch.stack([self.pooled[clip] for clip in clips])
+        """The unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
+        pooled, rows = self._pooled
+        return pooled[[rows[clip.id] for clip in clips]]
+
+    @cached_property
+    def _pooled(self) -> tuple[Tensor, dict[str, int]]:
+        """Every clip's output, and the row of each clip id.
+
+        All of them, in batches that depend on the speaker alone: what a clip gives varies with its batch by
+        rounding, and a sweep that was resumed must give the numbers of one that was not.
+        """
+        clips = [*chain.from_iterable(self.episodes.pool.values()), *self.episodes.test]
+        chunks = [clips[start : start + _CLIPS_AT_ONCE] for start in range(0, len(clips), _CLIPS_AT_ONCE)]
+        pooled = [self.encoder.pool([self.cache.frames(clip) for clip in chunk]) for chunk in chunks]
+        return torch.cat(pooled), {clip.id: row for row, clip in enumerate(clips)}
 
 
 def run_trial(bench: SpeakerBench, spec: TrialSpec, settings: Any) -> dict[str, Any]:
     """Adapt and score.
 
     Returns:
-        ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``support`` (clip ids in
-        the order drawn), ``test_clips`` and ``seconds``.
+        ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``support``
+        (clip ids in the order drawn), ``test_clips`` and ``seconds``.
 
     Raises:
         VoicefitError: the speaker has too few clips for the spec.
@@ -61,7 +72,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, settings: Any) -> dict[str, 
     began = time.perf_counter()
     episode = bench.episodes.make(spec.task, spec.label, spec.k, spec.draw)
     if episode is None:
-        raise VoicefitError(f"speaker {spec.speaker} has too few clips of {spec.label or 'each emotion'} for k = {spec.k}")
+        what = spec.label or "each emotion"
+        raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
     method = find_method(spec.method)
     shots = Shots(
         bench.pool(episode.support),
@@ -99,18 +111,27 @@ class _LazyFrames(Sequence[Tensor]):
 
 
 def score(truth: Sequence[int], predicted: Sequence[int]) -> dict[str, float]:
-    """Macro F1, accuracy and balanced accuracy, each 0 … 1; a class that is never predicted has F1 0."""
+    """Macro F1, accuracy and balanced accuracy, each 0 … 1; a class that is never predicted has F1 0.
+
+    As in scikit-learn, whose own functions check their input for longer than a trial takes.
+    """
+    classes = max(*truth, *predicted) + 1
+    pairs = classes * np.array(truth) + np.array(predicted)
+    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+    hits, of_truth, of_prediction = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    occurs, in_truth = of_truth + of_prediction > 0, of_truth > 0
     return {
-        "macro_f1": float(f1_score(truth, predicted, average="macro", zero_division=0)),
-        "accuracy": float(accuracy_score(truth, predicted)),
-        "balanced_accuracy": float(balanced_accuracy_score(truth, predicted)),
+        "macro_f1": float((2 * hits[occurs] / (of_truth + of_prediction)[occurs]).mean()),
+        "accuracy": float(hits.sum() / len(truth)),
+        "balanced_accuracy": float((hits[in_truth] / of_truth[in_truth]).mean()),
     }
 
 
 def floors(truth: Sequence[int]) -> Mapping[str, float]:
     """Macro F1 that needs no model: of answering the commonest class always, and of guessing evenly.
 
-    For a class with share p of the clips and guesses spread evenly over n classes, precision is p and recall 1/n.
+    For a class with share p of the clips and guesses spread evenly over n classes, precision is p and recall
+    1/n.
 
     >>> {name: round(value, 3) for name, value in floors([1] + [0] * 4).items()}
     {'floor_never': 0.444, 'floor_coin': 0.451}

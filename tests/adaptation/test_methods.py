@@ -1,0 +1,202 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+
+from tiny_models import build_wav2vec2_group_norm, make_waveform
+from voicefit.adaptation import METHODS, Shots, find_method
+from voicefit.encoders import Encoder, load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.heads import Head
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_wav2vec2_group_norm(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture
+def encoder(folder: Path) -> Encoder:
+    return load_encoder(folder, frozen_layers=1)
+
+
+@pytest.fixture
+def make_shots(encoder: Encoder) -> Callable[[int, int], Shots]:
+    def make(k: int, classes: int = 2) -> Shots:
+        frames = [encoder.front(make_waveform(0.2 + 0.01 * index, index)) for index in range(k)]
+        return Shots(encoder.pool(frames), frames, torch.arange(k) % classes, classes)
+
+    return make
+
+
+def random_shots(encoder: Encoder, classes: int, per_class: int, seed: int) -> tuple[Shots, Tensor]:
+    """Overlapping clouds, and vectors to classify."""
+    generator = torch.Generator().manual_seed(seed)
+    targets = torch.arange(classes * per_class) % classes
+    centres = 0.7 * torch.randn(classes, encoder.hidden_size, generator=generator)
+    pooled = centres[targets] + torch.randn(len(targets), encoder.hidden_size, generator=generator)
+    others = torch.randn(200, encoder.hidden_size, generator=generator)
+    return Shots(pooled, [], targets, classes), others
+
+
+def fit(name: str, encoder: Encoder, shots: Shots, seed: int = 0, **settings) -> Head:
+    method = find_method(name)
+    return method.fit(encoder, shots, method.Settings(**settings), seed)
+
+
+def project(encoder: Encoder, pooled: Tensor) -> np.ndarray:
+    return encoder.projector(pooled).detach().double().numpy()
+
+
+@pytest.mark.parametrize("classes", [2, 3, 7])
+@pytest.mark.parametrize("seed", range(5))
+def test_prototype_answers_with_the_nearest_mean(encoder, classes, seed):
+    shots, others = random_shots(encoder, classes, 4, seed)
+    projected, means = project(encoder, shots.pooled), []
+    for label in range(classes):
+        mine = [vector for vector, target in zip(projected, shots.targets, strict=True) if target == label]
+        means.append(sum(mine) / len(mine))
+    nearest = [
+        min(range(classes), key=lambda label: sum((vector - means[label]) ** 2))
+        for vector in project(encoder, others)
+    ]
+    assert fit("prototype", encoder, shots)(others).argmax(1).tolist() == nearest
+    assert len(set(nearest)) == classes
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("l2", [0.1, 10.0])
+def test_head_decides_as_logistic_regression_on_centred_and_scaled_vectors(encoder, classes, l2):
+    shots, others = random_shots(encoder, classes, 8, 0)
+    projected = project(encoder, shots.pooled)
+    centring = StandardScaler(with_std=False).fit(projected)
+    scale = centring.transform(projected).std()
+    model = LogisticRegression(C=1 / l2, max_iter=1000).fit(
+        centring.transform(projected) / scale, shots.targets
+    )
+    expected = model.predict_proba(centring.transform(project(encoder, others)) / scale)
+    logits = fit("head", encoder, shots, l2=l2)(others)
+    assert torch.softmax(logits, 1).detach().numpy() == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_penalty_of_the_head_shrinks_its_weights(encoder):
+    shots, _ = random_shots(encoder, 2, 8, 0)
+    weak, strong = (fit("head", encoder, shots, l2=l2).classifier_weight.norm() for l2 in (0.01, 100.0))
+    assert strong < 0.1 * weak
+
+
+def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
+    shots, others = random_shots(encoder, 2, 8, 0)
+    with torch.no_grad():
+        encoder.projector.bias.zero_()
+    scaled = Shots(1000 * shots.pooled, [], shots.targets, 2)
+    plain = fit("head", encoder, shots)(others).detach()
+    assert fit("head", encoder, scaled)(1000 * others).detach().numpy() == pytest.approx(
+        plain.numpy(), abs=1e-3
+    )
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_method_returns_a_head_that_copies_the_projector(name, classes, encoder, make_shots):
+    shots = make_shots(6, classes)
+    with encoder.restored():
+        head = fit(name, encoder, shots)
+        projector = (encoder.projector.weight.detach().clone(), encoder.projector.bias.detach().clone())
+    assert torch.equal(head.projector_weight, projector[0])
+    assert torch.equal(head.projector_bias, projector[1])
+    assert head.classifier_weight.shape == (classes, projector[0].shape[0])
+    assert head(shots.pooled).shape == (6, classes)
+    assert not any(getattr(head, field).requires_grad for field in Head.__dataclass_fields__)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_learns_two_shots(name, encoder, make_shots):
+    shots = make_shots(2)
+    with encoder.restored():
+        head = fit(name, encoder, shots)
+        pooled = encoder.pool(shots.frames)
+    assert head(pooled).argmax(1).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_method_gives_finite_weights_for_shots_that_are_all_the_same(name, encoder, make_shots):
+    one = make_shots(2)
+    same = Shots(one.pooled[[0, 0]], [one.frames[0]] * 2, one.targets, 2)
+    with encoder.restored():
+        assert fit(name, encoder, same)(one.pooled).isfinite().all()
+
+
+def test_a_class_without_a_shot_is_an_error():
+    with pytest.raises(VoicefitError, match=r"no clip of class 1, 3 among the 3 shots"):
+        Shots(torch.zeros(3, 4), [], torch.tensor([0, 2, 0]), 4)
+
+
+def test_an_unknown_method_is_an_error_that_names_those_there_are():
+    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prototype"):
+        find_method("svm")
+
+
+def loss_of(encoder: Encoder, head: Head, shots: Shots) -> float:
+    return nn.functional.cross_entropy(head(encoder.pool(shots.frames)), shots.targets).item()
+
+
+@pytest.mark.parametrize("k", [2, 5, 20])
+def test_full_lowers_the_loss_on_the_shots(k, encoder, make_shots):
+    shots = make_shots(k)
+    before = loss_of(encoder, fit("prototype", encoder, shots), shots)
+    with encoder.restored():
+        after = loss_of(encoder, fit("full", encoder, shots, lr=1e-3, head_lr=1e-2), shots)
+    assert after < 0.9 * before
+
+
+def test_full_begins_at_the_nearest_means(encoder, make_shots):
+    shots = make_shots(6)
+    begin = fit("prototype", encoder, shots)
+    with encoder.restored():
+        after = fit("full", encoder, shots, steps=1, lr=1e-9, head_lr=1e-9)
+    assert torch.allclose(after.classifier_weight, begin.classifier_weight, atol=1e-6)
+
+
+def test_full_changes_trainable_weights_alone_and_restored_puts_them_back_exactly(encoder, make_shots):
+    shots = make_shots(6)
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    with encoder.restored():
+        fit("full", encoder, shots, steps=3)
+        changed = {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])}
+    # The bias of the keys shifts every attention score of a query alike: it has no gradient.
+    trainable = {name for name in encoder.trainable_state() if not name.endswith("k_proj.bias")}
+    assert trainable <= changed <= set(encoder.trainable_state())
+    assert all(torch.equal(p, before[name]) for name, p in encoder.named_parameters())
+    assert all(p.grad is None for p in encoder.parameters())
+
+
+def test_full_gives_the_same_for_a_seed_and_another_for_another(encoder, make_shots):
+    shots = make_shots(12)
+    heads = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(heads))  # whatever state the caller's generator is in
+        with encoder.restored():
+            heads.append(fit("full", encoder, shots, seed=seed, steps=5).classifier_weight)
+    assert torch.equal(heads[0], heads[1])
+    assert not torch.equal(heads[0], heads[2])
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.TRAINS_ENCODER])
+def test_methods_that_do_not_train_leave_the_encoder_alone(name, encoder, make_shots):
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    fit(name, encoder, make_shots(6))
+    assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())

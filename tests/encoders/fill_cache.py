@@ -1,0 +1,44 @@
+"""Fill a front-end cache in a process of its own: MODEL CORPUS CACHE [ENTRIES_BEFORE_KILL].
+
+Waits for a line on its input, so that two can begin together. With a fourth argument it kills itself when that
+many entries are whole and the next is half written.
+"""
+
+import io
+import os
+import signal
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from voicefit.corpora import folder
+from voicefit.encoders import FrontCache, load_encoder
+
+
+def kill_when_half_written(after):
+    save, entries = np.save, 0
+
+    def half(file, array, **options):
+        nonlocal entries
+        entries += 1
+        if entries <= after:
+            return save(file, array, **options)
+        whole = io.BytesIO()
+        save(whole, array, **options)
+        file.write(whole.getvalue()[: len(whole.getvalue()) // 2])
+        file.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    np.save = half
+
+
+if __name__ == "__main__":
+    model, corpus, cache = (Path(argument) for argument in sys.argv[1:4])
+    if len(sys.argv) > 4:
+        kill_when_half_written(int(sys.argv[4]))
+    clips = folder.load("corpus", corpus).clips
+    front_cache = FrontCache(load_encoder(model), cache)
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(front_cache.fill(clips))

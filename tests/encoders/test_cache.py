@@ -1,0 +1,233 @@
+import os
+import signal
+import stat
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from layouts import build_folder, write_noise
+from tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
+from voicefit.audio import AudioError, load_waveform
+from voicefit.corpora import Clip, folder
+from voicefit.encoders import FrontCache, load_encoder
+
+torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_wav2vec2_group_norm(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def encoder(model):
+    return load_encoder(model)
+
+
+@pytest.fixture
+def clips(tmp_path):
+    return folder.load("corpus", build_folder(tmp_path / "corpus")).clips
+
+
+@pytest.fixture
+def fronts(encoder, monkeypatch):
+    """The waveforms that the front end was run on."""
+    calls = []
+    front = encoder.front
+    monkeypatch.setattr(encoder, "front", lambda waveform: calls.append(waveform) or front(waveform))
+    return calls
+
+
+def entries(root):
+    return sorted(root.rglob("*.npy"))
+
+
+def leftovers(root):
+    return [path for path in root.rglob("*") if path.is_file() and path.suffix != ".npy"]
+
+
+@pytest.mark.parametrize("frozen_layers", [0, 1])
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_cached_frames_are_the_front_ends_in_half_precision(tmp_path, family, frozen_layers):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), frozen_layers=frozen_layers)
+    soundfile.write(tmp_path / "clip.wav", make_waveform(0.7), 16_000)
+    clip = Clip("clip.wav", tmp_path / "clip.wav", "me", "anger")
+    exact = encoder.front(load_waveform(clip.path))
+    first, again = (FrontCache(encoder, tmp_path / "cache").frames(clip) for _ in range(2))
+    assert first.dtype == again.dtype == torch.float16
+    assert torch.equal(first, exact.half())
+    assert torch.equal(again, exact.half())
+    # Rounding to 11 bits moves a pooled vector, whose entries are of size 1, by less than 0.01.
+    torch.testing.assert_close(encoder.pool([again]), encoder.pool([exact]), atol=1e-2, rtol=0)
+
+
+def test_a_cached_clip_needs_no_front_end(encoder, clips, fronts, tmp_path):
+    first = FrontCache(encoder, tmp_path / "cache")
+    assert first.fill(clips) == {}
+    assert len(fronts) == len(clips) == len(entries(tmp_path / "cache"))
+    first.fill(clips)
+    second = FrontCache(encoder, tmp_path / "cache")
+    second.fill(clips)
+    assert len(fronts) == len(clips)
+
+
+def test_frames_read_from_the_cache_may_be_changed(encoder, clips, tmp_path):
+    cache = FrontCache(encoder, tmp_path / "cache")
+    before = cache.frames(clips[0]).clone()
+    cache.frames(clips[0]).zero_()
+    assert torch.equal(cache.frames(clips[0]), before)
+
+
+def test_an_edited_recording_is_not_taken_for_the_old_one(encoder, clips, fronts, tmp_path):
+    FrontCache(encoder, tmp_path / "cache").frames(clips[0])
+    write_noise(clips[0].path, seed=99)
+    frames = FrontCache(encoder, tmp_path / "cache").frames(clips[0])
+    assert len(fronts) == 2
+    assert torch.equal(frames, encoder.front(load_waveform(clips[0].path)).half())
+
+
+def test_parts_of_one_file_are_kept_apart(encoder, fronts, tmp_path):
+    soundfile.write(tmp_path / "long.wav", make_waveform(1), 16_000)
+    whole = Clip("long.wav", tmp_path / "long.wav", "me", "anger")
+    parts = [whole, replace(whole, end=0.5), replace(whole, start=0.5), replace(whole, start=0.25, end=0.5)]
+    cache = FrontCache(encoder, tmp_path / "cache")
+    assert [len(cache.frames(part)) for part in parts] == [49, 24, 24, 12]
+    assert len(fronts) == 4
+
+
+def test_encoders_with_other_front_ends_share_no_entry(model, clips, tmp_path):
+    for frozen_layers in (0, 1):
+        FrontCache(load_encoder(model, frozen_layers=frozen_layers), tmp_path / "cache").frames(clips[0])
+    assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_broken_clips_are_named_with_the_reason_and_the_others_cached(encoder, clips, tmp_path):
+    clips[0].path.write_text("not audio")
+    clips[1].path.unlink()
+    soundfile.write(clips[2].path, np.zeros(100), 16_000)
+    told = []
+    broken = FrontCache(encoder, tmp_path / "cache").fill(clips, lambda: told.append(1))
+    assert {clip_id: reason.split(":")[0] for clip_id, reason in broken.items()} == {
+        clips[0].id: "unreadable",
+        clips[1].id: "missing",
+        clips[2].id: "too-short",
+    }
+    assert all(str(clip.path) in broken[clip.id] for clip in clips[:3])
+    assert len(entries(tmp_path / "cache")) == len(clips) - 3
+    assert len(told) == len(clips)
+    with pytest.raises(AudioError):
+        FrontCache(encoder, tmp_path / "cache").frames(clips[0])
+
+
+def test_the_folder_is_the_one_the_environment_names(encoder, clips, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "mine"))
+    FrontCache(encoder).frames(clips[0])
+    assert len(entries(tmp_path / "mine")) == 1
+
+
+def test_entries_are_readable_by_whom_the_umask_says(encoder, clips, tmp_path):
+    """A cache on a shared disk is of use to the group only if the group can read it."""
+    old = os.umask(0o027)
+    try:
+        FrontCache(encoder, tmp_path / "cache").frames(clips[0])
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE(entries(tmp_path / "cache")[0].stat().st_mode) == 0o640
+
+
+@pytest.fixture(scope="module")
+def cached_entry(model, tmp_path_factory):
+    root = tmp_path_factory.mktemp("damaged")
+    clip = folder.load("corpus", build_folder(root / "corpus")).clips[0]
+    cache = FrontCache(load_encoder(model), root / "cache")
+    frames = cache.frames(clip)
+    (entry,) = entries(root / "cache")
+    return cache, clip, frames, entry, entry.read_bytes()
+
+
+def other_array(array):
+    def write(path):
+        np.save(path, array)
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(path.read_bytes()[:-1]),
+        lambda path: path.write_bytes(path.read_bytes()[:40]),
+        lambda path: path.write_bytes(b"PK\x03\x04" + bytes(100)),
+        lambda path: path.write_bytes(bytes(500)),
+        other_array(np.zeros((2, 8))),
+        other_array(np.zeros(8, np.float16)),
+    ],
+    ids=["empty", "last byte gone", "header cut", "like a zip", "zeros", "float64", "one-dimensional"],
+)
+def test_a_damaged_entry_is_computed_again(cached_entry, damage):
+    cache, clip, frames, entry, whole = cached_entry
+    entry.write_bytes(whole)
+    damage(entry)
+    assert torch.equal(cache.frames(clip), frames)
+    assert entry.read_bytes() == whole
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(position=st.integers(0, 127), value=st.binary(min_size=1, max_size=4), cut=st.integers(1, 500))
+def test_no_damage_to_an_entrys_header_stops_a_run(cached_entry, position, value, cut):
+    cache, clip, frames, entry, whole = cached_entry
+    entry.write_bytes(whole[:position] + value + whole[position + len(value) : -cut])
+    assert torch.equal(cache.frames(clip), frames)
+
+
+# Real processes
+
+
+def start(model, corpus, cache, *more):
+    script = Path(__file__).with_name("fill_cache.py")
+    command = [sys.executable, str(script), *map(str, (model, corpus, cache, *more))]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def read_all(root):
+    return {path.relative_to(root): path.read_bytes() for path in entries(root)}
+
+
+def test_processes_that_fill_one_cache_together_give_what_one_alone_gives(encoder, model, clips, tmp_path):
+    speakers = tuple("abcdefgh")
+    corpus = build_folder(tmp_path / "many", speakers=speakers)
+    FrontCache(encoder, tmp_path / "alone").fill(folder.load("many", corpus).clips)
+    process = start(model, corpus, tmp_path / "shared")
+    assert process.stdout.readline() == "ready\n"
+    process.stdin.write("go\n")
+    process.stdin.flush()
+    assert FrontCache(encoder, tmp_path / "shared").fill(folder.load("many", corpus).clips) == {}
+    assert process.communicate(timeout=60)[0] == "{}\n"
+    assert read_all(tmp_path / "shared") == read_all(tmp_path / "alone")
+    assert len(read_all(tmp_path / "alone")) == 4 * len(speakers)
+    assert leftovers(tmp_path / "shared") == []
+
+
+def test_a_kill_in_the_middle_of_an_entry_leaves_a_valid_cache(encoder, model, clips, fronts, tmp_path):
+    FrontCache(encoder, tmp_path / "whole").fill(clips)
+    process = start(model, tmp_path / "corpus", tmp_path / "killed", 3)
+    process.communicate("go\n", timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    assert len(leftovers(tmp_path / "killed")) == 1  # the half-written one, under a name that no one reads
+    whole = read_all(tmp_path / "whole")
+    survivors = read_all(tmp_path / "killed")
+    assert len(survivors) == 3
+    assert survivors.items() <= whole.items()
+    fronts.clear()
+    assert FrontCache(encoder, tmp_path / "killed").fill(clips) == {}
+    assert len(fronts) == len(clips) - 3
+    assert read_all(tmp_path / "killed") == whole

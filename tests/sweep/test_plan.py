@@ -1,0 +1,261 @@
+import re
+import subprocess
+import sys
+import tomllib
+from dataclasses import fields, replace
+from importlib.resources import files
+from itertools import pairwise
+
+import pytest
+
+from voicefit.adaptation import head
+from voicefit.errors import VoicefitError
+from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan, read_plan
+
+MINIMAL = """
+[encoders.tiny]
+source = "somewhere"
+[corpora]
+a = "A"
+b = "B"
+c = "C"
+[targets]
+t = "T"
+[[grid]]
+starts = ["none"]
+"""
+SPEC = TrialSpec(
+    encoder="tiny",
+    start="a+b",
+    start_key="s",
+    target="t",
+    protocol="clean",
+    task="one-vs-rest",
+    method="head",
+    method_key="m",
+    speaker="anna",
+    label="anger",
+    k=2,
+    draw=0,
+    seed=0,
+)
+
+
+def plan_of(**changes):
+    return make_plan({**tomllib.loads(MINIMAL), **changes}, "plan.toml")
+
+
+def grid_of(**grid):
+    return plan_of(grid=[grid])
+
+
+def expand(plan, *targets):
+    names = {start for grid in plan.grid for start in plan.starts(grid)}
+    keys = {(encoder, start): f"{encoder}/{start}" for encoder in plan.encoders for start in names}
+    return expand_trials(plan, targets, keys)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[corpora]", "[corpra]", r"corpra: Extra inputs are not permitted"),
+        ('starts = ["none"]', "stars = []", r"grid\.0\.stars: Extra inputs are not permitted"),
+        ('source = "somewhere"', "depth = 3", r"encoders\.tiny\.source: "),
+        ('source = "somewhere"', 'source = "x"\ndepth = 0', r"encoders\.tiny\.depth: .* greater than"),
+        (
+            '["none"]',
+            '["none"]\nmethods = ["svm"]',
+            r"grid\.0\.methods: unknown method 'svm'; there are full, ",
+        ),
+        ('["none"]', '["a+z"]', r"grid\.0\.starts: start 'a\+z': 'z' is not among the plan's corpora"),
+        ('["none"]', "[]", r"grid\.0\.starts: "),
+        ('["none"]', '["none"]\nk = [4, 1]', r"grid\.0\.k\.1: .* greater than or equal to 2"),
+        ('["none"]', '["none"]\nk = []', r"grid\.0\.k: "),
+        ('["none"]', '["none"]\ndraws = 0', r"grid\.0\.draws: "),
+        ('["none"]', '["none"]\ntasks = ["both"]', r"grid\.0\.tasks\.0: .*'one-vs-rest' or 'multiclass'"),
+        ("[targets]", "[methods.full]\nspeed = 3\n[targets]", r"methods\.full\.speed: Extra inputs"),
+        ("[targets]", "[methods.svm]\n[targets]", r"methods\.svm: method 'svm' is unknown; there are full"),
+        ("[targets]", "[prefinetune]\nlr = -1\n[targets]", r"prefinetune\.lr: .* greater than 0"),
+        ('t = "T"', "", r"targets: "),
+        ('t = "T"', '"t/u" = "T"', r"targets: name 't/u' must begin with"),
+        ("[encoders.tiny]", '[encoders."../x"]', r"encoders: name '\.\./x' must begin with"),
+        ('a = "A"', 'all = "A"', r"corpora: the name 'all' has a meaning of its own"),
+        ('t = "T"', 'nEMO = "T"', r"targets: write 'nemo' for 'nEMO'"),
+        (
+            't = "T"',
+            't = "$VOICEFIT_NOWHERE/T"',
+            r"\$VOICEFIT_NOWHERE/T: set the environment variable VOICEFIT_N",
+        ),
+        ('"somewhere"', '"${VOICEFIT_NOWHERE}"', r"set the environment variable VOICEFIT_NOWHERE"),
+        ("[targets]", "[targets", r"cannot be read as a plan \(.*line \d+"),
+    ],
+)
+def test_a_fault_is_told_in_one_line_with_its_place(tmp_path, old, new, message):
+    path = tmp_path / "plan.toml"
+    path.write_text(MINIMAL.replace(old, new))
+    assert path.read_text() != MINIMAL
+    with pytest.raises(VoicefitError, match=message) as caught:
+        read_plan(path)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+
+
+@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
+def test_a_plan_that_cannot_be_read_is_an_error(tmp_path, content):
+    path = tmp_path / "plan.toml"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(VoicefitError, match=r"plan\.toml: cannot be read as a plan"):
+        read_plan(path)
+
+
+def test_every_fault_is_told_at_once():
+    with pytest.raises(VoicefitError, match=r"protocol: .*; grid\.0\.draws: .*"):
+        plan_of(protocol="mine", grid=[{"draws": 0}])
+
+
+def test_variables_and_the_home_folder_are_filled_in(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICES", "/data")
+    monkeypatch.setenv("HOME", "/home/me")
+    path = tmp_path / "plan.toml"
+    path.write_text(
+        MINIMAL.replace('"A"', '"$VOICES/A"').replace('"T"', '"~/T"').replace("somewhere", "${VOICES}/m")
+    )
+    plan = read_plan(path)
+    assert plan.corpora["a"] == "/data/A"
+    assert plan.targets["t"] == "/home/me/T"
+    assert plan.encoders["tiny"].source == "/data/m"
+
+
+@pytest.mark.parametrize(
+    ("starts", "expected"),
+    [
+        (["none"], ["none"]),
+        (["all"], ["a+b+c"]),
+        (["singles"], ["a", "b", "c"]),
+        (["subsets"], ["a", "b", "c", "a+b", "a+c", "b+c", "a+b+c"]),
+        (["c+a"], ["a+c"]),
+        (["none", "c+b+a", "all", "b", "singles"], ["none", "a+b+c", "b", "a", "c"]),
+    ],
+)
+def test_starts_are_expanded_in_the_order_of_the_plan_each_once(starts, expected):
+    plan = grid_of(starts=starts)
+    assert plan.starts(plan.grid[0]) == expected
+
+
+@pytest.mark.parametrize("count", range(1, 6))
+def test_there_are_two_to_the_n_minus_one_subsets(count):
+    plan = plan_of(corpora=dict.fromkeys("vwxyz"[:count], "path"), grid=[{"starts": ["subsets"]}])
+    assert len(set(plan.starts(plan.grid[0]))) == 2**count - 1
+
+
+def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():
+    plan = plan_of(protocol="paper", methods={"full": {"steps": 7}}, prefinetune={"max_epochs": 3})
+    assert plan.method_settings("full").steps == 7
+    assert plan.method_settings("full").batch_size == 8
+    assert plan.prefinetune_settings().max_epochs == 3
+    assert plan.prefinetune_settings().batch_size == 4
+
+
+@pytest.mark.parametrize(
+    "preset", [f.name for f in files("voicefit.presets").iterdir() if f.name.endswith(".toml")]
+)
+def test_every_preset_is_a_plan(preset, monkeypatch):
+    text = files("voicefit.presets").joinpath(preset).read_text("utf-8")
+    for name in re.findall(r"\$(\w+)", text):
+        monkeypatch.setenv(name, "/somewhere")
+    plan = make_plan(tomllib.loads(text), preset)
+    assert all(plan.starts(grid) for grid in plan.grid)
+
+
+def test_trials_are_counted_as_by_hand(make_corpus_of):
+    target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}, "ben": {"anger": 9, "calm": 3, "fear": 9}})
+    plan = grid_of(starts=["none", "singles"], methods=["head", "full"], k=[2, 4, 14], draws=3)
+    # A third is for testing, which leaves anna 6 + 6 clips and ben 6 + 2 + 6: enough for every emotion at k = 2
+    # and 4, and for none at 14, which takes seven of the emotion.
+    cells = (2 * 2 + 3 * 2) * 3
+    assert len(expand(plan, target)) == 4 * 2 * cells
+
+
+def test_multiclass_trials_have_no_label_and_are_one_for_each_draw(make_corpus_of):
+    target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9, "fear": 9}})
+    trials = expand(
+        grid_of(tasks=["multiclass"], k=[2, 4], methods=["head"], draws=5, starts=["none"]), target
+    )
+    assert {(trial.label, trial.k) for trial in trials} == {("", 4)}  # two shots cannot show three emotions
+    assert [trial.draw for trial in trials] == list(range(5))
+
+
+def test_a_speaker_with_too_few_clips_is_left_out(make_corpus_of):
+    counts = {"anna": {"anger": 9, "calm": 9}, "one-emotion": {"anger": 50}, "few": {"anger": 1, "calm": 9}}
+    trials = expand(grid_of(k=[2], starts=["none"]), make_corpus_of("t", counts))
+    assert {trial.speaker for trial in trials} == {"anna"}
+
+
+def test_speakers_and_labels_can_be_chosen(make_corpus_of):
+    counts = {name: {"anger": 9, "calm": 9, "fear": 9} for name in ("anna", "ben", "cy")}
+    plan = grid_of(speakers=["cy", "anna"], labels=["fear"], k=[2], starts=["none"])
+    trials = expand(plan, make_corpus_of("t", counts))
+    assert {(trial.speaker, trial.label) for trial in trials} == {("anna", "fear"), ("cy", "fear")}
+
+
+@pytest.mark.parametrize(("field", "there"), [("speakers", "anna, ben"), ("labels", "anger, calm")])
+def test_a_speaker_or_label_that_no_target_has_is_an_error(field, there, make_corpus_of):
+    target = make_corpus_of("t", {name: {"anger": 9, "calm": 9} for name in ("anna", "ben")})
+    with pytest.raises(VoicefitError, match=rf"grid\.0\.{field}: no target has 'x'; there are {there}"):
+        expand(grid_of(**{field: ["x"], "starts": ["none"]}), target)
+
+
+def test_grids_that_overlap_give_each_trial_once(make_corpus_of):
+    target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}})
+    grids = [{"k": [2, 4, 2], "starts": ["none"]}, {"k": [4, 8], "starts": ["none", "a"], "draws": 4}]
+    trials = expand(plan_of(grid=grids), target)
+    assert len({trial.key for trial in trials}) == len(trials)
+    # First 2 methods × 2 emotions × k = 2, 4 × 10 draws; then k = 4, 8 × 4 draws, of which k = 4 without
+    # pre-finetuning is there already.
+    assert len(trials) == 2 * 2 * (2 * 10 + (2 * 2 * 4 - 4))
+
+
+def test_trials_of_an_encoder_and_start_follow_each_other(make_corpus_of):
+    target = make_corpus_of("t", {name: {"anger": 9, "calm": 9} for name in ("anna", "ben")})
+    trials = expand(grid_of(starts=["none", "singles"], k=[2]), target)
+    changes = sum((one.start, one.speaker) != (next_.start, next_.speaker) for one, next_ in pairwise(trials))
+    assert changes == 4 * 2 - 1
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(TrialSpec)])
+def test_every_field_of_a_spec_is_in_its_key(field):
+    value = getattr(SPEC, field)
+    assert replace(SPEC, **{field: value + 1 if isinstance(value, int) else value + "x"}).key != SPEC.key
+
+
+def test_a_key_is_the_same_in_every_process():
+    assert SPEC.key == "e64726598d8ab420b40a0767c1ba50f9"
+    code = (
+        "from voicefit.sweep.plan import TrialSpec as T; "
+        f"print(T(**dict(reversed({vars(SPEC)!r}.items()))).key)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == SPEC.key
+
+
+def test_the_key_of_a_trial_changes_with_its_methods_settings_and_version(make_corpus_of, monkeypatch):
+    target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}})
+    grid = [{"methods": ["head", "full"], "k": [2], "draws": 1, "starts": ["none"], "labels": ["calm"]}]
+
+    def keys(**changes):
+        return {trial.method: trial.key for trial in expand(plan_of(grid=grid, **changes), target)}
+
+    before, tuned = keys(), keys(methods={"head": {"l2": 2.0}})
+    assert before == keys(methods={"head": {"l2": 1.0}})
+    assert tuned["head"] != before["head"]
+    assert tuned["full"] == before["full"]
+    monkeypatch.setattr(head, "VERSION", head.VERSION + 1)
+    assert keys()["head"] != before["head"]
+
+
+def test_the_seed_of_a_method_is_the_same_for_every_start_and_differs_between_draws():
+    other_start = replace(SPEC, start="none", start_key="other", encoder="big")
+    assert other_start.method_seed == SPEC.method_seed
+    changes = ({"draw": 1}, {"k": 4}, {"speaker": "ben"}, {"label": "calm"}, {"seed": 1}, {"target": "u"})
+    assert len({replace(SPEC, **change).method_seed for change in changes} | {SPEC.method_seed}) == 7

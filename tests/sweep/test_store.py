@@ -1,0 +1,191 @@
+import json
+import os
+import random
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from voicefit.errors import VoicefitError
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.store import TrialStore
+
+SPEC = TrialSpec("tiny", "a+b", "s", "t", "clean", "one-vs-rest", "head", "m", "anna", "anger", 2, 0, 0)
+RESULT = {
+    "macro_f1": 0.1,
+    "accuracy": 1 / 3,
+    "balanced_accuracy": 0.5,
+    "floor_never": 0.4,
+    "floor_coin": 0.45,
+    "support": ["anna/é/1.wav", "anna/b.wav"],
+    "test_clips": 7,
+    "seconds": 0.25,
+}
+COLUMNS = (
+    "key encoder start target protocol task method speaker label k draw seed macro_f1 accuracy "
+    "balanced_accuracy floor_never floor_coin support test_clips seconds error finished_at"
+).split()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "trials.sqlite"
+
+
+def test_a_record_comes_back_as_it_was_written(path):
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+    with TrialStore(path, read_only=True) as store:
+        table = store.trials()
+    assert list(table) == COLUMNS
+    row = table.iloc[0].to_dict()
+    assert row["key"] == SPEC.key
+    assert {name: row[name] for name in COLUMNS[1:12]} == {
+        name: getattr(SPEC, name) for name in COLUMNS[1:12]
+    }
+    assert json.loads(row["support"]) == RESULT["support"]
+    assert {name: row[name] for name in RESULT if name != "support"} == {
+        name: value for name, value in RESULT.items() if name != "support"
+    }
+    assert row["error"] is None
+    assert datetime.fromisoformat(row["finished_at"]).tzinfo is not None
+
+
+def test_a_failed_trial_is_kept_with_its_error_and_is_not_finished(path):
+    with TrialStore(path) as store:
+        store.add(SPEC, {"error": "ValueError: no"})
+        assert store.finished_keys() == set()
+        row = store.trials().iloc[0]
+        assert row["error"] == "ValueError: no"
+        assert row[["macro_f1", "support", "seconds"]].isna().all()
+        store.add(SPEC, RESULT)
+        assert store.finished_keys() == {SPEC.key}
+        assert list(store.trials()["macro_f1"]) == [0.1]
+
+
+def test_a_trial_of_newer_code_takes_the_place_of_the_old_record(path):
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+        newer = replace(SPEC, method_key="m2")
+        store.add(newer, {**RESULT, "macro_f1": 0.9})
+        store.add(replace(SPEC, draw=1), RESULT)
+        table = store.trials().set_index("draw")
+    assert dict(table["macro_f1"]) == {0: 0.9, 1: 0.1}
+    assert table.loc[0, "key"] == newer.key
+
+
+def make_garbage(path):
+    path.write_bytes(random.Random(0).randbytes(9000))
+
+
+def make_text(path):
+    path.write_text("hi")
+
+
+def make_truncated(path):
+    with TrialStore(path) as store:
+        for draw in range(100):
+            store.add(replace(SPEC, draw=draw), RESULT)
+    path.write_bytes(path.read_bytes()[:10_000])
+
+
+def make_overwritten(path):
+    with TrialStore(path) as store:
+        for draw in range(100):
+            store.add(replace(SPEC, draw=draw), RESULT)
+    content = bytearray(path.read_bytes())
+    content[8192:12_288] = bytes(range(256)) * 16
+    path.write_bytes(content)
+
+
+def make_foreign(path):
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE trials (key TEXT)")
+    connection.close()
+
+
+def make_future(path):
+    TrialStore(path).close()
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version=99")
+    connection.close()
+
+
+def make_folder(path):
+    path.mkdir()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+@pytest.mark.parametrize(
+    "make",
+    [make_garbage, make_text, make_truncated, make_overwritten, make_foreign, make_future, make_folder],
+)
+def test_a_file_that_is_no_store_is_an_error_and_left_as_it_is(path, make, read_only):
+    make(path)
+    before = path.read_bytes() if path.is_file() else None
+    with pytest.raises(VoicefitError, match=r"trials\.sqlite: is .* left as it is"):
+        TrialStore(path, read_only=read_only)
+    assert (path.read_bytes() if path.is_file() else None) == before
+    assert [entry.name for entry in path.parent.iterdir()] == [path.name]
+
+
+def test_an_empty_file_becomes_a_store(path):
+    path.touch()  # what a kill while SQLite creates the file leaves
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+        assert store.finished_keys() == {SPEC.key}
+
+
+def test_no_store_to_read_is_an_error_and_makes_none(path):
+    with pytest.raises(VoicefitError, match=r"trials\.sqlite: no trial store here"):
+        TrialStore(path, read_only=True)
+    assert not path.exists()
+
+
+def test_a_store_opened_to_read_cannot_be_written(path):
+    TrialStore(path).close()
+    with TrialStore(path, read_only=True) as store, pytest.raises(sqlite3.OperationalError, match="readonly"):
+        store.add(SPEC, RESULT)
+
+
+def test_a_reader_sees_each_record_while_the_writer_has_the_file_open(path):
+    with TrialStore(path) as writer, TrialStore(path, read_only=True) as reader:
+        for count in range(1, 4):
+            writer.add(replace(SPEC, draw=count), RESULT)
+            assert len(reader.trials()) == count
+            with TrialStore(path, read_only=True) as another:
+                assert len(another.finished_keys()) == count
+
+
+WRITER = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+sys.path[:0] = {path!r}
+from test_store import RESULT, SPEC, TrialStore
+store = TrialStore(Path({store!r}))
+for draw in range(10**9):
+    store.add(replace(SPEC, draw=draw), RESULT)
+    print(draw, flush=True)
+"""
+
+
+def test_what_was_added_survives_kill_9(path):
+    code = WRITER.format(path=sys.path, store=str(path))
+    writer = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert writer.stdout.readline() == "0\n"
+    time.sleep(0.2)
+    os.kill(writer.pid, signal.SIGKILL)
+    told = [0, *map(int, writer.stdout.read().split("\n")[:-1])]
+    writer.wait()
+    with TrialStore(path) as store:
+        draws = sorted(store.trials()["draw"])
+        assert draws[: len(told)] == told  # at most the one in hand was written and not told
+        assert len(draws) - len(told) in (0, 1)
+        store.add(replace(SPEC, draw=10**9), RESULT)
+        assert len(store.finished_keys()) == len(draws) + 1

@@ -1,0 +1,176 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+
+from voicefit.adaptation import METHODS, find_method
+from voicefit.corpora import load_corpus
+from voicefit.encoders import FrontCache, load_encoder
+from voicefit.episodes import SpeakerEpisodes
+from voicefit.errors import VoicefitError
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.trial import SpeakerBench, floors, run_trial, score
+
+CLASSES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
+
+
+def spec_of(method="prototype", **changes):
+    usual = {
+        "encoder": "tiny",
+        "start": "none",
+        "start_key": "s",
+        "target": "voices",
+        "protocol": "clean",
+        "task": "one-vs-rest",
+        "method": method,
+        "method_key": "m",
+        "speaker": "anna",
+        "label": "anger",
+        "k": 4,
+        "draw": 1,
+        "seed": 0,
+    }
+    return TrialSpec(**{**usual, **changes})
+
+
+@pytest.fixture
+def make_bench(corpora_folder, encoder_folder, tmp_path):
+    def make():
+        encoder = load_encoder(encoder_folder, frozen_layers=1)
+        corpus = load_corpus("voices", corpora_folder / "voices")
+        return SpeakerBench.of(encoder, FrontCache(encoder, tmp_path / "cache"), corpus, "anna")
+
+    return make
+
+
+def run(bench, spec, **settings):
+    return run_trial(bench, spec, find_method(spec.method).Settings(**settings))
+
+
+def test_scores_of_a_worked_example():
+    # Class 0: 3 of 5 found, 4 answers; class 1: 2 of 3 found, 4 answers.
+    scores = score([0, 0, 0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 1, 1, 0])
+    assert scores["macro_f1"] == pytest.approx((2 * 3 / (5 + 4) + 2 * 2 / (3 + 4)) / 2)
+    assert scores["accuracy"] == 5 / 8
+    assert scores["balanced_accuracy"] == pytest.approx((3 / 5 + 2 / 3) / 2)
+
+
+@given(CLASSES)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.filterwarnings("ignore:A single label was found")
+def test_scores_are_those_of_scikit_learn(pairs):
+    truth, predicted = zip(*pairs, strict=True)
+    assert score(truth, predicted) == pytest.approx(
+        {
+            "macro_f1": f1_score(truth, predicted, average="macro", zero_division=0),
+            "accuracy": accuracy_score(truth, predicted),
+            "balanced_accuracy": balanced_accuracy_score(truth, predicted),
+        }
+    )
+
+
+def test_floors_at_one_to_four():
+    assert floors([1] + [0] * 4) == pytest.approx({"floor_never": 0.444, "floor_coin": 0.451}, abs=5e-4)
+
+
+def test_floors_at_one_to_five():
+    # Never: F1 of the others 2·(5/6)/(1 + 5/6) = 10/11, halved. A coin: 2·(1/6)(1/2)/(1/6 + 1/2) = 1/4 and
+    # 2·(5/6)(1/2)/(5/6 + 1/2) = 5/8.
+    assert floors([1] + [0] * 5) == pytest.approx({"floor_never": 5 / 11, "floor_coin": (1 / 4 + 5 / 8) / 2})
+
+
+@pytest.mark.parametrize("truth", [[0, 1], [0] * 4 + [1], [0, 0, 0, 1, 1, 2], [0, 1, 2, 3, 4, 5, 5]])
+def test_floors_are_what_answering_without_listening_scores(truth):
+    many, generator = 4000 * truth, np.random.default_rng(0)
+    coin = score(many, generator.integers(0, max(truth) + 1, len(many)).tolist())["macro_f1"]
+    never = score(many, [max(set(truth), key=truth.count)] * len(many))["macro_f1"]
+    assert floors(truth) == pytest.approx({"floor_never": never, "floor_coin": coin}, abs=5e-3)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_trial_leaves_the_encoder_as_it_was_and_gives_the_same_again(method, make_bench):
+    bench = make_bench()
+    before = {name: value.clone() for name, value in bench.encoder.state_dict().items()}
+    first, second = ({**run(bench, spec_of(method)), "seconds": 0} for _ in range(2))
+    assert first == second
+    assert all(torch.equal(value, before[name]) for name, value in bench.encoder.state_dict().items())
+
+
+def test_a_trial_records_the_clips_that_it_used(make_bench):
+    bench = make_bench()
+    result = run(bench, spec_of())
+    episode = bench.episodes.one_vs_rest("anger", 4, 1)
+    assert result["support"] == [clip.id for clip in episode.support]
+    assert result["test_clips"] == len(episode.test) == 6
+    assert result["seconds"] > 0
+
+
+def naive_scores(bench, episode):
+    """Nearest mean in loops, every clip through the encoder alone."""
+
+    def vector(clip):
+        return bench.encoder.projector(bench.encoder.pool([bench.cache.frames(clip)]))[0].detach().numpy()
+
+    means = [
+        np.mean(
+            [vector(c) for c, t in zip(episode.support, episode.support_targets, strict=True) if t == i],
+            axis=0,
+        )
+        for i in range(len(episode.labels))
+    ]
+    predicted = [
+        int(np.argmin([((vector(clip) - mean) ** 2).sum() for mean in means])) for clip in episode.test
+    ]
+    return f1_score(episode.test_targets, predicted, average="macro", zero_division=0)
+
+
+@pytest.mark.parametrize(
+    ("task", "label"), [("one-vs-rest", "anger"), ("one-vs-rest", "fear"), ("multiclass", "")]
+)
+def test_a_trial_scores_the_test_clips(task, label, make_bench):
+    bench = make_bench()
+    for draw in range(3):
+        result = run(bench, spec_of(task=task, label=label, draw=draw))
+        episode = bench.episodes.make(task, label, 4, draw)
+        assert result["macro_f1"] == pytest.approx(naive_scores(bench, episode))
+        assert result["floor_coin"] == floors(episode.test_targets)["floor_coin"]
+
+
+def test_a_trial_that_trains_scores_the_trained_encoder(make_bench):
+    bench = make_bench()
+    episode, settings = bench.episodes.one_vs_rest("anger", 4, 1), {"lr": 0.05, "head_lr": 0.05, "steps": 30}
+    trained = run(bench, spec_of("full"), **settings)
+    method = find_method("full")
+    shots = [bench.cache.frames(clip) for clip in episode.support]
+    targets = torch.tensor(episode.support_targets)
+    from voicefit.adaptation import Shots
+
+    with bench.encoder.restored():
+        given_shots = Shots(bench.encoder.pool(shots), shots, targets, 2)
+        head = method.fit(
+            bench.encoder, given_shots, method.Settings(**settings), spec_of("full").method_seed
+        )
+        adapted = head(bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])).argmax(1)
+    stale = head(bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])).argmax(1)
+    assert trained["macro_f1"] == pytest.approx(score(episode.test_targets, adapted.tolist())["macro_f1"])
+    assert adapted.tolist() != stale.tolist()
+
+
+def test_the_pooled_clips_do_not_depend_on_the_trials_before(make_bench):
+    one, other = make_bench(), make_bench()
+    clips = one.episodes.test
+    one.pool(clips[:1])
+    assert torch.equal(one.pool(clips), other.pool(clips))
+
+
+def test_too_few_clips_is_an_error_that_says_so(make_bench):
+    with pytest.raises(VoicefitError, match="speaker anna has too few clips of anger for k = 64"):
+        run(make_bench(), spec_of(k=64))
+
+
+def test_a_bench_is_of_one_speaker(make_bench):
+    episodes = make_bench().episodes
+    assert isinstance(episodes, SpeakerEpisodes)
+    assert {clip.speaker for clip in episodes.test} == {"anna"}

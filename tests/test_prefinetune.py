@@ -1,0 +1,554 @@
+import json
+import math
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+from safetensors.torch import load_file
+
+from run_prefinetune import SETTINGS, load_corpora
+from tiny_models import build_wav2vec2_group_norm, build_wav2vec2_layer_norm
+from voicefit.corpora import Clip, Corpus, folder
+from voicefit.encoders import FrontCache, load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.prefinetune import (
+    PrefinetuneSettings,
+    Trainer,
+    epoch_batches,
+    multi_corpus_loss,
+    prefinetune,
+    split_by_speaker,
+)
+
+torch.set_num_threads(1)
+
+SCORE = "validation_mean_macro_f1"
+PITCHES = {"angry": 1500.0, "neutral": 200.0, "sad": 500.0}
+
+
+def write_tone(path, pitch, seed):
+    generator = np.random.default_rng(seed)
+    time = np.arange(int(generator.uniform(0.15, 0.3) * 16_000)) / 16_000
+    tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * time)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, tone + 0.01 * generator.normal(size=len(time)), 16_000)
+
+
+def build_tones(root, labels, takes=4, speakers=("ann", "bob", "cem")):
+    """A label's pitch tells it from the others, whoever speaks."""
+    seed = len(root.name)
+    for speaker in speakers:
+        for label in labels:
+            for take in range(takes):
+                seed += 1
+                write_tone(root / speaker / label / f"{take}.wav", PITCHES[label], seed)
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """With dropout, so that a run depends on the state of the random generator."""
+    folder_ = tmp_path_factory.mktemp("model")
+    return build_wav2vec2_group_norm(
+        folder_, hidden_dropout=0.2, attention_dropout=0.2, feat_proj_dropout=0.1
+    )
+
+
+@pytest.fixture(scope="module")
+def corpora_root(tmp_path_factory):
+    root = tmp_path_factory.mktemp("corpora")
+    build_tones(root / "three", PITCHES)
+    build_tones(root / "two.1", ("angry", "neutral"))
+    return root
+
+
+@pytest.fixture(scope="module")
+def cache_root(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def run(model, corpora_root, cache_root, tmp_path):
+    """Pre-finetune with the settings of `run_prefinetune` unless told otherwise; returns the folder written."""
+
+    def start(name="out", settings=SETTINGS, seed=5, corpora=None, encoder=None, **more):
+        corpora = load_corpora(corpora_root) if corpora is None else corpora
+        encoder = encoder or load_encoder(model)
+        more = {"source": "tiny", "cache_root": cache_root, **more}
+        return prefinetune(encoder, corpora, tmp_path / name, settings=settings, seed=seed, **more)
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def finished(model, corpora_root, cache_root, tmp_path_factory):
+    """One uninterrupted run: its folder and the encoder that it trained."""
+    encoder = load_encoder(model)
+    out = tmp_path_factory.mktemp("finished") / "out"
+    prefinetune(
+        encoder,
+        load_corpora(corpora_root),
+        out,
+        source="tiny",
+        settings=SETTINGS,
+        seed=5,
+        cache_root=cache_root,
+    )
+    return out, encoder
+
+
+@pytest.fixture
+def trainer(model, corpora_root, cache_root):
+    def make(settings=SETTINGS, seed=5):
+        encoder = load_encoder(model)
+        splits = [split_by_speaker(corpus, 0.3, seed) for corpus in load_corpora(corpora_root)]
+        return Trainer(encoder, splits, FrontCache(encoder, cache_root), settings, seed)
+
+    return make
+
+
+# The whole run
+
+
+def test_all_that_is_trainable_moves_and_the_front_end_does_not(trainer):
+    made = trainer()
+    before = {name: p.detach().clone() for name, p in made.encoder.named_parameters()}
+    heads_before = {name: p.detach().clone() for name, p in made.heads.named_parameters()}
+    made.run_epoch(lambda what, done, total: None)
+    trainable = set(made.encoder.trainable_state())
+    moved = {name for name, p in made.encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert moved == trainable
+    assert moved.isdisjoint(name for name in before if "feature_extractor" in name)
+    assert all(not torch.equal(p, heads_before[name]) for name, p in made.heads.named_parameters())
+
+
+def test_a_corpuss_loss_reaches_its_own_head_alone(trainer):
+    made = trainer()
+    losses = made.losses({"three": np.array([0, 1]), "two.1": np.array([0, 5])})
+    losses["two.1"].backward()
+    assert [head.weight.grad is not None for head in made.heads.linear] == [False, True]
+    assert made.encoder.projector.weight.grad.abs().sum() > 0
+
+
+def test_the_loss_of_a_batch_worked_by_hand(trainer):
+    made = trainer()
+    batch = {"three": np.array([0, 7, 3]), "two.1": np.array([5])}
+    made.encoder.eval()
+    loss = multi_corpus_loss(made.losses(batch), made.heads.labels).item()
+    by_hand = []
+    for split, head in zip(made.splits, made.heads.linear, strict=True):
+        costs = []
+        for index in batch[split.name]:
+            clip = split.train[index]
+            pooled = made.encoder.pool([made.cache.frames(clip)])
+            projected = pooled @ made.encoder.projector.weight.T + made.encoder.projector.bias
+            logits = (projected @ head.weight.T + head.bias)[0].double().tolist()
+            chance = math.exp(logits[split.labels.index(clip.label)]) / sum(map(math.exp, logits))
+            costs.append(-math.log(chance))
+        by_hand.append(sum(costs) / len(costs) / math.log(len(split.labels)))
+    assert len({len(split.labels) for split in made.splits}) == 2  # or the scaling would not show
+    assert loss == pytest.approx(sum(by_hand) / 2, abs=1e-5)
+
+
+def test_a_corpus_without_clips_in_a_batch_has_no_loss(trainer):
+    assert list(trainer().losses({"two.1": np.array([0])})) == ["two.1"]
+
+
+def test_chance_costs_one_whatever_the_number_of_labels():
+    losses = {"two": torch.tensor(math.log(2)), "nine": torch.tensor(math.log(9))}
+    labels = {"two": ["a"] * 2, "nine": ["a"] * 9}
+    assert multi_corpus_loss(losses, labels).item() == pytest.approx(1)
+
+
+def test_separable_tones_are_learnt(tmp_path):
+    root = tmp_path / "corpora"
+    build_tones(root / "three", PITCHES, takes=6)
+    encoder = load_encoder(build_wav2vec2_layer_norm(tmp_path / "model"))
+    settings = SETTINGS.model_copy(update={"projector": "random", "max_epochs": 8, "patience": 8})
+    out = prefinetune(encoder, load_corpora(root), tmp_path / "out", source="tiny", settings=settings)
+    history = pd.read_csv(out / "history.csv")
+    assert history[SCORE].max() > 0.9  # chance is a third
+    assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
+
+
+def test_one_seed_gives_one_result_and_leaves_the_random_state_alone(run, finished):
+    torch.manual_seed(77)
+    np.random.seed(77)
+    torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()
+    again = run("again")
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    assert np.array_equal(np.random.get_state()[1], numpy_state)
+    weights = (finished[0] / "model.safetensors").read_bytes()
+    assert (again / "model.safetensors").read_bytes() == weights
+    assert (run("other", seed=6) / "model.safetensors").read_bytes() != weights
+
+
+@pytest.mark.parametrize("projector", ["random", "discriminant"])
+def test_the_surrounding_random_state_changes_nothing(run, projector):
+    settings = SETTINGS.model_copy(update={"max_epochs": 1, "projector": projector})
+    weights = []
+    for outside in (1, 2):
+        torch.manual_seed(outside)
+        np.random.seed(outside)
+        weights.append((run(f"out{outside}", settings) / "model.safetensors").read_bytes())
+    assert weights[0] == weights[1]
+
+
+def test_unlabelled_and_broken_clips_are_left_out_and_recorded(run, corpora_root, tmp_path):
+    shutil.copytree(corpora_root / "two.1", tmp_path / "corpora" / "two")
+    (tmp_path / "corpora" / "two" / "ann" / "angry" / "0.wav").write_text("not audio")
+    (corpus,) = load_corpora(tmp_path / "corpora")
+    last = replace(corpus.clips[-1], label=None)
+    corpus = replace(corpus, clips=(*corpus.clips[:-1], last))
+    out = run(settings=SETTINGS.model_copy(update={"max_epochs": 1}), corpora=[corpus])
+    (entry,) = json.loads((out / "voicefit.json").read_text())["corpora"]
+    assert set(entry["left_out"]) == {"ann/angry/0.wav", last.id}
+    assert entry["left_out"][last.id] == "unlabelled"
+    assert entry["left_out"]["ann/angry/0.wav"].startswith("unreadable: ")
+    assert entry["train_clips"] + entry["validation_clips"] == len(corpus.clips) - 2
+
+
+def test_the_record_says_how_the_checkpoint_came_about(finished):
+    out, encoder = finished
+    record = json.loads((out / "voicefit.json").read_text())
+    assert record["kind"] == "prefinetuned"
+    assert record["seed"] == 5
+    assert record["source"] == "tiny"
+    assert record["settings"] == SETTINGS.model_dump()
+    assert record["depth"] == encoder.depth == 3
+    assert [corpus["name"] for corpus in record["corpora"]] == ["three", "two.1"]
+    history = pd.read_csv(out / "history.csv")
+    assert record["best"]["epoch"] == history["epoch"][history[SCORE].idxmax()]
+    assert not out.with_name("out.unfinished").exists()
+    assert (out / "curves.png").stat().st_size > 1000
+
+
+def test_held_out_speakers_are_never_trained_on(run, corpora_root, monkeypatch):
+    heard = set()
+    losses = Trainer.losses
+
+    def listen(self, batch):
+        for split in self.splits:
+            heard.update((split.name, split.train[index].speaker) for index in batch.get(split.name, ()))
+        return losses(self, batch)
+
+    monkeypatch.setattr(Trainer, "losses", listen)
+    out = run(settings=SETTINGS.model_copy(update={"max_epochs": 2}))
+    for entry in json.loads((out / "voicefit.json").read_text())["corpora"]:
+        trained_on = {speaker for corpus, speaker in heard if corpus == entry["name"]}
+        assert trained_on == {"ann", "bob", "cem"} - set(entry["validation_speakers"])
+        assert len(entry["validation_speakers"]) == 1
+
+
+# The best epoch, and when to stop
+
+
+@pytest.fixture
+def scored(monkeypatch):
+    """Let validation say what the test wants."""
+
+    def set_scores(scores):
+        remaining = iter(scores)
+        monkeypatch.setattr(Trainer, "validate", lambda self: dict.fromkeys(self.targets, next(remaining)))
+
+    return set_scores
+
+
+@pytest.mark.parametrize(
+    ("scores", "min_improvement", "best"),
+    [
+        ([0.3, 0.6, 0.5, 0.4], 0.0, 2),
+        ([0.3, 0.6, 0.6, 0.4], 0.0, 2),
+        # Too little to be patient for is still better.
+        ([0.50, 0.51, 0.40, 0.30], 0.02, 2),
+    ],
+)
+def test_the_checkpoint_holds_the_best_epoch(run, scored, monkeypatch, scores, min_improvement, best):
+    weights = []
+    save_state = Trainer.save_state
+
+    def keep(self, *arguments):
+        weights.append(self.encoder.trainable_state() | dict(self.heads.state_dict()))
+        save_state(self, *arguments)
+
+    monkeypatch.setattr(Trainer, "save_state", keep)
+    scored(scores)
+    encoder = load_encoder_of(run)
+    out = run(settings=SETTINGS.model_copy(update={"min_improvement": min_improvement}), encoder=encoder)
+    assert len(weights) == 4
+    assert json.loads((out / "voicefit.json").read_text())["best"]["epoch"] == best
+    saved = load_file(out / "model.safetensors")
+    kept = {
+        name.removeprefix("model."): tensor for name, tensor in weights[best - 1].items() if "model." in name
+    }
+    last = {name.removeprefix("model."): tensor for name, tensor in weights[-1].items() if "model." in name}
+    assert kept.keys() <= saved.keys()
+    assert all(torch.equal(saved[name], tensor) for name, tensor in kept.items())
+    assert not any(torch.equal(saved[name], tensor) for name, tensor in last.items())
+    for name, tensor in encoder.trainable_state().items():
+        assert torch.equal(tensor, weights[best - 1][name])
+
+
+def load_encoder_of(run):
+    return load_encoder(run.__closure__[run.__code__.co_freevars.index("model")].cell_contents)
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "min_improvement", "epochs"),
+    [
+        ([0.5, 0.4, 0.4, 0.9], 2, 0.0, 3),
+        ([0.5, 0.4, 0.6, 0.5, 0.5, 0.9], 2, 0.0, 5),
+        ([0.5, 0.5, 0.9], 1, 0.0, 2),
+        ([0.50, 0.51, 0.52, 0.9], 2, 0.02, 3),  # 0.52 is not more than 0.02 above 0.50
+        ([0.50, 0.51, 0.53, 0.54, 0.54, 0.9], 2, 0.02, 5),
+        ([0.1, 0.2, 0.3], 3, 0.0, 3),
+    ],
+)
+def test_training_stops_at_the_end_of_patience(trainer, scores, patience, min_improvement, epochs):
+    update = {"patience": patience, "min_improvement": min_improvement, "max_epochs": len(scores)}
+    made = trainer(SETTINGS.model_copy(update=update))
+    run = 0
+    while not made.finished:
+        made.history.append({SCORE: scores[run]})
+        run += 1
+    assert run == epochs
+
+
+def test_learning_rate_worked_by_hand(trainer):
+    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": 0.4}))
+    made.steps_per_epoch = 5
+    factors = [made.lr_factor(step) for step in range(10)]
+    assert factors == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+@pytest.mark.parametrize(("warmup", "first", "last"), [(0.0, 1.0, 0.1), (1.0, 0.1, 1.0)])
+def test_learning_rate_at_the_limits_of_warm_up(trainer, warmup, first, last):
+    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": warmup}))
+    made.steps_per_epoch = 5
+    assert [made.lr_factor(0), made.lr_factor(9)] == pytest.approx([first, last])
+
+
+def test_the_two_learning_rates_follow_the_factor(run, monkeypatch):
+    seen = []
+    step = torch.optim.AdamW.step
+
+    def watch(self, *arguments, **options):
+        seen.append([group["lr"] for group in self.param_groups])
+        return step(self, *arguments, **options)
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", watch)
+    run(settings=SETTINGS.model_copy(update={"max_epochs": 1, "warmup": 0.4}))
+    assert len(seen) == 5  # 40 clips by 8
+    factors = [1 / 2, 1, 1, 2 / 3, 1 / 3]
+    assert np.array(seen) == pytest.approx(np.outer(factors, [SETTINGS.lr, SETTINGS.head_lr]))
+
+
+# Stopping and going on
+
+
+def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_root, cache_root, tmp_path):
+    script = Path(__file__).with_name("run_prefinetune.py")
+    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, "3", "2"]
+    assert subprocess.run(list(map(str, command)), timeout=120).returncode == -signal.SIGKILL
+    unfinished = tmp_path / "out.unfinished"
+    assert not (tmp_path / "out").exists()
+
+    with pytest.raises(VoicefitError, match=f"{unfinished}.*--resume"):
+        run()
+    with pytest.raises(VoicefitError, match=f"{unfinished}: was begun with another"):
+        run(seed=6, resume=True)
+    with pytest.raises(VoicefitError, match="was begun with another"):
+        run(settings=SETTINGS.model_copy(update={"lr": 1e-3}), resume=True)
+    with pytest.raises(VoicefitError, match="was begun with another"):
+        run(corpora=load_corpora(corpora_root)[:1], resume=True)
+    other_rest = load_encoder(model)
+    other_rest.model.base_model.encoder.layers[1].final_layer_norm.bias.data += 1
+    assert other_rest.front_key() == load_encoder(model).front_key()
+    with pytest.raises(VoicefitError, match="was begun with another"):
+        run(encoder=other_rest, resume=True)
+
+    steps = []
+    out = run(resume=True, progress=lambda what, done, total: steps.append(what))
+    assert {step for step in steps if step.startswith("epoch")} == {"epoch 3/4", "epoch 4/4"}
+    for name in ("model.safetensors", "config.json"):
+        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
+    histories = [
+        pd.read_csv(folder_ / "history.csv").drop(columns="seconds") for folder_ in (out, finished[0])
+    ]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+    assert not unfinished.exists()
+
+
+def test_dropout_makes_the_resumed_bits_depend_on_the_random_state(trainer):
+    """Or the test above would not show that it is carried over."""
+    made = trainer()
+    made.encoder.train()
+    batch = {"three": np.arange(4)}
+    assert made.losses(batch)["three"].item() != made.losses(batch)["three"].item()
+
+
+def test_a_run_stopped_before_its_first_epoch_can_be_resumed(run, finished):
+    def stop(what, done, total):
+        if what.startswith("epoch 1/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    out = run(resume=True)
+    assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
+
+
+def test_a_damaged_state_is_named(run, tmp_path):
+    (tmp_path / "out.unfinished").mkdir()
+    (tmp_path / "out.unfinished" / "state.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(VoicefitError, match=r"state\.safetensors: is damaged"):
+        run(resume=True)
+
+
+def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("1")
+    with pytest.raises(VoicefitError, match="exists already"):
+        run(progress=lambda what, done, total: pytest.fail("work was done"))
+    assert (tmp_path / "out" / "mine").read_text() == "1"
+
+
+@pytest.mark.parametrize("names", [("same", "same"), ("a/b",), ("a+b",), ("",), ()])
+def test_names_that_cannot_be_told_apart_are_refused(run, corpora_root, names):
+    (corpus, *_) = load_corpora(corpora_root)
+    with pytest.raises(VoicefitError):
+        run(
+            corpora=[replace(corpus, name=name) for name in names],
+            progress=lambda what, done, total: pytest.fail("work was done"),
+        )
+
+
+def test_settings_are_checked():
+    for wrong in (
+        {"lr": 0},
+        {"sampling": 0.0},
+        {"sampling": "even"},
+        {"batch_size": 0},
+        {"validation_share": 1},
+    ):
+        with pytest.raises(ValidationError):
+            PrefinetuneSettings(**wrong)
+    with pytest.raises(VoicefitError, match="clean and paper"):
+        PrefinetuneSettings.for_protocol("papre")
+    paper = PrefinetuneSettings.for_protocol("paper")
+    assert (paper.lr, paper.batch_size, paper.min_improvement, paper.projector) == (3e-5, 4, 0.02, "random")
+
+
+# Validation speakers
+
+
+def make_table(speakers, labels=("anger", "fear"), takes=2):
+    clips = [
+        Clip(f"{speaker}/{label}/{take}", Path("none"), speaker, label)
+        for speaker in speakers
+        for label in labels
+        for take in range(takes)
+    ]
+    return Corpus("made", Path("none"), folder.INFO, tuple(clips))
+
+
+@given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 10**6))
+def test_speakers_are_either_heard_or_held_out(count, share, seed):
+    corpus = make_table([f"s{index}" for index in range(count)])
+    split = split_by_speaker(corpus, share, seed)
+    heard, held_out = ({clip.speaker for clip in part} for part in (split.train, split.validation))
+    assert heard
+    assert held_out
+    assert heard.isdisjoint(held_out)
+    assert sorted(clip.id for clip in split.train + split.validation) == sorted(
+        clip.id for clip in corpus.clips
+    )
+    assert split == split_by_speaker(corpus, share, seed)
+    if 1 < share * count < count - 1:
+        assert abs(len(held_out) - share * count) <= 0.5
+
+
+def test_seed_and_corpus_decide_who_is_held_out():
+    corpus = make_table([f"s{index}" for index in range(12)])
+    chosen = {
+        tuple(sorted({clip.speaker for clip in split_by_speaker(variant, 0.25, seed).validation}))
+        for variant in (corpus, replace(corpus, name="other"))
+        for seed in range(5)
+    }
+    assert len(chosen) > 5
+
+
+@pytest.mark.parametrize(
+    ("speakers", "labels"), [(["one"], ("anger", "fear")), (["one", "two"], ("anger",)), ([], ())]
+)
+def test_one_speaker_or_one_label_is_too_few(speakers, labels):
+    with pytest.raises(VoicefitError, match=f"corpus made: {len(speakers)} speakers and"):
+        split_by_speaker(make_table(speakers, labels), 0.2, 0)
+
+
+# Batches
+
+SIZES = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30), min_size=1)
+SAMPLING = st.sampled_from(["proportional", "uniform", 2.0, 5.0])
+
+
+@given(SIZES, SAMPLING, st.integers(1, 20), st.integers(0, 1000), st.integers(0, 5))
+def test_batches_are_full_and_repeat_no_clip_before_all_were_seen(sizes, sampling, batch_size, seed, epoch):
+    settings = PrefinetuneSettings(batch_size=batch_size, sampling=sampling)
+    batches = list(epoch_batches(sizes, settings, seed, epoch))
+    assert len(batches) == math.ceil(sum(sizes.values()) / batch_size)
+    assert all(sum(map(len, batch.values())) == batch_size for batch in batches)
+    assert all(len(indices) for batch in batches for indices in batch.values())
+    for name, size in sizes.items():
+        drawn = [int(index) for batch in batches for index in batch.get(name, ())]
+        for start in range(0, len(drawn), size):
+            lap = drawn[start : start + size]
+            assert len(set(lap)) == len(lap)
+            assert set(lap) <= set(range(size))
+    again = list(epoch_batches(sizes, settings, seed, epoch))
+    assert all(
+        first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+        for first, second in zip(batches, again, strict=True)
+    )
+
+
+def test_every_epoch_and_seed_has_its_own_order():
+    settings = PrefinetuneSettings(batch_size=100)
+    orders = {
+        tuple(next(epoch_batches({"a": 100}, settings, seed, epoch))["a"])
+        for seed in (0, 1)
+        for epoch in (0, 1)
+    }
+    assert len(orders) == 4
+
+
+@hypothesis_settings(deadline=None, max_examples=20)
+@given(SAMPLING, st.integers(0, 1000))
+def test_corpora_are_drawn_as_the_sampling_says(sampling, seed):
+    sizes = {"small": 100, "middle": 900, "large": 4000}
+    exponent = (
+        {"proportional": 1.0, "uniform": 0.0}.get(sampling) if isinstance(sampling, str) else 1 / sampling
+    )
+    total = sum(size**exponent for size in sizes.values())
+    drawn = Counter()
+    for batch in epoch_batches(sizes, PrefinetuneSettings(batch_size=8, sampling=sampling), seed, 0):
+        drawn.update({name: len(indices) for name, indices in batch.items()})
+    clips = drawn.total()
+    assert clips == 5000
+    for name, size in sizes.items():
+        share = size**exponent / total
+        # Six standard deviations: once in 500 million draws outside.
+        assert abs(drawn[name] - share * clips) < 6 * math.sqrt(clips * share * (1 - share))

@@ -1,0 +1,142 @@
+"""Tiny encoders of every family, with random weights, as `transformers` directories."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoModelForAudioClassification,
+    HubertConfig,
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    WavLMConfig,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForConditionalGeneration,
+)
+
+LABELS = ("anger", "fear", "neutral")
+LAYERS = 3
+
+_SMALL: dict[str, Any] = {
+    "hidden_size": 16,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": (8,) * 7,
+    "num_conv_pos_embeddings": 8,
+    "num_conv_pos_embedding_groups": 2,
+    "classifier_proj_size": 12,
+    "num_labels": len(LABELS),
+}
+_LAYER_NORM = {"do_stable_layer_norm": True, "feat_extract_norm": "layer", "conv_bias": True}
+_WHISPER = {
+    "d_model": 16,
+    "encoder_layers": LAYERS,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 24,
+    "decoder_layers": 1,
+    "decoder_attention_heads": 2,
+    "decoder_ffn_dim": 24,
+    "max_source_positions": 250,
+    "classifier_proj_size": 12,
+    "num_labels": len(LABELS),
+    "vocab_size": 20,
+    "pad_token_id": 0,
+    "bos_token_id": 1,
+    "eos_token_id": 2,
+    "decoder_start_token_id": 1,
+    "max_target_positions": 8,
+}
+
+
+def build_wav2vec2_group_norm(folder: Path, **config: Any) -> Path:
+    """The layout of wav2vec 2.0 Base: group norm, post-norm layers, no attention mask."""
+    return _build_waveform(folder, Wav2Vec2Config(**{**_SMALL, **config}))
+
+
+def build_wav2vec2_layer_norm(folder: Path, **config: Any) -> Path:
+    """The layout of wav2vec 2.0 Large-LV60 and XLS-R: layer norm, pre-norm layers, attention mask."""
+    return _build_waveform(folder, Wav2Vec2Config(**{**_SMALL, **_LAYER_NORM, **config}))
+
+
+def build_hubert(folder: Path, **config: Any) -> Path:
+    """The layout of HuBERT Base."""
+    return _build_waveform(folder, HubertConfig(**{**_SMALL, **config}))
+
+
+def build_wavlm(folder: Path, **config: Any) -> Path:
+    """The layout of WavLM Base; few buckets, so that short clips reach the far ones too."""
+    return _build_waveform(
+        folder, WavLMConfig(**{**_SMALL, "num_buckets": 16, "max_bucket_distance": 20, **config})
+    )
+
+
+def build_wavlm_layer_norm(folder: Path, **config: Any) -> Path:
+    """The layout of WavLM Large."""
+    return build_wavlm(folder, **{**_LAYER_NORM, **config})
+
+
+def build_whisper(folder: Path, **config: Any) -> Path:
+    """Whisper's encoder with 5 s of positions, which are not sinusoids here."""
+    settings = WhisperConfig(**{**_WHISPER, **config})
+    _save(AutoModelForAudioClassification.from_config, settings, folder)
+    WhisperFeatureExtractor(chunk_length=settings.max_source_positions // 50).save_pretrained(folder)
+    return folder
+
+
+def build_whisper_asr(folder: Path, **config: Any) -> Path:
+    """Whisper as the hub has it: encoder and decoder, 30 s of positions."""
+    settings = WhisperConfig(**{**_WHISPER, "max_source_positions": 1500, **config})
+    _save(WhisperForConditionalGeneration, settings, folder)
+    WhisperFeatureExtractor().save_pretrained(folder)
+    return folder
+
+
+BUILDERS: dict[str, Callable[..., Path]] = {
+    "wav2vec2-group-norm": build_wav2vec2_group_norm,
+    "wav2vec2-layer-norm": build_wav2vec2_layer_norm,
+    "hubert": build_hubert,
+    "wavlm": build_wavlm,
+    "wavlm-layer-norm": build_wavlm_layer_norm,
+    "whisper": build_whisper,
+}
+"""Family → the function that writes a tiny model of it into a folder and returns the folder."""
+
+
+def rewrite_weights(
+    folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
+) -> Path:
+    """Replace the model's tensors by what ``change`` makes of them."""
+    path = folder / "model.safetensors"
+    save_file(change(load_file(path)), path, metadata={"format": "pt"})
+    return folder
+
+
+def make_waveform(seconds: float, seed: int = 0) -> np.ndarray:
+    """Noise over a tone: no frame is like another."""
+    time = np.arange(round(seconds * 16_000)) / 16_000
+    noise = np.random.default_rng(seed).normal(size=len(time))
+    return (0.3 * np.sin(2 * np.pi * (200 + 90 * seed) * time) + 0.1 * noise).astype(np.float32)
+
+
+def _build_waveform(folder: Path, config: Any) -> Path:
+    _save(AutoModelForAudioClassification.from_config, config, folder)
+    masked = config.feat_extract_norm == "layer"
+    Wav2Vec2FeatureExtractor(return_attention_mask=masked, do_normalize=True).save_pretrained(folder)
+    return folder
+
+
+def _save(build: Callable[[Any], Any], config: Any, folder: Path) -> None:
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: index for index, label in enumerate(LABELS)}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(1)
+        model = build(config)
+        for parameter in model.parameters():
+            # Fresh biases are 0 and fresh norms 1, which would hide that one is left out.
+            parameter.add_(0.2 * torch.randn(parameter.shape))
+        model.save_pretrained(folder)
