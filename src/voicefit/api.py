@@ -16,6 +16,7 @@ from voicefit.adaptation import Shots, find_method
 from voicefit.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders.encoder import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
@@ -155,8 +156,11 @@ def load_model(path: str | Path) -> Model:
     if not (Path(path) / "config.json").is_file():
         raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`")
     try:
-        model = AutoModelForAudioClassification.from_pretrained(str(path), use_safetensors=True, dtype=torch.float32)
-        extractor = AutoFeatureExtractor.from_pretrained(str(path))
+        with quiet_transformers():
+            model = AutoModelForAudioClassification.from_pretrained(
+                str(path), use_safetensors=True, dtype=torch.float32
+            )
+            extractor = AutoFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
     return Model(model, extractor, record.get("max_seconds", 5.0))

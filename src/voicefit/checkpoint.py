@@ -9,9 +9,11 @@ import pandas as pd
 import torch
 from safetensors import safe_open
 from torch import Tensor, nn
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 import voicefit
 from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders.encoder import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
 from voicefit.heads import CorpusHeads, Head
@@ -56,8 +58,8 @@ def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: i
     A checkpoint brings its depth, frozen layers and clip length along; a plain encoder takes those given.
 
     Raises:
-        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already, or
-            its record lacks what it should bring along.
+        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already,
+            or its record lacks what it should bring along.
     """
     record = read_record(source)
     if record.get("kind") == "adapted":
@@ -74,7 +76,7 @@ def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: i
 def save_prefinetuned(
     encoder: Encoder, heads: CorpusHeads, out: Path, record: Mapping[str, Any], history: pd.DataFrame
 ) -> None:
-    """Write encoder and heads to ``out``, the heads stacked in one classifier with labels ``corpus/label``."""
+    """Write encoder and heads to ``out``, the heads stacked in one classifier, labels ``corpus/label``."""
     weight, bias, labels = heads.stacked()
     projector = encoder.projector
     head = Head(projector.weight.detach(), projector.bias.detach(), weight, bias)
@@ -105,7 +107,10 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
         config.classifier_proj_size = head.projector_weight.shape[0]
         config.id2label = dict(enumerate(labels))
         config.label2id = {label: index for index, label in enumerate(labels)}
-        model.save_pretrained(folder)
+        with quiet_transformers():
+            model.save_pretrained(folder)
+        # safetensors lets only the owner read the weights; let them be as readable as what is beside them.
+        (folder / SAFE_WEIGHTS_NAME).chmod((folder / CONFIG_NAME).stat().st_mode)
         encoder.feature_extractor.save_pretrained(folder)
     finally:
         model.projector, model.classifier = before[:2]
@@ -127,10 +132,15 @@ def _plot_history(history: pd.DataFrame, path: Path) -> None:
 
     figure = Figure(figsize=(8, 3.2), layout="constrained")
     losses, scores = figure.subplots(1, 2)
-    for axes, prefix, title in ((losses, "train_loss", "training loss"), (scores, "validation", "validation macro F1")):
+    for axes, prefix, title in (
+        (losses, "train_loss", "training loss"),
+        (scores, "validation", "validation macro F1"),
+    ):
         for column in (name for name in history if str(name).startswith(prefix)):
             corpus = str(column).partition("/")[2]
-            axes.plot(history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker=".")
+            axes.plot(
+                history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker="."
+            )
         axes.set(title=title, xlabel="epoch")
         axes.legend(frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
@@ -145,10 +155,15 @@ tags: [speech-emotion-recognition, few-shot, voicefit]
 """
 
 
+def _link(text: str, address: str) -> str:
+    return f"[{text}]({address})" if address else text
+
+
 def _prefinetuned_card(record: Mapping[str, Any]) -> str:
     corpora = "\n".join(
-        f"| [{c['title']}]({c['homepage']}) | {c['language']} | {c['train_clips']} + {c['validation_clips']} | "
-        f"{', '.join(c['labels'])} | {c['licence']} ({c['usage']}) |"
+        f"| {_link(c['title'], c['homepage'])} | {c['language']} "
+        f"| {c['train_clips']} + {c['validation_clips']} | {', '.join(c['labels'])} "
+        f"| {c['licence']} ({c['usage']}) |"
         for c in record["corpora"]
     )
     scores = "\n".join(
@@ -160,8 +175,9 @@ def _prefinetuned_card(record: Mapping[str, Any]) -> str:
 # Pre-finetuned speech encoder
 
 `{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
-{len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed {record["seed"]}). It is a
-starting point for `voicefit adapt`; its classifier holds one head per corpus, with labels written `corpus/label`.
+{len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed
+{record["seed"]}). It is a starting point for `voicefit adapt`; its classifier holds one head per corpus, with
+labels written `corpus/label`.
 
 ## Corpora and their licences
 
@@ -181,16 +197,18 @@ Macro F1 on speakers that were not heard in training, at the best epoch ({record
 
 ## Intended and unintended use
 
-Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion: the output
-says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose people.
+Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion:
+the output says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose
+people.
 """
 
 
 def _adapted_card(record: Mapping[str, Any]) -> str:
     shots = "\n".join(f"| {label} | {count} |" for label, count in record["shots"].items())
-    corpora = "".join(
-        f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ())
-    ) or "- none: the encoder was not pre-finetuned by Voicefit\n"
+    corpora = (
+        "".join(f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ()))
+        or "- none: the encoder was not pre-finetuned by Voicefit\n"
+    )
     return f"""{_FRONT_MATTER}
 # Speech classifier adapted to one voice
 
@@ -210,7 +228,7 @@ pipeline("audio-classification", model="this directory")("clip.wav")
 {corpora}
 ## Limits
 
-A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and languages,
-and to answer with one of its labels whatever it hears. How a voice sounds is not what a person feels: do not use it to
-judge, rank, monitor or diagnose people.
+A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
+languages, and to answer with one of its labels whatever it hears. How a voice sounds is not what a person
+feels: do not use it to judge, rank, monitor or diagnose people.
 """

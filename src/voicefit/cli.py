@@ -52,15 +52,20 @@ def _escape(text: str) -> str:
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar per kind of work, on standard error."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=err) as bars:
-        tasks: dict[str, Any] = {}
+    bars = Progress(*columns, console=err)
+    tasks: dict[str, Any] = {}
 
-        def tell(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(_escape(what), total=total)
-            bars.update(tasks[what], completed=done, total=total)
+    def tell(what: str, done: int, total: int) -> None:
+        bars.start()  # not before there is something to show
+        if what not in tasks:
+            tasks[what] = bars.add_task(_escape(what), total=total)
+        bars.update(tasks[what], completed=done, total=total)
 
+    try:
         yield tell
+    finally:
+        if tasks:
+            bars.stop()
 
 
 @app.callback(invoke_without_command=True)
@@ -286,3 +291,7 @@ def report(run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")
 
 def _print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -15,9 +15,9 @@ from voicefit.errors import VoicefitError
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that replaces ``path`` in one step when the block ends well, and disappears when it does not.
+    """A file to write that replaces ``path`` in one step when the block ends well, and disappears otherwise.
 
-    Unlike :mod:`tempfile` it leaves the permissions to the umask, as others may have to read what was written.
+    Unlike :mod:`tempfile` it leaves the permissions to the umask: others may have to read what was written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")

@@ -1,4 +1,4 @@
-"""Classification heads: linear layers over mean-pooled, projected frames, as in `transformers` audio classifiers."""
+"""Classification heads: linear layers over pooled, projected frames, as `transformers` classifies audio."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class CorpusHeads(nn.Module):
         return self.linear[list(self.labels).index(corpus)](projected)
 
     def stacked(self) -> tuple[Tensor, Tensor, list[str]]:
-        """All heads as one: weight ``(all labels, width)``, bias and the labels, each written ``corpus/label``.
+        """All heads as one: weight ``(all labels, width)``, bias and labels, each written ``corpus/label``.
 
         One matrix is what a `transformers` classifier can hold; the rows of a corpus are its head.
         """

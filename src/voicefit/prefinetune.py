@@ -1,8 +1,8 @@
 """Stage 1: fine-tune one encoder on several corpora at once, with a linear head per corpus.
 
-Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number of classes
-as in Aghajanyan et al. (2021), "Muppet", section 3.1. Here every head is trained, and validation speakers are never
-heard in training.
+Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number
+of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1. Here every head is trained, and validation
+speakers are never heard in training.
 """
 
 import hashlib
@@ -39,29 +39,39 @@ Progress = Callable[[str, int, int], None]
 
 
 class PrefinetuneSettings(BaseModel):
-    """How to pre-finetune. The defaults are those of the ``clean`` protocol, chosen on validation speakers."""
+    """How to pre-finetune. The defaults are the ``clean`` protocol's, chosen on validation speakers."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder")
-    head_lr: float = Field(default=1e-3, gt=0, description="peak learning rate of the projector and the heads")
+    lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
+    head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
-    max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
-    warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
+    max_epochs: int = Field(
+        default=10, ge=1, description="an epoch is as many clips as the corpora have together"
+    )
+    warmup: float = Field(
+        default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after"
+    )
     patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
-    min_improvement: float = Field(default=0.0, ge=0, description="least gain in mean macro F1 that counts as one")
+    min_improvement: float = Field(
+        default=0.0, ge=0, description="least gain in mean macro F1 that counts as one"
+    )
     sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
         default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
     precision: Literal["float32", "bfloat16"] = Field(
-        default="float32", description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it"
+        default="float32",
+        description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it",
     )
     projector: Literal["discriminant", "random"] = Field(
-        default="discriminant", description="where the projector begins: at the corpora's linear discriminants, or at random"
+        default="discriminant",
+        description="where the projector begins: at the corpora's linear discriminants, or at random",
     )
     projector_width: int = Field(default=32, ge=1, description="dimensions that the heads read")
-    validation_share: float = Field(default=0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one")
+    validation_share: float = Field(
+        default=0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one"
+    )
 
     @classmethod
     def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
@@ -73,7 +83,16 @@ class PrefinetuneSettings(BaseModel):
         if protocol == "clean":
             return cls()
         if protocol == "paper":
-            return cls(lr=3e-5, head_lr=3e-5, weight_decay=0, batch_size=4, max_epochs=200, min_improvement=0.02, projector="random", projector_width=256)
+            return cls(
+                lr=3e-5,
+                head_lr=3e-5,
+                weight_decay=0,
+                batch_size=4,
+                max_epochs=200,
+                min_improvement=0.02,
+                projector="random",
+                projector_width=256,
+            )
         raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
 
 
@@ -98,11 +117,13 @@ def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
     labels = sorted({clip.label for clip in clips if clip.label is not None})
     if len(speakers) < 2 or len(labels) < 2:
         raise VoicefitError(
-            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its usable clips; "
-            "pre-finetuning needs at least two of each (one speaker is held out for validation)"
+            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its "
+            "usable clips; pre-finetuning needs at least two of each (one speaker is held out for validation)"
         )
     count = min(len(speakers) - 1, max(1, round(share * len(speakers))))
-    held_out = set(_generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist())
+    held_out = set(
+        _generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist()
+    )
     return CorpusSplit(
         corpus.name,
         labels,
@@ -116,8 +137,8 @@ def epoch_batches(
 ) -> Iterator[dict[str, np.ndarray]]:
     """The batches of one epoch: corpus → indices of its training clips.
 
-    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the sampling
-    probabilities; within a corpus no clip comes again before all others have.
+    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the
+    sampling probabilities; within a corpus no clip comes again before all others have.
     """
     generator = _generator(seed, "batches", str(epoch))
     names = list(sizes)
@@ -133,12 +154,15 @@ def epoch_batches(
 
 
 @torch.no_grad()
-def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]], width: int) -> nn.Linear:
-    """The directions in which a speaker's emotions differ most, relative to how much clips of one emotion differ.
+def discriminant_projector(
+    pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]], width: int
+) -> nn.Linear:
+    """The directions in which a speaker's emotions differ most, relative to how clips of one emotion differ.
 
-    Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed, every corpus
-    counting the same. Projected clips have unit variance within a class, so that distances between them mean
-    something from the first step on; what varies for other reasons (length, words, the voice) is damped.
+    Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed, every
+    corpus counting the same. Projected clips have unit variance within a class, so that distances between
+    them mean something from the first step on; what varies for other reasons (length, words, the voice) is
+    damped.
 
     Args:
         pooled: corpus → ``(clips, hidden_size)``.
@@ -155,11 +179,16 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
         label = np.array([clip.label for clip in clips[corpus]])
         class_means = table.groupby([speaker, label]).transform("mean")
         within.append(np.cov((table - class_means).to_numpy().T, bias=True))
-        between.append(np.cov((class_means - table.groupby(speaker).transform("mean")).to_numpy().T, bias=True))
+        between.append(
+            np.cov((class_means - table.groupby(speaker).transform("mean")).to_numpy().T, bias=True)
+        )
         means.append(table.mean().to_numpy())
     noise = np.mean(within, axis=0)
-    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * np.eye(len(noise)) * np.trace(noise) / len(noise)
-    _, directions = scipy.linalg.eigh(np.mean(between, axis=0), noise)  # scaled to unit variance within a class
+    signal = np.mean(between, axis=0)
+    # Where classes have a clip each nothing varies within them: a trace of the signal keeps it solvable.
+    typical = max(np.trace(noise), 1e-6 * np.trace(signal), 1e-12) / len(noise)
+    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * typical * np.eye(len(noise))
+    _, directions = scipy.linalg.eigh(signal, noise)  # scaled to unit variance within a class
     directions = directions[:, ::-1][:, :width]
     projector = nn.Linear(*directions.shape)
     projector.weight.copy_(torch.from_numpy(directions.T.copy()))
@@ -178,7 +207,7 @@ def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int
 
 
 def multi_corpus_loss(losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> Tensor:
-    """Mean over the corpora of a step of cross-entropy / ln(number of labels), so that chance costs 1 everywhere."""
+    """Mean over the corpora of a step of cross-entropy / ln(number of labels): chance costs 1 everywhere."""
     return torch.stack([loss / math.log(len(labels[corpus])) for corpus, loss in losses.items()]).mean()
 
 
@@ -201,7 +230,13 @@ class Trainer:
         settings: PrefinetuneSettings,
         seed: int,
     ):
-        self.encoder, self.splits, self.cache, self.settings, self.seed = encoder, splits, cache, settings, seed
+        self.encoder, self.splits, self.cache, self.settings, self.seed = (
+            encoder,
+            splits,
+            cache,
+            settings,
+            seed,
+        )
         self.sizes = {split.name: len(split.train) for split in splits}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -214,16 +249,10 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        projector = list(self.encoder.projector.parameters())
-        in_projector = {id(p) for p in projector}
-        body = [p for p in self.encoder.parameters() if p.requires_grad and id(p) not in in_projector]
-        groups = [
-            {"params": body, "lr": self.settings.lr},
-            {"params": [*projector, *self.heads.parameters()], "lr": self.settings.head_lr},
-        ]
-        for group in groups:
-            group["peak"] = group["lr"]
-        return torch.optim.AdamW([g for g in groups if g["params"]], weight_decay=self.settings.weight_decay)
+        body = [p for p in self.encoder.parameters() if p.requires_grad]
+        rates = ((body, self.settings.lr), (list(self.heads.parameters()), self.settings.head_lr))
+        groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates]
+        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
 
     def lr_factor(self, step: int) -> float:
         """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
@@ -252,8 +281,12 @@ class Trainer:
         return len(self.history) >= self.settings.max_epochs or out_of_patience
 
     def losses(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
-        """Cross-entropy of each corpus's clips in ``batch`` by its own head; one pass through the encoder for all."""
-        clips = {split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch}
+        """Cross-entropy of each corpus's clips in ``batch`` by its own head, in one pass of the encoder."""
+        clips = {
+            split.name: [split.train[i] for i in batch[split.name]]
+            for split in self.splits
+            if split.name in batch
+        }
         device, mixed = self.encoder.device.type, self.settings.precision == "bfloat16"
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
             pooled = self.encoder([self.cache.frames(clip) for part in clips.values() for clip in part])
@@ -302,7 +335,9 @@ class Trainer:
             "validation_mean_macro_f1": float(np.mean(list(scores.values()))),
         }
         row |= {f"validation_macro_f1/{name}": score for name, score in scores.items()}
-        return row | {f"train_loss/{name}": float(np.mean(values)) for name, values in totals.items() if name and values}
+        return row | {
+            f"train_loss/{name}": float(np.mean(values)) for name, values in totals.items() if name and values
+        }
 
     @torch.no_grad()
     def validate(self) -> dict[str, float]:
@@ -329,7 +364,7 @@ class Trainer:
                 parameter.copy_(weights[name])
 
     def save_state(self, folder: Path, identity: str) -> None:
-        """Write everything that resuming needs; the state of the epoch before stays valid until this one is whole."""
+        """Write everything that resuming needs; the epoch before's stays valid until this one is whole."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
@@ -351,7 +386,8 @@ class Trainer:
         metadata = checkpoint.read_metadata(path)
         if metadata.get("identity") != identity:
             raise VoicefitError(
-                f"{folder}: was begun with another encoder, corpora, settings or seed; remove it to start afresh"
+                f"{folder}: was begun with another encoder, corpora, settings or seed; "
+                "remove it to start afresh"
             )
         self.history = json.loads(metadata["history"])
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
@@ -382,8 +418,8 @@ def prefinetune(
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
-    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from its last epoch to
-    the weights that it would have reached without the stop.
+    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from its last
+    epoch to the weights that it would have reached without the stop.
 
     Args:
         encoder: trained in place; its weights afterwards are those of the best epoch.
@@ -398,7 +434,8 @@ def prefinetune(
         progress: told of every clip cached and every step.
 
     Raises:
-        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be used.
+        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be
+            used.
     """
     require_absent(out)
     _check_names([corpus.name for corpus in corpora])
@@ -447,7 +484,11 @@ def _check_names(names: Sequence[str]) -> None:
 
 
 def _begin_projector(
-    encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache, settings: PrefinetuneSettings, seed: int
+    encoder: Encoder,
+    splits: Sequence[CorpusSplit],
+    cache: FrontCache,
+    settings: PrefinetuneSettings,
+    seed: int,
 ) -> None:
     width = min(settings.projector_width, encoder.hidden_size)
     if settings.projector == "discriminant":

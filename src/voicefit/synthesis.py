@@ -1,18 +1,16 @@
 """Synthetic emotional speech for the demo: five small corpora, made without network or downloads.
 
-espeak, as built into Praat (package ``praat-parselmouth``), speaks plain sentences in several languages and voices. Each
-clip is then reshaped to carry an emotion: its pitch and tempo by PSOLA, its spectral tilt, dynamics, onsets, pauses and
-level by filtering. The direction of every cue for anger, fear, happiness, sadness and calm (there: tenderness) follows
-the review of Juslin and Laukka, "Communication of emotions in vocal expression and music performance: different
-channels, same code?", Psychological Bulletin 129(5), 2003; surprise, boredom and disgust are not in it and are set by
-analogy. Sizes are our own choice, such that the emotions of one speaker overlap with the neutral speech of another and
-speakers differ in how they express each emotion.
+espeak, as built into Praat (package ``praat-parselmouth``), speaks plain sentences in several languages and
+voices. Each clip is then reshaped to carry an emotion: pitch and tempo by PSOLA, then tilt of the spectrum,
+dynamics, onsets, a pause and the level. The cues of anger, fear, happiness, sadness and calm point the way
+that Juslin and Laukka found for these (calm: tenderness): "Communication of emotions in vocal expression and
+music performance", Psychological Bulletin 129(5), 2003; surprise, boredom and disgust are set by analogy.
+Sizes are our choice: one speaker's emotions overlap with another's neutral speech, and habits differ.
 
 The clips show that the software works; they are no evidence about human speech.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -30,6 +28,7 @@ import soxr
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
+from voicefit.files import new_directory
 
 
 @dataclass(frozen=True)
@@ -121,8 +120,8 @@ _SENTENCES = {
 }
 # fmt: on
 
+# The languages that espeak calls by another name.
 _ESPEAK_NAMES = {"English": "English (Great Britain)", "Spanish": "Spanish (Spain)"}
-"""Languages that espeak calls by another name than ours."""
 
 
 class _Cues(NamedTuple):
@@ -152,13 +151,12 @@ _CUES = {
     "surprise": _Cues(5.0, 0.9, 7.0, -0.05, 3.0, 0.3, 0.2, -5, 0.0, 0.0),
 }
 
-_NEUTRAL_ONSET = 15.0
+# Standard deviation of each cue from clip to clip of one emotion.
 _SPREAD = _Cues(1.0, 0.2, 1.0, 0.08, 1.5, 0.15, 0.7, 8, 0.04, 0.03)
-"""Standard deviation of each cue from clip to clip of one emotion."""
 
-_PITCH_RANGE = (60.0, 500.0)
-_NEUTRAL_LEVEL = -25.0
-_PEAK = 0.95
+_NEUTRAL_ONSET = 15.0  # ms
+_NEUTRAL_LEVEL, _NOISE_LEVEL = -25.0, -68.0  # dB relative to full scale, RMS
+_RECIPE_NAME = ".synthesis.json"
 
 
 class _Utterance(NamedTuple):
@@ -166,9 +164,7 @@ class _Utterance(NamedTuple):
     word_ends: np.ndarray  # float64, (words,), seconds
 
 
-class _Model(NamedTuple):
-    """An utterance prepared for PSOLA: the same for every clip of one speaker and sentence."""
-
+class _Model(NamedTuple):  # an utterance prepared for PSOLA
     manipulation: Any  # Praat's Manipulation object
     times: np.ndarray  # (frames,), seconds
     melody: np.ndarray  # (frames,), F0 in semitones about its trend line
@@ -187,8 +183,8 @@ def synthesise_corpus(
     """Write ``corpus`` as 16 kHz mono FLAC files ``root/<speaker>/<label>/<nn>.flac``.
 
     The samples depend on ``corpus`` and ``seed`` alone: not on earlier calls, on global random state, or on
-    ``clips_per_label`` (a larger number adds clips and changes none). ``root`` appears whole or not at all; where it
-    already holds this very corpus, nothing is done. Text varies within each label in the same way.
+    ``clips_per_label`` (a larger number adds clips and changes none). ``root`` appears whole or not at all;
+    where it already holds this very corpus, nothing is done. Every label goes through the same sentences.
 
     Args:
         corpus: what to synthesise.
@@ -198,61 +194,37 @@ def synthesise_corpus(
         progress: called after each clip with the number of clips done and of all clips.
 
     Raises:
-        VoicefitError: parselmouth is not installed, ``root`` holds something else, or ``corpus`` names an unknown
-            language or label.
+        VoicefitError: parselmouth is not installed, ``root`` holds something else, or the language, a label
+            or a voice of ``corpus`` is unknown.
     """
     _check_request(corpus, clips_per_label)
-    recipe = json.dumps(
-        {"corpus": asdict(corpus), "clips_per_label": clips_per_label, "seed": seed, "cues": _CUES}, indent=1
-    )
-    if _is_complete(root, recipe):
+    made_from = {"corpus": asdict(corpus), "clips_per_label": clips_per_label, "seed": seed, "cues": _CUES}
+    recipe = json.dumps(made_from, indent=1)
+    recorded = root / _RECIPE_NAME
+    if recorded.is_file() and recorded.read_text(encoding="utf-8") == recipe:
         return
-    _import_parselmouth()
-    root.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as scratch:
-        unfinished = Path(scratch) / "corpus"
-        utterances = _speak_in_fresh_process(corpus, Path(scratch))
-        total = len(corpus.speakers) * len(corpus.labels) * clips_per_label
+    total = len(corpus.speakers) * len(corpus.labels) * clips_per_label
+    with new_directory(root) as folder:
+        utterances = _speak_in_fresh_process(corpus)
         for done, (name, samples) in enumerate(_render_clips(corpus, utterances, clips_per_label, seed), 1):
-            path = unfinished / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(path, samples, SAMPLE_RATE, subtype="PCM_16")
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(folder / name, samples, SAMPLE_RATE, subtype="PCM_16")
             if progress is not None:
                 progress(done, total)
-        (unfinished / _RECIPE_NAME).write_text(recipe, encoding="utf-8")
-        os.replace(unfinished, root)
-
-
-_RECIPE_NAME = ".synthesis.json"
+        (folder / _RECIPE_NAME).write_text(recipe, encoding="utf-8")
 
 
 def _check_request(corpus: SyntheticCorpus, clips_per_label: int) -> None:
-    if corpus.language not in _SENTENCES:
-        raise VoicefitError(
-            f"{corpus.name}: no sentences in {corpus.language}, only in {', '.join(_SENTENCES)}"
-        )
-    unknown = sorted(set(corpus.labels) - set(_CUES))
+    unknown = ({corpus.language} - set(_SENTENCES)) | (set(corpus.labels) - set(_CUES))
     if unknown:
-        raise VoicefitError(f"{corpus.name}: cannot synthesise {', '.join(unknown)}, only {', '.join(_CUES)}")
+        known = ", ".join([*_SENTENCES, *_CUES])
+        raise VoicefitError(f"{corpus.name}: cannot synthesise {', '.join(sorted(unknown))}, only {known}")
     if clips_per_label < 1:
         raise VoicefitError(f"{corpus.name}: clips_per_label is {clips_per_label}, at least 1 is needed")
 
 
-def _is_complete(root: Path, recipe: str) -> bool:
-    if not root.exists():
-        return False
-    if root.is_dir() and not any(root.iterdir()):
-        root.rmdir()
-        return False
-    written = root / _RECIPE_NAME
-    if not written.is_file() or written.read_text(encoding="utf-8") != recipe:
-        raise VoicefitError(f"{root}: exists and holds something else; remove it or choose another folder")
-    return True
-
-
 def _import_parselmouth() -> Any:
     try:
-        import parselmouth
         import parselmouth.praat
     except ImportError as error:
         raise VoicefitError(
@@ -261,70 +233,49 @@ def _import_parselmouth() -> Any:
     return parselmouth
 
 
-def _speak_in_fresh_process(corpus: SyntheticCorpus, scratch: Path) -> dict[tuple[str, int], _Utterance]:
+def _speak_in_fresh_process(corpus: SyntheticCorpus) -> dict[tuple[str, int], _Utterance]:
     """Every sentence in every voice, keyed by speaker name and sentence number.
 
-    espeak keeps state from one utterance to the next, so the same text comes out with other samples on the second
-    call: only a process of its own, in a fixed order, makes it repeatable.
+    espeak keeps state from one utterance to the next, so the same text comes out with other samples on the
+    second call: only a process of its own, in a fixed order, makes it repeatable.
     """
-    keys = [
-        (speaker, number) for speaker in corpus.speakers for number in range(len(_SENTENCES[corpus.language]))
-    ]
-    wanted = [[corpus.language, speaker.voice, number] for speaker, number in keys]
-    spoken = scratch / "spoken.npz"
-    child = subprocess.run(
-        [sys.executable, "-m", "voicefit.synthesis", str(spoken)],
-        input=json.dumps(wanted),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if child.returncode != 0:
-        raise VoicefitError(f"{corpus.name}: espeak failed: {child.stderr.strip().splitlines()[-1]}")
-    with np.load(spoken) as arrays:
-        return {
-            (speaker.name, number): _Utterance(arrays[f"arr_{2 * index}"], arrays[f"arr_{2 * index + 1}"])
-            for index, (speaker, number) in enumerate(keys)
-        }
+    _import_parselmouth()
+    keys = [(s, number) for s in corpus.speakers for number in range(len(_SENTENCES[corpus.language]))]
+    requests = json.dumps([(corpus.language, speaker.voice, number) for speaker, number in keys])
+    with tempfile.TemporaryDirectory() as scratch:
+        spoken = Path(scratch) / "spoken.npz"
+        command = [sys.executable, "-m", "voicefit.synthesis", str(spoken)]
+        child = subprocess.run(command, input=requests, capture_output=True, text=True, check=False)
+        if child.returncode != 0:
+            reason = (child.stderr.strip() or f"exit status {child.returncode}").splitlines()[-1]
+            raise VoicefitError(f"{corpus.name}: espeak could not speak it: {reason}")
+        with np.load(spoken) as arrays:
+            return {
+                (speaker.name, number): _Utterance(arrays[f"arr_{2 * index}"], arrays[f"arr_{2 * index + 1}"])
+                for index, (speaker, number) in enumerate(keys)
+            }
 
 
-def _speak_requests(path: str, requests: list[tuple[str, str, int]]) -> None:
-    """The work of the fresh process: speak ``requests`` (language, voice, sentence number) in order into ``path``."""
-    arrays: list[np.ndarray] = []
-    for language, voice, number in requests:
-        arrays += _speak(language, voice, _SENTENCES[language][number])
-    np.savez(path, *arrays)
-
-
-def _speak(language: str, voice: str, sentence: str) -> _Utterance:
+def _speak(language: str, voice: str, number: int) -> _Utterance:
     call = _import_parselmouth().praat.call
     synthesizer = call("Create SpeechSynthesizer", _ESPEAK_NAMES.get(language, language), voice)
-    grid, sound = call(synthesizer, "To Sound", sentence, "yes")
-    word_tier = 3
-    spans = [
-        (
-            call(grid, "Get start time of interval", word_tier, i),
-            call(grid, "Get end time of interval", word_tier, i),
-        )
-        for i in range(1, 1 + call(grid, "Get number of intervals", word_tier))
-        if call(grid, "Get label of interval", word_tier, i)
-    ]
+    grid, sound = call(synthesizer, "To Sound", _SENTENCES[language][number], "yes")
+    tier = 3  # sentence, clause, word, phoneme
+    intervals = range(1, 1 + call(grid, "Get number of intervals", tier))
+    words = [interval for interval in intervals if call(grid, "Get label of interval", tier, interval)]
+    start = call(grid, "Get start time of interval", tier, words[0])
+    ends = np.array([call(grid, "Get end time of interval", tier, word) for word in words])
     samples = soxr.resample(sound.values[0], sound.sampling_frequency, SAMPLE_RATE)
-    start, end = spans[0][0], spans[-1][1]
-    return _Utterance(
-        samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)],
-        np.array([word_end - start for _, word_end in spans]),
-    )
+    return _Utterance(samples[int(start * SAMPLE_RATE) : int(ends[-1] * SAMPLE_RATE)], ends - start)
 
 
 def _render_clips(
     corpus: SyntheticCorpus, utterances: dict[tuple[str, int], _Utterance], clips_per_label: int, seed: int
 ) -> Iterator[tuple[str, np.ndarray]]:
     """Yield every clip as its path below the corpus root and its float64 samples."""
-    sentences = range(len(_SENTENCES[corpus.language]))
     for speaker in corpus.speakers:
-        models = [_prepare(utterances[speaker.name, number], speaker.formants) for number in sentences]
+        spoken = [utterance for (name, _), utterance in utterances.items() if name == speaker.name]
+        models = [_prepare(utterance, speaker.formants) for utterance in spoken]
         for label in corpus.labels:
             habit = _draw_habit(corpus, speaker, label)
             key = _hash(f"{corpus.name}/{speaker.name}/{label}")
@@ -347,8 +298,8 @@ def _prepare(utterance: _Utterance, formants: float) -> _Model:
     parselmouth = _import_parselmouth()
     call = parselmouth.praat.call
     _seed_praat(0)
-    sound = parselmouth.Sound(utterance.samples, SAMPLE_RATE)
-    sound = call(sound, "Change gender", 60, 400, formants, 0, 1, 1)
+    plain = parselmouth.Sound(utterance.samples, SAMPLE_RATE)
+    sound = call(plain, "Change gender", 60, 400, formants, 0, 1, 1)
     pitch = sound.to_pitch(time_step=0.01, pitch_floor=60, pitch_ceiling=400)
     hertz, times = pitch.selected_array["frequency"], pitch.xs()
     voiced = hertz > 0
@@ -356,24 +307,18 @@ def _prepare(utterance: _Utterance, formants: float) -> _Model:
     # Half an octave from the median is beyond espeak's own intonation: a pitch tracker's octave error.
     melody = np.interp(times, times[voiced], np.clip(semitones, -6, 6))
     slope, height = np.polyfit(times, melody, 1)
-    return _Model(
-        manipulation=call(sound, "To Manipulation", 0.01, 60, 400),
-        times=times,
-        melody=melody - height - slope * times,
-        decline=slope * (times[-1] - times[0]),
-        duration=sound.duration,
-        word_ends=utterance.word_ends,
-    )
+    manipulation = call(sound, "To Manipulation", 0.01, 60, 400)
+    melody, decline = melody - height - slope * times, slope * (times[-1] - times[0])
+    return _Model(manipulation, times, melody, decline, sound.duration, utterance.word_ends)
 
 
 def _draw_habit(corpus: SyntheticCorpus, speaker: SyntheticSpeaker, label: str) -> np.ndarray:
-    """What one speaker always does in one emotion: factors on its cues and an offset, shape (2, cues)."""
+    """What one speaker always does in one emotion: factors on its cues and offsets, shape (2, cues)."""
     own = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}"))
     factors = np.exp(own.normal(0, 0.25, len(_SPREAD)))
-    if label == "neutral":
-        return np.stack([factors, np.zeros(len(_SPREAD))])
     rng = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}/{label}"))
-    return np.stack([factors, 0.7 * np.array(_SPREAD) * rng.normal(size=len(_SPREAD))])
+    size = 0.0 if label == "neutral" else 0.7
+    return np.stack([factors, size * np.array(_SPREAD) * rng.normal(size=len(_SPREAD))])
 
 
 def _draw_cues(label: str, habit: np.ndarray, rng: np.random.Generator) -> _Cues:
@@ -386,13 +331,12 @@ def _render(model: _Model, speaker: SyntheticSpeaker, cues: _Cues, rng: np.rando
     stretch = 1 / (speaker.tempo * 2**cues.tempo)
     _seed_praat(int(rng.integers(2**31)))
     samples = _resynthesise(model, _pitch_curve(model, speaker.pitch, cues, rng), stretch)
-    samples = _apply_tilt(samples, speaker.tilt + cues.tilt)
-    samples = _apply_dynamics(samples, 2**cues.dynamics - 1)
+    samples = _apply_dynamics(_apply_tilt(samples, speaker.tilt + cues.tilt), 2**cues.dynamics - 1)
     samples *= 10 ** ((_NEUTRAL_LEVEL + cues.level) / 20) / np.sqrt(np.mean(samples**2))
-    split = rng.choice(model.word_ends[:-1]) * stretch
-    samples = _join_phrases(samples, int(split * SAMPLE_RATE), cues)
-    samples += 10 ** (-68 / 20) * rng.normal(size=len(samples))
-    return samples * min(1.0, _PEAK / np.abs(samples).max())
+    split = int(rng.choice(model.word_ends[:-1]) * stretch * SAMPLE_RATE)
+    samples = _join_phrases(samples, split, cues)
+    samples += 10 ** (_NOISE_LEVEL / 20) * rng.normal(size=len(samples))
+    return samples * min(1.0, 0.95 / np.abs(samples).max())
 
 
 def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Generator) -> np.ndarray:
@@ -401,21 +345,20 @@ def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Gener
     tremble = max(0.05, cues.jitter) * rng.normal(size=len(model.times))
     trend = cues.pitch + (model.decline + cues.contour) * progress
     semitones = trend + 2**cues.span * model.melody + tremble
-    return np.clip(centre * 2 ** (semitones / 12), *_PITCH_RANGE)
+    return np.clip(centre * 2 ** (semitones / 12), 60, 500)
 
 
 def _resynthesise(model: _Model, hertz: np.ndarray, stretch: float) -> np.ndarray:
     """PSOLA with F0 ``hertz`` at ``model.times``, every duration multiplied by ``stretch``."""
     call = _import_parselmouth().praat.call
-    manipulation = model.manipulation
     pitch_tier = call("Create PitchTier", "pitch", 0, model.duration)
     for time, value in zip(model.times, hertz, strict=True):
         call(pitch_tier, "Add point", time, value)
     duration_tier = call("Create DurationTier", "duration", 0, model.duration)
     call(duration_tier, "Add point", 0, stretch)
-    call([pitch_tier, manipulation], "Replace pitch tier")
-    call([duration_tier, manipulation], "Replace duration tier")
-    return call(manipulation, "Get resynthesis (overlap-add)").values[0]
+    call([pitch_tier, model.manipulation], "Replace pitch tier")
+    call([duration_tier, model.manipulation], "Replace duration tier")
+    return call(model.manipulation, "Get resynthesis (overlap-add)").values[0]
 
 
 def _apply_tilt(samples: np.ndarray, tilt: float) -> np.ndarray:
@@ -435,24 +378,22 @@ def _apply_dynamics(samples: np.ndarray, excess: float) -> np.ndarray:
 
 
 def _join_phrases(samples: np.ndarray, split: int, cues: _Cues) -> np.ndarray:
-    """Fade the voice in after silence, and insert the pause at sample ``split`` if it is long enough to be heard."""
+    """Fade the voice in after silence, and insert the pause at sample ``split`` if it can be heard."""
     pause = cues.pause if cues.pause >= 0.04 else 0.0
     onset = max(3.0, _NEUTRAL_ONSET + cues.onset) / 1000
     edge = np.zeros(SAMPLE_RATE // 20)
-    phrases = [samples] if pause == 0 else [samples[:split], samples[split:]]
-    parts = [edge]
-    for phrase in phrases:
-        parts += [_fade(phrase, onset), np.zeros(int(pause * SAMPLE_RATE))]
-    return np.concatenate([*parts[:-1], edge])
+    if pause == 0:
+        return np.concatenate([edge, _fade(samples, onset), edge])
+    gap = np.zeros(int(pause * SAMPLE_RATE))
+    return np.concatenate([edge, _fade(samples[:split], onset), gap, _fade(samples[split:], onset), edge])
 
 
 def _fade(samples: np.ndarray, seconds_in: float) -> np.ndarray:
     """Fade in over ``seconds_in`` and out over 20 ms."""
     positions = np.arange(len(samples)) / SAMPLE_RATE
-    rise = np.clip(positions / seconds_in, 0, 1)
-    fall = np.clip(positions[::-1] / 0.02, 0, 1)
-    return samples * np.sin(np.pi / 2 * np.minimum(rise, fall)) ** 2
+    gain = np.clip(np.minimum(positions / seconds_in, positions[::-1] / 0.02), 0, 1)
+    return samples * np.sin(np.pi / 2 * gain) ** 2
 
 
-if __name__ == "__main__":
-    _speak_requests(sys.argv[1], json.load(sys.stdin))
+if __name__ == "__main__":  # the fresh process
+    np.savez(sys.argv[1], *[part for request in json.load(sys.stdin) for part in _speak(*request)])

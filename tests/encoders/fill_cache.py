@@ -1,7 +1,7 @@
 """Fill a front-end cache in a process of its own: MODEL CORPUS CACHE [ENTRIES_BEFORE_KILL].
 
-Waits for a line on its input, so that two can begin together. With a fourth argument it kills itself when that
-many entries are whole and the next is half written.
+Waits for a line on its input, so that two can begin together. With a fourth argument it kills itself when
+that many entries are whole and the next is half written.
 """
 
 import io

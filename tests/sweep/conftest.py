@@ -1,3 +1,4 @@
+import multiprocessing
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -13,14 +14,23 @@ from tiny_models import build_wav2vec2_group_norm
 from voicefit.corpora import Clip, Corpus, folder
 
 
-@pytest.fixture(autouse=True)
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
     """Threads of several processes on few cores wait for each other for longer than they work."""
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "cpu_count", lambda: 1)
+        yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def new_process() -> Any:
+    """A context whose processes begin anew (hash seed, threads, state), yet with the imports done."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["voicefit.sweep", "transformers.models.wav2vec2.modeling_wav2vec2"])
+    return context
 
 
 @pytest.fixture(scope="session")
@@ -43,7 +53,7 @@ def build_noise_corpus(root: Path, takes: int) -> None:
         write_noise(root / name, zlib.crc32(f"{root.name}/{name}".encode()), seconds=0.1 + 0.01 * take)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def raw_plan(encoder_folder: Path, corpora_folder: Path) -> dict[str, Any]:
     """A small plan with pre-finetuning, as a TOML file would give it."""
     return {

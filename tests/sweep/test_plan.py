@@ -1,6 +1,4 @@
 import re
-import subprocess
-import sys
 import tomllib
 from dataclasses import fields, replace
 from importlib.resources import files
@@ -171,8 +169,8 @@ def test_every_preset_is_a_plan(preset, monkeypatch):
 def test_trials_are_counted_as_by_hand(make_corpus_of):
     target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}, "ben": {"anger": 9, "calm": 3, "fear": 9}})
     plan = grid_of(starts=["none", "singles"], methods=["head", "full"], k=[2, 4, 14], draws=3)
-    # A third is for testing, which leaves anna 6 + 6 clips and ben 6 + 2 + 6: enough for every emotion at k = 2
-    # and 4, and for none at 14, which takes seven of the emotion.
+    # A third is for testing, which leaves anna 6 + 6 clips and ben 6 + 2 + 6: enough for every emotion at 2
+    # and 4 shots, and for none at 14, which takes seven of the emotion.
     cells = (2 * 2 + 3 * 2) * 3
     assert len(expand(plan, target)) == 4 * 2 * cells
 
@@ -229,14 +227,18 @@ def test_every_field_of_a_spec_is_in_its_key(field):
     assert replace(SPEC, **{field: value + 1 if isinstance(value, int) else value + "x"}).key != SPEC.key
 
 
-def test_a_key_is_the_same_in_every_process():
+def send_key(pipe, fields_of_spec):
+    pipe.send(TrialSpec(**fields_of_spec).key)
+
+
+def test_a_key_is_the_same_in_every_process(new_process):
     assert SPEC.key == "e64726598d8ab420b40a0767c1ba50f9"
-    code = (
-        "from voicefit.sweep.plan import TrialSpec as T; "
-        f"print(T(**dict(reversed({vars(SPEC)!r}.items()))).key)"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == SPEC.key
+    here, there = new_process.Pipe()
+    process = new_process.Process(target=send_key, args=(there, dict(reversed(vars(SPEC).items()))))
+    process.start()
+    there.close()
+    assert here.recv() == SPEC.key
+    process.join()
 
 
 def test_the_key_of_a_trial_changes_with_its_methods_settings_and_version(make_corpus_of, monkeypatch):

@@ -1,4 +1,4 @@
-"""A pretrained encoder split in a frozen front end and a trainable rest, and the cache of the front end's output."""
+"""A pretrained encoder split in a frozen front end and a trainable rest, and the cache of the former."""
 
 from voicefit.encoders.cache import FrontCache
 from voicefit.encoders.encoder import Encoder, load_encoder

@@ -1,8 +1,9 @@
 """A `transformers` audio classifier, cut at a layer and split in a frozen front end and a trainable rest.
 
-Four parts in the order of the data flow: *stem* (log-mel and convolutions), *entry* (projection and positions),
-transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or the stem, the entry and the first
-``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest runs on padded batches with a mask.
+Four parts in the order of the data flow: *stem* (log-mel and convolutions), *entry* (projection and
+positions), transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or the stem, the
+entry and the first ``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest runs on
+padded batches with a mask.
 """
 
 import contextlib
@@ -29,7 +30,7 @@ MAX_SECONDS = 5.0
 _WHISPER_RATE = 50
 """Positions of a Whisper encoder in a second."""
 
-# No SpecAugment and no layerdrop: on short clips they remove most of the input (a 0.5 s clip loses 62 % of its frames).
+# No SpecAugment and no layerdrop: on short clips they remove most of the input (62 % of the frames of 0.5 s).
 _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
 
 # What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
@@ -108,7 +109,8 @@ class Encoder(nn.Module):
             waveform: float array ``(samples,)`` at 16 kHz.
 
         Returns:
-            float32 tensor ``(frames, width)``; ``width`` is that of the stem, or ``hidden_size`` when layers are frozen.
+            float32 tensor ``(frames, width)``; ``width`` is that of the stem, or ``hidden_size`` when layers
+            are frozen.
         """
         was_training = self.training
         self.eval()
@@ -129,7 +131,9 @@ class Encoder(nn.Module):
             tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
-        hidden = nn.utils.rnn.pad_sequence([clip.to(self.device) for clip in frames], batch_first=True).float()
+        hidden = nn.utils.rnn.pad_sequence(
+            [clip.to(self.device) for clip in frames], batch_first=True
+        ).float()
         mask = None
         if bool((lengths < hidden.shape[1]).any()):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
@@ -142,7 +146,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def pool(self, frames: Sequence[Tensor], batch_size: int = 32) -> Tensor:
-        """:meth:`forward` in batches of clips of similar length, without gradients; ``(clips, hidden_size)``."""
+        """:meth:`forward` on batches of similar length, without gradients; ``(clips, hidden_size)``."""
         was_training = self.training
         self.eval()
         order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
@@ -291,8 +295,8 @@ class WavLMEncoder(WaveformEncoder):
 class WhisperEncoder(Encoder):
     """Whisper: log-mel frames padded with silence to a fixed length, every frame attended to and averaged.
 
-    Whisper has no attention mask: its silence is part of its input, and `WhisperForAudioClassification` averages over
-    all frames. So does this class, so that a saved model says the same in `transformers`.
+    Whisper has no attention mask: its silence is part of its input, and `WhisperForAudioClassification`
+    averages over all frames. So does this class, so that a saved model says the same in `transformers`.
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
@@ -356,11 +360,11 @@ def load_encoder(
         max_seconds: clips are cut to this length.
 
     Returns:
-        the encoder in evaluation mode, float32, with the parameters of its trainable rest requiring gradients.
+        the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
 
     Raises:
-        VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing, or a
-            depth that the encoder does not have.
+        VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
+            or a depth that the encoder does not have.
     """
     config = _load_config(source)
     family = FAMILIES[config.model_type]
@@ -403,7 +407,7 @@ def _load_feature_extractor(source: str | Path) -> Any:
 
 def _load_model(source: str | Path, config: Any) -> Any:
     try:
-        with torch.random.fork_rng(devices=[]), _quiet_transformers():
+        with torch.random.fork_rng(devices=[]), quiet_transformers():
             model, info = AutoModelForAudioClassification.from_pretrained(
                 str(source),
                 config=config,
@@ -460,8 +464,8 @@ def _hidden_of(output: Any) -> Tensor:
 
 
 @contextlib.contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    """Silence the loading report: a missing head is expected, and a missing encoder weight is an error here."""
+def quiet_transformers() -> Iterator[None]:
+    """Silence `transformers`: its loading report, where a missing head is expected, and its bars."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -30,8 +31,10 @@ from voicefit.report.style import (
     save,
     start_styles,
 )
+from voicefit.report.text import signed
 
 MOST_COLUMNS = 4
+SMALLEST_REACH = 0.03
 WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
 
 
@@ -93,7 +96,7 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
-        _floor_lines(axes, floor.loc[target], labelled=last)
+        _floor_lines(axes, floor[floor.index == target], labelled=last)
     _first_column(figure, "macro F1")
     _start_legend(figure, styles)
     return figure
@@ -116,6 +119,9 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
+        # Ticks have two decimals: a smaller range would repeat them.
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
     _first_column(figure, "gain in macro F1")
     _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
     return figure
@@ -158,7 +164,7 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
                 va="center",
                 fontsize=8.5,
                 weight="bold" if certain else "normal",
-                color="white" if shade < 0.55 else INK,
+                color="white" if shade < 0.45 else INK,
             )
     return figure
 
@@ -180,11 +186,13 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     for axes, target, part, last in grid:
         for k, shade, marker in zip(ks, shades, "osDv^Pp*hX" * len(ks), strict=False):
             line = part[part["k"] == k]
-            axes.plot(line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
+            axes.plot(
+                line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6
+            )
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
-        _floor_lines(axes, floor.loc[target], labelled=last)
+        _floor_lines(axes, floor[floor.index == target], labelled=last)
     handles = [
         Line2D([], [], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
         for shade, marker in zip(shades, "osDv^Pp*hX" * len(ks), strict=False)
@@ -224,16 +232,10 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
     return figure
 
 
-def signed(value: float) -> str:
-    """A difference with its sign, two decimals: "+0.08", "−0.02", "0.00"."""
-    text = f"{abs(value):.2f}"
-    if text == "0.00":
-        return text
-    return ("+" if value > 0 else "−") + text
-
-
-def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """A figure with a panel per target and method, and for each: axes, target, its cells, whether a row ends."""
+def _grid(
+    cells: pd.DataFrame, row_height: float
+) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
+    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
     columns = min(MOST_COLUMNS, len(methods))
     rows_each = -(-len(methods) // columns)
@@ -261,7 +263,9 @@ def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
     prefix = "validation_macro_f1/"
     scored = history.dropna(axis="columns", how="all")
     corpora = [column.removeprefix(prefix) for column in scored.columns if column.startswith(prefix)]
-    for corpus, colour, marker, line in zip(corpora, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False):
+    for corpus, colour, marker, line in zip(
+        corpora, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False
+    ):
         style = LineStyle(corpus, colour, marker, line, named=True)
         axes.plot(history["epoch"], history[prefix + corpus], label=corpus, **_line(style))
     axes.set_title("the same, corpus by corpus")
@@ -269,7 +273,7 @@ def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
         axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2, fontsize=8.5)
 
 
-def _line(style: LineStyle) -> dict[str, object]:
+def _line(style: LineStyle) -> dict[str, Any]:
     """What `Axes.plot` takes for one starting point."""
     if not style.named:
         return {"color": style.colour, "linewidth": 0.9, "zorder": 1.5}
@@ -291,13 +295,15 @@ def _curves(axes: Axes, part: pd.DataFrame, value: str, styles: dict[str, LineSt
         if cells.empty:
             continue
         if style.named:
-            axes.fill_between(cells["k"], cells["low"], cells["high"], color=style.colour, alpha=0.11, linewidth=0)
+            axes.fill_between(
+                cells["k"], cells["low"], cells["high"], color=style.colour, alpha=0.11, linewidth=0
+            )
         axes.plot(cells["k"], cells[value], **_line(style))
 
 
-def _floor_lines(axes: Axes, floor: pd.Series, labelled: bool) -> None:
+def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
     """Both floors as lines; the words stand right of the panel, clear of the data and of each other."""
-    heights = {"never": floor["floor_never"], "coin": floor["floor_coin"]}
+    heights = {"never": float(floor["floor_never"].iloc[0]), "coin": float(floor["floor_coin"].iloc[0])}
     known = {words: y for words, y in heights.items() if not np.isnan(y)}
     for i, (words, y) in enumerate(sorted(known.items(), key=lambda item: item[1])):
         axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)
@@ -316,7 +322,8 @@ def _floor_lines(axes: Axes, floor: pd.Series, labelled: bool) -> None:
 
 def _first_column(figure: Figure, label: str) -> None:
     for axes in figure.axes:
-        if axes.get_subplotspec().is_first_col():
+        place = axes.get_subplotspec()
+        if place and place.is_first_col():
             axes.set_ylabel(label)
 
 

@@ -1,8 +1,8 @@
 """Means, intervals and paired tests of a sweep's trials.
 
-The unit of inference is the speaker: what a researcher wants to know is how a method does on the next voice, so
-trials are first averaged within each speaker and the speakers are then resampled. Every function takes the trials
-as a table (one row a trial) and returns a table (one row a cell); none of them changes its input.
+The unit of inference is the speaker: what a researcher wants to know is how a method does on the next voice,
+so trials are first averaged within each speaker and the speakers are then resampled. Every function takes the
+trials as a table (one row a trial) and returns a table (one row a cell); none of them changes its input.
 """
 
 from collections.abc import Callable
@@ -84,9 +84,9 @@ def pair(trials: pd.DataFrame) -> pd.DataFrame:
         trials: one row a trial, without failures.
 
     Returns:
-        One row for each trial of a pre-finetuned start that has a partner: `start`, the columns of `PAIRED_BY`,
-        `macro_f1`, `base` (the partner's macro F1), `gain` (the difference) and `corpora`. Repeats of one pairing
-        (other seeds) are averaged before they are paired.
+        One row for each trial of a pre-finetuned start that has a partner: `start`, the columns of
+        `PAIRED_BY`, `macro_f1`, `base` (the partner's macro F1), `gain` (the difference) and `corpora`.
+        Repeats of one pairing (other seeds) are averaged before they are paired.
     """
     repeats = trials.groupby(["start", *PAIRED_BY], as_index=False)["macro_f1"].mean()
     base = repeats[repeats["start"] == NO_START].drop(columns="start")
@@ -107,15 +107,15 @@ def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
     Returns:
         One row a cell, sorted by `by`: those columns, `gain`, `low`, `high`, `p` (two-sided sign-flip test),
-        `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`, `speakers`, `trials`. All
-        three means are over the same pairs, so `gain` equals `macro_f1 - base`.
+        `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`, `speakers`, `trials`.
+        All three means are over the same pairs, so `gain` equals `macro_f1 - base`.
     """
     cells = cell_means(paired, by, "gain")
     _, speakers = _cells(paired, by, "gain")
     cells["p"] = _per_cell(cells, speakers["gain"], sign_flip_p)[:, 0]
     for value in ("base", "macro_f1"):
-        sides = cell_means(paired, by, value)
-        cells[[value, f"{value}_low", f"{value}_high"]] = sides[[value, "low", "high"]]
+        means = cell_means(paired, by, value)
+        cells[[value, f"{value}_low", f"{value}_high"]] = means[[value, "low", "high"]]
     sides = ["base", "base_low", "base_high", "macro_f1", "macro_f1_low", "macro_f1_high"]
     return cells[[*by, "gain", "low", "high", "p", *sides, "speakers", "trials"]]
 
@@ -176,8 +176,8 @@ def largest_start(trials: pd.DataFrame) -> str:
     Returns:
         The start's name; "none" where nothing was pre-finetuned.
     """
-    ranked = trials.groupby(["start", "corpora"], as_index=False)["macro_f1"].mean()
-    return str(ranked.sort_values(["corpora", "macro_f1"])["start"].iloc[-1])
+    means = trials.groupby("start")["macro_f1"].mean()
+    return max(means.index, key=lambda start: (corpora_in(start), means[start]))
 
 
 def best_start(trials: pd.DataFrame) -> str:

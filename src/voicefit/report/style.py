@@ -22,12 +22,19 @@ INK = "#1b1b1b"
 MUTED = "#666666"
 FAINT = "#b9bec4"
 MARKERS = ("o", "s", "^", "D", "v", "P")
-LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1.2)), (0, (5, 1.2, 1.2, 1.2)), (0, (8, 2)), (0, (3, 1)))
+LINES: tuple[Any, ...] = (
+    "-",
+    (0, (5, 1.5)),
+    (0, (1.5, 1.2)),
+    (0, (5, 1.2, 1.2, 1.2)),
+    (0, (8, 2)),
+    (0, (3, 1)),
+)
 # With more starting points than this a figure names three of them and draws the others in grey.
 NAMED_STARTS = 7
 LEGEND_WIDTH = 46
 
-RC = {
+RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
@@ -128,7 +135,9 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any) -> tuple[Figure, np.ndarray]:
+def panels(
+    width: float, row_height: float, rows: int, columns: int, **grid: Any
+) -> tuple[Figure, np.ndarray]:
     """A figure of rows × columns axes that needs no display and is known to no `pyplot`.
 
     Args:
@@ -149,7 +158,7 @@ def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any
 def k_axis(axes: Axes, ks: list[int]) -> None:
     """A base-2 logarithmic x axis with a tick at each k and nowhere else."""
     axes.set_xscale("log", base=2)
-    axes.set_xticks(ks, [str(k) for k in ks])
+    axes.set_xticks(ks, [str(k) for k in ks], fontsize=8.5)
     axes.minorticks_off()
     axes.grid(visible=False, axis="x")
     # A lone k has no extent of its own.

@@ -62,7 +62,7 @@ class TrialStore:
             raise VoicefitError(f"{path}: no trial store here; is this the --out folder of a sweep?")
         try:
             if not fresh:
-                self._check()
+                self._check(read_only)
             self._connection = self._open("ro" if read_only else "rwc")
             if not read_only:
                 self._create()
@@ -74,7 +74,7 @@ class TrialStore:
     def _open(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
 
-    def _check(self) -> None:
+    def _check(self, read_only: bool) -> None:
         connection = self._open("ro")
         try:
             identity = connection.execute("PRAGMA application_id").fetchone()[0]
@@ -84,7 +84,9 @@ class TrialStore:
                 raise VoicefitError(
                     f"{self.path}: is not a trial store of this version of Voicefit; it was left as it is"
                 )
-            fault = connection.execute("PRAGMA quick_check").fetchone()[0]
+            if empty and read_only:
+                raise VoicefitError(f"{self.path}: holds no trials yet")
+            fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0].splitlines()[-1]
             if fault != "ok":
                 raise VoicefitError(f"{self.path}: is damaged ({fault}); it was left as it is")
         finally:

@@ -1,0 +1,137 @@
+"""From a run's folder to its report."""
+
+import json
+import shutil
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicefit.errors import VoicefitError
+from voicefit.files import new_directory, write_json, write_text
+from voicefit.report import page, style
+from voicefit.report.sections import sections
+from voicefit.report.statistics import cell_means, failed_rows, finished
+from voicefit.report.tables import failure_table
+
+SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
+
+
+def build_report(run: Path) -> Path:
+    """Writes a run's figures, tables and page to `run/report`, replacing what was there.
+
+    The new report is made beside the old one and takes its place when it is whole.
+
+    Args:
+        run: the folder of a sweep, finished or not.
+
+    Returns:
+        The path of `run/report/index.html`.
+
+    Raises:
+        VoicefitError: `run` is not the folder of a sweep, or no trial is finished.
+    """
+    from voicefit.sweep.store import TrialStore
+
+    run = Path(run)
+    record = read_record(run)
+    return write_report(run, record, TrialStore(run / "trials.sqlite").trials())
+
+
+def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Path:
+    """Writes the report of a table of trials; `build_report` reads the table from the run's store.
+
+    Args:
+        run: the folder of the sweep, whose `checkpoints/<start>/history.csv` are shown too.
+        record: the contents of `run.json`.
+        trials: one row a trial.
+
+    Returns:
+        The path of `run/report/index.html`.
+
+    Raises:
+        VoicefitError: no trial is finished.
+    """
+    kept = finished(trials)
+    if kept.empty:
+        failed = int(failed_rows(trials).sum())
+        raise VoicefitError(f"{run}: no finished trial to report ({failed} failed); run the sweep first")
+    building = run / f".report-{uuid.uuid4().hex[:8]}"
+    with new_directory(building) as out:
+        with style.drawing():
+            made = sections(kept, read_history(run), out)
+        trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
+        write_json(out / "summary.json", summary(kept))
+        write_text(out / "index.html", page.render(record, len(kept), failure_table(trials), made))
+    _replace(run / "report", building)
+    return run / "report" / "index.html"
+
+
+def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
+    """The one-vs-rest cells as plain data.
+
+    Args:
+        trials: the table of `statistics.finished`.
+
+    Returns:
+        A dictionary per (start, method, target, k) with the keys of `SUMMARY_KEYS`; encoders and protocols
+        are pooled; `low` and `high` are None where there is one speaker.
+    """
+    one_vs_rest = trials[trials["task"] == "one-vs-rest"]
+    if one_vs_rest.empty:
+        return []
+    cells = cell_means(one_vs_rest, ["start", "method", "target", "k"])[SUMMARY_KEYS]
+    rows = cells.astype(object).where(cells.notna(), None).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def read_record(run: Path) -> dict[str, Any]:
+    """Reads `run.json`.
+
+    Args:
+        run: the folder of a sweep.
+
+    Returns:
+        Its contents.
+
+    Raises:
+        VoicefitError: the folder is not that of a sweep, or the file is damaged.
+    """
+    for name in ("run.json", "trials.sqlite"):
+        if not (run / name).is_file():
+            raise VoicefitError(f"{run}: not a run directory, it has no {name}")
+    try:
+        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise VoicefitError(f"{run / 'run.json'}: not readable as JSON: {error}") from error
+    if not isinstance(record, dict):
+        raise VoicefitError(f"{run / 'run.json'}: not a run's record, it holds no object")
+    return record
+
+
+def read_history(run: Path) -> pd.DataFrame:
+    """Reads the pre-finetuning curves of every start.
+
+    Args:
+        run: the folder of a sweep.
+
+    Returns:
+        The rows of `checkpoints/<start>/history.csv`, with a column `start`; empty where there are none.
+    """
+    frames = [
+        # An empty file is a pre-finetuning before the end of its first epoch.
+        pd.read_csv(path).assign(start=path.parent.name)
+        for path in sorted(run.glob("checkpoints/*/history.csv"))
+        if path.stat().st_size
+    ]
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
+
+
+def _replace(report: Path, new: Path) -> None:
+    """Puts `new` in the place of `report` by renaming both."""
+    old = report.with_name(f"{new.name}.old")
+    if report.exists():
+        report.rename(old)
+    new.rename(report)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,96 @@
+"""The report's page: one HTML file that needs nothing else."""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from voicefit.report.sections import Section
+from voicefit.report.tables import Table
+from voicefit.report.text import count
+
+HERE = Path(__file__).parent
+
+
+def render(run: dict[str, Any], done: int, failures: Table | None, sections: list[Section]) -> str:
+    """Puts the sections and the run's record on one page.
+
+    Args:
+        run: the contents of `run.json`.
+        done: the number of trials with a score.
+        failures: the failed trials, where there are any.
+        sections: what to show, in order.
+
+    Returns:
+        HTML that loads nothing from anywhere; every text of the run is escaped.
+    """
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            run=run,
+            done=done,
+            progress=progress(done, int(run.get("planned_trials", 0))),
+            failures=failures,
+            sections=sections,
+            corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
+            settings=flatten(run.get("plan", {})),
+            machine=flatten(run.get("machine", {})),
+        )
+    )
+
+
+def progress(done: int, planned: int) -> str:
+    """How far a run is, in words: "partial: 1,200 of 33,600 trials"; empty once it is complete."""
+    return f"partial: {done:,} of {count(planned, 'trial')}" if done < planned else ""
+
+
+def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Nested settings as rows: {"grid": {"k": [2, 4]}} gives ("grid.k", "2, 4").
+
+    Args:
+        settings: nested dictionaries of plain values.
+        prefix: put before every name.
+
+    Returns:
+        Dotted name and value, in the order given.
+    """
+    rows = []
+    for name, value in settings.items():
+        if isinstance(value, dict) and value:
+            rows += flatten(value, f"{prefix}{name}.")
+        else:
+            rows.append((f"{prefix}{name}", _plain(value)))
+    return rows
+
+
+def web_address(address: Any) -> str:
+    """The address if a browser may follow it (http or https), else nothing."""
+    text = str(address or "")
+    return text if urlsplit(text).scheme in ("http", "https") else ""
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"[{_plain(item)}]" if isinstance(item, list) else _plain(item) for item in value)
+    if value is None or value == {}:
+        return "–"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["web_address"] = web_address
+    environment.filters["count"] = count
+    return environment

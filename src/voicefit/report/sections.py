@@ -1,0 +1,224 @@
+"""One section of the report per encoder, protocol and task: trials in, figures and tables out."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicefit.report import figures, tables
+from voicefit.report.statistics import cell_means, gain_cells, largest_start, pair
+from voicefit.report.style import LineStyle, save, start_label, start_styles
+from voicefit.report.tables import Table
+from voicefit.report.text import count, findings
+
+SETTING = ["task", "encoder", "protocol"]
+CELL = ["start", "method", "target", "k"]
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure on the page.
+
+    Attributes:
+        name: of its files, without suffix.
+        svg: its mark-up, safe to put in an HTML page.
+        title: what it shows, in a few words.
+        caption: how to read it.
+    """
+
+    name: str
+    svg: str
+    title: str
+    caption: str
+
+
+@dataclass
+class Section:
+    """What the page shows of one setting.
+
+    Attributes:
+        title: the setting in words.
+        headlines: the findings of each target, sentence by sentence.
+        glance: the short table under them, where there are pairs.
+        figures: in reading order.
+        tables: in reading order.
+    """
+
+    title: str
+    headlines: list[list[str]]
+    glance: Table | None = None
+    figures: list[Drawn] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
+
+
+class Writer:
+    """Writes a section's figures and their data below one folder.
+
+    Attributes:
+        out: the report's folder.
+        prefix: put before every file's name.
+    """
+
+    def __init__(self, out: Path, prefix: str) -> None:
+        self.out = out
+        self.prefix = prefix
+        for folder in ("figures", "data"):
+            (out / folder).mkdir(exist_ok=True)
+
+    def data(self, name: str, frame: pd.DataFrame) -> None:
+        """Writes `data/<prefix><name>.csv`."""
+        frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False)
+
+    def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
+        """Writes `figures/<prefix><name>.svg` and `.png` and returns what the page needs."""
+        stem = f"{self.prefix}{name}"
+        path = save(figure, self.out / "figures" / f"{stem}.svg")
+        save(figure, path.with_suffix(".png"))
+        return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
+
+
+def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Section]:
+    """Draws and tabulates every setting, one-vs-rest before multiclass.
+
+    Args:
+        trials: the table of `statistics.finished`, not empty.
+        history: the rows of every start's history with a column `start`; may be empty.
+        out: the report's folder.
+
+    Returns:
+        The sections.
+    """
+    settings: list[tuple[Any, pd.DataFrame]] = [(names, part) for names, part in trials.groupby(SETTING)]
+    settings.sort(key=lambda item: (item[0][0] != "one-vs-rest", item[0]))
+    made = []
+    for i, (names, part) in enumerate(settings, start=1):
+        writer = Writer(out, f"{i}-" if len(settings) > 1 else "")
+        made.append(_section(names, part, writer))
+    if not history.empty:
+        made[0].figures.append(_learning(history, trials, Writer(out, "")))
+    return made
+
+
+def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Section:
+    task, encoder, protocol = names
+    by_target = [trials[trials["target"] == target] for target in sorted(trials["target"].unique())]
+    section = Section(f"{task}, {encoder}, {protocol} protocol", [findings(part) for part in by_target])
+    styles, floor, largest = start_styles(trials), figures.floors(trials), largest_start(trials)
+    _scores(section, trials, styles, floor, writer)
+    paired = pair(trials)
+    if not paired.empty:
+        gains = gain_cells(paired, CELL)
+        section.glance = tables.glance_table(gains, largest) if largest in set(gains["start"]) else None
+        _gains(section, gains, styles, writer)
+    if (trials["label"] != "").any():
+        _emotions(section, trials, paired, largest, writer)
+    _corpora(section, trials, floor, writer)
+    seconds = tables.seconds_cells(trials)
+    writer.data("seconds", seconds)
+    section.tables.append(tables.seconds_table(seconds))
+    return section
+
+
+def _scores(
+    section: Section, trials: pd.DataFrame, styles: dict[str, LineStyle], floor: pd.DataFrame, writer: Writer
+) -> None:
+    cells = cell_means(trials, CELL)
+    writer.data("macro-f1", cells)
+    writer.data("floors", floor.reset_index())
+    caption = (
+        "Macro F1 on the speaker's remaining clips after adaptation with k support clips. Lines: means over "
+        f"{_speakers(trials)}; bands: 95 % intervals over speakers. Dashed and dotted: what the commonest "
+        "answer (“never”) and a fair coin score without listening."
+    )
+    figure = figures.k_curves(cells, floor, styles)
+    section.figures.append(writer.figure("macro-f1", figure, "Macro F1 by number of support clips", caption))
+    for target, part in cells.groupby("target"):
+        section.tables.append(tables.score_table(part, f"Macro F1 by k, {target}"))
+
+
+def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], writer: Writer) -> None:
+    writer.data("gain", gains)
+    caption = (
+        "Each trial minus the trial with the same speaker, clips and method and no pre-finetuning, averaged "
+        "over speakers; bands: 95 % intervals over speakers. A band that "
+        "crosses the zero line shows no reliable difference."
+    )
+    figure = figures.gain_curves(gains, styles)
+    section.figures.append(writer.figure("gain", figure, "Gain over no pre-finetuning", caption))
+    for target, part in gains.groupby("target"):
+        section.tables.append(tables.gain_table(part, f"Gain over no pre-finetuning, {target}"))
+
+
+def _emotions(
+    section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer
+) -> None:
+    """The largest start emotion by emotion: gains where it has pairs, else scores."""
+    by = ["start", "target", "method", "label", "k"]
+    gains = largest in set(paired["start"])
+    cells = gain_cells(paired, by) if gains else cell_means(trials, by)
+    writer.data("emotions", cells)
+    shown = cells[cells["start"] == largest]
+    what = "Gain" if gains else "Macro F1"
+    bold = " Bold: the 95 % interval over speakers leaves out zero." if gains else ""
+    caption = f"{what} of {start_label(largest)}, one emotion against the rest.{bold}"
+    figure = figures.emotion_map(shown, "gain" if gains else "macro_f1")
+    section.figures.append(writer.figure("emotions", figure, f"{what} by emotion", caption))
+    for target, part in shown.groupby("target"):
+        title = f"By emotion, {target}: {start_label(largest)}"
+        section.tables.append(tables.emotion_table(part, title, gains))
+
+
+def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer: Writer) -> None:
+    """Scores by number of corpora; two numbers alone would repeat the first figure."""
+    if trials["corpora"].nunique() < 3:
+        return
+    cells = cell_means(trials, ["corpora", "method", "target", "k"])
+    writer.data("corpora", cells)
+    caption = (
+        "Mean over the starting points with that many corpora; 0 is no pre-finetuning. Starting points "
+        "differ in which corpora they hold, so a step mixes “more” with “other”."
+    )
+    figure = figures.corpora_curves(cells, floor)
+    section.figures.append(writer.figure("corpora", figure, "Macro F1 by number of corpora", caption))
+    for target, part in cells.groupby("target"):
+        section.tables.append(tables.corpora_table(part, f"By number of corpora, {target}"))
+
+
+def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Drawn:
+    largest = largest_start(trials)
+    if largest not in set(history["start"]):
+        largest = str(history["start"].iloc[-1])
+    writer.data("learning", history)
+    caption = (
+        "Validation uses speakers that training never heard. Means over different sets of corpora do not "
+        f"compare with each other. Right: each corpus of {start_label(largest)}."
+    )
+    figure = figures.learning_curves(history, start_styles(trials), largest)
+    return writer.figure("learning", figure, "Pre-finetuning, epoch by epoch", caption)
+
+
+def _speakers(trials: pd.DataFrame) -> str:
+    per_target = trials.groupby("target")["speaker"].nunique()
+    return " and ".join(f"{count(int(n), 'speaker')} of {target}" for target, n in per_target.items())
+
+
+def inline_svg(svg: str, name: str) -> str:
+    """Makes an SVG file fit for an HTML page that holds several.
+
+    Args:
+        svg: the file's text.
+        name: put before every id, so that two figures never share one.
+
+    Returns:
+        The `<svg>` element without prolog and comments, with unique ids, in a size that follows the page's
+        width between the limits where its text is readable.
+    """
+    body = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
+    opening, rest = body.split(">", 1)
+    points = float(re.findall(r'\swidth="([0-9.]+)pt"', opening)[0])
+    opening = re.sub(r'\s(?:width|height)="[^"]*"', "", opening)
+    return f'{opening} style="min-width: {0.9 * points:.0f}px; max-width: {1.5 * points:.0f}px">{rest}'

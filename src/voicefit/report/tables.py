@@ -1,0 +1,271 @@
+"""The report's tables: the statistics' cells laid out for reading."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from voicefit.report.statistics import corpora_in, failed_rows
+from voicefit.report.style import start_label
+from voicefit.report.text import count, interval, p_value, score, signed
+
+MOST_FAILURES = 50
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of a table.
+
+    Attributes:
+        text: its number or words.
+        small: lines below, in small print.
+        strong: whether it stands out.
+    """
+
+    text: str
+    small: tuple[str, ...] = ()
+    strong: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table ready for the page.
+
+    Attributes:
+        title: its heading.
+        note: one sentence below the heading, or empty.
+        header: a word per column.
+        heads: how many leading columns hold words; the others hold numbers.
+        rows: the cells, row by row.
+    """
+
+    title: str
+    note: str
+    header: list[str]
+    heads: int
+    rows: list[list[Cell]]
+
+
+def score_table(cells: pd.DataFrame, title: str) -> Table:
+    """Macro F1 by k, a row per method and starting point.
+
+    Args:
+        cells: `cell_means` by start, method, target and k.
+        title: the heading.
+
+    Returns:
+        The table; speakers and trials of each row are in its last columns.
+    """
+    note = "Mean over speakers, with its 95 % interval."
+    return _by_k(cells, ["method", "start"], title, note, _score_cell)
+
+
+def gain_table(cells: pd.DataFrame, title: str) -> Table:
+    """Paired gain by k, a row per method and starting point; bold where the interval leaves out zero.
+
+    Args:
+        cells: `gain_cells` by start, method, target and k.
+        title: the heading.
+
+    Returns:
+        The table.
+    """
+    note = (
+        "Difference from the trial with the same clips and no pre-finetuning; its 95 % interval, and "
+        "the sign-flip test over speakers. Bold: the interval leaves out zero."
+    )
+    return _by_k(cells, ["method", "start"], title, note, _gain_cell)
+
+
+def emotion_table(cells: pd.DataFrame, title: str, gains: bool) -> Table:
+    """Per-emotion numbers by k, a row per method and emotion, of one starting point.
+
+    Args:
+        cells: `gain_cells` (with `gains`) or `cell_means` by target, method, label and k.
+        title: the heading.
+        gains: whether the cells hold gains.
+
+    Returns:
+        The table.
+    """
+    if not gains:
+        return _by_k(cells, ["method", "label"], title, "Macro F1 with its 95 % interval.", _score_cell)
+    note = "Macro F1, the paired gain below it with its 95 % interval. Bold: the interval leaves out zero."
+    return _by_k(cells, ["method", "label"], title, note, _score_and_gain_cell)
+
+
+def corpora_table(cells: pd.DataFrame, title: str) -> Table:
+    """Macro F1 by k, a row per method and number of pre-finetuning corpora.
+
+    Args:
+        cells: `cell_means` by corpora, method, target and k.
+        title: the heading.
+
+    Returns:
+        The table.
+    """
+    note = "Mean over speakers and over the starting points with that many corpora, with its 95 % interval."
+    return _by_k(cells, ["method", "corpora"], title, note, _score_cell)
+
+
+def glance_table(gains: pd.DataFrame, start: str) -> Table:
+    """The fewest and the most support clips, with and without pre-finetuning, a row per target and method.
+
+    Args:
+        gains: `gain_cells` by start, method, target and k.
+        start: the starting point to show.
+
+    Returns:
+        The table.
+    """
+    shown = gains[gains["start"] == start]
+    ends = shown[shown["k"].isin([shown["k"].min(), shown["k"].max()])]
+    rows = [
+        [
+            Cell(row["target"]),
+            Cell(row["method"]),
+            Cell(str(row["k"])),
+            Cell(score(row["base"], 3), (interval(row["base_low"], row["base_high"]),)),
+            Cell(score(row["macro_f1"], 3), (interval(row["macro_f1_low"], row["macro_f1_high"]),)),
+            _gain_cell(row, with_p=False),
+            Cell(p_value(row["p"]).removeprefix("p ").removeprefix("= ") or "–"),
+            Cell(str(row["speakers"])),
+            Cell(f"{row['trials']:,}"),
+        ]
+        for row in ends.sort_values(["target", "k", "method"]).to_dict("records")
+    ]
+    header = [
+        "target",
+        "method",
+        "k",
+        "no pre-finetuning",
+        "pre-finetuned",
+        "gain",
+        "p",
+        "speakers",
+        "trials",
+    ]
+    return Table(f"At a glance: {start_label(start)}", "", header, 2, rows)
+
+
+def seconds_cells(trials: pd.DataFrame) -> pd.DataFrame:
+    """How long a trial took: `median`, `p95`, `hours` (total) and `trials` per method and k.
+
+    Args:
+        trials: the table of `statistics.finished`.
+
+    Returns:
+        One row per method and k; seconds except for `hours`.
+    """
+    grouped = trials.groupby(["method", "k"])["seconds"]
+    cells = grouped.agg(median="median", hours="sum", trials="size")
+    cells["hours"] /= 3600
+    cells.insert(1, "p95", grouped.quantile(0.95))
+    return cells.reset_index()
+
+
+def seconds_table(cells: pd.DataFrame) -> Table:
+    """Seconds per trial by k, a row per method.
+
+    Args:
+        cells: the table of `seconds_cells`.
+
+    Returns:
+        The table.
+    """
+    ks = sorted(cells["k"].unique())
+    rows = []
+    for method, part in cells.groupby("method"):
+        by_k = {row["k"]: row for row in part.to_dict("records")}
+        numbers = [
+            Cell(f"{by_k[k]['median']:.2f}", (f"95 %: {by_k[k]['p95']:.2f}",)) if k in by_k else Cell("–")
+            for k in ks
+        ]
+        rows.append([Cell(str(method)), *numbers, Cell(f"{part['hours'].sum():.2f}")])
+    note = (
+        "Median, and below it the time that 95 % of the trials stay under; the last column sums all trials."
+    )
+    return Table("Seconds per trial", note, ["method", *(f"k = {k}" for k in ks), "hours in all"], 1, rows)
+
+
+def failure_table(trials: pd.DataFrame) -> Table | None:
+    """The trials without a score, grouped by what went wrong.
+
+    Args:
+        trials: one row a trial.
+
+    Returns:
+        The table, most frequent first, or None where no trial failed.
+    """
+    failed = trials[failed_rows(trials)]
+    if failed.empty:
+        return None
+    error = failed["error"].fillna("").astype(str).replace("", "no score")
+    groups = failed.assign(error=error).groupby("error", sort=False)
+    sizes = groups.size().sort_values(ascending=False, kind="stable")
+    first = {row["error"]: row for row in groups.head(1).to_dict("records")}
+    rows = [
+        [Cell(str(reason)), Cell(_spec(first[reason])), Cell(f"{size:,}")]
+        for reason, size in sizes.head(MOST_FAILURES).items()
+    ]
+    left = len(sizes) - len(rows)
+    note = f"{count(left, 'rarer error')} not shown; all are in data/failures.csv." if left else ""
+    return Table(count(len(failed), "failed trial"), note, ["error", "for instance", "trials"], 2, rows)
+
+
+def _spec(row: dict) -> str:
+    named = ["start", "target", "method", "speaker", "label"]
+    return ", ".join(
+        [*(str(row[name]) for name in named if row[name]), f"k = {row['k']}", f"draw {row['draw']}"]
+    )
+
+
+def _by_k(
+    cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict], Cell]
+) -> Table:
+    """A row for each combination of `heads`, a column for each k."""
+    ks = sorted(cells["k"].unique())
+    rows = []
+    groups: list[tuple[Any, pd.DataFrame]] = list(cells.groupby(heads))
+    for names, part in sorted(groups, key=lambda item: (item[0][0], *_order(heads[1], item[0][1]))):
+        by_k = {row["k"]: render(row) for row in part.to_dict("records")}
+        words = [
+            Cell(start_label(n) if head == "start" else str(n)) for head, n in zip(heads, names, strict=True)
+        ]
+        speakers = _range(part["speakers"])
+        rows.append(
+            [*words, *(by_k.get(k, Cell("–")) for k in ks), Cell(speakers), Cell(f"{part['trials'].sum():,}")]
+        )
+    names_of = {"start": "starting point", "label": "emotion"}
+    header = [names_of.get(head, head) for head in heads]
+    return Table(title, note, [*header, *(f"k = {k}" for k in ks), "speakers", "trials"], len(heads), rows)
+
+
+def _order(head: str, name: str) -> tuple[int, str]:
+    if head == "corpora":
+        return int(name), ""
+    return (corpora_in(name) if head == "start" else 0), name
+
+
+def _range(numbers: pd.Series) -> str:
+    low, high = numbers.min(), numbers.max()
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def _score_cell(row: dict) -> Cell:
+    return Cell(score(row["macro_f1"], 3), (interval(row["low"], row["high"]),))
+
+
+def _gain_cell(row: dict, with_p: bool = True) -> Cell:
+    small = [interval(row["low"], row["high"], 3, sign=True), p_value(row["p"]) if with_p else ""]
+    return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=_certain(row))
+
+
+def _score_and_gain_cell(row: dict) -> Cell:
+    small = signed(row["gain"], 3), interval(row["low"], row["high"], 3, sign=True)
+    return Cell(score(row["macro_f1"], 3), small, strong=_certain(row))
+
+
+def _certain(row: dict) -> bool:
+    return bool(row["low"] > 0 or row["high"] < 0)

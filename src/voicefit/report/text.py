@@ -1,0 +1,132 @@
+"""The report's numbers and its first sentence in words."""
+
+import math
+
+import pandas as pd
+
+from voicefit.report.statistics import NO_START, cell_means, finished, gain_cells, largest_start, pair
+
+
+def score(value: float, decimals: int = 2) -> str:
+    """A score: "0.57"; a dash where there is none."""
+    return "–" if math.isnan(value) else f"{value:.{decimals}f}"
+
+
+def signed(value: float, decimals: int = 2) -> str:
+    """A difference with its sign: "+0.08", "−0.02", "0.00"; a dash where there is none."""
+    if math.isnan(value):
+        return "–"
+    text = f"{abs(value):.{decimals}f}"
+    if float(text) == 0:
+        return text
+    return ("+" if value > 0 else "−") + text
+
+
+def interval(low: float, high: float, decimals: int = 2, sign: bool = False) -> str:
+    """An interval in brackets: "[0.54, 0.60]"; empty where there is none."""
+    if math.isnan(low) or math.isnan(high):
+        return ""
+    form = signed if sign else score
+    return f"[{form(low, decimals)}, {form(high, decimals)}]"
+
+
+def p_value(p: float) -> str:
+    """A p value: "p = 0.016", "p < 0.001"; empty where there is none."""
+    if math.isnan(p):
+        return ""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+
+
+def count(number: int, noun: str) -> str:
+    """A number and its noun: "1 clip", "1,200 trials"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def headline(trials: pd.DataFrame) -> str:
+    """What the trials show, in plain words: the sentences of `findings` as one text."""
+    return " ".join(findings(trials))
+
+
+def findings(trials: pd.DataFrame) -> list[str]:
+    """What the trials show, in plain words, the main sentence first.
+
+    It speaks of the target with the most trials, the starting point with the most corpora, the fewest support
+    clips, and of the methods the one with the highest macro F1 there.
+
+    Args:
+        trials: one row a trial of one task, encoder and protocol; failures are left out.
+
+    Returns:
+        Two or three sentences; empty where no trial is finished.
+    """
+    kept = finished(trials)
+    if kept.empty:
+        return []
+    kept = kept[kept["target"] == kept["target"].value_counts().idxmax()]
+    start = largest_start(kept)
+    paired = pair(kept)
+    paired = paired[paired["start"] == start]
+    if paired.empty:
+        return _alone(kept[kept["start"] == start], start)
+    cell = _best_method_at_smallest_k(gain_cells(paired, ["target", "method", "k"]))
+    here = kept[(kept["method"] == cell["method"]) & (kept["k"] == cell["k"])]
+    return [_comparison(cell, start), *_floor_sentences(cell, here)]
+
+
+def _best_method_at_smallest_k(cells: pd.DataFrame) -> pd.Series:
+    return cells[cells["k"] == cells["k"].min()].sort_values("macro_f1").iloc[-1]
+
+
+def _comparison(cell: pd.Series, start: str) -> str:
+    base = f"{score(cell['base'])} {interval(cell['base_low'], cell['base_high'])}".rstrip()
+    reached = f"{score(cell['macro_f1'])} {interval(cell['macro_f1_low'], cell['macro_f1_high'])}".rstrip()
+    gain = " ".join([signed(cell["gain"]), interval(cell["low"], cell["high"], sign=True)]).rstrip()
+    test = f"{p_value(cell['p'])} by the sign-flip test over speakers"
+    where = (
+        f"({cell['method']}, {cell['target']}, {count(cell['speakers'], 'speaker')}, "
+        f"{count(cell['trials'], 'trial')} each)"
+    )
+    begin = f"With {count(cell['k'], 'clip')}, pre-finetuning on {start}"
+    if math.isnan(cell["low"]):
+        return (
+            f"{begin} takes macro F1 from {base} to {reached} {where}, a paired gain of {gain}; "
+            "one speaker says nothing about the next, so there is no interval."
+        )
+    if cell["low"] <= 0 <= cell["high"]:
+        return (
+            f"{begin} makes no reliable difference: macro F1 is {base} without it and {reached} with it "
+            f"{where}; the paired gain is {gain}, an interval that includes zero ({test})."
+        )
+    verb = "lifts" if cell["gain"] > 0 else "lowers"
+    return f"{begin} {verb} macro F1 from {base} to {reached} {where}; the paired gain is {gain} ({test})."
+
+
+def _alone(trials: pd.DataFrame, start: str) -> list[str]:
+    cells = cell_means(trials, ["target", "method", "k"])
+    cell = _best_method_at_smallest_k(cells)
+    here = trials[(trials["method"] == cell["method"]) & (trials["k"] == cell["k"])]
+    begin = "without pre-finetuning" if start == NO_START else f"after pre-finetuning on {start}"
+    reached = f"{score(cell['macro_f1'])} {interval(cell['low'], cell['high'])}".rstrip()
+    sentence = (
+        f"With {count(cell['k'], 'clip')}, macro F1 {begin} is {reached} ({cell['method']}, "
+        f"{cell['target']}, {count(cell['speakers'], 'speaker')}, {count(cell['trials'], 'trial')})."
+    )
+    sides = cell.rename({"low": "macro_f1_low", "high": "macro_f1_high"})
+    return [sentence, "There is no paired trial to compare it with.", *_floor_sentences(sides, here)]
+
+
+def _floor_sentences(cell: pd.Series, trials: pd.DataFrame) -> list[str]:
+    """The floors of the trials spoken of, and a warning where the score does not clear them."""
+    means = trials.groupby("speaker")[["floor_never", "floor_coin"]].mean().mean()
+    known = {
+        f"always giving the commonest answer scores {score(means['floor_never'])}": means["floor_never"],
+        f"a fair coin {score(means['floor_coin'])}": means["floor_coin"],
+    }
+    known = {words: floor for words, floor in known.items() if not math.isnan(floor)}
+    if not known:
+        return []
+    sentences = [f"The floor: {', '.join(known)}."]
+    low = cell["macro_f1"] if math.isnan(cell["macro_f1_low"]) else cell["macro_f1_low"]
+    if low <= max(known.values()):
+        sentences.append("The score is not reliably above that floor.")
+    return sentences

@@ -1,0 +1,254 @@
+"""A run's folder in, a page that stands alone out."""
+
+import json
+import re
+import sys
+import types
+from html.parser import HTMLParser
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from report.synthetic import RECORD, grid, row, table
+from voicefit.errors import VoicefitError
+from voicefit.report import build_report, k_curve_figure
+from voicefit.report.build import summary, write_report
+from voicefit.report.page import flatten, progress, web_address
+from voicefit.report.sections import inline_svg
+from voicefit.report.statistics import finished
+
+HOSTILE = "<script>alert('x')</script>"
+
+
+class Tags(HTMLParser):
+    """Every start tag of a page with its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+
+def tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Tags()
+    parser.feed(page)
+    return parser.found
+
+
+def add_history(run, start, corpora):
+    folder = run / "checkpoints" / start
+    folder.mkdir(parents=True)
+    columns = {f"validation_macro_f1/{corpus}": [0.2, 0.4] for corpus in corpora}
+    history = {"epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_mean_macro_f1": [0.2, 0.4]} | columns
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory):
+    """The report of a run with everything in it, hostile names among the rest."""
+    run = tmp_path_factory.mktemp("run")
+    trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
+    trials.loc[trials["label"] == "fear", "label"] = HOSTILE
+    failure = row(error=f"ValueError: {HOSTILE}", macro_f1=np.nan, draw=1)
+    add_history(run, "a", ["a"])
+    add_history(run, "a+b", ["a", "b"])
+    (run / "checkpoints" / "b").mkdir()
+    (run / "checkpoints" / "b" / "history.csv").touch()
+    hostile = {"title": HOSTILE, "homepage": "javascript:alert(1)", "left_out": {HOSTILE: "silent"}}
+    record = RECORD | {"planned_trials": 1200, "corpora": RECORD["corpora"] | {"bad": hostile}}
+    page = write_report(run, record, pd.concat([trials, table(failure)], ignore_index=True))
+    return page.parent
+
+
+@pytest.fixture(scope="module")
+def page(report):
+    return (report / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_stands_alone(page):
+    for tag, attributes in tags(page):
+        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "img"}
+        assert "src" not in attributes
+        if tag != "a":
+            assert all(
+                attributes.get(name, "#").startswith(("#", "data:")) for name in ("href", "xlink:href")
+            )
+    assert "@import" not in page
+    assert not re.findall(r"url\((?!#)", page)
+
+
+def test_names_from_outside_are_escaped(page):
+    assert "<script" not in page
+    assert "&lt;script&gt;alert" in page
+    assert not any("javascript:" in (attributes.get("href") or "") for _, attributes in tags(page))
+
+
+def test_ids_are_unique(page):
+    ids = [attributes["id"] for _, attributes in tags(page) if "id" in attributes]
+
+    assert len(ids) == len(set(ids))
+
+
+def test_the_page_says_what_was_found_and_how_far_it_is(page):
+    assert "partial: 36 of 1,200 trials" not in page
+    assert "partial: 72 of 1,200 trials" in page
+    assert "<h1>With 2 clips, pre-finetuning on a+b lifts macro F1 from 0.52 [0.51, 0.53]" in page
+    assert "1 failed trial" in page
+    assert "grid.k" in page and "CC BY-NC-SA 4.0" in page and "no sound in it" in page
+
+
+def test_every_figure_is_there_with_its_data(report):
+    names = {"macro-f1", "gain", "emotions", "corpora", "learning"}
+
+    assert {path.name for path in (report / "figures").iterdir()} == {
+        f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
+    }
+    assert {path.stem for path in (report / "data").iterdir()} == names | {"floors", "seconds", "failures"}
+    gains = pd.read_csv(report / "data" / "gain.csv")
+    assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)
+
+
+def test_the_summary_has_exactly_its_keys(report):
+    cells = json.loads((report / "summary.json").read_text())
+
+    assert all(
+        list(cell) == ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
+        for cell in cells
+    )
+    assert len(cells) == 3 * 2 * 2
+    first = next(cell for cell in cells if (cell["start"], cell["method"], cell["k"]) == ("a", "full", 2))
+    assert first["macro_f1"] == pytest.approx(0.56)
+    assert first["trials"] == 6
+
+
+def test_the_summary_has_no_multiclass_and_no_nan():
+    trials = table(row(macro_f1=0.5), row(task="multiclass", label="", macro_f1=0.9))
+
+    assert summary(finished(trials)) == [
+        {
+            "start": "none",
+            "method": "head",
+            "target": "nemo",
+            "k": 2,
+            "macro_f1": 0.5,
+            "low": None,
+            "high": None,
+            "trials": 1,
+        }
+    ]
+
+
+def test_a_second_report_takes_the_first_ones_place(tmp_path):
+    lone = table(row())
+    write_report(tmp_path, RECORD, lone)
+    (tmp_path / "report" / "stale.txt").touch()
+    write_report(tmp_path, RECORD | {"planned_trials": 1}, lone)
+
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert not (tmp_path / "report" / "stale.txt").exists()
+    assert "partial" not in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_a_failing_report_leaves_the_old_one(tmp_path):
+    write_report(tmp_path, RECORD, table(row()))
+    before = (tmp_path / "report" / "index.html").read_bytes()
+    with pytest.raises(TypeError):
+        write_report(tmp_path, RECORD | {"planned_trials": None}, table(row()))
+
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+    assert (tmp_path / "report" / "index.html").read_bytes() == before
+
+
+def test_settings_are_kept_apart(tmp_path):
+    trials = pd.concat(
+        [grid({"none": 0.5, "a": 0.6}), grid({"none": 0.2, "a": 0.3}, task="multiclass", label="")]
+    ).drop_duplicates(["start", "method", "task", "speaker", "label", "k"])
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    assert "multiclass, tiny, clean protocol" in page
+    assert page.index("one-vs-rest, tiny") < page.index("multiclass, tiny")
+    assert pd.read_csv(tmp_path / "report" / "data" / "1-macro-f1.csv")["macro_f1"].min() >= 0.5
+    assert pd.read_csv(tmp_path / "report" / "data" / "2-macro-f1.csv")["macro_f1"].max() < 0.4
+
+
+@pytest.mark.parametrize("missing", ["run.json", "trials.sqlite"])
+def test_another_folder_is_refused(tmp_path, missing):
+    for name in {"run.json", "trials.sqlite"} - {missing}:
+        (tmp_path / name).write_text("{}")
+    with pytest.raises(VoicefitError, match=f"not a run directory, it has no {missing}"):
+        build_report(tmp_path)
+
+
+def test_a_damaged_record_is_refused(tmp_path):
+    (tmp_path / "trials.sqlite").touch()
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(VoicefitError, match="not readable as JSON"):
+        build_report(tmp_path)
+
+
+def test_a_run_without_a_finished_trial_is_refused(tmp_path):
+    with pytest.raises(VoicefitError, match=r"no finished trial to report \(1 failed\)"):
+        write_report(tmp_path, RECORD, table(row(error="boom", macro_f1=np.nan)))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_trials_come_from_the_runs_store(tmp_path, monkeypatch):
+    class TrialStore:
+        def __init__(self, path):
+            assert path == tmp_path / "trials.sqlite"
+
+        def trials(self):
+            return table(row())
+
+    monkeypatch.setitem(sys.modules, "voicefit.sweep.store", types.SimpleNamespace(TrialStore=TrialStore))
+    (tmp_path / "trials.sqlite").touch()
+    (tmp_path / "run.json").write_text(json.dumps(RECORD))
+
+    assert build_report(tmp_path) == tmp_path / "report" / "index.html"
+
+
+def test_readme_figure(tmp_path):
+    trials = grid({"none": 0.5, "a$b$": 0.6})
+
+    svg = k_curve_figure(trials, tmp_path / "curve.svg").read_text()
+    k_curve_figure(trials, tmp_path / "curve.png")
+
+    assert 'width="576pt" height="324pt"' in svg
+    assert "a$b$" in svg
+    assert {path.name for path in tmp_path.iterdir()} == {"curve.svg", "curve.png"}
+    assert svg == k_curve_figure(trials, tmp_path / "curve.svg").read_text()
+
+
+def test_readme_figure_refuses_what_it_cannot_draw(tmp_path):
+    with pytest.raises(VoicefitError, match="svg or .png"):
+        k_curve_figure(table(row()), tmp_path / "curve.gif")
+    with pytest.raises(VoicefitError, match="no finished one-vs-rest trial"):
+        k_curve_figure(table(row(task="multiclass")), tmp_path / "curve.svg")
+
+
+def test_inline_svg_keeps_figures_apart():
+    svg = (
+        '<?xml version="1.0"?>\n<svg width="72pt" height="9pt" viewBox="0 0 72 9"><!-- <b> -->'
+        '<defs><path id="p"/></defs><use xlink:href="#p" clip-path="url(#q)"/></svg>'
+    )
+
+    assert inline_svg(svg, "one") == (
+        '<svg viewBox="0 0 72 9" style="min-width: 65px; max-width: 108px"><defs><path id="one-p"/></defs>'
+        '<use xlink:href="#one-p" clip-path="url(#one-q)"/></svg>'
+    )
+
+
+def test_plain_pieces():
+    assert progress(1200, 33600) == "partial: 1,200 of 33,600 trials"
+    assert progress(5, 5) == ""
+    assert flatten({"grid": {"k": [2, 4], "starts": [["a"], []]}, "on": True, "off": None}) == [
+        ("grid.k", "2, 4"),
+        ("grid.starts", "[a], []"),
+        ("on", "true"),
+        ("off", "–"),
+    ]
+    assert web_address("https://example.org") == "https://example.org"
+    assert web_address("javascript:alert(1)") == web_address(None) == ""

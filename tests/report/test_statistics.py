@@ -1,0 +1,188 @@
+"""Means, intervals and tests against hand-worked cases and naive implementations."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from report.synthetic import row, table
+from voicefit.report.statistics import (
+    RESAMPLES,
+    SEED,
+    best_start,
+    bootstrap_intervals,
+    cell_means,
+    corpora_in,
+    failed_rows,
+    finished,
+    gain_cells,
+    largest_start,
+    ordered_starts,
+    pair,
+    sign_flip_p,
+)
+
+
+def test_trials_are_averaged_within_a_speaker_first():
+    trials = table(
+        row(speaker="a", draw=0, macro_f1=0.2),
+        row(speaker="a", draw=1, macro_f1=0.4),
+        row(speaker="a", draw=2, macro_f1=0.6),
+        row(speaker="b", draw=0, macro_f1=0.8),
+    )
+
+    cell = cell_means(finished(trials), ["start", "k"]).iloc[0]
+
+    # Speaker means 0.4 and 0.8; the mean of the four trials would be 0.5.
+    assert cell["macro_f1"] == pytest.approx(0.6)
+    assert (cell["speakers"], cell["trials"]) == (2, 4)
+
+
+def test_interval_of_two_speakers_spans_both():
+    # A quarter of the resamples is twice the lower speaker, a quarter twice the higher.
+    assert bootstrap_intervals(np.array([[0.4, 0.8]])).tolist() == [[0.4, 0.8]]
+
+
+def test_interval_equals_a_naive_bootstrap():
+    values = np.random.default_rng(0).normal(0.6, 0.1, 7)
+    drawn = np.random.default_rng(SEED).integers(0, 7, size=(RESAMPLES, 7))
+    means = [sum(values[i] for i in picked) / 7 for picked in drawn]
+
+    low, high = bootstrap_intervals(values[None])[0]
+
+    assert low == pytest.approx(np.percentile(means, 2.5))
+    assert high == pytest.approx(np.percentile(means, 97.5))
+
+
+def test_interval_agrees_with_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    values = np.random.default_rng(1).normal(0.6, 0.1, 10)
+    reference = stats.bootstrap(
+        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(2)
+    ).confidence_interval
+
+    assert bootstrap_intervals(values[None])[0] == pytest.approx(list(reference), abs=0.004)
+
+
+def test_one_speaker_has_no_interval_and_no_p():
+    cell = cell_means(finished(table(row(speaker="a"))), ["start"]).iloc[0]
+
+    assert np.isnan(cell["low"]) and np.isnan(cell["high"])
+    assert np.isnan(sign_flip_p(np.array([[0.1]]))).all()
+
+
+def test_cells_of_different_numbers_of_speakers_keep_their_own_intervals():
+    trials = table(
+        *(row(k=2, speaker=s, macro_f1=f) for s, f in zip("abc", (0.1, 0.2, 0.3), strict=True)),
+        row(k=4, speaker="a", macro_f1=0.9),
+        *(row(k=8, speaker=s, macro_f1=f) for s, f in zip("ab", (0.5, 0.7), strict=True)),
+    )
+
+    cells = cell_means(finished(trials), ["k"]).set_index("k")
+
+    assert cells["speakers"].tolist() == [3, 1, 2]
+    assert cells["macro_f1"].tolist() == pytest.approx([0.2, 0.9, 0.6])
+    assert cells.loc[2, ["low", "high"]].tolist() == pytest.approx(
+        bootstrap_intervals(np.array([[0.1, 0.2, 0.3]]))[0].tolist()
+    )
+    assert cells.loc[8, ["low", "high"]].tolist() == pytest.approx([0.5, 0.7])
+
+
+def test_sign_flip_is_exact():
+    # All three gains are positive: of 8 sign patterns only +++ and --- reach the observed sum.
+    assert sign_flip_p(np.array([[0.1, 0.2, 0.3]])).item() == 0.25
+    # 0.1 + 0.2 - 0.3 = 0 is reached by every pattern.
+    assert sign_flip_p(np.array([[0.1, 0.2, -0.3]])).item() == 1.0
+
+
+@pytest.mark.parametrize("speakers", [2, 5, 9])
+def test_sign_flip_equals_a_naive_enumeration(speakers):
+    gains = np.random.default_rng(speakers).normal(0.05, 0.1, speakers)
+    reached = [
+        abs(sum(s * g for s, g in zip(signs, gains, strict=True))) >= abs(sum(gains)) - 1e-12
+        for signs in itertools.product((1, -1), repeat=speakers)
+    ]
+
+    assert sign_flip_p(gains[None]).item() == pytest.approx(np.mean(reached))
+
+
+def test_sampled_sign_flip_is_never_zero():
+    assert sign_flip_p(np.full((1, 20), 0.1)).item() == pytest.approx(1 / 10_000, abs=1e-3)
+    assert sign_flip_p(np.full((1, 20), 0.1)).item() > 0
+
+
+def test_gain_pairs_the_same_clips_and_leaves_out_the_rest():
+    trials = table(
+        row(start="none", speaker="a", draw=0, macro_f1=0.50),
+        row(start="none", speaker="a", draw=1, macro_f1=0.60),
+        row(start="none", speaker="b", draw=0, macro_f1=0.40),
+        row(start="tess", speaker="a", draw=0, macro_f1=0.60),
+        row(start="tess", speaker="a", draw=1, macro_f1=0.80),
+        row(start="tess", speaker="b", draw=0, macro_f1=0.45),
+        row(start="tess", speaker="b", draw=1, macro_f1=0.99),
+    )
+
+    cell = gain_cells(pair(finished(trials)), ["start", "k"]).iloc[0]
+
+    # a: (0.1 + 0.2) / 2 = 0.15; b: 0.05, its second draw has no partner.
+    assert cell["gain"] == pytest.approx(0.10)
+    assert (cell["low"], cell["high"]) == pytest.approx((0.05, 0.15))
+    assert (cell["base"], cell["macro_f1"]) == pytest.approx((0.475, 0.575))
+    assert cell["p"] == 0.5
+    assert (cell["speakers"], cell["trials"]) == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "column", ["target", "method", "speaker", "label", "k", "draw", "encoder", "protocol"]
+)
+def test_trials_that_differ_in_anything_else_are_no_pair(column):
+    other = {"k": 4, "draw": 1}.get(column, "other")
+
+    assert pair(finished(table(row(start="none"), row(start="tess", **{column: other})))).empty
+
+
+def test_repeats_of_a_pairing_are_averaged():
+    trials = table(
+        row(start="none", seed=0, macro_f1=0.4),
+        row(start="none", seed=1, macro_f1=0.6),
+        row(start="tess", seed=0, macro_f1=0.7),
+    )
+
+    assert pair(finished(trials))["gain"].tolist() == pytest.approx([0.2])
+
+
+def test_failures_are_rows_with_an_error_or_no_score():
+    trials = table(row(), row(error="boom", macro_f1=np.nan), row(macro_f1=np.nan), row(error=""))
+
+    assert failed_rows(trials).tolist() == [False, True, True, False]
+    assert len(finished(trials)) == 2
+    assert "corpora" not in trials
+
+
+def test_number_of_corpora():
+    assert [corpora_in(start) for start in ("none", "tess", "ravdess+tess")] == [0, 1, 2]
+
+
+def test_the_largest_start_is_chosen_by_size_then_by_score():
+    trials = finished(
+        table(
+            row(start="none", macro_f1=0.99),
+            row(start="a+b", macro_f1=0.5),
+            row(start="a+c", macro_f1=0.6),
+            row(start="a", macro_f1=0.7),
+        )
+    )
+
+    assert largest_start(trials) == "a+c"
+    assert best_start(trials) == "none"
+    assert ordered_starts(trials["start"]) == ["none", "a", "a+b", "a+c"]
+
+
+def test_input_is_left_alone():
+    trials = table(row(start="none"), row(start="tess"))
+    before = trials.copy(deep=True)
+
+    gain_cells(pair(finished(trials)), ["start"])
+
+    pd.testing.assert_frame_equal(trials, before)

@@ -1,0 +1,130 @@
+import multiprocessing
+import os
+import signal
+from dataclasses import replace
+
+import pytest
+
+from voicefit.adaptation import METHODS
+from voicefit.corpora import load_corpus
+from voicefit.errors import VoicefitError
+from voicefit.sweep import engine
+from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.plan import expand_trials, make_plan
+
+
+class Deadly:
+    """Settings of a method that end the process that reads them."""
+
+    def __init__(self, end):
+        self.end = end
+
+    @property
+    def l2(self):
+        if self.end == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise SystemExit(3)
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    """Workers that start at once; that they can be spawned too is for the tests of whole sweeps."""
+    context = multiprocessing.get_context("fork")
+    monkeypatch.setattr(engine.multiprocessing, "get_context", lambda method: context)
+
+
+@pytest.fixture
+def workplace(encoder_folder, corpora_folder, tmp_path):
+    return Workplace(
+        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1)},
+        targets={"voices": load_corpus("voices", corpora_folder / "voices")},
+        settings={name: method.Settings() for name, method in METHODS.items()},
+        cache_root=tmp_path / "cache",
+        threads=1,
+    )
+
+
+@pytest.fixture
+def trials(raw_plan, workplace):
+    grid = [{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 3}]
+    plan = make_plan({**raw_plan, "grid": grid}, "plan")
+    return expand_trials(plan, list(workplace.targets.values()), {("tiny", "none"): "s"})
+
+
+def results_of(records):
+    found = list(records)
+    results = {spec: {name: v for name, v in result.items() if name != "seconds"} for spec, result in found}
+    assert len(results) == len(found)
+    return results
+
+
+def test_two_workers_give_the_records_of_one(trials, workplace, forked):
+    expected = results_of(run_trials(trials, workplace, 1))
+    assert set(expected) == set(trials)
+    assert not any("error" in result for result in expected.values())
+    assert results_of(run_trials(trials, workplace, 2)) == expected
+
+
+def test_a_worker_that_is_killed_is_replaced_and_its_trial_tried_again(trials, workplace, forked):
+    expected = results_of(run_trials(trials, workplace, 1))
+    records, seen = [], set()
+    for record in run_trials(trials, workplace, 2):
+        records.append(record)
+        children = multiprocessing.active_children()
+        seen |= {child.pid for child in children}
+        if len(records) == 1:
+            os.kill(children[0].pid, signal.SIGKILL)
+            children[0].join()
+    assert len(seen) == 3
+    assert results_of(records) == expected
+
+
+def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, workplace, forked, monkeypatch):
+    hire, hired = engine._hire, []
+
+    def hire_the_first_dead(workplace):
+        worker = hire(workplace)
+        hired.append(worker)
+        if len(hired) == 1:
+            worker.process.kill()
+            worker.process.join()
+        return worker
+
+    monkeypatch.setattr(engine, "_hire", hire_the_first_dead)
+    assert results_of(run_trials(trials, workplace, 2)) == results_of(run_trials(trials, workplace, 1))
+    assert len(hired) == 3
+
+
+def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(trials, workplace, forked):
+    deadly = replace(workplace, settings={**workplace.settings, "head": Deadly("kill")})
+    head, others = trials[0], [trial for trial in trials if trial.method == "prototype"]
+    results = results_of(run_trials([*others[:2], replace(head, method="head"), *others[2:]], deadly, 2))
+    failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
+    assert failed == {replace(head, method="head"): "the worker process died twice (exit code -9)"}
+    assert len(results) == len(others) + 1
+
+
+def test_workers_that_cannot_work_at_all_are_an_error(trials, workplace, forked):
+    leaving = replace(workplace, settings=dict.fromkeys(METHODS, Deadly("exit")))
+    with pytest.raises(VoicefitError, match=r"exit code 3, .* below `if __name__ == \"__main__\":`"):
+        list(run_trials(trials, leaving, 2))
+    assert not multiprocessing.active_children()
+
+
+def test_no_worker_is_left_when_the_caller_stops_early(trials, workplace, forked):
+    records = run_trials(trials, workplace, 2)
+    next(records)
+    assert len(multiprocessing.active_children()) == 2
+    records.close()
+    assert not multiprocessing.active_children()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(trials, workplace, forked, workers):
+    damaged = StartingPoint(str(workplace.cache_root / "nothing"), None, 0)
+    broken = replace(workplace, starts={**workplace.starts, ("tiny", "all"): damaged})
+    astray = replace(trials[0], start="all")
+    results = results_of(run_trials([astray, *trials], broken, workers))
+    assert "VoicefitError" in results.pop(astray)["error"]
+    assert len(results) == len(trials)
+    assert not any("error" in result for result in results.values())

@@ -1,0 +1,335 @@
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+from voicefit.adaptation import prototype
+from voicefit.errors import VoicefitError
+from voicefit.sweep import TrialStore, dry_run, run_sweep
+from voicefit.sweep.plan import make_plan
+from voicefit.sweep.run import STORE, SweepResult, checkpoint_path
+
+TRIALS = 2 * 2 * 3 * 2 * 2 * 2  # starts, speakers, labels, k, draws, methods
+
+
+def plan_of(raw_plan, **changes):
+    return make_plan({**raw_plan, **changes}, "plan")
+
+
+def records(out: Path) -> pd.DataFrame:
+    """What must be the same however a sweep was run."""
+    with TrialStore(out / STORE, read_only=True) as store:
+        table = store.trials()
+    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def finished(raw_plan, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("run") / "out"
+    result = run_sweep(plan_of(raw_plan), out, cache_root=cache)
+    assert result == SweepResult(skipped=0, finished=TRIALS, failed=0)
+    return out
+
+
+@pytest.fixture
+def copy(finished, tmp_path):
+    """A finished run to spoil or to go on with."""
+    return shutil.copytree(finished, tmp_path / "out")
+
+
+def test_a_sweep_stores_every_trial_once_with_scores(finished):
+    table = records(finished)
+    assert len(table) == table["key"].nunique() == TRIALS
+    assert table["error"].isna().all()
+    assert table[["macro_f1", "accuracy", "balanced_accuracy"]].stack().between(0, 1).all()
+    assert set(table["start"]) == {"none", "alpha+beta"}
+
+
+def test_a_sweep_says_what_it_was_made_of(finished, raw_plan):
+    record = json.loads((finished / "run.json").read_text(encoding="utf-8"))
+    assert record["plan"] == plan_of(raw_plan).model_dump(mode="json")
+    assert record["planned_trials"] == TRIALS
+    assert record["versions"]["torch"] == torch.__version__
+    assert {name: corpus["clips"] for name, corpus in record["corpora"].items()} == {
+        "alpha": 12,
+        "beta": 12,
+        "voices": 30,
+    }
+
+
+def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan, cache, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("nothing is left to fit")
+
+    monkeypatch.setattr(prototype, "fit", refuse)
+    before, written = records(copy), modified(copy)
+    result = run_sweep(plan_of(raw_plan), copy, cache_root=cache)
+    assert result == SweepResult(skipped=TRIALS, finished=0, failed=0)
+    assert modified(copy) == written
+    pd.testing.assert_frame_equal(records(copy), before)
+
+
+def modified(out):
+    return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")}
+
+
+def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, raw_plan, cache):
+    before, written = records(copy), modified(copy)
+    more = {"starts": ["singles"], "methods": ["head"], "k": [2], "draws": 1}
+    result = run_sweep(plan_of(raw_plan, grid=[*raw_plan["grid"], more]), copy, cache_root=cache)
+    assert result == SweepResult(skipped=TRIALS, finished=2 * 2 * 3, failed=0)
+    after = records(copy)
+    pd.testing.assert_frame_equal(after[after["key"].isin(before["key"])].reset_index(drop=True), before)
+    assert checkpoint_path(copy, "tiny", "beta").is_dir()
+    unchanged = {path: stamp for path, stamp in modified(copy).items() if path.is_file() and path in written}
+    assert unchanged == {path: stamp for path, stamp in written.items() if path.is_file()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"seed": 1}, "seed"),
+        ({"protocol": "paper"}, "protocol"),
+        ({"prefinetune": {"max_epochs": 2}}, "prefinetune"),
+        ({"methods": {"head": {"l2": 2.0}}}, "methods"),
+        ({"corpora": {}, "grid": [{"starts": ["none"]}]}, "corpora"),
+    ],
+)
+def test_a_plan_that_differs_in_more_than_its_grid_is_refused(copy, raw_plan, cache, changes, field):
+    before = records(copy)
+    with pytest.raises(VoicefitError, match=rf"differs in {field}; only its grid may change"):
+        run_sweep(plan_of(raw_plan, **changes), copy, cache_root=cache)
+    pd.testing.assert_frame_equal(records(copy), before)
+
+
+@pytest.mark.parametrize("corpus", ["beta", "voices"])
+def test_a_corpus_that_has_other_clips_than_before_is_refused(copy, raw_plan, cache, corpus):
+    gone = Path({**raw_plan["corpora"], **raw_plan["targets"]}[corpus]) / "anna" / "calm" / "0.wav"
+    hidden = gone.with_suffix(".hidden")
+    gone.rename(hidden)
+    try:
+        with pytest.raises(VoicefitError, match=f"was begun when corpus {corpus} had other usable clips"):
+            run_sweep(plan_of(raw_plan), copy, cache_root=cache)
+    finally:
+        hidden.rename(gone)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "{}", '{"plan": 3, "corpora": {}}', '{"plan": {}, "corpora": [1]}']
+)
+def test_a_damaged_record_of_the_run_is_an_error(copy, raw_plan, cache, content):
+    (copy / "run.json").write_text(content)
+    with pytest.raises(VoicefitError, match=r"run\.json: is damaged"):
+        run_sweep(plan_of(raw_plan), copy, cache_root=cache)
+
+
+def test_a_damaged_store_is_an_error_and_left_as_it_is(copy, raw_plan, cache):
+    (copy / STORE).write_bytes(b"not a database" * 100)
+    with pytest.raises(VoicefitError, match="left as it is"):
+        run_sweep(plan_of(raw_plan), copy, cache_root=cache)
+    assert (copy / STORE).read_bytes() == b"not a database" * 100
+
+
+def test_a_folder_or_file_of_somebody_else_is_refused_and_left_alone(tmp_path, raw_plan, cache):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for out in (tmp_path, tmp_path / "thesis.txt"):
+        with pytest.raises(VoicefitError, match="is not a run directory"):
+            run_sweep(plan_of(raw_plan), out, cache_root=cache)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, raw_plan, cache):
+    TrialStore(tmp_path / STORE).close()
+    for name in (f"{STORE}-wal", f"{STORE}-shm", ".run.json-0123.part"):
+        (tmp_path / name).touch()
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}])
+    assert run_sweep(plan, tmp_path, cache_root=cache).finished == 6
+
+
+def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(
+    tmp_path, raw_plan, cache, monkeypatch
+):
+    plan = plan_of(
+        raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}]
+    )
+    fit = prototype.fit
+
+    def poisoned(encoder, shots, settings, seed):
+        if len(shots.targets) == 4:
+            raise ArithmeticError("poison")
+        return fit(encoder, shots, settings, seed)
+
+    monkeypatch.setattr(prototype, "fit", poisoned)
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(
+        skipped=0, finished=36, failed=12
+    )
+    table = records(tmp_path / "out")
+    failed = table[table["error"].notna()]
+    assert set(zip(failed["method"], failed["k"], strict=True)) == {("prototype", 4)}
+    assert set(table["error"].dropna()) == {"ArithmeticError: poison"}
+    monkeypatch.setattr(prototype, "fit", fit)
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(
+        skipped=36, finished=12, failed=0
+    )
+    assert records(tmp_path / "out")["error"].isna().all()
+
+
+def test_broken_clips_are_left_out_and_told(tmp_path, raw_plan, cache):
+    voices = shutil.copytree(raw_plan["targets"]["voices"], tmp_path / "voices")
+    (voices / "anna" / "calm" / "0.wav").write_text("not audio")
+    (voices / "ben" / "fear" / "4.wav").write_bytes(b"")
+    grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 4], "draws": 3}]
+    told: list[str] = []
+    plan = plan_of(raw_plan, targets={"voices": str(voices)}, grid=grid)
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notice=told.append)
+    assert result.failed == 0
+    assert len(told) == 1
+    assert told[0].startswith("voices: 2 clips are left out, the first is anna/calm/0.wav (unreadable: ")
+    used = set().union(*map(json.loads, records(tmp_path / "out")["support"]))
+    assert len(used) > 10
+    assert not used & {"anna/calm/0.wav", "ben/fear/4.wav"}
+    left_out = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["corpora"]["voices"][
+        "left_out"
+    ]
+    assert set(left_out) == {"anna/calm/0.wav", "ben/fear/4.wav"}
+
+
+def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finished):
+    found = dry_run(plan_of(raw_plan))
+    assert found.trials == TRIALS
+    assert found.prefinetunings == ["tiny/alpha+beta"]
+    assert found.estimate.total > 0
+
+
+# Sweeps in processes of their own, killed.
+
+LONGER = [{"starts": ["none", "all"], "methods": ["head", "prototype", "full"], "k": [2, 4], "draws": 5}]
+
+
+def drive(raw, out, cache, workers, method, gate):
+    """A sweep in a process group of its own."""
+    os.setsid()
+    context = multiprocessing.get_context(method)
+    multiprocessing.get_context = lambda _: context
+    torch.set_num_threads(1)
+    os.cpu_count = lambda: 1
+    gate.send("ready")
+    run_sweep(make_plan(raw, "plan"), out, workers=workers, cache_root=cache)
+
+
+@pytest.fixture
+def start(new_process, raw_plan, cache, tmp_path):
+    """Start a sweep in the same folder each time."""
+    started = []
+
+    def begin(workers, method="fork"):  # forked workers need not import everything anew
+        here, there = new_process.Pipe()
+        raw = {**raw_plan, "grid": LONGER}
+        arguments = (raw, tmp_path / "out", cache, workers, method, there)
+        process = new_process.Process(target=drive, args=arguments)
+        process.start()
+        there.close()
+        assert here.recv() == "ready"
+        started.append(process)
+        return process
+
+    yield begin
+    for process in started:
+        for pid in group(process.pid):
+            os.kill(pid, signal.SIGKILL)
+        process.join()
+
+
+def group(leader: int) -> list[int]:
+    """The living processes of a process group."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, process_group = status.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(process_group) == leader and state != "Z":
+            found.append(int(status.parent.name))
+    return found
+
+
+def count(out: Path) -> int:
+    try:
+        with TrialStore(out / STORE, read_only=True) as store:
+            return len(store.finished_keys())
+    except (VoicefitError, OSError):
+        return 0
+
+
+def wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(raw_plan, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("uninterrupted") / "out"
+    began = time.monotonic()
+    run_sweep(plan_of(raw_plan, grid=LONGER), out, cache_root=cache)
+    return records(out), time.monotonic() - began
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="process groups are read from /proc")
+class TestKilledSweeps:
+    def test_a_sweep_killed_at_any_moment_goes_on_to_the_same_numbers(
+        self, start, uninterrupted, raw_plan, cache, tmp_path
+    ):
+        expected, seconds = uninterrupted
+        moments, counts = random.Random(0), []
+        for _ in range(7):
+            process = start(workers=1)
+            process.join(moments.uniform(0, 0.5 * seconds))
+            if process.is_alive():
+                os.killpg(process.pid, signal.SIGKILL)
+            process.join()
+            counts.append(count(tmp_path / "out"))
+        assert counts == sorted(counts)
+        run_sweep(plan_of(raw_plan, grid=LONGER), tmp_path / "out", cache_root=cache)
+        pd.testing.assert_frame_equal(records(tmp_path / "out"), expected)
+
+    def test_two_workers_killed_with_their_driver_go_on_to_the_same_numbers(
+        self, start, uninterrupted, tmp_path
+    ):
+        out = tmp_path / "out"
+        process = start(workers=2)
+        wait_until(lambda: count(out) > 20)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.join()
+        assert 20 < count(out) < len(uninterrupted[0])
+        process = start(workers=2)
+        process.join(60)
+        assert process.exitcode == 0
+        pd.testing.assert_frame_equal(records(out), uninterrupted[0])
+
+    def test_no_worker_outlives_a_driver_that_is_killed_alone(
+        self, start, uninterrupted, raw_plan, cache, tmp_path
+    ):
+        out = tmp_path / "out"
+        process = start(workers=2, method="spawn")  # as everywhere else
+        wait_until(lambda: count(out) > 20)
+        assert len(group(process.pid)) >= 3
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        wait_until(lambda: group(process.pid) == [])
+        assert run_sweep(plan_of(raw_plan, grid=LONGER), out, cache_root=cache).skipped > 20
+        pd.testing.assert_frame_equal(records(out), uninterrupted[0])

@@ -1,0 +1,314 @@
+import json
+import shutil
+import stat
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
+
+from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_waveform
+from voicefit.checkpoint import load_start, read_metadata, read_record, save_adapted, save_prefinetuned
+from voicefit.encoders import load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.heads import CorpusHeads, Head
+
+torch.set_num_threads(1)
+
+LABELS = {"ravdess": ["anger", "calm", "fear"], "mine.v2": ["anger", "neutral"]}
+ADAPTED_LABELS = ["anger", "rest"]
+SAVED = ("model.safetensors", "config.json", "preprocessor_config.json", "voicefit.json", "README.md")
+HISTORY = pd.DataFrame(
+    [
+        {"epoch": epoch, "train_loss": 1 / epoch, "train_loss/ravdess": 1 / epoch,
+         "validation_mean_macro_f1": 0.2 * epoch, "validation_macro_f1/ravdess": 0.2 * epoch}
+        for epoch in (1, 2)
+    ]
+)  # fmt: skip
+
+
+def make_record(encoder):
+    terms = {
+        "ravdess": ("RAVDESS", "CC BY-NC-SA 4.0", "non-commercial", "https://example.org/ravdess"),
+        "mine.v2": ("My own", "all rights reserved", "unknown", ""),
+    }
+    return {
+        "kind": "prefinetuned",
+        "source": "some/encoder",
+        "protocol": "clean",
+        "seed": 3,
+        "depth": encoder.depth,
+        "frozen_layers": encoder.frozen_layers,
+        "max_seconds": encoder.max_seconds,
+        "corpora": [
+            {
+                "name": name, "title": title, "language": "English", "licence": licence, "usage": usage,
+                "homepage": homepage, "labels": LABELS[name], "train_clips": 10, "validation_clips": 4,
+            }
+            for name, (title, licence, usage, homepage) in terms.items()
+        ],
+        "best": {"epoch": 2.0, "validation_macro_f1/ravdess": 0.4321, "validation_macro_f1/mine.v2": 0.5},
+    }  # fmt: skip
+
+
+def make_prefinetuned(encoder, out):
+    torch.manual_seed(0)
+    encoder.set_projector(nn.Linear(encoder.hidden_size, 10))
+    heads = CorpusHeads(LABELS, 10)
+    save_prefinetuned(encoder, heads, out, make_record(encoder), HISTORY)
+    return heads
+
+
+def make_adapted(encoder, out, **more):
+    generator = torch.Generator().manual_seed(0)
+    head = Head(*(torch.randn(shape, generator=generator) for shape in ((6, 16), (6,), (2, 6), (2,))))
+    record = {"source": "some/encoder", "method": "head", "shots": {"anger": 2, "rest": 2}, **more}
+    save_adapted(encoder, head, ADAPTED_LABELS, out, record)
+    return head
+
+
+def load_plain(folder):
+    """The model in `transformers`, which must find exactly the weights that it looks for."""
+    model, info = AutoModelForAudioClassification.from_pretrained(folder, output_loading_info=True)
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
+    return model.eval()
+
+
+def plain_logits(folder, waveform):
+    inputs = AutoFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        return load_plain(folder)(**inputs).logits
+
+
+def encoder_state(encoder):
+    config = encoder.model.config.to_dict()
+    return (
+        {name: tensor.clone() for name, tensor in encoder.state_dict().items()},
+        [id(parameter) for parameter in encoder.parameters()],
+        {key: config[key] for key in config if key not in ("architectures", "dtype")},
+    )
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_wav2vec2_group_norm(tmp_path_factory.mktemp("model"))
+
+
+@pytest.mark.parametrize("frozen_layers", [0, 1])
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_layers):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=frozen_layers)
+    heads = make_prefinetuned(encoder, tmp_path / "out")
+    waveform = make_waveform(0.5)
+    projected = encoder.projector(encoder.pool([encoder.front(waveform)]))
+    with torch.no_grad():
+        expected = torch.cat([heads(projected, corpus) for corpus in LABELS], 1)
+    torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
+    names = load_plain(tmp_path / "out").config.id2label
+    assert list(names.values()) == [f"{corpus}/{label}" for corpus in LABELS for label in LABELS[corpus]]
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_an_adapted_model_is_a_plain_model(tmp_path, family):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=1)
+    head = make_adapted(encoder, tmp_path / "out")
+    waveform = make_waveform(0.5)
+    expected = head(encoder.pool([encoder.front(waveform)]))
+    torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
+    config = load_plain(tmp_path / "out").config
+    assert config.id2label == dict(enumerate(ADAPTED_LABELS))
+    assert config.label2id == {"anger": 0, "rest": 1}
+    assert config.num_hidden_layers == 2
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_the_pipeline_of_transformers_answers_with_the_labels(tmp_path, family):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"))
+    head = make_adapted(encoder, tmp_path / "out")
+    waveform = make_waveform(0.5)
+    chances = head(encoder.pool([encoder.front(waveform)])).softmax(1)[0].tolist()
+    classify = pipeline("audio-classification", model=str(tmp_path / "out"), device="cpu")
+    for answer in (classify(waveform), classify({"raw": waveform, "sampling_rate": 16_000})):
+        assert {row["label"]: row["score"] for row in answer} == pytest.approx(
+            dict(zip(ADAPTED_LABELS, chances, strict=True)), abs=1e-5
+        )
+
+
+def test_a_whisper_of_the_hub_becomes_a_plain_short_model(tmp_path):
+    encoder = load_encoder(build_whisper_asr(tmp_path / "model"), depth=2)
+    head = make_adapted(encoder, tmp_path / "out")
+    for seconds in (0.5, 8.0):
+        waveform = make_waveform(seconds)
+        expected = head(encoder.pool([encoder.front(waveform)]))
+        torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("save", [make_prefinetuned, make_adapted])
+def test_everything_is_written_and_nothing_needs_unpickling(model, tmp_path, save):
+    save(load_encoder(model), tmp_path / "out")
+    written = {path.name: path for path in (tmp_path / "out").iterdir()}
+    extra = {"history.csv", "curves.png"} if save is make_prefinetuned else set()
+    assert set(written) == {*SAVED, *extra}
+    modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in written.items()}
+    assert len(set(modes.values())) == 1, modes
+    with safe_open(written["model.safetensors"], framework="pt") as file:
+        assert file.metadata() == {"format": "pt"}
+
+
+def test_saving_leaves_the_encoder_as_it_was(model, tmp_path):
+    encoder = load_encoder(model)
+    for name, save in (("adapted", make_adapted), ("again", make_adapted)):
+        before = encoder_state(encoder)
+        torch.manual_seed(1)
+        random_state = torch.get_rng_state()
+        save(encoder, tmp_path / name)
+        after = encoder_state(encoder)
+        assert all(torch.equal(after[0][key], tensor) for key, tensor in before[0].items())
+        assert after[1:] == before[1:]
+        assert torch.equal(torch.get_rng_state(), random_state)
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("adapted", "again")]
+    assert weights[0] == weights[1]
+
+
+def test_a_failed_save_leaves_no_folder_and_the_encoder_as_it_was(model, tmp_path):
+    encoder = load_encoder(model)
+    before = encoder_state(encoder)
+    head = Head(torch.ones(6, 16), torch.ones(6), torch.ones(2, 6), torch.ones(2))
+    with pytest.raises(KeyError):
+        save_adapted(encoder, head, ADAPTED_LABELS, tmp_path / "out", {"source": "x"})
+    assert list(tmp_path.iterdir()) == []
+    assert encoder_state(encoder)[1:] == before[1:]
+
+
+def test_an_output_that_exists_is_refused(model, tmp_path):
+    encoder = load_encoder(model)
+    make_adapted(encoder, tmp_path / "out")
+    with pytest.raises(VoicefitError, match="exists already"):
+        make_adapted(encoder, tmp_path / "out")
+
+
+# Reading back
+
+
+def test_a_checkpoint_brings_its_settings_along(model, tmp_path):
+    encoder = load_encoder(model, depth=2, frozen_layers=1, max_seconds=0.4)
+    make_prefinetuned(encoder, tmp_path / "out")
+    start = load_start(tmp_path / "out")
+    assert (start.depth, start.frozen_layers, start.max_seconds) == (2, 1, 0.4)
+    assert torch.equal(start.projector.weight, encoder.projector.weight)
+    assert torch.equal(start.projector.bias, encoder.projector.bias)
+    waveform = make_waveform(0.9)
+    frames = encoder.front(waveform)
+    assert torch.equal(start.front(waveform), frames)
+    assert torch.equal(start.pool([frames]), encoder.pool([frames]))
+    assert start.front_key() == encoder.front_key()
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_a_checkpoint_shares_the_cache_of_its_encoder(tmp_path, family):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), frozen_layers=1)
+    make_prefinetuned(encoder, tmp_path / "out")
+    assert load_start(tmp_path / "out").front_key() == encoder.front_key()
+
+
+def test_what_is_asked_for_goes_before_what_was_recorded(model, tmp_path):
+    make_prefinetuned(load_encoder(model, depth=2, frozen_layers=1), tmp_path / "out")
+    start = load_start(tmp_path / "out", depth=1, frozen_layers=0)
+    assert (start.depth, start.frozen_layers) == (1, 0)
+    with pytest.raises(VoicefitError, match="depth 3"):
+        load_start(tmp_path / "out", depth=3)
+
+
+def test_a_plain_encoder_takes_what_is_given(model):
+    assert read_record(model) == {}
+    start = load_start(model, depth=2, frozen_layers=1)
+    assert (start.depth, start.frozen_layers, start.max_seconds) == (2, 1, 5.0)
+    assert load_start(model).frozen_layers == 0
+    assert read_record("facebook/wav2vec2-base") == {}
+
+
+def test_an_adapted_model_is_no_starting_point(model, tmp_path):
+    make_adapted(load_encoder(model), tmp_path / "out")
+    with pytest.raises(VoicefitError, match="has been adapted to a voice already"):
+        load_start(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[1]",
+        '"text"',
+        "\udcff",
+        '{"kind": "prefinetuned"}',
+        '{"frozen_layers": "1", "max_seconds": 5}',
+    ],
+)
+def test_a_damaged_record_is_named(model, tmp_path, content):
+    folder = shutil.copytree(model, tmp_path / "model")
+    (folder / "voicefit.json").write_bytes(content.encode(errors="surrogateescape"))
+    with pytest.raises(VoicefitError, match=r"voicefit\.json") as caught:
+        load_start(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_metadata_of_a_file_that_is_no_safetensors_file(tmp_path):
+    save_file({"x": torch.ones(1)}, tmp_path / "good", metadata={"a": "b"})
+    assert read_metadata(tmp_path / "good") == {"a": "b"}
+    (tmp_path / "bad").write_bytes(b"\xff" * 50)
+    for name in ("bad", "absent"):
+        with pytest.raises(VoicefitError, match=name):
+            read_metadata(tmp_path / name)
+
+
+# The card
+
+
+def test_the_card_of_a_prefinetuned_checkpoint_states_every_licence(model, tmp_path):
+    make_prefinetuned(load_encoder(model), tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: transformers\n")
+    rows = {name: next(line for line in card.splitlines() if name in line) for name in ("RAVDESS", "My own")}
+    assert rows == {
+        "RAVDESS": "| [RAVDESS](https://example.org/ravdess) | English | 10 + 4 | anger, calm, fear "
+        "| CC BY-NC-SA 4.0 (non-commercial) |",
+        "My own": "| My own | English | 10 + 4 | anger, neutral | all rights reserved (unknown) |",
+    }
+    assert "| ravdess | 0.432 |" in card
+    assert "epoch (2)" in card
+
+
+def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
+    encoder = load_encoder(model)
+    make_adapted(encoder, tmp_path / "out", corpora=make_record(encoder)["corpora"])
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "- RAVDESS: CC BY-NC-SA 4.0 (non-commercial)" in card
+    assert "- My own: all rights reserved (unknown)" in card
+    assert "| anger | 2 |" in card
+    make_adapted(encoder, tmp_path / "bare")
+    assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_the_record_is_kept_with_the_version(model, tmp_path):
+    encoder = load_encoder(model)
+    make_prefinetuned(encoder, tmp_path / "out")
+    record = json.loads((tmp_path / "out" / "voicefit.json").read_text(encoding="utf-8"))
+    assert record.pop("voicefit")
+    assert record == make_record(encoder)
+    make_adapted(encoder, tmp_path / "adapted", note="ä")
+    assert read_record(tmp_path / "adapted")["kind"] == "adapted"
+    assert read_record(tmp_path / "adapted")["note"] == "ä"
+
+
+def test_weights_are_saved_in_single_precision(model, tmp_path):
+    make_adapted(load_encoder(model), tmp_path / "out")
+    stored = load_file(tmp_path / "out" / "model.safetensors")
+    assert {tensor.dtype for tensor in stored.values()} == {torch.float32}
+    assert np.isfinite(sum(float(tensor.sum()) for tensor in stored.values()))

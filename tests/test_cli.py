@@ -1,0 +1,156 @@
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import soundfile
+from layouts import build_emodb, build_folder, write_noise
+from tiny_models import build_wav2vec2_group_norm
+
+from voicefit import cli
+
+COMMANDS = [
+    ["demo"],
+    ["corpora", "list"],
+    ["corpora", "check"],
+    ["prefinetune"],
+    ["adapt"],
+    ["predict"],
+    ["sweep"],
+    ["report"],
+]
+
+
+def voicefit(monkeypatch, capsys, *arguments):
+    """Exit code, standard output and standard error of the command line."""
+    monkeypatch.setattr(sys, "argv", ["voicefit", *map(str, arguments)])
+    code = 0
+    try:
+        cli.main()
+    except SystemExit as end:
+        code = end.code or 0
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    return lambda *arguments: voicefit(monkeypatch, capsys, *arguments)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_has_help_with_an_example(run, command):
+    code, out, _ = run(*command, "--help")
+    assert code == 0
+    assert f"voicefit {' '.join(command)}" in " ".join(out.split())
+    assert "Example" in out
+
+
+def test_help_does_not_import_torch():
+    script = (
+        "import sys, voicefit.cli; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+
+
+def test_corpora_list_prints_json_with_licences(run):
+    code, out, _ = run("corpora", "list", "--json")
+    licences = {entry["name"]: entry["licence"] for entry in json.loads(out)}
+    assert code == 0
+    assert licences["ravdess"] == "CC BY-NC-SA 4.0"
+
+
+def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):
+    root = build_emodb(tmp_path / "EmoDB")
+    broken = root / "wav" / "03a01Fa.wav"
+    broken.write_bytes(b"not audio")
+    code, out, _ = run("corpora", "check", f"emodb={root}", "--json")
+    findings = json.loads(out)["findings"]
+    assert code == 0
+    assert [
+        (f["clip_id"].endswith("03a01Fa.wav"), f["kind"]) for f in findings if f["kind"] == "unreadable"
+    ] == [(True, "unreadable")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["corpora", "check", "ravdess=/nowhere"], "/nowhere"),
+        (["corpora", "check", "ravdes=/nowhere"], "did you mean"),
+        (["corpora", "check", "no-equals-sign"], "NAME=PATH"),
+        (["adapt", "/nowhere/model", "/nowhere/clips", "--out", "model"], "/nowhere/clips"),
+        (["predict", "/nowhere", "x.wav"], "/nowhere"),
+        (["sweep", "/nowhere/plan.toml", "--out", "run"], "/nowhere/plan.toml"),
+        (["report", "/nowhere"], "/nowhere"),
+        (["prefinetune", "--encoder", "/nowhere", "--corpus", "emodb=/gone", "--out", "c"], "/gone"),
+    ],
+)
+def test_a_users_mistake_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert err.startswith("error: ") and words in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_unknown_option_exits_with_2(run):
+    code, _, err = run("sweep", "--no-such-option")
+    assert code == 2
+    assert "no-such-option" in err
+
+
+def test_a_corpus_given_twice_is_refused(run, tmp_path):
+    root = build_emodb(tmp_path / "EmoDB")
+    arguments = ["--corpus", f"emodb={root}", "--corpus", f"emodb={root}", "--out", tmp_path / "c"]
+    code, _, err = run("prefinetune", "--encoder", tmp_path, *arguments)
+    assert code == 2
+    assert "given twice" in err
+
+
+@pytest.fixture
+def model(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    clips = build_folder(tmp_path / "clips", speakers=())
+    code, _, err = run("adapt", encoder, clips, "--out", tmp_path / "model", "--method", "prototype")
+    assert code == 0, err
+    return tmp_path / "model"
+
+
+def test_adapt_then_predict_prints_probabilities_that_add_up(run, model, tmp_path):
+    write_noise(tmp_path / "new" / "a.wav", 5, seconds=0.3)
+    (tmp_path / "new" / "b.wav").write_bytes(b"not audio")
+    code, out, _ = run("predict", model, tmp_path / "new", "--json")
+    good, bad = json.loads(out)
+    assert code == 0
+    assert set(good["probabilities"]) == {"anger", "neutral"}
+    assert sum(good["probabilities"].values()) == pytest.approx(1)
+    assert good["label"] == max(good["probabilities"], key=good["probabilities"].get)
+    assert "not readable" in bad["error"]
+
+
+def test_predict_with_no_readable_file_exits_with_2(run, model, tmp_path):
+    (tmp_path / "b.wav").write_bytes(b"not audio")
+    code, _, err = run("predict", model, tmp_path / "b.wav")
+    assert code == 2
+    assert "none of the files" in err
+
+
+def test_adapt_refuses_to_overwrite(run, model, tmp_path):
+    before = (model / "model.safetensors").read_bytes()
+    code, _, err = run("adapt", tmp_path / "encoder", tmp_path / "clips", "--out", model)
+    assert code == 2
+    assert "exists already" in err
+    assert (model / "model.safetensors").read_bytes() == before
+
+
+def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    clips = build_folder(tmp_path / "clips", speakers=())
+    soundfile.write(clips / "Angry" / "tiny.wav", np.zeros(20), 16_000)
+    code, _, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
+    assert code == 0
+    assert "left out: Angry/tiny.wav" in err and "25 ms" in err

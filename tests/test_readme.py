@@ -1,0 +1,79 @@
+"""Every command and example of the README runs as it stands, on miniature corpora in the native layouts."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from layouts import build_emodb, build_ravdess, write_noise
+from tiny_models import build_wav2vec2_group_norm
+
+README = Path(__file__).resolve().parents[1] / "README.md"
+EMOTIONS = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
+
+
+def blocks_to_test(kind):
+    pattern = rf"<!-- tested(?:: (\S+))? -->\n```{kind}\n(.*?)```"
+    return re.findall(pattern, README.read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A home folder with the README's corpora, clips and encoder, which is also the current directory."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    build_ravdess(tmp_path / "data" / "RAVDESS")
+    build_emodb(tmp_path / "data" / "EmoDB")
+    build_nemo_with_enough_clips(tmp_path / "data" / "nEMO")
+    build_wav2vec2_group_norm(tmp_path / "facebook" / "wav2vec2-base")
+    for seed, clip in enumerate(
+        ("my-clips/calm/1", "my-clips/calm/2", "my-clips/upset/1", "my-clips/upset/2", "new-clip")
+    ):
+        write_noise(tmp_path / f"{clip}.wav", seed, seconds=0.3)
+    for name, text in blocks_to_test("toml"):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    return tmp_path
+
+
+def build_nemo_with_enough_clips(root):
+    rows = ["file_id\temotion\traw_text\tnormalized_text\tspeaker_id\tgender\tage"]
+    for emotion in EMOTIONS:
+        for number in range(1, 7):
+            write_noise(root / "samples" / f"EB0_{emotion}_{number}.wav", seed=len(rows))
+            rows.append(f"EB0_{emotion}_{number}.wav\t{emotion}\tA.\ta\tEB0\tfemale\t30")
+    (root / "data.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+
+def run_command(line):
+    words = shlex.split(line)
+    assert words[0] == "voicefit"
+    found = subprocess.run([sys.executable, "-m", "voicefit.cli", *words[1:]], capture_output=True, text=True)
+    assert found.returncode == 0, f"{line}\n{found.stdout}\n{found.stderr}"
+    return found.stdout
+
+
+def commands_of(block):
+    return [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def test_every_command_of_the_readme_runs(home):
+    outputs = {line: run_command(line) for _, block in blocks_to_test("bash") for line in commands_of(block)}
+    assert len(outputs) == 8
+    assert (home / "run" / "report" / "index.html").is_file()
+    assert (home / "my-model" / "model.safetensors").is_file()
+    prediction = outputs["voicefit predict my-model new-clip.wav"]
+    assert "calm" in prediction and "upset" in prediction
+
+
+def test_the_python_example_of_the_readme_runs(home, capsys):
+    ((_, example),) = blocks_to_test("python")
+    assert len(example.splitlines()) < 20
+    script = home / "example.py"
+    script.write_text(
+        f"if __name__ == '__main__':\n{'    '.join(['', *example.splitlines(True)])}", encoding="utf-8"
+    )
+    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=home)
+    assert found.returncode == 0, found.stderr
+    assert "{'calm': 2, 'upset': 2}" in found.stdout
