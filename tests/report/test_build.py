@@ -13,7 +13,7 @@ import pytest
 from report.synthetic import RECORD, grid, row, table
 from voicefit.errors import VoicefitError
 from voicefit.report import build_report, k_curve_figure
-from voicefit.report.build import summary, write_report
+from voicefit.report.build import read_history, summary, write_report
 from voicefit.report.page import flatten, progress, web_address
 from voicefit.report.sections import inline_svg
 from voicefit.report.statistics import finished
@@ -39,7 +39,7 @@ def tags(page: str) -> list[tuple[str, dict[str, str | None]]]:
 
 
 def add_history(run, start, corpora):
-    folder = run / "checkpoints" / start
+    folder = run / "checkpoints" / "tiny" / start
     folder.mkdir(parents=True)
     columns = {f"validation_macro_f1/{corpus}": [0.2, 0.4] for corpus in corpora}
     history = {"epoch": [1, 2], "train_loss": [2.0, 1.0], "validation_mean_macro_f1": [0.2, 0.4]} | columns
@@ -55,8 +55,8 @@ def report(tmp_path_factory):
     failure = row(error=f"ValueError: {HOSTILE}", macro_f1=np.nan, draw=1)
     add_history(run, "a", ["a"])
     add_history(run, "a+b", ["a", "b"])
-    (run / "checkpoints" / "b").mkdir()
-    (run / "checkpoints" / "b" / "history.csv").touch()
+    (run / "checkpoints" / "tiny" / "b").mkdir()
+    (run / "checkpoints" / "tiny" / "b" / "history.csv").touch()
     hostile = {"title": HOSTILE, "homepage": "javascript:alert(1)", "left_out": {HOSTILE: "silent"}}
     record = RECORD | {"planned_trials": 1200, "corpora": RECORD["corpora"] | {"bad": hostile}}
     page = write_report(run, record, pd.concat([trials, table(failure)], ignore_index=True))
@@ -89,7 +89,7 @@ def test_names_from_outside_are_escaped(page):
 def test_ids_are_unique(page):
     ids = [attributes["id"] for _, attributes in tags(page) if "id" in attributes]
 
-    assert len(ids) == len(set(ids))
+    assert sorted(ids) == sorted(set(ids))
 
 
 def test_the_page_says_what_was_found_and_how_far_it_is(page):
@@ -109,6 +109,20 @@ def test_every_figure_is_there_with_its_data(report):
     assert {path.stem for path in (report / "data").iterdir()} == names | {"floors", "seconds", "failures"}
     gains = pd.read_csv(report / "data" / "gain.csv")
     assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)
+
+
+def test_learning_curves_stand_with_their_encoder(tmp_path):
+    add_history(tmp_path, "a", ["a"])
+    trials = table(*(row(start=start, encoder=name) for start in ("none", "a") for name in ("small", "tiny")))
+
+    write_report(tmp_path, RECORD, trials)
+
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("*learning.svg")}
+    assert drawn == {"2-learning.svg"}
+    assert read_history(tmp_path)[["encoder", "start", "epoch"]].values.tolist() == [
+        ["tiny", "a", 1],
+        ["tiny", "a", 2],
+    ]
 
 
 def test_the_summary_has_exactly_its_keys(report):
@@ -163,9 +177,7 @@ def test_a_failing_report_leaves_the_old_one(tmp_path):
 
 
 def test_settings_are_kept_apart(tmp_path):
-    trials = pd.concat(
-        [grid({"none": 0.5, "a": 0.6}), grid({"none": 0.2, "a": 0.3}, task="multiclass", label="")]
-    ).drop_duplicates(["start", "method", "task", "speaker", "label", "k"])
+    trials = table(row(macro_f1=0.5), row(task="multiclass", label="", macro_f1=0.2))
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
 
     assert "multiclass, tiny, clean protocol" in page
@@ -196,9 +208,18 @@ def test_a_run_without_a_finished_trial_is_refused(tmp_path):
 
 
 def test_the_trials_come_from_the_runs_store(tmp_path, monkeypatch):
+    closed = []
+
     class TrialStore:
-        def __init__(self, path):
+        def __init__(self, path, read_only):
             assert path == tmp_path / "trials.sqlite"
+            assert read_only
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            closed.append(True)
 
         def trials(self):
             return table(row())
@@ -208,6 +229,7 @@ def test_the_trials_come_from_the_runs_store(tmp_path, monkeypatch):
     (tmp_path / "run.json").write_text(json.dumps(RECORD))
 
     assert build_report(tmp_path) == tmp_path / "report" / "index.html"
+    assert closed == [True]
 
 
 def test_readme_figure(tmp_path):
@@ -223,7 +245,7 @@ def test_readme_figure(tmp_path):
 
 
 def test_readme_figure_refuses_what_it_cannot_draw(tmp_path):
-    with pytest.raises(VoicefitError, match="svg or .png"):
+    with pytest.raises(VoicefitError, match=r"svg or \.png"):
         k_curve_figure(table(row()), tmp_path / "curve.gif")
     with pytest.raises(VoicefitError, match="no finished one-vs-rest trial"):
         k_curve_figure(table(row(task="multiclass")), tmp_path / "curve.svg")
@@ -232,12 +254,12 @@ def test_readme_figure_refuses_what_it_cannot_draw(tmp_path):
 def test_inline_svg_keeps_figures_apart():
     svg = (
         '<?xml version="1.0"?>\n<svg width="72pt" height="9pt" viewBox="0 0 72 9"><!-- <b> -->'
-        '<defs><path id="p"/></defs><use xlink:href="#p" clip-path="url(#q)"/></svg>'
+        '<defs><path id="p"/></defs><g id="lone"><use xlink:href="#p" clip-path="url(#q)"/></g></svg>'
     )
 
     assert inline_svg(svg, "one") == (
         '<svg viewBox="0 0 72 9" style="min-width: 65px; max-width: 108px"><defs><path id="one-p"/></defs>'
-        '<use xlink:href="#one-p" clip-path="url(#one-q)"/></svg>'
+        '<g><use xlink:href="#one-p" clip-path="url(#one-q)"/></g></svg>'
     )
 
 

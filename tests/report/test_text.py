@@ -17,9 +17,10 @@ def pairs(gains: dict[str, float], base: float = 0.5, **changes):
 
 def test_a_lift():
     assert headline(pairs({"a": 0.06, "b": 0.1})) == (
-        "With 2 clips, pre-finetuning on ravdess+tess lifts macro F1 from 0.50 [0.50, 0.50] to 0.58 [0.56, 0.60] "
-        "(head, nemo, 2 speakers, 2 trials each); the paired gain is +0.08 [+0.06, +0.10] (p = 0.500 by the "
-        "sign-flip test over speakers). The floor: always giving the commonest answer scores 0.44, a fair coin 0.45."
+        "With 2 clips, pre-finetuning on ravdess+tess lifts macro F1 from 0.50 [0.50, 0.50] to 0.58 "
+        "[0.56, 0.60] (head, nemo, 2 speakers, 2 trials each); the paired gain is +0.08 [+0.06, +0.10] "
+        "(p = 0.500 by the sign-flip test over speakers). The floor: always giving the commonest answer "
+        "scores 0.44, a fair coin 0.45."
     )
 
 

@@ -30,20 +30,24 @@ def build_report(run: Path) -> Path:
         The path of `run/report/index.html`.
 
     Raises:
-        VoicefitError: `run` is not the folder of a sweep, or no trial is finished.
+        VoicefitError: `run` is not the folder of a sweep, or no trial is finished; also what the store
+            raises on a damaged file.
     """
-    from voicefit.sweep.store import TrialStore
-
     run = Path(run)
     record = read_record(run)
-    return write_report(run, record, TrialStore(run / "trials.sqlite").trials())
+    # Imported here: it brings PyTorch, which no other part of a report needs.
+    from voicefit.sweep.store import TrialStore
+
+    with TrialStore(run / "trials.sqlite", read_only=True) as store:
+        trials = store.trials()
+    return write_report(run, record, trials)
 
 
 def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Path:
     """Writes the report of a table of trials; `build_report` reads the table from the run's store.
 
     Args:
-        run: the folder of the sweep, whose `checkpoints/<start>/history.csv` are shown too.
+        run: the folder of the sweep, whose pre-finetuning curves are shown too.
         record: the contents of `run.json`.
         trials: one row a trial.
 
@@ -117,14 +121,17 @@ def read_history(run: Path) -> pd.DataFrame:
         run: the folder of a sweep.
 
     Returns:
-        The rows of `checkpoints/<start>/history.csv`, with a column `start`; empty where there are none.
+        The rows of every `checkpoints/<encoder>/<start>/history.csv`, with columns `encoder` and `start`;
+        empty where there are none. The encoder is "" where a start lies in `checkpoints` itself.
     """
-    frames = [
+    root = run / "checkpoints"
+    frames = []
+    for path in sorted(root.rglob("history.csv")):
         # An empty file is a pre-finetuning before the end of its first epoch.
-        pd.read_csv(path).assign(start=path.parent.name)
-        for path in sorted(run.glob("checkpoints/*/history.csv"))
-        if path.stat().st_size
-    ]
+        if path.stat().st_size:
+            encoder = path.parent.parent.relative_to(root).as_posix()
+            names = {"encoder": "" if encoder == "." else encoder, "start": path.parent.name}
+            frames.append(pd.read_csv(path).assign(**names))
     return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame()
 
 

@@ -35,6 +35,7 @@ from voicefit.report.text import signed
 
 MOST_COLUMNS = 4
 SMALLEST_REACH = 0.03
+CURVE_HEIGHT = 3.7
 WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
 
 
@@ -61,8 +62,8 @@ def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
     with drawing():
         cells = cell_means(kept, ["start", "method", "target", "k"])
         figure = k_curves(cells, floors(kept), start_styles(kept))
-        rows = int(figure.get_figheight() // 3)
-        figure.set_size_inches(8, 4.5 * max(1, rows))
+        rows = round(figure.get_figheight() / CURVE_HEIGHT)
+        figure.set_size_inches(8, 4.5 * rows)
         save(figure, partial)
     return partial.replace(path)
 
@@ -91,7 +92,7 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, 3.7)
+    figure, grid = _grid(cells, CURVE_HEIGHT)
     for axes, target, part, last in grid:
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
@@ -112,7 +113,7 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, 3.7)
+    figure, grid = _grid(cells, CURVE_HEIGHT)
     for axes, _, part, _ in grid:
         axes.axhline(0, color=INK, linewidth=1)
         _curves(axes, part, "gain", styles)

@@ -85,7 +85,7 @@ def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Sec
 
     Args:
         trials: the table of `statistics.finished`, not empty.
-        history: the rows of every start's history with a column `start`; may be empty.
+        history: the rows of every start's history with columns `encoder` and `start`; may be empty.
         out: the report's folder.
 
     Returns:
@@ -97,8 +97,10 @@ def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Sec
     for i, (names, part) in enumerate(settings, start=1):
         writer = Writer(out, f"{i}-" if len(settings) > 1 else "")
         made.append(_section(names, part, writer))
-    if not history.empty:
-        made[0].figures.append(_learning(history, trials, Writer(out, "")))
+        first = names[1] not in {earlier[1] for earlier, _ in settings[: i - 1]}
+        own = history[history["encoder"].isin(["", names[1]])] if len(history) else history
+        if first and len(own):
+            made[-1].figures.append(_learning(own, part, writer))
     return made
 
 
@@ -213,10 +215,13 @@ def inline_svg(svg: str, name: str) -> str:
         name: put before every id, so that two figures never share one.
 
     Returns:
-        The `<svg>` element without prolog and comments, with unique ids, in a size that follows the page's
-        width between the limits where its text is readable.
+        The `<svg>` element without prolog and comments, with ids of its own, in a size that follows the
+        page's width between the limits where its text is readable.
     """
     body = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    # Most ids are referred to by nothing, and images that look alike share theirs.
+    referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
+    body = re.sub(r'\sid="([^"]*)"', lambda found: found[0] if found[1] in referred else "", body)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     opening, rest = body.split(">", 1)
     points = float(re.findall(r'\swidth="([0-9.]+)pt"', opening)[0])
