@@ -1,6 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' models are tiny, and pytest-xdist has the other cores
+settings.register_profile("voicefit", deadline=None)  # how long an example takes says nothing on a shared machine
+settings.load_profile("voicefit")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

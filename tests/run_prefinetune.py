@@ -11,9 +11,7 @@ from voicefit.corpora import folder
 from voicefit.encoders import load_encoder
 from voicefit.prefinetune import PrefinetuneSettings, prefinetune
 
-SETTINGS = PrefinetuneSettings(
-    lr=3e-3, head_lr=1e-2, batch_size=8, max_epochs=4, patience=4, projector_width=8
-)
+SETTINGS = PrefinetuneSettings(lr=3e-3, head_lr=1e-2, batch_size=8, max_epochs=4, patience=4, projector_width=8)
 
 
 def load_corpora(root):

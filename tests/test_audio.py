@@ -95,9 +95,7 @@ def test_channels_are_averaged(tmp_path):
 def test_segments_of_a_file(tmp_path, start, end, expected):
     samples = np.random.default_rng(0).uniform(-0.9, 0.9, 16_000)
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    np.testing.assert_allclose(
-        load_waveform(tmp_path / "a.wav", start, end), samples[slice(*expected)], atol=1e-7
-    )
+    np.testing.assert_allclose(load_waveform(tmp_path / "a.wav", start, end), samples[slice(*expected)], atol=1e-7)
 
 
 def test_segments_are_in_seconds_at_any_rate(tmp_path):

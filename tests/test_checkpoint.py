@@ -291,9 +291,7 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "- My own: all rights reserved (unknown)" in card
     assert "| anger | 2 |" in card
     make_adapted(encoder, tmp_path / "bare")
-    assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(
-        encoding="utf-8"
-    )
+    assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_record_is_kept_with_the_version(model, tmp_path):

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+
 from layouts import build_emodb, build_folder, write_noise
 from tiny_models import build_wav2vec2_group_norm
-
 from voicefit import cli
 
 COMMANDS = [
@@ -48,9 +48,7 @@ def test_every_command_has_help_with_an_example(run, command):
 
 
 def test_help_does_not_import_torch():
-    script = (
-        "import sys, voicefit.cli; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
-    )
+    script = "import sys, voicefit.cli; assert 'torch' not in sys.modules and 'transformers' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
@@ -68,9 +66,9 @@ def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):
     code, out, _ = run("corpora", "check", f"emodb={root}", "--json")
     findings = json.loads(out)["findings"]
     assert code == 0
-    assert [
-        (f["clip_id"].endswith("03a01Fa.wav"), f["kind"]) for f in findings if f["kind"] == "unreadable"
-    ] == [(True, "unreadable")]
+    assert [(f["clip_id"].endswith("03a01Fa.wav"), f["kind"]) for f in findings if f["kind"] == "unreadable"] == [
+        (True, "unreadable")
+    ]
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,21 +12,16 @@ import pandas as pd
 import pytest
 import soundfile
 import torch
-from hypothesis import given
-from hypothesis import settings as hypothesis_settings
-from hypothesis import strategies as st
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
-from voicefit.corpora import Clip, Corpus, folder
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetune import (
     PrefinetuneSettings,
     Trainer,
-    epoch_batches,
     multi_corpus_loss,
     prefinetune,
     split_by_speaker,
@@ -62,9 +56,7 @@ def build_tones(root, labels, takes=4, speakers=("ann", "bob", "cem")):
 def model(tmp_path_factory):
     """With dropout, so that a run depends on the state of the random generator."""
     folder_ = tmp_path_factory.mktemp("model")
-    return build_wav2vec2_group_norm(
-        folder_, hidden_dropout=0.2, attention_dropout=0.2, feat_proj_dropout=0.1
-    )
+    return build_wav2vec2_group_norm(folder_, hidden_dropout=0.2, attention_dropout=0.2, feat_proj_dropout=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -291,9 +283,7 @@ def test_the_checkpoint_holds_the_best_epoch(run, model, scored, monkeypatch, sc
     assert len(weights) == 4
     assert json.loads((out / "voicefit.json").read_text())["best"]["epoch"] == best
     saved = load_file(out / "model.safetensors")
-    kept = {
-        name.removeprefix("model."): tensor for name, tensor in weights[best - 1].items() if "model." in name
-    }
+    kept = {name.removeprefix("model."): tensor for name, tensor in weights[best - 1].items() if "model." in name}
     last = {name.removeprefix("model."): tensor for name, tensor in weights[-1].items() if "model." in name}
     assert kept.keys() <= saved.keys()
     assert all(torch.equal(saved[name], tensor) for name, tensor in kept.items())
@@ -381,9 +371,7 @@ def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_roo
     assert {step for step in steps if step.startswith("epoch")} == {"epoch 3/4", "epoch 4/4"}
     for name in ("model.safetensors", "config.json"):
         assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
-    histories = [
-        pd.read_csv(folder_ / "history.csv").drop(columns="seconds") for folder_ in (out, finished[0])
-    ]
+    histories = [pd.read_csv(folder_ / "history.csv").drop(columns="seconds") for folder_ in (out, finished[0])]
     pd.testing.assert_frame_equal(*histories, check_exact=True)
     assert not unfinished.exists()
 
@@ -446,105 +434,3 @@ def test_settings_are_checked():
         PrefinetuneSettings.for_protocol("papre")
     paper = PrefinetuneSettings.for_protocol("paper")
     assert (paper.lr, paper.batch_size, paper.min_improvement, paper.projector) == (3e-5, 4, 0.02, "random")
-
-
-# Validation speakers
-
-
-def make_table(speakers, labels=("anger", "fear"), takes=2):
-    clips = [
-        Clip(f"{speaker}/{label}/{take}", Path("none"), speaker, label)
-        for speaker in speakers
-        for label in labels
-        for take in range(takes)
-    ]
-    return Corpus("made", Path("none"), folder.INFO, tuple(clips))
-
-
-@given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 10**6))
-def test_speakers_are_either_heard_or_held_out(count, share, seed):
-    corpus = make_table([f"s{index}" for index in range(count)])
-    split = split_by_speaker(corpus, share, seed)
-    heard, held_out = ({clip.speaker for clip in part} for part in (split.train, split.validation))
-    assert heard
-    assert held_out
-    assert heard.isdisjoint(held_out)
-    assert sorted(clip.id for clip in split.train + split.validation) == sorted(
-        clip.id for clip in corpus.clips
-    )
-    assert split == split_by_speaker(corpus, share, seed)
-    if 1 < share * count < count - 1:
-        assert abs(len(held_out) - share * count) <= 0.5
-
-
-def test_seed_and_corpus_decide_who_is_held_out():
-    corpus = make_table([f"s{index}" for index in range(12)])
-    chosen = {
-        tuple(sorted({clip.speaker for clip in split_by_speaker(variant, 0.25, seed).validation}))
-        for variant in (corpus, replace(corpus, name="other"))
-        for seed in range(5)
-    }
-    assert len(chosen) > 5
-
-
-@pytest.mark.parametrize(
-    ("speakers", "labels"), [(["one"], ("anger", "fear")), (["one", "two"], ("anger",)), ([], ())]
-)
-def test_one_speaker_or_one_label_is_too_few(speakers, labels):
-    with pytest.raises(VoicefitError, match=f"corpus made: {len(speakers)} speakers and"):
-        split_by_speaker(make_table(speakers, labels), 0.2, 0)
-
-
-# Batches
-
-SIZES = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30), min_size=1)
-SAMPLING = st.sampled_from(["proportional", "uniform", 2.0, 5.0])
-
-
-@given(SIZES, SAMPLING, st.integers(1, 20), st.integers(0, 1000), st.integers(0, 5))
-def test_batches_are_full_and_repeat_no_clip_before_all_were_seen(sizes, sampling, batch_size, seed, epoch):
-    settings = PrefinetuneSettings(batch_size=batch_size, sampling=sampling)
-    batches = list(epoch_batches(sizes, settings, seed, epoch))
-    assert len(batches) == math.ceil(sum(sizes.values()) / batch_size)
-    assert all(sum(map(len, batch.values())) == batch_size for batch in batches)
-    assert all(len(indices) for batch in batches for indices in batch.values())
-    for name, size in sizes.items():
-        drawn = [int(index) for batch in batches for index in batch.get(name, ())]
-        for start in range(0, len(drawn), size):
-            lap = drawn[start : start + size]
-            assert len(set(lap)) == len(lap)
-            assert set(lap) <= set(range(size))
-    again = list(epoch_batches(sizes, settings, seed, epoch))
-    assert all(
-        first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
-        for first, second in zip(batches, again, strict=True)
-    )
-
-
-def test_every_epoch_and_seed_has_its_own_order():
-    settings = PrefinetuneSettings(batch_size=100)
-    orders = {
-        tuple(next(epoch_batches({"a": 100}, settings, seed, epoch))["a"])
-        for seed in (0, 1)
-        for epoch in (0, 1)
-    }
-    assert len(orders) == 4
-
-
-@hypothesis_settings(deadline=None, max_examples=20)
-@given(SAMPLING, st.integers(0, 1000))
-def test_corpora_are_drawn_as_the_sampling_says(sampling, seed):
-    sizes = {"small": 100, "middle": 900, "large": 4000}
-    exponent = (
-        {"proportional": 1.0, "uniform": 0.0}.get(sampling) if isinstance(sampling, str) else 1 / sampling
-    )
-    total = sum(size**exponent for size in sizes.values())
-    drawn = Counter()
-    for batch in epoch_batches(sizes, PrefinetuneSettings(batch_size=8, sampling=sampling), seed, 0):
-        drawn.update({name: len(indices) for name, indices in batch.items()})
-    clips = drawn.total()
-    assert clips == 5000
-    for name, size in sizes.items():
-        share = size**exponent / total
-        # Six standard deviations: once in 500 million draws outside.
-        assert abs(drawn[name] - share * clips) < 6 * math.sqrt(clips * share * (1 - share))

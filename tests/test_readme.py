@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from layouts import build_emodb, build_ravdess, write_noise
 from tiny_models import build_wav2vec2_group_norm
 
@@ -71,9 +72,7 @@ def test_the_python_example_of_the_readme_runs(home, capsys):
     ((_, example),) = blocks_to_test("python")
     assert len(example.splitlines()) < 20
     script = home / "example.py"
-    script.write_text(
-        f"if __name__ == '__main__':\n{'    '.join(['', *example.splitlines(True)])}", encoding="utf-8"
-    )
+    script.write_text(f"if __name__ == '__main__':\n{'    '.join(['', *example.splitlines(True)])}", encoding="utf-8")
     found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=home)
     assert found.returncode == 0, found.stderr
     assert "{'calm': 2, 'upset': 2}" in found.stdout

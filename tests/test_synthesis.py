@@ -29,9 +29,7 @@ def small(parselmouth, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def read(root: Path) -> dict[str, np.ndarray]:
     """The samples of every clip below ``root`` by its path there."""
-    return {
-        path.relative_to(root).as_posix(): soundfile.read(path)[0] for path in sorted(root.rglob("*.flac"))
-    }
+    return {path.relative_to(root).as_posix(): soundfile.read(path)[0] for path in sorted(root.rglob("*.flac"))}
 
 
 def spectral_balance(samples: np.ndarray) -> float:
@@ -74,9 +72,7 @@ def test_anger_is_higher_louder_and_brighter_than_sadness_in_the_same_sentence(p
     clips = read(small)
     for speaker in SMALL.speakers:
         for number in range(4):
-            angry, sad = (
-                clips[f"{speaker.name}/{label}/{number:02d}.flac"] for label in ("anger", "sadness")
-            )
+            angry, sad = (clips[f"{speaker.name}/{label}/{number:02d}.flac"] for label in ("anger", "sadness"))
             pitch = [parselmouth.Sound(clip, 16_000).to_pitch(0.01, 60, 500) for clip in (angry, sad)]
             hertz = [track.selected_array["frequency"] for track in pitch]
             assert np.median(hertz[0][hertz[0] > 0]) > np.median(hertz[1][hertz[1] > 0])
@@ -109,9 +105,7 @@ def test_an_interrupted_run_leaves_nothing_and_the_next_one_is_whole(parselmouth
         synthesise_corpus(SMALL, tmp_path / "speech" / "small", 1, 0, interrupt)
     assert list((tmp_path / "speech").iterdir()) == []
     steps: list[tuple[int, int]] = []
-    synthesise_corpus(
-        SMALL, tmp_path / "speech" / "small", 1, 0, lambda done, total: steps.append((done, total))
-    )
+    synthesise_corpus(SMALL, tmp_path / "speech" / "small", 1, 0, lambda done, total: steps.append((done, total)))
     assert steps == [(done, 6) for done in range(1, 7)]
     assert len(read(tmp_path / "speech" / "small")) == 6
 
@@ -147,9 +141,7 @@ def test_without_parselmouth_the_message_names_the_extra(tmp_path: Path, monkeyp
         (SMALL, 0, "clips_per_label is 0"),
     ],
 )
-def test_a_request_that_cannot_be_met_is_refused(
-    corpus: SyntheticCorpus, clips: int, words: str, tmp_path: Path
-):
+def test_a_request_that_cannot_be_met_is_refused(corpus: SyntheticCorpus, clips: int, words: str, tmp_path: Path):
     with pytest.raises(VoicefitError, match=words):
         synthesise_corpus(corpus, tmp_path / "speech", clips, 0)
     assert list(tmp_path.iterdir()) == []

@@ -70,9 +70,7 @@ def build_hubert(folder: Path, **config: Any) -> Path:
 
 def build_wavlm(folder: Path, **config: Any) -> Path:
     """The layout of WavLM Base; few buckets, so that short clips reach the far ones too."""
-    return _build_waveform(
-        folder, WavLMConfig(**{**_SMALL, "num_buckets": 16, "max_bucket_distance": 20, **config})
-    )
+    return _build_waveform(folder, WavLMConfig(**{**_SMALL, "num_buckets": 16, "max_bucket_distance": 20, **config}))
 
 
 def build_wavlm_layer_norm(folder: Path, **config: Any) -> Path:
@@ -107,9 +105,7 @@ BUILDERS: dict[str, Callable[..., Path]] = {
 """Family → the function that writes a tiny model of it into a folder and returns the folder."""
 
 
-def rewrite_weights(
-    folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]
-) -> Path:
+def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:
     """Replace the model's tensors by what ``change`` makes of them."""
     path = folder / "model.safetensors"
     save_file(change(load_file(path)), path, metadata={"format": "pt"})

@@ -152,7 +152,9 @@ def load_model(path: str | Path) -> Model:
     """
     record = checkpoint.read_record(path)
     if record.get("kind") == "prefinetuned":
-        raise VoicefitError(f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first")
+        raise VoicefitError(
+            f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first"
+        )
     if not (Path(path) / "config.json").is_file():
         raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`")
     try:

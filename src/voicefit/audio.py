@@ -15,10 +15,11 @@ SAMPLE_RATE = 16_000
 MIN_SAMPLES = 400
 """The shortest waveform a wav2vec 2.0 front end accepts: 25 ms, its receptive field."""
 
-AUDIO_SUFFIXES = (
-    frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW")
-    | {".opus", ".oga", ".aif"}
-)  # raw samples tell neither rate nor channels
+AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW") | {
+    ".opus",
+    ".oga",
+    ".aif",
+}  # raw samples tell neither rate nor channels
 """File suffixes that libsndfile may be able to read, lower case."""
 
 

@@ -88,9 +88,7 @@ def save_prefinetuned(
         (folder / "README.md").write_text(_prefinetuned_card(record), encoding="utf-8")
 
 
-def save_adapted(
-    encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]
-) -> None:
+def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
     """Write an adapted model to ``out``; ``labels`` in the order of the head's logits."""
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
@@ -138,9 +136,7 @@ def _plot_history(history: pd.DataFrame, path: Path) -> None:
     ):
         for column in (name for name in history if str(name).startswith(prefix)):
             corpus = str(column).partition("/")[2]
-            axes.plot(
-                history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker="."
-            )
+            axes.plot(history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker=".")
         axes.set(title=title, xlabel="epoch")
         axes.legend(frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)

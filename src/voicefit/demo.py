@@ -39,7 +39,9 @@ class DemoResult:
         for method in sorted({method for method, _ in self.scores}):
             mine = {start: value for (name, start), value in self.scores.items() if name == method}
             full = max(mine, key=lambda start: start.count("+"))
-            lines.append(f"  {method:<10} not pre-finetuned {mine['none']:.3f}, pre-finetuned on {full} {mine[full]:.3f}")
+            lines.append(
+                f"  {method:<10} not pre-finetuned {mine['none']:.3f}, pre-finetuned on {full} {mine[full]:.3f}"
+            )
         return "\n".join(lines)
 
 

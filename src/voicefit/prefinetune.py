@@ -11,13 +11,11 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
-import scipy.linalg
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
@@ -25,14 +23,12 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from voicefit import checkpoint
+from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, split_by_speaker
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
-from voicefit.heads import CorpusHeads
-
-_SHRINKAGE = 0.3
-"""Weight of the identity in the covariance within classes: short corpora have fewer clips than dimensions."""
+from voicefit.heads import CorpusHeads, discriminant_projector
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -47,16 +43,10 @@ class PrefinetuneSettings(BaseModel):
     head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
     weight_decay: float = Field(default=0.01, ge=0)
     batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
-    max_epochs: int = Field(
-        default=10, ge=1, description="an epoch is as many clips as the corpora have together"
-    )
-    warmup: float = Field(
-        default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after"
-    )
+    max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
     patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
-    min_improvement: float = Field(
-        default=0.0, ge=0, description="least gain in mean macro F1 that counts as one"
-    )
+    min_improvement: float = Field(default=0.0, ge=0, description="least gain in mean macro F1 that counts as one")
     sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
         default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
@@ -94,116 +84,6 @@ class PrefinetuneSettings(BaseModel):
                 projector_width=256,
             )
         raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
-
-
-@dataclass(frozen=True)
-class CorpusSplit:
-    """The clips of one corpus with a label, divided by speaker."""
-
-    name: str
-    labels: list[str]
-    train: list[Clip]
-    validation: list[Clip]
-
-
-def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
-    """Hold out ``share`` of the speakers of ``corpus`` (at least one) for validation.
-
-    Raises:
-        VoicefitError: fewer than two speakers or two labels.
-    """
-    clips = [clip for clip in corpus.clips if clip.label is not None]
-    speakers = sorted({clip.speaker for clip in clips})
-    labels = sorted({clip.label for clip in clips if clip.label is not None})
-    if len(speakers) < 2 or len(labels) < 2:
-        raise VoicefitError(
-            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its "
-            "usable clips; pre-finetuning needs at least two of each (one speaker is held out for validation)"
-        )
-    count = min(len(speakers) - 1, max(1, round(share * len(speakers))))
-    held_out = set(
-        _generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist()
-    )
-    return CorpusSplit(
-        corpus.name,
-        labels,
-        [clip for clip in clips if clip.speaker not in held_out],
-        [clip for clip in clips if clip.speaker in held_out],
-    )
-
-
-def epoch_batches(
-    sizes: Mapping[str, int], settings: PrefinetuneSettings, seed: int, epoch: int
-) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of one epoch: corpus → indices of its training clips.
-
-    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the
-    sampling probabilities; within a corpus no clip comes again before all others have.
-    """
-    generator = _generator(seed, "batches", str(epoch))
-    names = list(sizes)
-    weights = np.array([sizes[name] for name in names], dtype=float) ** _sampling_exponent(settings.sampling)
-    decks = {name: _endless_shuffles(sizes[name], generator) for name in names}
-    for _ in range(math.ceil(sum(sizes.values()) / settings.batch_size)):
-        counts = generator.multinomial(settings.batch_size, weights / weights.sum())
-        yield {
-            name: np.array([next(decks[name]) for _ in range(count)])
-            for name, count in zip(names, counts, strict=True)
-            if count
-        }
-
-
-@torch.no_grad()
-def discriminant_projector(
-    pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]], width: int
-) -> nn.Linear:
-    """The directions in which a speaker's emotions differ most, relative to how clips of one emotion differ.
-
-    Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed, every
-    corpus counting the same. Projected clips have unit variance within a class, so that distances between
-    them mean something from the first step on; what varies for other reasons (length, words, the voice) is
-    damped.
-
-    Args:
-        pooled: corpus → ``(clips, hidden_size)``.
-        clips: corpus → its clips, in the same order.
-        width: number of directions, at most ``hidden_size``.
-
-    Returns:
-        the projector, ``hidden_size`` → ``width``; projected clips of all corpora have mean 0.
-    """
-    within, between, means = [], [], []
-    for corpus, vectors in pooled.items():
-        table = pd.DataFrame(vectors.double().cpu().numpy())
-        speaker = np.array([clip.speaker for clip in clips[corpus]])
-        label = np.array([clip.label for clip in clips[corpus]])
-        class_means = table.groupby([speaker, label]).transform("mean")
-        within.append(np.cov((table - class_means).to_numpy().T, bias=True))
-        between.append(
-            np.cov((class_means - table.groupby(speaker).transform("mean")).to_numpy().T, bias=True)
-        )
-        means.append(table.mean().to_numpy())
-    noise = np.mean(within, axis=0)
-    signal = np.mean(between, axis=0)
-    # Where classes have a clip each nothing varies within them: a trace of the signal keeps it solvable.
-    typical = max(np.trace(noise), 1e-6 * np.trace(signal), 1e-12) / len(noise)
-    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * typical * np.eye(len(noise))
-    _, directions = scipy.linalg.eigh(signal, noise)  # scaled to unit variance within a class
-    directions = directions[:, ::-1][:, :width]
-    projector = nn.Linear(*directions.shape)
-    projector.weight.copy_(torch.from_numpy(directions.T.copy()))
-    projector.bias.copy_(torch.from_numpy(-np.mean(means, axis=0) @ directions))
-    return projector
-
-
-def _sampling_exponent(sampling: str | float) -> float:
-    named = {"proportional": 1.0, "uniform": 0.0}
-    return named[sampling] if isinstance(sampling, str) else 1.0 / sampling
-
-
-def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(size).tolist()
 
 
 def multi_corpus_loss(losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> Tensor:
@@ -283,9 +163,7 @@ class Trainer:
     def losses(self, batch: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
         """Cross-entropy of each corpus's clips in ``batch`` by its own head, in one pass of the encoder."""
         clips = {
-            split.name: [split.train[i] for i in batch[split.name]]
-            for split in self.splits
-            if split.name in batch
+            split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch
         }
         device, mixed = self.encoder.device.type, self.settings.precision == "bfloat16"
         with torch.autocast(device, torch.bfloat16, enabled=mixed):
@@ -302,10 +180,10 @@ class Trainer:
     def run_epoch(self, progress: Progress) -> None:
         """Train for one epoch, validate, and keep the weights if they are the best so far."""
         epoch, began = len(self.history), time.monotonic()
-        torch.manual_seed(_generator(self.seed, "dropout", str(epoch)).integers(2**63))
+        torch.manual_seed(seeded_generator(self.seed, "dropout", str(epoch)).integers(2**63))
         self.encoder.train()
         totals: dict[str, list[float]] = {"": [], **{split.name: [] for split in self.splits}}
-        batches = epoch_batches(self.sizes, self.settings, self.seed, epoch)
+        batches = epoch_batches(self.sizes, self.settings.batch_size, self.settings.sampling, self.seed, epoch)
         for index, batch in enumerate(batches):
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
@@ -386,8 +264,7 @@ class Trainer:
         metadata = checkpoint.read_metadata(path)
         if metadata.get("identity") != identity:
             raise VoicefitError(
-                f"{folder}: was begun with another encoder, corpora, settings or seed; "
-                "remove it to start afresh"
+                f"{folder}: was begun with another encoder, corpora, settings or seed; remove it to start afresh"
             )
         self.history = json.loads(metadata["history"])
         parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
@@ -541,9 +418,7 @@ def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, st
     }
 
 
-def _identity(
-    encoder: Encoder, splits: Sequence[CorpusSplit], settings: PrefinetuneSettings, seed: int
-) -> str:
+def _identity(encoder: Encoder, splits: Sequence[CorpusSplit], settings: PrefinetuneSettings, seed: int) -> str:
     """What must be equal for a run to be continued."""
     parts = [encoder.front_key(), str(encoder.depth), settings.model_dump_json(), str(seed)]
     parts += [f"{s.name} {clip.id} {clip.label}" for s in splits for clip in (*s.train, *s.validation)]
@@ -551,11 +426,6 @@ def _identity(
     for name, tensor in encoder.trainable_state().items():  # encoders may share a front end
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
-
-
-def _generator(seed: int, *purpose: str) -> np.random.Generator:
-    digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest))
 
 
 def _remove(folder: Path) -> None:

@@ -70,8 +70,7 @@ def test_prototype_answers_with_the_nearest_mean(encoder, classes, seed):
         mine = [vector for vector, target in zip(projected, shots.targets, strict=True) if target == label]
         means.append(sum(mine) / len(mine))
     nearest = [
-        min(range(classes), key=lambda label: sum((vector - means[label]) ** 2))
-        for vector in project(encoder, others)
+        min(range(classes), key=lambda label: sum((vector - means[label]) ** 2)) for vector in project(encoder, others)
     ]
     assert fit("prototype", encoder, shots)(others).argmax(1).tolist() == nearest
     assert len(set(nearest)) == classes
@@ -84,9 +83,7 @@ def test_head_decides_as_logistic_regression_on_centred_and_scaled_vectors(encod
     projected = project(encoder, shots.pooled)
     centring = StandardScaler(with_std=False).fit(projected)
     scale = centring.transform(projected).std()
-    model = LogisticRegression(C=1 / l2, max_iter=1000).fit(
-        centring.transform(projected) / scale, shots.targets
-    )
+    model = LogisticRegression(C=1 / l2, max_iter=1000).fit(centring.transform(projected) / scale, shots.targets)
     expected = model.predict_proba(centring.transform(project(encoder, others)) / scale)
     logits = fit("head", encoder, shots, l2=l2)(others)
     assert torch.softmax(logits, 1).detach().numpy() == pytest.approx(expected, abs=1e-4)
@@ -104,9 +101,7 @@ def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
         encoder.projector.bias.zero_()
     scaled = Shots(1000 * shots.pooled, [], shots.targets, 2)
     plain = fit("head", encoder, shots)(others).detach()
-    assert fit("head", encoder, scaled)(1000 * others).detach().numpy() == pytest.approx(
-        plain.numpy(), abs=1e-3
-    )
+    assert fit("head", encoder, scaled)(1000 * others).detach().numpy() == pytest.approx(plain.numpy(), abs=1e-3)
 
 
 @pytest.mark.parametrize("name", METHODS)

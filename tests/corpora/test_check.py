@@ -90,9 +90,7 @@ def test_quiet_speech_is_not_near_silent(tmp_path):
 
 @pytest.mark.parametrize(("rate", "subtype"), [(16_000, "PCM_16"), (48_000, "PCM_24"), (16_000, "FLOAT")])
 def test_clipped(tmp_path, rate, subtype):
-    ((kind, detail),) = check_with(
-        tmp_path, "loud.wav", np.clip(sine(rate=rate, amplitude=2), -1, 1), rate, subtype
-    )
+    ((kind, detail),) = check_with(tmp_path, "loud.wav", np.clip(sine(rate=rate, amplitude=2), -1, 1), rate, subtype)
     assert kind == "clipped"
     assert "consecutive samples at full scale" in detail
 

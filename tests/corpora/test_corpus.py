@@ -37,9 +37,7 @@ def test_the_vocabulary_maps_to_itself():
 
 
 def test_clips_are_sorted_and_described():
-    corpus = make_corpus(
-        "c", Path("root"), INFO, [clip("b", "ben", None), clip("a"), clip("c", label="fear")]
-    )
+    corpus = make_corpus("c", Path("root"), INFO, [clip("b", "ben", None), clip("a"), clip("c", label="fear")])
     assert [item.id for item in corpus.clips] == ["a", "b", "c"]
     assert corpus.speakers == ["anna", "ben"]
     assert corpus.labels == ["anger", "fear"]

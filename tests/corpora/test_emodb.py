@@ -11,9 +11,7 @@ from voicefit.errors import VoicefitError
 def test_every_clip_is_read(tmp_path, suffix):
     corpus = emodb.load("e", build_emodb(tmp_path, suffix=suffix))
     assert [(clip.id, clip.speaker, clip.native_label) for clip in corpus.clips] == [
-        (f"wav/{speaker}a01{letter}a{suffix}", speaker, letter)
-        for speaker in ("03", "16")
-        for letter in "AEFLNTW"
+        (f"wav/{speaker}a01{letter}a{suffix}", speaker, letter) for speaker in ("03", "16") for letter in "AEFLNTW"
     ]
     labels = ["fear", "disgust", "happiness", "boredom", "neutral", "sadness", "anger"]
     assert [clip.label for clip in corpus.clips] == labels * 2

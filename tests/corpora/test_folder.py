@@ -9,9 +9,9 @@ from layouts import build_folder, write_noise
 from voicefit.corpora import folder, to_vocabulary
 from voicefit.errors import VoicefitError
 
-NAMES = st.text(
-    st.characters(exclude_categories=("C",), exclude_characters="/\\"), min_size=1, max_size=12
-).filter(lambda name: not name.startswith("."))
+NAMES = st.text(st.characters(exclude_categories=("C",), exclude_characters="/\\"), min_size=1, max_size=12).filter(
+    lambda name: not name.startswith(".")
+)
 
 
 def test_labels_without_speakers(tmp_path):

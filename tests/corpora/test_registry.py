@@ -32,9 +32,7 @@ def test_a_name_of_ones_own_takes_a_folder_or_a_table(tmp_path):
     assert (of_table.name, of_table.info.name, len(of_table.clips)) == ("my-voice", "table", 1)
 
 
-@pytest.mark.parametrize(
-    ("written", "meant"), [("ravdes", "ravdess"), ("Emo-DB", "emodb"), ("n-emo", "nemo")]
-)
+@pytest.mark.parametrize(("written", "meant"), [("ravdes", "ravdess"), ("Emo-DB", "emodb"), ("n-emo", "nemo")])
 def test_a_near_miss_is_not_taken_for_ones_own_name(tmp_path, written, meant):
     with pytest.raises(VoicefitError, match=f"did you mean '{meant}'"):
         load_corpus(written, tmp_path)
@@ -60,9 +58,7 @@ def test_arguments_are_split_at_the_first_equals_sign():
     assert parse_corpus_argument("x=~/clips") == ("x", Path.home() / "clips")
 
 
-@pytest.mark.parametrize(
-    "argument", ["tess", "tess=", "tess= ", "=data", "a b=data", "a/b=data", "a.b=data", ""]
-)
+@pytest.mark.parametrize("argument", ["tess", "tess=", "tess= ", "=data", "a b=data", "a/b=data", "a.b=data", ""])
 def test_other_arguments_are_refused(argument):
     with pytest.raises(VoicefitError, match=r"NAME=PATH|a corpus name consists of"):
         parse_corpus_argument(argument)

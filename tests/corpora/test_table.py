@@ -127,9 +127,7 @@ def test_garbage_is_a_clear_error(content, suffix):
 
 
 TEXT = st.text(st.characters(exclude_categories=("C", "Z")), max_size=12)
-NAME = st.text(
-    st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\#."), min_size=1, max_size=12
-)
+NAME = st.text(st.characters(exclude_categories=("C", "Z"), exclude_characters="/\\#."), min_size=1, max_size=12)
 TIME = st.floats(0, 1e6).filter(lambda seconds: seconds == 0 or seconds > 1e-6)
 ROW = st.fixed_dictionaries(
     {

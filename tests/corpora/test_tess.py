@@ -40,9 +40,7 @@ def test_a_wrong_folder_is_refused(tmp_path, folder):
 
 @given(
     speaker=st.sampled_from(tess.SPEAKERS),
-    native=st.sampled_from(
-        ["angry", "disgust", "fear", "happy", "neutral", "ps", "pleasant_surprise", "sad"]
-    ),
+    native=st.sampled_from(["angry", "disgust", "fear", "happy", "neutral", "ps", "pleasant_surprise", "sad"]),
     upper=st.booleans(),
 )
 def test_folders_are_parsed_in_any_case(speaker, native, upper):

@@ -58,18 +58,14 @@ def test_logits_of_one_clip_equal_the_plain_model(models, family, frozen_layers,
     encoder = load_encoder(models[family], depth=depth, frozen_layers=frozen_layers)
     expected = plain_logits(models[family], waveform, num_hidden_layers=depth)
     assert encoder.depth == depth
-    torch.testing.assert_close(
-        voicefit_logits(encoder, [encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5
-    )
+    torch.testing.assert_close(voicefit_logits(encoder, [encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_every_layer_changes_the_logits(models, family):
     """The comparison with the plain model would prove nothing if layers did next to nothing."""
     waveform = make_waveform(0.6)
-    by_depth = [
-        plain_logits(models[family], waveform, num_hidden_layers=depth) for depth in range(1, LAYERS + 1)
-    ]
+    by_depth = [plain_logits(models[family], waveform, num_hidden_layers=depth) for depth in range(1, LAYERS + 1)]
     for shallow, deep in pairwise(by_depth):
         assert (shallow - deep).abs().max() > 0.01
 
@@ -78,9 +74,7 @@ def test_every_layer_changes_the_logits(models, family):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_clip_is_pooled_alone_as_beside_longer_ones(models, family, frozen_layers):
     encoder = load_encoder(models[family], frozen_layers=frozen_layers)
-    frames = [
-        encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.3, 1.1, 0.025, 0.7))
-    ]
+    frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.3, 1.1, 0.025, 0.7))]
     alone = torch.cat([encoder.pool([clip]) for clip in frames])
     torch.testing.assert_close(encoder.pool(frames), alone, atol=1e-5, rtol=0)
     torch.testing.assert_close(encoder.pool(frames, batch_size=2), alone, atol=1e-5, rtol=0)
@@ -214,9 +208,7 @@ def test_front_key_follows_the_settings(models, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_front_key_is_the_same_at_every_depth_and_in_every_process(models, family):
-    keys = {
-        load_encoder(models[family], depth=depth, frozen_layers=1).front_key() for depth in (1, 2, LAYERS)
-    }
+    keys = {load_encoder(models[family], depth=depth, frozen_layers=1).front_key() for depth in (1, 2, LAYERS)}
     assert len(keys) == 1
 
 
@@ -255,11 +247,7 @@ def test_a_bare_pretrained_encoder_loads_and_reads_frames_as_they_are(tmp_path):
     rewrite_weights(
         bare,
         lambda tensors: (
-            {
-                key.removeprefix("wav2vec2."): tensor
-                for key, tensor in tensors.items()
-                if key.startswith("wav2vec2.")
-            }
+            {key.removeprefix("wav2vec2."): tensor for key, tensor in tensors.items() if key.startswith("wav2vec2.")}
             | {"quantizer.codevectors": torch.zeros(3), "masked_spec_embed": torch.zeros(16)}
         ),
     )
@@ -285,9 +273,7 @@ def test_a_missing_encoder_weight_is_named(models, family, tmp_path):
 def test_missing_positional_weights_are_noticed(models, tmp_path):
     """A loader that misses them leaves the positions random, with no more than a warning."""
     folder = shutil.copytree(models["wav2vec2-group-norm"], tmp_path / "model")
-    rewrite_weights(
-        folder, lambda tensors: {k: t for k, t in tensors.items() if "pos_conv_embed.conv" not in k}
-    )
+    rewrite_weights(folder, lambda tensors: {k: t for k, t in tensors.items() if "pos_conv_embed.conv" not in k})
     with pytest.raises(VoicefitError, match="pos_conv_embed"):
         load_encoder(folder)
 
@@ -347,9 +333,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
         load_encoder(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "source", ["/nowhere/at/all", "./nowhere", "nobody/no-such-encoder", "no such name", ""]
-)
+@pytest.mark.parametrize("source", ["/nowhere/at/all", "./nowhere", "nobody/no-such-encoder", "no such name", ""])
 def test_nothing_there_is_said_fast_in_one_line(source, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     began = time.monotonic()
@@ -386,10 +370,7 @@ def test_a_classifier_over_a_weighted_sum_of_layers_is_read_at_its_last(tmp_path
 @pytest.mark.parametrize("problem", ["regression", "multi_label_classification"])
 def test_the_former_task_of_a_classifier_is_forgotten(tmp_path, problem):
     """`pipeline` would leave out the softmax otherwise."""
-    assert (
-        load_encoder(build_wav2vec2_group_norm(tmp_path, problem_type=problem)).model.config.problem_type
-        is None
-    )
+    assert load_encoder(build_wav2vec2_group_norm(tmp_path, problem_type=problem)).model.config.problem_type is None
 
 
 def test_loading_leaves_the_random_state_alone(models):
@@ -443,9 +424,7 @@ def test_a_cut_whisper_saves_as_a_plain_model(tmp_path):
     encoder.feature_extractor.save_pretrained(tmp_path / "cut")
     waveform = make_waveform(0.8)
     plain = AutoModelForAudioClassification.from_pretrained(tmp_path / "cut", ignore_mismatched_sizes=True)
-    inputs = AutoFeatureExtractor.from_pretrained(tmp_path / "cut")(
-        waveform, sampling_rate=16_000, return_tensors="pt"
-    )
+    inputs = AutoFeatureExtractor.from_pretrained(tmp_path / "cut")(waveform, sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
         expected = plain.eval().encoder(**inputs).last_hidden_state.mean(1)
     torch.testing.assert_close(encoder.pool([encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5)
@@ -455,15 +434,11 @@ def test_a_cut_whisper_saves_as_a_plain_model(tmp_path):
 def test_the_real_whisper_says_of_real_clips_what_transformers_says(shared_models, shared_data, depth):
     folder = shared_models / "whisper-tiny.en-encoder-5s"
     encoder = load_encoder(folder, depth=depth)
-    model = AutoModelForAudioClassification.from_pretrained(
-        folder, num_hidden_layers=depth, dtype=torch.float32
-    ).eval()
+    model = AutoModelForAudioClassification.from_pretrained(folder, num_hidden_layers=depth, dtype=torch.float32).eval()
     clips = sorted((shared_data / "EmoDB" / "wav").iterdir())[:3]
     waveforms = [soundfile.read(clip, dtype="float32")[0] for clip in clips]
     frames = [encoder.front(waveform) for waveform in waveforms]
-    inputs = AutoFeatureExtractor.from_pretrained(folder)(
-        waveforms, sampling_rate=16_000, return_tensors="pt"
-    )
+    inputs = AutoFeatureExtractor.from_pretrained(folder)(waveforms, sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
         expected = model.encoder(**inputs).last_hidden_state.mean(1)
     torch.testing.assert_close(encoder.pool(frames), expected, atol=1e-4, rtol=1e-4)

@@ -73,9 +73,7 @@ def test_the_page_stands_alone(page):
         assert tag not in {"script", "link", "iframe", "object", "embed", "base", "img"}
         assert "src" not in attributes
         if tag != "a":
-            assert all(
-                attributes.get(name, "#").startswith(("#", "data:")) for name in ("href", "xlink:href")
-            )
+            assert all(attributes.get(name, "#").startswith(("#", "data:")) for name in ("href", "xlink:href"))
     assert "@import" not in page
     assert not re.findall(r"url\((?!#)", page)
 
@@ -128,10 +126,7 @@ def test_learning_curves_stand_with_their_encoder(tmp_path):
 def test_the_summary_has_exactly_its_keys(report):
     cells = json.loads((report / "summary.json").read_text())
 
-    assert all(
-        list(cell) == ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
-        for cell in cells
-    )
+    assert all(list(cell) == ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"] for cell in cells)
     assert len(cells) == 3 * 2 * 2
     first = next(cell for cell in cells if (cell["start"], cell["method"], cell["k"]) == ("a", "full", 2))
     assert first["macro_f1"] == pytest.approx(0.56)

@@ -133,9 +133,7 @@ def test_gain_pairs_the_same_clips_and_leaves_out_the_rest():
     assert (cell["speakers"], cell["trials"]) == (2, 3)
 
 
-@pytest.mark.parametrize(
-    "column", ["target", "method", "speaker", "label", "k", "draw", "encoder", "protocol"]
-)
+@pytest.mark.parametrize("column", ["target", "method", "speaker", "label", "k", "draw", "encoder", "protocol"])
 def test_trials_that_differ_in_anything_else_are_no_pair(column):
     other = {"k": 4, "draw": 1}.get(column, "other")
 

@@ -25,9 +25,7 @@ def test_a_lift():
 
 
 def test_a_loss_is_called_one():
-    assert "lowers macro F1 from 0.50 [0.50, 0.50] to 0.46 [0.45, 0.47]" in headline(
-        pairs({"a": -0.05, "b": -0.03})
-    )
+    assert "lowers macro F1 from 0.50 [0.50, 0.50] to 0.46 [0.45, 0.47]" in headline(pairs({"a": -0.05, "b": -0.03}))
     assert "the paired gain is −0.04 [−0.05, −0.03]" in headline(pairs({"a": -0.05, "b": -0.03}))
 
 

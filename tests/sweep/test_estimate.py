@@ -1,6 +1,12 @@
+import pytest
+
 from voicefit.corpora import load_corpus
-from voicefit.sweep.estimate import estimate_time
+from voicefit.sweep import estimate as module
+from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import expand_trials, make_plan
+
+PROBES = 8  # clips that are measured
+CLIPS = {"alpha": 12, "beta": 12, "voices": 30}
 
 
 def estimate(raw_plan, grid, **changes):
@@ -8,38 +14,44 @@ def estimate(raw_plan, grid, **changes):
     corpora = {name: load_corpus(name, path) for name, path in plan.corpora.items()}
     targets = {name: load_corpus(name, path) for name, path in plan.targets.items()}
     keys = {("tiny", start): start for start in plan.starts(plan.grid[0])}
-    return estimate_time(plan, corpora, targets, expand_trials(plan, list(targets.values()), keys))
+    trials = expand_trials(plan, list(targets.values()), keys)
+    return estimate_time(plan, corpora, targets, trials), len(trials)
 
 
 def test_every_stage_takes_time_and_the_total_is_their_sum(raw_plan):
-    found = estimate(raw_plan, {"k": [2, 4], "methods": ["full", "head", "prototype"], "draws": 1})
+    found, _ = estimate(raw_plan, {"k": [2, 4], "methods": ["full", "head", "prototype"], "draws": 1})
     assert min(found.front_end, found.prefinetuning, found.trials) > 0
     assert found.total == found.front_end + found.prefinetuning + found.trials
 
 
-def test_without_pre_finetuning_none_is_counted(raw_plan):
-    assert estimate(raw_plan, {"starts": ["none"], "k": [2], "draws": 1}).prefinetuning == 0
-
-
-def test_a_hundred_times_the_work_takes_longer(raw_plan):
-    few = estimate(raw_plan, {"starts": ["all"], "k": [4], "draws": 1})
-    many = estimate(
-        raw_plan,
-        {"starts": ["all"], "k": [4], "draws": 100},
-        prefinetune={"max_epochs": 100, "batch_size": 4},
+def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
+    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    grid = {"starts": ["none", "all", "beta"], "methods": ["head", "full"], "k": [2, 4], "draws": 2}
+    found, trials = estimate(raw_plan, grid, prefinetune={"max_epochs": 7})
+    assert trials == 3 * 2 * 3 * 2 * 2 * 2
+    pooling = 3 * CLIPS["voices"] / PROBES  # once for each start
+    test_clips = CLIPS["voices"] / 2 / 3  # a third of a speaker's, pooled again by each trial that trains
+    assert found == Estimate(
+        front_end=pytest.approx(sum(CLIPS.values()) / PROBES),
+        prefinetuning=pytest.approx(7 * (24 + 12) / PROBES),
+        trials=pytest.approx(pooling + 2 * trials + trials / 2 * test_clips / PROBES),
     )
-    assert many.trials > few.trials
-    assert many.prefinetuning > few.prefinetuning
+
+
+def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
+    monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, settings: len(shots.targets))
+    found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
+    assert trials == 2 * 3 * 3
+    assert found.trials == 2 * 3 * (2 + 3 + 4)
 
 
 def test_clips_that_cannot_be_read_are_passed_over_and_without_any_there_is_no_estimate(raw_plan, tmp_path):
-    for corpus in ("alpha", "voices"):
-        for label in ("anger", "calm"):
-            for take in range(6):
-                path = tmp_path / corpus / "anna" / label / f"{take}.wav"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text("not audio")
-    broken = {"targets": {"voices": str(tmp_path / "voices")}}
+    for label in ("anger", "calm"):
+        (tmp_path / "anna" / label).mkdir(parents=True)
+        for take in range(6):
+            (tmp_path / "anna" / label / f"{take}.wav").write_text("not audio")
+    broken = {"targets": {"voices": str(tmp_path)}}
     grid = {"starts": ["none"], "k": [2], "draws": 1}
-    assert estimate(raw_plan, grid, **broken).total > 0
-    assert estimate(raw_plan, grid, **broken, corpora={}) is None
+    assert estimate(raw_plan, grid, **broken)[0].total > 0
+    assert estimate(raw_plan, grid, **broken, corpora={})[0] is None

@@ -116,9 +116,7 @@ def test_variables_and_the_home_folder_are_filled_in(tmp_path, monkeypatch):
     monkeypatch.setenv("VOICES", "/data")
     monkeypatch.setenv("HOME", "/home/me")
     path = tmp_path / "plan.toml"
-    path.write_text(
-        MINIMAL.replace('"A"', '"$VOICES/A"').replace('"T"', '"~/T"').replace("somewhere", "${VOICES}/m")
-    )
+    path.write_text(MINIMAL.replace('"A"', '"$VOICES/A"').replace('"T"', '"~/T"').replace("somewhere", "${VOICES}/m"))
     plan = read_plan(path)
     assert plan.corpora["a"] == "/data/A"
     assert plan.targets["t"] == "/home/me/T"
@@ -155,9 +153,7 @@ def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():
     assert plan.prefinetune_settings().batch_size == 4
 
 
-@pytest.mark.parametrize(
-    "preset", [f.name for f in files("voicefit.presets").iterdir() if f.name.endswith(".toml")]
-)
+@pytest.mark.parametrize("preset", [f.name for f in files("voicefit.presets").iterdir() if f.name.endswith(".toml")])
 def test_every_preset_is_a_plan(preset, monkeypatch):
     text = files("voicefit.presets").joinpath(preset).read_text("utf-8")
     for name in re.findall(r"\$(\w+)", text):
@@ -177,9 +173,7 @@ def test_trials_are_counted_as_by_hand(make_corpus_of):
 
 def test_multiclass_trials_have_no_label_and_are_one_for_each_draw(make_corpus_of):
     target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9, "fear": 9}})
-    trials = expand(
-        grid_of(tasks=["multiclass"], k=[2, 4], methods=["head"], draws=5, starts=["none"]), target
-    )
+    trials = expand(grid_of(tasks=["multiclass"], k=[2, 4], methods=["head"], draws=5, starts=["none"]), target)
     assert {(trial.label, trial.k) for trial in trials} == {("", 4)}  # two shots cannot show three emotions
     assert [trial.draw for trial in trials] == list(range(5))
 

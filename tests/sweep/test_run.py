@@ -15,7 +15,7 @@ from voicefit.adaptation import prototype
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, run_sweep
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.run import STORE, SweepResult, checkpoint_path
+from voicefit.sweep.run import STORE, SweepResult
 
 TRIALS = 2 * 2 * 3 * 2 * 2 * 2  # starts, speakers, labels, k, draws, methods
 
@@ -83,19 +83,20 @@ def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan,
 
 
 def modified(out):
-    return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*")}
+    return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*") if path.is_file()}
 
 
 def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, raw_plan, cache):
     before, written = records(copy), modified(copy)
-    more = {"starts": ["singles"], "methods": ["head"], "k": [2], "draws": 1}
+    more = {"starts": ["all", "beta"], "methods": ["head"], "k": [3], "draws": 1}
     result = run_sweep(plan_of(raw_plan, grid=[*raw_plan["grid"], more]), copy, cache_root=cache)
     assert result == SweepResult(skipped=TRIALS, finished=2 * 2 * 3, failed=0)
     after = records(copy)
+    assert len(after) == TRIALS + 12
     pd.testing.assert_frame_equal(after[after["key"].isin(before["key"])].reset_index(drop=True), before)
-    assert checkpoint_path(copy, "tiny", "beta").is_dir()
-    unchanged = {path: stamp for path, stamp in modified(copy).items() if path.is_file() and path in written}
-    assert unchanged == {path: stamp for path, stamp in written.items() if path.is_file()}
+    assert {path.name for path in (copy / "checkpoints" / "tiny").iterdir()} == {"alpha+beta", "beta"}
+    now = modified(copy)
+    assert {path: now.get(path) for path in written} == written
 
 
 @pytest.mark.parametrize(
@@ -127,9 +128,7 @@ def test_a_corpus_that_has_other_clips_than_before_is_refused(copy, raw_plan, ca
         hidden.rename(gone)
 
 
-@pytest.mark.parametrize(
-    "content", ["{", "[]", "{}", '{"plan": 3, "corpora": {}}', '{"plan": {}, "corpora": [1]}']
-)
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"plan": 3, "corpora": {}}', '{"plan": {}, "corpora": [1]}'])
 def test_a_damaged_record_of_the_run_is_an_error(copy, raw_plan, cache, content):
     (copy / "run.json").write_text(content)
     with pytest.raises(VoicefitError, match=r"run\.json: is damaged"):
@@ -159,12 +158,8 @@ def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, r
     assert run_sweep(plan, tmp_path, cache_root=cache).finished == 6
 
 
-def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(
-    tmp_path, raw_plan, cache, monkeypatch
-):
-    plan = plan_of(
-        raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}]
-    )
+def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_path, raw_plan, cache, monkeypatch):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}])
     fit = prototype.fit
 
     def poisoned(encoder, shots, settings, seed):
@@ -173,17 +168,13 @@ def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(
         return fit(encoder, shots, settings, seed)
 
     monkeypatch.setattr(prototype, "fit", poisoned)
-    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(
-        skipped=0, finished=36, failed=12
-    )
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=0, finished=36, failed=12)
     table = records(tmp_path / "out")
     failed = table[table["error"].notna()]
     assert set(zip(failed["method"], failed["k"], strict=True)) == {("prototype", 4)}
     assert set(table["error"].dropna()) == {"ArithmeticError: poison"}
     monkeypatch.setattr(prototype, "fit", fit)
-    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(
-        skipped=36, finished=12, failed=0
-    )
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=36, finished=12, failed=0)
     assert records(tmp_path / "out")["error"].isna().all()
 
 
@@ -201,9 +192,7 @@ def test_broken_clips_are_left_out_and_told(tmp_path, raw_plan, cache):
     used = set().union(*map(json.loads, records(tmp_path / "out")["support"]))
     assert len(used) > 10
     assert not used & {"anna/calm/0.wav", "ben/fear/4.wav"}
-    left_out = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["corpora"]["voices"][
-        "left_out"
-    ]
+    left_out = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["corpora"]["voices"]["left_out"]
     assert set(left_out) == {"anna/calm/0.wav", "ben/fear/4.wav"}
 
 
@@ -307,9 +296,7 @@ class TestKilledSweeps:
         run_sweep(plan_of(raw_plan, grid=LONGER), tmp_path / "out", cache_root=cache)
         pd.testing.assert_frame_equal(records(tmp_path / "out"), expected)
 
-    def test_two_workers_killed_with_their_driver_go_on_to_the_same_numbers(
-        self, start, uninterrupted, tmp_path
-    ):
+    def test_two_workers_killed_with_their_driver_go_on_to_the_same_numbers(self, start, uninterrupted, tmp_path):
         out = tmp_path / "out"
         process = start(workers=2)
         wait_until(lambda: count(out) > 20)
@@ -321,9 +308,7 @@ class TestKilledSweeps:
         assert process.exitcode == 0
         pd.testing.assert_frame_equal(records(out), uninterrupted[0])
 
-    def test_no_worker_outlives_a_driver_that_is_killed_alone(
-        self, start, uninterrupted, raw_plan, cache, tmp_path
-    ):
+    def test_no_worker_outlives_a_driver_that_is_killed_alone(self, start, uninterrupted, raw_plan, cache, tmp_path):
         out = tmp_path / "out"
         process = start(workers=2, method="spawn")  # as everywhere else
         wait_until(lambda: count(out) > 20)

@@ -55,9 +55,7 @@ def test_a_record_comes_back_as_it_was_written(path):
     assert list(table) == COLUMNS
     row = table.iloc[0].to_dict()
     assert row["key"] == SPEC.key
-    assert {name: row[name] for name in COLUMNS[1:12]} == {
-        name: getattr(SPEC, name) for name in COLUMNS[1:12]
-    }
+    assert {name: row[name] for name in COLUMNS[1:12]} == {name: getattr(SPEC, name) for name in COLUMNS[1:12]}
     assert json.loads(row["support"]) == RESULT["support"]
     assert {name: row[name] for name in RESULT if name != "support"} == {
         name: value for name, value in RESULT.items() if name != "support"
@@ -148,6 +146,18 @@ def test_an_empty_file_becomes_a_store(path):
     with TrialStore(path) as store:
         store.add(SPEC, RESULT)
         assert store.finished_keys() == {SPEC.key}
+
+
+def test_a_reader_in_the_middle_of_reading_does_not_hold_up_the_writer(path):
+    with TrialStore(path) as writer:
+        for draw in range(500):
+            writer.add(replace(SPEC, draw=draw), RESULT)
+        reader = sqlite3.connect(path)
+        rows = reader.execute("SELECT * FROM trials")
+        rows.fetchone()
+        writer.add(replace(SPEC, draw=500), RESULT)
+        assert len(rows.fetchall()) == 499
+        reader.close()
 
 
 def test_an_empty_file_has_no_trials_to_read(path):

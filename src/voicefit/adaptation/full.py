@@ -25,9 +25,7 @@ class Settings(BaseModel):
     lr: float = Field(1e-4, gt=0, description="peak learning rate of encoder and projector")
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
     weight_decay: float = Field(0.01, ge=0)
-    steps: int = Field(
-        40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay"
-    )
+    steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
 
 

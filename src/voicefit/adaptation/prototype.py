@@ -31,6 +31,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     projected = projector(shots.pooled)
     means = torch.stack([projected[shots.targets == index].mean(0) for index in range(shots.classes)])
     width = means.shape[1]
-    return Head(
-        projector.weight.clone(), projector.bias.clone(), 2 * means / width, -(means**2).sum(1) / width
-    )
+    return Head(projector.weight.clone(), projector.bias.clone(), 2 * means / width, -(means**2).sum(1) / width)

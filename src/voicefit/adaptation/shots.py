@@ -34,6 +34,4 @@ class Shots:
         missing = torch.bincount(self.targets, minlength=self.classes) == 0
         if missing.any():
             names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
-            raise VoicefitError(
-                f"no clip of class {names} among the {len(self.targets)} shots; each needs one"
-            )
+            raise VoicefitError(f"no clip of class {names} among the {len(self.targets)} shots; each needs one")

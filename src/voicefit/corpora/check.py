@@ -259,18 +259,14 @@ def _heading(report: CheckReport) -> str:
     info, totals = report.info, report.totals
     lines = [
         f"{report.name}: {info.title}, {report.root}",
-        f"licence: {info.licence}; permitted use: {info.usage}"
-        + (f"; {info.homepage}" if info.homepage else ""),
-        f"{totals['clips']} clips, {totals['speakers']} speakers, {totals['labels']} labels, "
-        f"{totals['hours']:.2f} h",
+        f"licence: {info.licence}; permitted use: {info.usage}" + (f"; {info.homepage}" if info.homepage else ""),
+        f"{totals['clips']} clips, {totals['speakers']} speakers, {totals['labels']} labels, {totals['hours']:.2f} h",
     ]
     if report.clips:
         rates = ", ".join(f"{rate} Hz ({count})" for rate, count in totals["rates"].items())
         channels = ", ".join(f"{number} ({count})" for number, count in totals["channels"].items())
         shortest, median, longest = (totals[f"{key}_seconds"] for key in ("min", "median", "max"))
-        lines.append(
-            f"{shortest:.2f} to {longest:.2f} s, median {median:.2f} s; {rates}; channels {channels}"
-        )
+        lines.append(f"{shortest:.2f} to {longest:.2f} s, median {median:.2f} s; {rates}; channels {channels}")
     lines += [f"{item.found} {item.what} found, {item.expected} published" for item in report.differences]
     return "\n".join(lines)
 

@@ -51,7 +51,5 @@ def find_root(root: Path, is_root: Callable[[Path], bool], expected: str) -> Pat
         return below[0]
     if below:
         names = ", ".join(folder.name for folder in below)
-        raise VoicefitError(
-            f"{root}: several folders here hold the corpus ({names}); give the path of one of them"
-        )
+        raise VoicefitError(f"{root}: several folders here hold the corpus ({names}); give the path of one of them")
     raise VoicefitError(f"{root}: expected {expected} here")

@@ -42,9 +42,7 @@ def load(name: str, root: Path) -> Corpus:
     by_stem = {path.stem: path for path in reversed(samples)}
     listed = [_listed_clip(row, root, by_stem) for row in _read_table(root / "data.tsv")]
     used = {clip.path for clip in listed}
-    return make_corpus(
-        name, root, INFO, listed + [_unlisted_clip(path, root) for path in samples if path not in used]
-    )
+    return make_corpus(name, root, INFO, listed + [_unlisted_clip(path, root) for path in samples if path not in used])
 
 
 def _is_root(folder: Path) -> bool:

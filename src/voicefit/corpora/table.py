@@ -91,18 +91,14 @@ def _read_frame(path: Path) -> pd.DataFrame:
     )
     # Where the rows are longer than the header, pandas takes the first values for names of the rows.
     if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError(
-            "the rows have more values than the header; a value with a separator in it needs quotes"
-        )
+        raise ValueError("the rows have more values than the header; a value with a separator in it needs quotes")
     return frame
 
 
 def _check_columns(path: Path, columns: list[str]) -> None:
     missing = [column for column in REQUIRED if column not in columns]
     if missing:
-        raise VoicefitError(
-            f"{path}: no column {' and '.join(missing)}; the columns are {', '.join(columns)}"
-        )
+        raise VoicefitError(f"{path}: no column {' and '.join(missing)}; the columns are {', '.join(columns)}")
     repeated = [column for column in REQUIRED + OPTIONAL if columns.count(column) > 1]
     if repeated:
         raise VoicefitError(f"{path}: several columns are called {repeated[0]}")

@@ -49,9 +49,7 @@ def load(name: str, root: Path) -> Corpus:
         VoicefitError: no such folder with audio files.
     """
     root = find_root(root, _is_root, "folders named like OAF_angry/ and YAF_fear/ with audio files")
-    return make_corpus(
-        name, root, INFO, (clip for folder in _emotion_folders(root) for clip in _clips(folder, root))
-    )
+    return make_corpus(name, root, INFO, (clip for folder in _emotion_folders(root) for clip in _clips(folder, root)))
 
 
 def _emotion_folders(root: Path) -> list[Path]:
@@ -67,6 +65,4 @@ def _clips(folder: Path, root: Path) -> list[Clip]:
     if fields is None:
         return []
     speaker, native, label = fields
-    return [
-        Clip(path.relative_to(root).as_posix(), path, speaker, label, native) for path in audio_files(folder)
-    ]
+    return [Clip(path.relative_to(root).as_posix(), path, speaker, label, native) for path in audio_files(folder)]

@@ -88,9 +88,7 @@ def _read(entry: Path) -> np.ndarray | None:
     try:
         # Not numpy.load: it takes a file that begins like a zip archive for one, and fails in other ways.
         stored = np.lib.format.open_memmap(entry, mode="r")
-    except (
-        Exception
-    ):  # a damaged header fails in a dozen ways; whichever it is, the frames can be computed again
+    except Exception:  # a damaged header fails in a dozen ways; whichever it is, the frames can be computed again
         return None
     return stored if stored.dtype == np.float16 and stored.ndim == 2 else None
 

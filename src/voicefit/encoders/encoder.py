@@ -131,9 +131,7 @@ class Encoder(nn.Module):
             tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
-        hidden = nn.utils.rnn.pad_sequence(
-            [clip.to(self.device) for clip in frames], batch_first=True
-        ).float()
+        hidden = nn.utils.rnn.pad_sequence([clip.to(self.device) for clip in frames], batch_first=True).float()
         mask = None
         if bool((lengths < hidden.shape[1]).any()):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]

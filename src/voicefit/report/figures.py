@@ -187,9 +187,7 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     for axes, target, part, last in grid:
         for k, shade, marker in zip(ks, shades, "osDv^Pp*hX" * len(ks), strict=False):
             line = part[part["k"] == k]
-            axes.plot(
-                line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6
-            )
+            axes.plot(line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
@@ -233,16 +231,12 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
     return figure
 
 
-def _grid(
-    cells: pd.DataFrame, row_height: float
-) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
+def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
     """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
     columns = min(MOST_COLUMNS, len(methods))
     rows_each = -(-len(methods) // columns)
-    figure, axes = panels(
-        WIDTHS[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True
-    )
+    figure, axes = panels(WIDTHS[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True)
     for spare in axes.flat:
         spare.set_visible(False)
 
@@ -264,9 +258,7 @@ def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
     prefix = "validation_macro_f1/"
     scored = history.dropna(axis="columns", how="all")
     corpora = [column.removeprefix(prefix) for column in scored.columns if column.startswith(prefix)]
-    for corpus, colour, marker, line in zip(
-        corpora, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False
-    ):
+    for corpus, colour, marker, line in zip(corpora, cycle(COLOURS), cycle(MARKERS), cycle(LINES), strict=False):
         style = LineStyle(corpus, colour, marker, line, named=True)
         axes.plot(history["epoch"], history[prefix + corpus], label=corpus, **_line(style))
     axes.set_title("the same, corpus by corpus")
@@ -296,9 +288,7 @@ def _curves(axes: Axes, part: pd.DataFrame, value: str, styles: dict[str, LineSt
         if cells.empty:
             continue
         if style.named:
-            axes.fill_between(
-                cells["k"], cells["low"], cells["high"], color=style.colour, alpha=0.11, linewidth=0
-            )
+            axes.fill_between(cells["k"], cells["low"], cells["high"], color=style.colour, alpha=0.11, linewidth=0)
         axes.plot(cells["k"], cells[value], **_line(style))
 
 

@@ -154,9 +154,7 @@ def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], 
         section.tables.append(tables.gain_table(part, f"Gain over no pre-finetuning, {target}"))
 
 
-def _emotions(
-    section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer
-) -> None:
+def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
     """The largest start emotion by emotion: gains where it has pairs, else scores."""
     by = ["start", "target", "method", "label", "k"]
     gains = largest in set(paired["start"])

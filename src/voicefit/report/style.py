@@ -135,9 +135,7 @@ def drawing() -> Iterator[None]:
         yield
 
 
-def panels(
-    width: float, row_height: float, rows: int, columns: int, **grid: Any
-) -> tuple[Figure, np.ndarray]:
+def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any) -> tuple[Figure, np.ndarray]:
     """A figure of rows × columns axes that needs no display and is known to no `pyplot`.
 
     Args:

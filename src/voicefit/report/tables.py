@@ -179,13 +179,10 @@ def seconds_table(cells: pd.DataFrame) -> Table:
     for method, part in cells.groupby("method"):
         by_k = {row["k"]: row for row in part.to_dict("records")}
         numbers = [
-            Cell(f"{by_k[k]['median']:.2f}", (f"95 %: {by_k[k]['p95']:.2f}",)) if k in by_k else Cell("–")
-            for k in ks
+            Cell(f"{by_k[k]['median']:.2f}", (f"95 %: {by_k[k]['p95']:.2f}",)) if k in by_k else Cell("–") for k in ks
         ]
         rows.append([Cell(str(method)), *numbers, Cell(f"{part['hours'].sum():.2f}")])
-    note = (
-        "Median, and below it the time that 95 % of the trials stay under; the last column sums all trials."
-    )
+    note = "Median, and below it the time that 95 % of the trials stay under; the last column sums all trials."
     return Table("Seconds per trial", note, ["method", *(f"k = {k}" for k in ks), "hours in all"], 1, rows)
 
 
@@ -216,27 +213,19 @@ def failure_table(trials: pd.DataFrame) -> Table | None:
 
 def _spec(row: dict) -> str:
     named = ["start", "target", "method", "speaker", "label"]
-    return ", ".join(
-        [*(str(row[name]) for name in named if row[name]), f"k = {row['k']}", f"draw {row['draw']}"]
-    )
+    return ", ".join([*(str(row[name]) for name in named if row[name]), f"k = {row['k']}", f"draw {row['draw']}"])
 
 
-def _by_k(
-    cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict], Cell]
-) -> Table:
+def _by_k(cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict], Cell]) -> Table:
     """A row for each combination of `heads`, a column for each k."""
     ks = sorted(cells["k"].unique())
     rows = []
     groups: list[tuple[Any, pd.DataFrame]] = list(cells.groupby(heads))
     for names, part in sorted(groups, key=lambda item: (item[0][0], *_order(heads[1], item[0][1]))):
         by_k = {row["k"]: render(row) for row in part.to_dict("records")}
-        words = [
-            Cell(start_label(n) if head == "start" else str(n)) for head, n in zip(heads, names, strict=True)
-        ]
+        words = [Cell(start_label(n) if head == "start" else str(n)) for head, n in zip(heads, names, strict=True)]
         speakers = _range(part["speakers"])
-        rows.append(
-            [*words, *(by_k.get(k, Cell("–")) for k in ks), Cell(speakers), Cell(f"{part['trials'].sum():,}")]
-        )
+        rows.append([*words, *(by_k.get(k, Cell("–")) for k in ks), Cell(speakers), Cell(f"{part['trials'].sum():,}")])
     names_of = {"start": "starting point", "label": "emotion"}
     header = [names_of.get(head, head) for head in heads]
     return Table(title, note, [*header, *(f"k = {k}" for k in ks), "speakers", "trials"], len(heads), rows)

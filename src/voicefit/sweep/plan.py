@@ -233,9 +233,7 @@ def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
         expanded = os.path.expanduser(os.path.expandvars(text))
         missing = re.search(r"\$\{?(\w+)", expanded)
         if missing:
-            raise VoicefitError(
-                f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant"
-            )
+            raise VoicefitError(f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant")
         return expanded
 
     plan = dict(raw)
@@ -250,9 +248,7 @@ def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
     return plan
 
 
-def expand_trials(
-    plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]
-) -> list[TrialSpec]:
+def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:
     """Every trial of the plan that its targets have enough clips for, each once.
 
     Args:

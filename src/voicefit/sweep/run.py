@@ -85,9 +85,7 @@ class _Materials:
         place = self.plan.encoders[encoder].model_dump()
         if start == NONE:
             return digest([place["source"], place["none_depth"] or place["depth"], place["frozen_layers"]])
-        clips = [
-            [name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")
-        ]
+        clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
         settings = self.plan.prefinetune_settings().model_dump()
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
 
@@ -300,9 +298,7 @@ def _corpus_record(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> d
         "speakers": len(corpus.speakers),
         "labels": corpus.labels,
         "left_out": dict(left_out),
-        "digest": _clips_digest(corpus)
-        if used
-        else None,  # of one that is not used nobody knows what is broken
+        "digest": _clips_digest(corpus) if used else None,  # of one that is not used nobody knows what is broken
     }
 
 

@@ -67,9 +67,7 @@ class TrialStore:
             if not read_only:
                 self._create()
         except sqlite3.DatabaseError as error:
-            raise VoicefitError(
-                f"{path}: is damaged, or not a trial store ({error}); it was left as it is"
-            ) from error
+            raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
 
     def _open(self, mode: str) -> sqlite3.Connection:
         return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)

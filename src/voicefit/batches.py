@@ -1,0 +1,82 @@
+"""Which clips pre-finetuning sees: speakers held out for validation, and the batches of an epoch."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from voicefit.corpora import Clip, Corpus
+from voicefit.errors import VoicefitError
+
+
+@dataclass(frozen=True)
+class CorpusSplit:
+    """The clips of one corpus with a label, divided by speaker."""
+
+    name: str
+    labels: list[str]
+    train: list[Clip]
+    validation: list[Clip]
+
+
+def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
+    """Hold out ``share`` of the speakers of ``corpus`` (at least one) for validation.
+
+    Raises:
+        VoicefitError: fewer than two speakers or two labels.
+    """
+    clips = [clip for clip in corpus.clips if clip.label is not None]
+    speakers = sorted({clip.speaker for clip in clips})
+    labels = sorted({clip.label for clip in clips if clip.label is not None})
+    if len(speakers) < 2 or len(labels) < 2:
+        raise VoicefitError(
+            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its "
+            "usable clips; pre-finetuning needs at least two of each (one speaker is held out for validation)"
+        )
+    count = min(len(speakers) - 1, max(1, round(share * len(speakers))))
+    held_out = set(seeded_generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist())
+    return CorpusSplit(
+        corpus.name,
+        labels,
+        [clip for clip in clips if clip.speaker not in held_out],
+        [clip for clip in clips if clip.speaker in held_out],
+    )
+
+
+def epoch_batches(
+    sizes: Mapping[str, int], batch_size: int, sampling: str | float, seed: int, epoch: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches of one epoch: corpus → indices of its training clips.
+
+    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the
+    sampling probabilities; within a corpus no clip comes again before all others have.
+    """
+    generator = seeded_generator(seed, "batches", str(epoch))
+    names = list(sizes)
+    weights = np.array([sizes[name] for name in names], dtype=float) ** _sampling_exponent(sampling)
+    decks = {name: _endless_shuffles(sizes[name], generator) for name in names}
+    for _ in range(math.ceil(sum(sizes.values()) / batch_size)):
+        counts = generator.multinomial(batch_size, weights / weights.sum())
+        yield {
+            name: np.array([next(decks[name]) for _ in range(count)])
+            for name, count in zip(names, counts, strict=True)
+            if count
+        }
+
+
+def _sampling_exponent(sampling: str | float) -> float:
+    named = {"proportional": 1.0, "uniform": 0.0}
+    return named[sampling] if isinstance(sampling, str) else 1.0 / sampling
+
+
+def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
+    while True:
+        yield from generator.permutation(size).tolist()
+
+
+def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
+    """A generator of its own for each seed and purpose."""
+    digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest))

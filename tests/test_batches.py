@@ -1,0 +1,105 @@
+import math
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+
+from voicefit.batches import epoch_batches, split_by_speaker
+from voicefit.corpora import Clip, Corpus, folder
+from voicefit.errors import VoicefitError
+
+# Validation speakers
+
+
+def make_table(speakers, labels=("anger", "fear"), takes=2):
+    clips = [
+        Clip(f"{speaker}/{label}/{take}", Path("none"), speaker, label)
+        for speaker in speakers
+        for label in labels
+        for take in range(takes)
+    ]
+    return Corpus("made", Path("none"), folder.INFO, tuple(clips))
+
+
+@given(st.integers(2, 40), st.floats(0.01, 0.99), st.integers(0, 10**6))
+def test_speakers_are_either_heard_or_held_out(count, share, seed):
+    corpus = make_table([f"s{index}" for index in range(count)])
+    split = split_by_speaker(corpus, share, seed)
+    heard, held_out = ({clip.speaker for clip in part} for part in (split.train, split.validation))
+    assert heard
+    assert held_out
+    assert heard.isdisjoint(held_out)
+    assert sorted(clip.id for clip in split.train + split.validation) == sorted(clip.id for clip in corpus.clips)
+    assert split == split_by_speaker(corpus, share, seed)
+    if 1 < share * count < count - 1:
+        assert abs(len(held_out) - share * count) <= 0.5
+
+
+def test_seed_and_corpus_decide_who_is_held_out():
+    corpus = make_table([f"s{index}" for index in range(12)])
+    chosen = {
+        tuple(sorted({clip.speaker for clip in split_by_speaker(variant, 0.25, seed).validation}))
+        for variant in (corpus, replace(corpus, name="other"))
+        for seed in range(5)
+    }
+    assert len(chosen) > 5
+
+
+@pytest.mark.parametrize(("speakers", "labels"), [(["one"], ("anger", "fear")), (["one", "two"], ("anger",)), ([], ())])
+def test_one_speaker_or_one_label_is_too_few(speakers, labels):
+    with pytest.raises(VoicefitError, match=f"corpus made: {len(speakers)} speakers and"):
+        split_by_speaker(make_table(speakers, labels), 0.2, 0)
+
+
+# Batches
+
+SIZES = st.dictionaries(st.sampled_from("abcd"), st.integers(1, 30), min_size=1)
+SAMPLING = st.sampled_from(["proportional", "uniform", 2.0, 5.0])
+
+
+@given(SIZES, SAMPLING, st.integers(1, 20), st.integers(0, 1000), st.integers(0, 5))
+def test_batches_are_full_and_repeat_no_clip_before_all_were_seen(sizes, sampling, batch_size, seed, epoch):
+    batches = list(epoch_batches(sizes, batch_size, sampling, seed, epoch))
+    assert len(batches) == math.ceil(sum(sizes.values()) / batch_size)
+    assert all(sum(map(len, batch.values())) == batch_size for batch in batches)
+    assert all(len(indices) for batch in batches for indices in batch.values())
+    for name, size in sizes.items():
+        drawn = [int(index) for batch in batches for index in batch.get(name, ())]
+        for start in range(0, len(drawn), size):
+            lap = drawn[start : start + size]
+            assert len(set(lap)) == len(lap)
+            assert set(lap) <= set(range(size))
+    again = list(epoch_batches(sizes, batch_size, sampling, seed, epoch))
+    assert all(
+        first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)
+        for first, second in zip(batches, again, strict=True)
+    )
+
+
+def test_every_epoch_and_seed_has_its_own_order():
+    orders = {
+        tuple(next(epoch_batches({"a": 100}, 100, "uniform", seed, epoch))["a"]) for seed in (0, 1) for epoch in (0, 1)
+    }
+    assert len(orders) == 4
+
+
+@hypothesis_settings(deadline=None, max_examples=20)
+@given(SAMPLING, st.integers(0, 1000))
+def test_corpora_are_drawn_as_the_sampling_says(sampling, seed):
+    sizes = {"small": 100, "middle": 900, "large": 4000}
+    exponent = {"proportional": 1.0, "uniform": 0.0}.get(sampling) if isinstance(sampling, str) else 1 / sampling
+    total = sum(size**exponent for size in sizes.values())
+    drawn = Counter()
+    for batch in epoch_batches(sizes, 8, sampling, seed, 0):
+        drawn.update({name: len(indices) for name, indices in batch.items()})
+    clips = drawn.total()
+    assert clips == 5000
+    for name, size in sizes.items():
+        share = size**exponent / total
+        # Six standard deviations: once in 500 million draws outside.
+        assert abs(drawn[name] - share * clips) < 6 * math.sqrt(clips * share * (1 - share))
