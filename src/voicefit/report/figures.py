@@ -120,9 +120,9 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
-        # Ticks have two decimals: a smaller range would repeat them.
-        low, high = axes.get_ylim()
-        axes.set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
+    # After every panel has drawn, since they share the axis; ticks have two decimals, a smaller range would repeat them.
+    low, high = figure.axes[0].get_ylim()
+    figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
     _first_column(figure, "gain in macro F1")
     _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
     return figure
