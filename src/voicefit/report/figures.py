@@ -120,7 +120,7 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
-    # After every panel has drawn, since they share the axis; ticks have two decimals, a smaller range would repeat them.
+    # Once all panels are drawn, as they share the axis. Ticks have two decimals: a smaller range would repeat them.
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
     _first_column(figure, "gain in macro F1")
