@@ -45,7 +45,7 @@ class FrontCache:
             AudioError: the clip cannot be decoded and is not in the cache.
         """
         if clip in self._held:
-            return self._held[clip]
+            return self._held[clip].clone()
         entry = self._entries.get(clip) or self._entries.setdefault(clip, self._entry(clip))
         stored = _read(entry)
         if stored is None:
@@ -55,7 +55,7 @@ class FrontCache:
                 np.save(file, stored, allow_pickle=False)
         frames = torch.from_numpy(np.array(stored))
         if frames.nbytes <= self._room:
-            self._held[clip] = frames
+            self._held[clip] = frames.clone()
             self._room -= frames.nbytes
         return frames
 

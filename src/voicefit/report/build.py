@@ -18,7 +18,7 @@ from voicefit.report.tables import failure_table
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
 
 
-def build_report(run: Path) -> Path:
+def build_report(run: str | Path) -> Path:
     """Writes a run's figures, tables and page to `run/report`, replacing what was there.
 
     The new report is made beside the old one and takes its place when it is whole.

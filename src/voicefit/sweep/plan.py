@@ -205,14 +205,14 @@ def _in_one_line(error: ValidationError, place: str = "") -> str:
     return "; ".join(faults)
 
 
-def read_plan(path: Path) -> Plan:
+def read_plan(path: str | Path) -> Plan:
     """Read a plan; ``$NAME`` in its paths stands for an environment variable.
 
     Raises:
         VoicefitError: unreadable, not TOML, or not a plan: each fault with its place.
     """
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
     return make_plan(raw, str(path))

@@ -109,7 +109,7 @@ def dry_run(plan: Plan) -> DryRun:
 
 def run_sweep(
     plan: Plan,
-    out: Path,
+    out: str | Path,
     *,
     workers: int = 1,
     cache_root: Path | None = None,
@@ -134,6 +134,7 @@ def run_sweep(
         VoicefitError: ``out`` belongs to another plan or other clips, or holds something else; its store is
             damaged; or a corpus or encoder cannot be loaded.
     """
+    out = Path(out)
     digests_before = _check_run_directory(plan, out)
     materials = _Materials.load(plan)
     with TrialStore(_made(out) / STORE) as store:
