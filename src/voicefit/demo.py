@@ -50,13 +50,14 @@ class DemoResult:
 
     def text(self) -> str:
         """The result in a few lines, for the end of the run."""
-        lines = [f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}):"]
+        full = max((start for _, start in self.scores), key=lambda start: start.count("+"))
+        lines = [
+            f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}),",
+            f"pre-finetuned on {full} or not:",
+        ]
         for method in sorted({method for method, _ in self.scores}):
-            mine = {start: value for (name, start), value in self.scores.items() if name == method}
-            full = max(mine, key=lambda start: start.count("+"))
-            lines.append(
-                f"  {method:<10} not pre-finetuned {mine['none']:.3f}, pre-finetuned on {full} {mine[full]:.3f}"
-            )
+            plain, tuned = self.scores[method, "none"], self.scores[method, full]
+            lines.append(f"  {method:<10} not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
         return "\n".join(lines)
 
 
