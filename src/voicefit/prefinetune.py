@@ -35,7 +35,7 @@ Progress = Callable[[str, int, int], None]
 
 
 class PrefinetuneSettings(BaseModel):
-    """How to pre-finetune. The defaults are the ``clean`` protocol's, chosen on validation speakers."""
+    """How to pre-finetune. The defaults are the ``clean`` protocol's; docs/evidence.md says what was tried of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
