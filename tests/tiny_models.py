@@ -1,5 +1,6 @@
 """Tiny encoders of every family, with random weights, as `transformers` directories."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
+    AutoFeatureExtractor,
     AutoModelForAudioClassification,
     HubertConfig,
     Wav2Vec2Config,
@@ -136,3 +138,22 @@ def _save(build: Callable[[Any], Any], config: Any, folder: Path) -> None:
             # Fresh biases are 0 and fresh norms 1, which would hide that one is left out.
             parameter.add_(0.2 * torch.randn(parameter.shape))
         model.save_pretrained(folder)
+
+
+def edit_json(path: Path, **changes: Any) -> None:
+    """Change some entries of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def plain_logits(folder: Path, waveform: np.ndarray, **config: Any) -> torch.Tensor:
+    """What `transformers` says of one clip without Voicefit."""
+    model = AutoModelForAudioClassification.from_pretrained(folder, **config).eval()
+    inputs = AutoFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
+    with torch.no_grad():
+        return model(**inputs).logits
+
+
+def voicefit_logits(encoder: Any, frames: list[torch.Tensor]) -> torch.Tensor:
+    """What Voicefit says of clips that have been through the front end."""
+    with torch.no_grad():
+        return encoder.model.classifier(encoder.projector(encoder(frames)))

@@ -16,7 +16,7 @@ from voicefit.adaptation import Shots, find_method
 from voicefit.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, load_encoder
-from voicefit.encoders.encoder import quiet_transformers
+from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head

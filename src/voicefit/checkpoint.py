@@ -13,7 +13,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 import voicefit
 from voicefit.encoders import Encoder, load_encoder
-from voicefit.encoders.encoder import quiet_transformers
+from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
 from voicefit.heads import CorpusHeads, Head

@@ -152,18 +152,32 @@ def loss_of(encoder: Encoder, head: Head, shots: Shots) -> float:
 @pytest.mark.parametrize("k", [2, 5, 20])
 def test_full_lowers_the_loss_on_the_shots(k, encoder, make_shots):
     shots = make_shots(k)
-    before = loss_of(encoder, fit("prototype", encoder, shots), shots)
+    before = loss_of(encoder, fit("head", encoder, shots), shots)
     with encoder.restored():
         after = loss_of(encoder, fit("full", encoder, shots, lr=1e-3, head_lr=1e-2), shots)
     assert after < 0.9 * before
 
 
-def test_full_begins_at_the_nearest_means(encoder, make_shots):
+def test_full_begins_at_the_linear_head(encoder, make_shots):
     shots = make_shots(6)
-    begin = fit("prototype", encoder, shots)
+    begin = fit("head", encoder, shots)(shots.pooled)
     with encoder.restored():
         after = fit("full", encoder, shots, steps=1, lr=1e-9, head_lr=1e-9)
-    assert torch.allclose(after.classifier_weight, begin.classifier_weight, atol=1e-6)
+    assert torch.allclose(after(shots.pooled), begin, atol=1e-4)
+
+
+def test_full_does_not_depend_on_where_the_encoder_s_vectors_lie(encoder, make_shots):
+    shots = make_shots(6)
+    logits = []
+    for scale, shift in ((1, 0), (0.01, 5), (100, -500)):
+        with encoder.restored():
+            with torch.no_grad():
+                encoder.projector.weight.mul_(scale)
+                encoder.projector.bias.mul_(scale).add_(shift)
+            head = fit("full", encoder, shots, steps=10)
+            logits.append(head(encoder.pool(shots.frames)).numpy())
+    assert logits[1] == pytest.approx(logits[0], abs=0.02)
+    assert logits[2] == pytest.approx(logits[0], abs=0.02)
 
 
 def test_full_changes_trainable_weights_alone_and_restored_puts_them_back_exactly(encoder, make_shots):

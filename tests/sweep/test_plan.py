@@ -48,8 +48,7 @@ def grid_of(**grid):
 
 
 def expand(plan, *targets):
-    names = {start for grid in plan.grid for start in plan.starts(grid)}
-    keys = {(encoder, start): f"{encoder}/{start}" for encoder in plan.encoders for start in names}
+    keys = {(encoder, start): f"{encoder}/{start}" for encoder, start in plan.places}
     return expand_trials(plan, targets, keys)
 
 
@@ -67,6 +66,7 @@ def expand(plan, *targets):
         ),
         ('["none"]', '["a+z"]', r"grid\.0\.starts: start 'a\+z': 'z' is not among the plan's corpora"),
         ('["none"]', "[]", r"grid\.0\.starts: "),
+        ('["none"]', '["none"]\nencoders = ["huge"]', r"grid\.0\.encoders: 'huge' is not among the plan's encoders"),
         ('["none"]', '["none"]\nk = [4, 1]', r"grid\.0\.k\.1: .* greater than or equal to 2"),
         ('["none"]', '["none"]\nk = []', r"grid\.0\.k: "),
         ('["none"]', '["none"]\ndraws = 0', r"grid\.0\.draws: "),
@@ -143,6 +143,20 @@ def test_starts_are_expanded_in_the_order_of_the_plan_each_once(starts, expected
 def test_there_are_two_to_the_n_minus_one_subsets(count):
     plan = plan_of(corpora=dict.fromkeys("vwxyz"[:count], "path"), grid=[{"starts": ["subsets"]}])
     assert len(set(plan.starts(plan.grid[0]))) == 2**count - 1
+
+
+def test_a_grid_may_name_its_encoders():
+    encoders = {"small": {"source": "s"}, "large": {"source": "l"}}
+    grids = [{"starts": ["a"], "encoders": ["large"]}, {"starts": ["none"]}]
+    assert plan_of(encoders=encoders, grid=grids).places == [("small", "none"), ("large", "a"), ("large", "none")]
+
+
+@pytest.mark.parametrize("path", ["A", "./A", "B/../A"])
+def test_a_target_that_a_start_was_trained_on_is_an_error(path):
+    grid = [{"starts": ["a+b"]}]
+    with pytest.raises(VoicefitError, match=r"targets\.t is the same as corpora\.a, .* speakers would not be new"):
+        plan_of(targets={"t": path}, grid=grid)
+    plan_of(targets={"t": path}, grid=[{"starts": ["none", "b+c"]}])
 
 
 def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():

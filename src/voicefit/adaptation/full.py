@@ -1,5 +1,7 @@
 """Fine-tune the trainable rest of the encoder, its projector and a new head: Chen & Yu (2023), section 3.
 
+The new head begins where :mod:`voicefit.adaptation.head` ends: a random one would first distort the encoder
+(Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features and Underperform Out-of-Distribution").
 The schedule is fixed: no labelled clip outside the shots is needed to choose a stopping point.
 """
 
@@ -8,12 +10,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import nn
 
-from voicefit.adaptation import prototype
+from voicefit.adaptation import head
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads import Head
 
-VERSION = 1
+VERSION = 2
 TRAINS_ENCODER = True
 
 
@@ -24,17 +26,19 @@ class Settings(BaseModel):
 
     lr: float = Field(1e-4, gt=0, description="peak learning rate of encoder and projector")
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
+    l2: float = Field(1.0, gt=0, description="penalty of the linear head that the classifier begins at")
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Train ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the nearest means on.
+    """Train ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on.
 
     Dropout is off: the seed fixes the order of the shots alone.
     """
-    begin = prototype.fit(encoder, shots, prototype.Settings(), seed)
+    _standardise_projector(encoder, shots)
+    begin = head.fit(encoder, shots, head.Settings(l2=settings.l2), seed)
     classifier = nn.Linear(begin.classifier_weight.shape[1], shots.classes, device=encoder.device)
     with torch.no_grad():
         classifier.weight.copy_(begin.classifier_weight)
@@ -63,3 +67,12 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         schedule.step()
     layers = (encoder.projector, classifier)
     return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
+
+
+@torch.no_grad()
+def _standardise_projector(encoder: Encoder, shots: Shots) -> None:
+    """Let projected shots have mean 0 and unit variance: one learning rate then suits every encoder."""
+    projector = encoder.projector
+    centre, scale = head.centre_and_scale(projector(shots.pooled))
+    projector.weight.div_(scale)
+    projector.bias.sub_(centre).div_(scale)

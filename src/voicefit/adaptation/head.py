@@ -7,6 +7,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
+from torch import Tensor
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
@@ -34,22 +35,25 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     penalty suits every encoder; centring and scale are folded into the classifier.
     """
     projector = encoder.projector
-    projected = projector(shots.pooled).double().numpy()
-    centre = projected.mean(0)
-    scale = max(float(np.sqrt(((projected - centre) ** 2).mean())), 1e-12)
+    projected = projector(shots.pooled)
+    centre, scale = centre_and_scale(projected)
+    vectors = ((projected.double() - centre) / scale).cpu().numpy()
     model = LogisticRegression(C=1 / settings.l2, max_iter=1000)
     with _blas().limit(limits=1, user_api="blas"):  # threads wait for each other on a problem this small
-        model.fit((projected - centre) / scale, shots.targets.numpy())
+        model.fit(vectors, shots.targets.cpu().numpy())
     weight, bias = model.coef_ / scale, model.intercept_
     if shots.classes == 2:  # scikit-learn gives one row of log-odds
         weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    bias = bias - weight @ centre
-    return Head(
-        projector.weight.clone(),
-        projector.bias.clone(),
-        torch.from_numpy(weight).float(),
-        torch.from_numpy(bias).float(),
-    )
+    bias = bias - weight @ centre.cpu().numpy()
+    classifier = (torch.from_numpy(part).float().to(projected.device) for part in (weight, bias))
+    return Head(projector.weight.clone(), projector.bias.clone(), *classifier)
+
+
+def centre_and_scale(projected: Tensor) -> tuple[Tensor, float]:
+    """The mean of projected shots ``(k, width)``, float64, and their standard deviation over all dimensions."""
+    vectors = projected.double()
+    centre = vectors.mean(0)
+    return centre, max(float((vectors - centre).square().mean().sqrt()), 1e-12)
 
 
 @functools.cache

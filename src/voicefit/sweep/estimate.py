@@ -48,8 +48,10 @@ def estimate_time(
         return None
     front, training, testing = 0.0, 0.0, 0.0
     for name, place in plan.encoders.items():
-        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
         mine = [trial for trial in trials if trial.encoder == name]
+        if not mine:
+            continue
+        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
         frames = _frames(encoder, waveforms)
         front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)

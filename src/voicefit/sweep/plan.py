@@ -48,6 +48,7 @@ class Grid(BaseModel):
         min_length=1,
         description="none, corpora joined by +, `all`, `singles`, or `subsets`: every one that is not empty",
     )
+    encoders: list[str] | None = Field(None, min_length=1, description="encoders of the plan; all of them if left out")
     methods: list[str] = Field(["head", "prototype"], min_length=1)
     tasks: list[Literal["one-vs-rest", "multiclass"]] = Field([ONE_VS_REST], min_length=1)
     k: list[Annotated[int, Field(ge=2)]] = Field([2, 4, 8, 16, 32, 64], min_length=1)
@@ -90,12 +91,37 @@ class Plan(BaseModel):
         for index, grid in enumerate(self.grid):
             with _faults_at(f"grid.{index}.starts"):
                 self.starts(grid)
+            unknown = [name for name in grid.encoders or () if name not in self.encoders]
+            if unknown:
+                raise ValueError(f"grid.{index}.encoders: {unknown[0]!r} is not among the plan's encoders")
+        self._check_targets_are_new()
         for name in self.methods:
             with _faults_at(f"methods.{name}"):
                 self.method_settings(name)
         with _faults_at("prefinetune"):
             self.prefinetune_settings()
         return self
+
+    def _check_targets_are_new(self) -> None:
+        """Refuse a target whose speakers a starting point has been trained on."""
+        used = {name for _, start in self.places for name in start.split("+")} - {NONE}
+        for (corpus, path), (target, target_path) in product(self.corpora.items(), self.targets.items()):
+            if corpus in used and Path(path).resolve() == Path(target_path).resolve():
+                raise ValueError(
+                    f"targets.{target} is the same as corpora.{corpus}, which is pre-finetuned on: "
+                    "its speakers would not be new. Leave it out of one of the two"
+                )
+
+    @property
+    def places(self) -> list[tuple[str, str]]:
+        """Every (encoder, start) that the grids name, in the order of the plan."""
+        named = {place for grid in self.grid for place in self.grid_places(grid)}
+        starts = dict.fromkeys(start for grid in self.grid for start in self.starts(grid))
+        return [place for place in product(self.encoders, starts) if place in named]
+
+    def grid_places(self, grid: Grid) -> list[tuple[str, str]]:
+        """Every (encoder, start) of one grid."""
+        return list(product(grid.encoders or self.encoders, self.starts(grid)))
 
     def prefinetune_settings(self) -> PrefinetuneSettings:
         """The protocol's settings with what the plan changes."""
@@ -264,8 +290,7 @@ def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tup
     for index, grid in enumerate(plan.grid):
         _check_selection(index, grid, targets)
         cells = [cell for target in targets for cell in _cells(grid, target)]
-        places = product(plan.encoders, plan.starts(grid))
-        for (encoder, start), cell, method in product(places, cells, grid.methods):
+        for (encoder, start), cell, method in product(plan.grid_places(grid), cells, grid.methods):
             target_name, speaker, task, label, k, draw = cell
             spec = TrialSpec(
                 encoder=encoder,

@@ -68,17 +68,12 @@ class _Materials:
 
         return cls(plan, read(plan.corpora), read(plan.targets))
 
-    @property
-    def used(self) -> dict[str, Corpus]:
-        """The corpora that the grid needs, by name."""
-        names = {name for _, start in self.starts for name in start.split("+")}
-        return {name: self.corpora[name] for name in self.corpora if name in names} | self.targets
-
-    @property
-    def starts(self) -> list[tuple[str, str]]:
-        """Every (encoder, start) that the plan names, in its order."""
-        names = dict.fromkeys(start for grid in self.plan.grid for start in self.plan.starts(grid))
-        return [(encoder, start) for encoder in self.plan.encoders for start in names]
+    def used(self, encoder: str | None = None) -> dict[str, Corpus]:
+        """The corpora that the grids need, by name: those of one encoder, or of all."""
+        starts = [start for name, start in self.plan.places if encoder in (None, name)]
+        names = {name for start in starts for name in start.split("+")}
+        targets = self.targets if starts else {}
+        return {name: self.corpora[name] for name in self.corpora if name in names} | targets
 
     def start_key(self, encoder: str, start: str) -> str:
         """Digest of everything that a starting point is made of."""
@@ -90,7 +85,7 @@ class _Materials:
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
 
     def trials(self) -> list[TrialSpec]:
-        keys = {place: self.start_key(*place) for place in self.starts}
+        keys = {place: self.start_key(*place) for place in self.plan.places}
         return expand_trials(self.plan, list(self.targets.values()), keys)
 
 
@@ -102,7 +97,7 @@ def dry_run(plan: Plan) -> DryRun:
     """
     materials = _Materials.load(plan)
     trials = materials.trials()
-    needed = [f"{encoder}/{start}" for encoder, start in materials.starts if start != NONE]
+    needed = [f"{encoder}/{start}" for encoder, start in materials.plan.places if start != NONE]
     estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
     return DryRun(len(trials), needed, estimate)
 
@@ -197,7 +192,7 @@ def _check_run_directory(plan: Plan, out: Path) -> dict[str, str | None]:
 
 def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
     """Refuse to go on with other clips: checkpoints, draws and test sets would not be those of before."""
-    for name, corpus in materials.used.items():
+    for name, corpus in materials.used().items():
         if before.get(name) not in (None, _clips_digest(corpus)):
             raise VoicefitError(
                 f"{out}: was begun when corpus {name} had other usable clips than now; choose another --out"
@@ -210,16 +205,17 @@ def _clips_digest(corpus: Corpus) -> str:
 
 def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress) -> None:
     """Run every front end over every clip it will be asked for, and leave broken clips out."""
-    plan = materials.plan
-    used = materials.used
-    for place in plan.encoders.values():
+    for name, place in materials.plan.encoders.items():
+        used = materials.used(name)
+        if not used:
+            continue
         encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
         cache = FrontCache(encoder, cache_root)
         for group in (materials.corpora, materials.targets):
-            usable, left_out = cache_corpora(cache, [group[name] for name in group if name in used], progress)
+            usable, left_out = cache_corpora(cache, [group[corpus] for corpus in group if corpus in used], progress)
             group.update({corpus.name: corpus for corpus in usable})
-            for name, broken in left_out.items():
-                materials.left_out.setdefault(name, {}).update(broken)
+            for corpus_name, broken in left_out.items():
+                materials.left_out.setdefault(corpus_name, {}).update(broken)
 
 
 def _starts_of(trials: Sequence[TrialSpec]) -> list[tuple[str, str]]:
@@ -249,7 +245,7 @@ def _prefinetune_once(
 
 def _workplace(materials: _Materials, out: Path, cache_root: Path | None, workers: int) -> Workplace:
     places = {}
-    for encoder, start in materials.starts:
+    for encoder, start in materials.plan.places:
         place = materials.plan.encoders[encoder]
         source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
         depth = (place.none_depth or place.depth) if start == NONE else None
@@ -279,7 +275,7 @@ def _write_run(out: Path, materials: _Materials, planned: int) -> None:
             "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
         "corpora": {
-            name: _corpus_record(corpus, materials.left_out.get(name, {}), name in materials.used)
+            name: _corpus_record(corpus, materials.left_out.get(name, {}), name in materials.used())
             for name, corpus in {**materials.corpora, **materials.targets}.items()
         },
         "plan": materials.plan.model_dump(mode="json"),

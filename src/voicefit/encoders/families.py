@@ -1,0 +1,132 @@
+"""How each family of encoders in `transformers` falls into stem, entry, layers and exit."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from voicefit.audio import SAMPLE_RATE
+from voicefit.encoders.encoder import Encoder
+
+
+class WaveformEncoder(Encoder):
+    """wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, relative positions by a convolution."""
+
+    @property
+    def _base(self) -> Any:
+        return self.model.base_model
+
+    def _stem(self, waveform: np.ndarray) -> Tensor:
+        inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        return self._base.feature_extractor(inputs.input_values.to(self.device)).transpose(1, 2)
+
+    def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = _hidden_of(self._base.feature_projection(frames))
+        if mask is not None:
+            hidden = hidden * mask[:, :, None]
+        encoder = self._base.encoder
+        hidden = hidden + encoder.pos_conv_embed(hidden)
+        if not self._pre_norm:
+            hidden = encoder.layer_norm(hidden)
+        return encoder.dropout(hidden)
+
+    def _layers(self) -> Any:
+        return self._base.encoder.layers
+
+    def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
+        attention_mask = None
+        if mask is not None:  # additive, broadcast over heads and queries
+            attention_mask = torch.zeros(mask.shape, device=hidden.device).masked_fill(
+                ~mask, torch.finfo(hidden.dtype).min
+            )[:, None, None, :]
+        for layer in self._layers()[first:last]:
+            hidden = _hidden_of(layer(hidden, attention_mask=attention_mask))
+        return hidden
+
+    def _exit(self, hidden: Tensor) -> Tensor:
+        return self._base.encoder.layer_norm(hidden) if self._pre_norm else hidden
+
+    @property
+    def _pre_norm(self) -> bool:
+        return self.model.config.do_stable_layer_norm
+
+    def _stem_parts(self) -> list[nn.Module]:
+        return [self._base.feature_extractor]
+
+    def _entry_parts(self) -> list[nn.Module]:
+        post_norm = [] if self._pre_norm else [self._base.encoder.layer_norm]
+        return [self._base.feature_projection, self._base.encoder.pos_conv_embed, *post_norm]
+
+    def _exit_parts(self) -> list[nn.Module]:
+        return [self._base.encoder.layer_norm] if self._pre_norm else []
+
+
+class WavLMEncoder(WaveformEncoder):
+    """WavLM: every layer shares the gated relative position bias that the first layer holds."""
+
+    def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
+        batch, length, _ = hidden.shape
+        attention = self._layers()[0].attention
+        bias = attention.compute_bias(length, length).to(hidden)[None].expand(batch, -1, -1, -1)
+        bias = bias.reshape(batch * attention.num_heads, length, length)
+        for index in range(first, last):
+            hidden, bias = self._layers()[index](hidden, attention_mask=mask, position_bias=bias, index=index)
+        return hidden
+
+
+class WhisperEncoder(Encoder):
+    """Whisper: log-mel frames padded with silence to a fixed length, every frame attended to and averaged.
+
+    Whisper has no attention mask: its silence is part of its input, and `WhisperForAudioClassification`
+    averages over all frames. So does this class, so that a saved model says the same in `transformers`.
+    """
+
+    layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
+
+    def _stem(self, waveform: np.ndarray) -> Tensor:
+        inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        encoder = self.model.encoder
+        hidden = nn.functional.gelu(encoder.conv1(inputs.input_features.to(self.device)))
+        return nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+
+    def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
+        hidden = frames + self.model.encoder.embed_positions.weight
+        return nn.functional.dropout(hidden, p=self.model.config.dropout, training=self.training)
+
+    def _layers(self) -> Any:
+        return self.model.encoder.layers
+
+    def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
+        for layer in self._layers()[first:last]:
+            hidden = _hidden_of(layer(hidden, None))
+        return hidden
+
+    def _exit(self, hidden: Tensor) -> Tensor:
+        return self.model.encoder.layer_norm(hidden)
+
+    def _stem_parts(self) -> list[nn.Module]:
+        return [self.model.encoder.conv1, self.model.encoder.conv2]
+
+    def _entry_parts(self) -> list[nn.Module]:
+        return [self.model.encoder.embed_positions]
+
+    def _exit_parts(self) -> list[nn.Module]:
+        return [self.model.encoder.layer_norm]
+
+    def _keep_frozen(self) -> None:
+        self.model.encoder.embed_positions.requires_grad_(False)  # sinusoids, frozen in Whisper itself
+
+
+FAMILIES: dict[str, type[Encoder]] = {
+    "wav2vec2": WaveformEncoder,
+    "hubert": WaveformEncoder,
+    "wavlm": WavLMEncoder,
+    "whisper": WhisperEncoder,
+}
+"""The class that splits each `transformers` model type."""
+
+
+def _hidden_of(output: Any) -> Tensor:
+    """The hidden frames, which some modules and some versions of `transformers` return in a tuple."""
+    return output[0] if isinstance(output, tuple) else output

@@ -1,0 +1,154 @@
+"""An encoder from a hub id or a directory, strictly: nothing missing, nothing silently random."""
+
+import contextlib
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from torch import nn
+from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
+from transformers.utils import logging as transformers_logging
+
+from voicefit.encoders.encoder import MAX_SECONDS, Encoder
+from voicefit.encoders.families import FAMILIES
+from voicefit.errors import VoicefitError
+
+_WHISPER_RATE = 50
+"""Positions of a Whisper encoder in a second."""
+
+# No SpecAugment and no layerdrop: on short clips they remove most of the input (62 % of the frames of 0.5 s).
+_NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+
+# What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
+_PLAIN_HEAD = {"use_weighted_layer_sum": False, "problem_type": None}
+
+
+def load_encoder(
+    source: str | Path,
+    *,
+    depth: int | None = None,
+    frozen_layers: int = 0,
+    max_seconds: float = MAX_SECONDS,
+) -> Encoder:
+    """Load an encoder from a hub id or a directory, strictly.
+
+    Args:
+        source: a hub id such as ``facebook/wav2vec2-base``, or a directory that `transformers` wrote.
+        depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
+        frozen_layers: transformer layers that join the frozen, cached front end.
+        max_seconds: clips are cut to this length.
+
+    Returns:
+        the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
+
+    Raises:
+        VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
+            or a depth that the encoder does not have.
+    """
+    config = _load_config(source)
+    family = FAMILIES[config.model_type]
+    depth = config.num_hidden_layers if depth is None else depth
+    if not 1 <= depth <= config.num_hidden_layers:
+        layers = config.num_hidden_layers
+        raise VoicefitError(f"{source}: has {layers} layers, so depth {depth} cannot be read")
+    if not 0 <= frozen_layers <= depth:
+        raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
+    overrides = {**_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
+    for name, value in overrides.items():
+        setattr(config, name, value)
+    feature_extractor = _load_feature_extractor(source)
+    model = _load_model(source, config)
+    if config.model_type == "whisper":
+        feature_extractor = _cut_whisper(model, feature_extractor, max_seconds)
+    return family(model, feature_extractor, frozen_layers, max_seconds)
+
+
+def _load_config(source: str | Path) -> Any:
+    try:
+        config = AutoConfig.from_pretrained(str(source))
+    except Exception as error:  # absent, unreachable or damaged: transformers has a different one for each
+        raise VoicefitError(
+            f"{source}: no encoder could be loaded from here. Give a directory with config.json and "
+            f"model.safetensors, or a hub id while the hub can be reached ({_first_line(error)})"
+        ) from error
+    if config.model_type not in FAMILIES:
+        supported = ", ".join(FAMILIES)
+        raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {supported}")
+    return config
+
+
+def _load_feature_extractor(source: str | Path) -> Any:
+    try:
+        return AutoFeatureExtractor.from_pretrained(str(source))
+    except Exception as error:  # as above
+        raise VoicefitError(f"{source}: preprocessor_config.json is missing or unreadable") from error
+
+
+def _load_model(source: str | Path, config: Any) -> Any:
+    try:
+        with torch.random.fork_rng(devices=[]), quiet_transformers():
+            model, info = AutoModelForAudioClassification.from_pretrained(
+                str(source),
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refused below, by name
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise VoicefitError(f"{source}: its weights cannot be loaded ({_first_line(error)})") from error
+    missing = [key for key in info["missing_keys"] if not key.startswith(("projector.", "classifier."))]
+    if missing:
+        raise VoicefitError(
+            f"{source}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
+            "is this checkpoint of the architecture that its config.json names?"
+        )
+    for key, *_ in info["mismatched_keys"]:
+        raise VoicefitError(f"{source}: weight {key} has not the shape that config.json describes")
+    if "projector.weight" in info["missing_keys"]:
+        _set_identity_projector(model)
+    return model
+
+
+def _set_identity_projector(model: Any) -> None:
+    """Let a plain encoder's classifier read the pooled frames as they are."""
+    size = model.config.hidden_size
+    model.projector = nn.utils.skip_init(nn.Linear, size, size)
+    model.config.classifier_proj_size = size
+    with torch.no_grad():
+        model.projector.weight.copy_(torch.eye(size))
+        model.projector.bias.zero_()
+
+
+def _cut_whisper(model: Any, feature_extractor: Any, max_seconds: float) -> Any:
+    """Keep the positions of the first ``max_seconds``; returns a feature extractor that pads to as many.
+
+    Whole seconds, rounded up where there are positions for it: the feature extractor knows no others.
+    """
+    table = model.encoder.embed_positions.weight.detach()
+    seconds = max(1, min(len(table) // _WHISPER_RATE, math.ceil(max_seconds)))
+    table = table[: seconds * _WHISPER_RATE].clone()
+    model.encoder.embed_positions = nn.Embedding.from_pretrained(table, freeze=True)
+    model.encoder.max_source_positions = model.config.max_source_positions = len(table)
+    return type(feature_extractor)(**{**feature_extractor.to_dict(), "chunk_length": seconds})
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
+
+
+@contextlib.contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence `transformers`: its loading report, where a missing head is expected, and its bars."""
+    verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.set_verbosity(verbosity)
+        if bars:
+            transformers_logging.enable_progress_bar()
