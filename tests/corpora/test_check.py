@@ -1,5 +1,6 @@
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,13 @@ def test_unlabelled_clips_and_published_counts(tmp_path):
     text = shown(report)
     assert "CC BY-NC-SA 4.0" in text
     assert "13 clips found, 4481 published" in text
+
+
+def test_a_label_with_another_number_of_clips_than_published_is_told(tmp_path):
+    corpus = load_corpus("mine", build_folder(tmp_path))
+    info = replace(corpus.info, expected_labels={"anger": 4, "neutral": 5, "fear": 1})
+    differences = check_corpus(replace(corpus, info=info)).differences
+    assert differences == (Difference("clips of neutral", 5, 4), Difference("clips of fear", 1, 0))
 
 
 def test_progress_counts_up_to_the_number_of_clips(tmp_path):

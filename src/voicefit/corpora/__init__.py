@@ -3,10 +3,9 @@
 import difflib
 import re
 from pathlib import Path
-from types import ModuleType
 
 from voicefit.corpora import emodb, emovo, folder, nemo, ravdess, table, tess
-from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
 
 __all__ = [
@@ -15,6 +14,7 @@ __all__ = [
     "Clip",
     "Corpus",
     "CorpusInfo",
+    "Reader",
     "corpus_infos",
     "load_corpus",
     "make_corpus",
@@ -22,21 +22,15 @@ __all__ = [
     "to_vocabulary",
 ]
 
-CORPORA: dict[str, ModuleType] = {
-    "ravdess": ravdess,
-    "tess": tess,
-    "emodb": emodb,
-    "emovo": emovo,
-    "nemo": nemo,
-    "folder": folder,
-    "table": table,
-}
-"""Registry name → module with ``INFO: CorpusInfo`` and ``load(name: str, root: Path) -> Corpus``."""
+_MODULES = (ravdess, tess, emodb, emovo, nemo, folder, table)
+
+CORPORA: dict[str, Reader] = {reader.info.name: reader for module in _MODULES for reader in module.READERS}
+"""Registry name → how to read the corpus of that name. A module lists its ways of reading in ``READERS``."""
 
 
 def corpus_infos() -> list[CorpusInfo]:
     """Terms of use of every corpus in the registry, in its order."""
-    return [module.INFO for module in CORPORA.values()]
+    return [reader.info for reader in CORPORA.values()]
 
 
 def load_corpus(name: str, path: str | Path) -> Corpus:

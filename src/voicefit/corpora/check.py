@@ -75,7 +75,7 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class Difference:
-    """A published count that is not the one found; ``what`` is ``clips`` or ``speakers``."""
+    """A published count that is not the one found; ``what`` is ``clips``, ``speakers`` or ``clips of LABEL``."""
 
     what: str
     expected: int
@@ -238,9 +238,11 @@ def _count(corpus: Corpus) -> dict[str, dict[str, int]]:
 
 
 def _differences(corpus: Corpus) -> tuple[Difference, ...]:
+    labels = Counter(clip.label for clip in corpus.clips)
     compared = (
         ("clips", corpus.info.expected_clips, len(corpus.clips)),
         ("speakers", corpus.info.expected_speakers, len(corpus.speakers)),
+        *((f"clips of {label}", count, labels[label]) for label, count in corpus.info.expected_labels.items()),
     )
     return tuple(
         Difference(what, expected, found)

@@ -1,8 +1,8 @@
 """Clip and Corpus: the table that every native layout is turned into, and the one vocabulary of labels."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pandas as pd
@@ -62,6 +62,7 @@ class Clip:
         native_label: the label as the corpus writes it; empty when the clip is unlabelled.
         start, end: seconds from the beginning of the file; ``end`` is ``None`` for the end of the file.
         split: the corpus's own split (``train``, ``validation``, ``test``), or ``None``.
+        valence, arousal, dominance: mean rating on the corpus's own scale, or ``None`` if it has none.
     """
 
     id: str
@@ -72,6 +73,9 @@ class Clip:
     start: float = 0.0
     end: float | None = None
     split: str | None = None
+    valence: float | None = None
+    arousal: float | None = None
+    dominance: float | None = None
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class CorpusInfo:
         homepage: where the corpus is described or obtained; empty if none.
         citation: author, title, year.
         expected_clips, expected_speakers: the published counts, or ``None`` if there are none.
+        expected_labels: published clips of each label, as far as they are known.
     """
 
     name: str
@@ -98,6 +103,20 @@ class CorpusInfo:
     citation: str
     expected_clips: int | None = None
     expected_speakers: int | None = None
+    expected_labels: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Reader:
+    """One way to read a native layout; a corpus has several where users want other labels or a part of it.
+
+    Attributes:
+        info: terms of use and published counts; ``info.name`` is what users call this way of reading.
+        load: the user's name for the corpus and its folder → the corpus.
+    """
+
+    info: CorpusInfo
+    load: Callable[[str, Path], "Corpus"]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
 
 INFO = CorpusInfo(
@@ -73,3 +73,6 @@ def _clip(path: Path, root: Path) -> Clip:
         return Clip(clip_id, path, UNKNOWN_SPEAKER, label=None)
     speaker, letter = fields
     return Clip(clip_id, path, speaker, EMOTIONS[letter], letter)
+
+
+READERS = (Reader(INFO, load),)

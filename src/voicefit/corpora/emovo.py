@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
 INFO = CorpusInfo(
@@ -76,3 +76,6 @@ def _clip(path: Path, root: Path) -> Clip:
         return Clip(clip_id, path, speaker=path.parent.name, label=None)
     code, speaker = fields
     return Clip(clip_id, path, speaker, EMOTIONS[code], code)
+
+
+READERS = (Reader(INFO, load),)

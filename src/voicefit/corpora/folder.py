@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files
 from voicefit.errors import VoicefitError
 
@@ -57,3 +57,6 @@ def _clip(name: str, root: Path, path: Path) -> Clip:
     speaker = path.parts[0] if len(path.parts) == _SPEAKER_LEVEL else name
     native = path.parts[-2]
     return Clip(path.as_posix(), root / path, speaker, to_vocabulary(native) or None, native)
+
+
+READERS = (Reader(INFO, load),)

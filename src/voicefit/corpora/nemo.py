@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files, find_root
 from voicefit.errors import VoicefitError
 
@@ -73,3 +73,6 @@ def _listed_clip(row: dict[str, str], root: Path, by_stem: dict[str, Path]) -> C
 
 def _unlisted_clip(path: Path, root: Path) -> Clip:
     return Clip(path.relative_to(root).as_posix(), path, speaker=path.stem.split("_")[0], label=None)
+
+
+READERS = (Reader(INFO, load),)

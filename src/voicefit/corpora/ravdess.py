@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
 INFO = CorpusInfo(
@@ -80,3 +80,6 @@ def _clip(path: Path, root: Path) -> Clip | None:
         return Clip(clip_id, path, speaker=path.parent.name[-2:], label=None)
     channel, emotion, actor = fields
     return None if channel == _SONG else Clip(clip_id, path, actor, EMOTIONS[emotion], emotion)
+
+
+READERS = (Reader(INFO, load),)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
 
 INFO = CorpusInfo(
@@ -160,3 +160,6 @@ def _seconds(row: dict[str, str], column: str) -> float | None:
     if not math.isfinite(seconds) or seconds < 0:
         raise _RowError(f"{column} is {row[column]}; it may not be negative or infinite")
     return seconds
+
+
+READERS = (Reader(INFO, load),)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus, to_vocabulary
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
 INFO = CorpusInfo(
@@ -66,3 +66,6 @@ def _clips(folder: Path, root: Path) -> list[Clip]:
         return []
     speaker, native, label = fields
     return [Clip(path.relative_to(root).as_posix(), path, speaker, label, native) for path in audio_files(folder)]
+
+
+READERS = (Reader(INFO, load),)
