@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from voicefit.adaptation import METHODS
+from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import engine
@@ -38,7 +38,7 @@ def workplace(encoder_folder, corpora_folder, tmp_path):
     return Workplace(
         starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1)},
         targets={"voices": load_corpus("voices", corpora_folder / "voices")},
-        settings={name: method.Settings() for name, method in METHODS.items()},
+        methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
         cache_root=tmp_path / "cache",
         threads=1,
     )
@@ -96,7 +96,7 @@ def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, workplac
 
 
 def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(trials, workplace, forked):
-    deadly = replace(workplace, settings={**workplace.settings, "head": Deadly("kill")})
+    deadly = replace(workplace, methods={**workplace.methods, "head": Method("head", Deadly("kill"))})
     head, others = trials[0], [trial for trial in trials if trial.method == "prototype"]
     results = results_of(run_trials([*others[:2], replace(head, method="head"), *others[2:]], deadly, 2))
     failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
@@ -105,7 +105,7 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, workplace, forked):
-    leaving = replace(workplace, settings=dict.fromkeys(METHODS, Deadly("exit")))
+    leaving = replace(workplace, methods={name: Method(name, Deadly("exit")) for name in METHODS})
     with pytest.raises(VoicefitError, match=r"exit code 3, .* below `if __name__ == \"__main__\":`"):
         list(run_trials(trials, leaving, 2))
     assert not multiprocessing.active_children()

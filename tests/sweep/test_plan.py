@@ -62,17 +62,19 @@ def expand(plan, *targets):
         (
             '["none"]',
             '["none"]\nmethods = ["svm"]',
-            r"grid\.0\.methods: unknown method 'svm'; there are full, ",
+            r"grid\.0: methods: unknown method 'svm'; there are full, ",
         ),
         ('["none"]', '["a+z"]', r"grid\.0\.starts: start 'a\+z': 'z' is not among the plan's corpora"),
         ('["none"]', "[]", r"grid\.0\.starts: "),
-        ('["none"]', '["none"]\nencoders = ["huge"]', r"grid\.0\.encoders: 'huge' is not among the plan's encoders"),
+        ('["none"]', '["none"]\nencoders = ["huge"]', r"grid\.0: encoders: unknown encoder 'huge'; there are tiny"),
         ('["none"]', '["none"]\nk = [4, 1]', r"grid\.0\.k\.1: .* greater than or equal to 2"),
         ('["none"]', '["none"]\nk = []', r"grid\.0\.k: "),
         ('["none"]', '["none"]\ndraws = 0', r"grid\.0\.draws: "),
         ('["none"]', '["none"]\ntasks = ["both"]', r"grid\.0\.tasks\.0: .*'one-vs-rest' or 'multiclass'"),
         ("[targets]", "[methods.full]\nspeed = 3\n[targets]", r"methods\.full\.speed: Extra inputs"),
         ("[targets]", "[methods.svm]\n[targets]", r"methods\.svm: method 'svm' is unknown; there are full"),
+        ("[targets]", '[methods.slow]\nmethod = "svm"\n[targets]', r"methods\.slow: method 'svm' is unknown"),
+        ("[targets]", "[encoders.tiny.prefinetune]\nlr = -1\n[targets]", r"encoders\.tiny\.prefinetune\.lr: "),
         ("[targets]", "[prefinetune]\nlr = -1\n[targets]", r"prefinetune\.lr: .* greater than 0"),
         ('t = "T"', "", r"targets: "),
         ('t = "T"', '"t/u" = "T"', r"targets: name 't/u' must begin with"),
@@ -161,10 +163,25 @@ def test_a_target_that_a_start_was_trained_on_is_an_error(path):
 
 def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():
     plan = plan_of(protocol="paper", methods={"full": {"steps": 7}}, prefinetune={"max_epochs": 3})
-    assert plan.method_settings("full").steps == 7
-    assert plan.method_settings("full").batch_size == 8
+    assert plan.method("full").settings.steps == 7
+    assert plan.method("full").settings.batch_size == 8
     assert plan.prefinetune_settings().max_epochs == 3
     assert plan.prefinetune_settings().batch_size == 4
+
+
+def test_a_plan_may_name_several_settings_of_one_method():
+    plan = plan_of(methods={"full-slow": {"method": "full", "lr": 1e-5}}, grid=[{"methods": ["full", "full-slow"]}])
+    slow, usual = plan.method("full-slow"), plan.method("full")
+    assert (slow.name, slow.settings.lr) == ("full", 1e-5)
+    assert slow.settings.model_copy(update={"lr": usual.settings.lr}) == usual.settings
+    assert slow.module is usual.module
+
+
+def test_an_encoder_of_the_plan_may_be_pre_finetuned_in_its_own_way():
+    encoders = {"usual": {"source": "s"}, "slow": {"source": "s", "prefinetune": {"lr": 1e-6}}}
+    plan = plan_of(encoders=encoders, prefinetune={"lr": 1e-5, "max_epochs": 3})
+    assert [plan.prefinetune_settings(name).lr for name in ("usual", "slow")] == [1e-5, 1e-6]
+    assert plan.prefinetune_settings("slow").max_epochs == 3
 
 
 @pytest.mark.parametrize("preset", [f.name for f in files("voicefit.presets").iterdir() if f.name.endswith(".toml")])

@@ -99,6 +99,16 @@ def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, 
     assert {path: now.get(path) for path in written} == written
 
 
+def test_a_plan_may_get_another_method_of_a_name_of_its_own(copy, raw_plan, cache):
+    before = records(copy)
+    more = {"starts": ["none"], "methods": ["weak"], "k": [2], "draws": 1}
+    methods = {**raw_plan.get("methods", {}), "weak": {"method": "head", "l2": 100.0}}
+    changes = {"methods": methods, "grid": [*raw_plan["grid"], more]}
+    result = run_sweep(plan_of(raw_plan, **changes), copy, cache_root=cache)
+    assert (result.skipped, result.failed) == (TRIALS, 0)
+    assert set(records(copy)["method"]) == {*before["method"], "weak"}
+
+
 @pytest.mark.parametrize(
     ("changes", "field"),
     [
@@ -109,9 +119,9 @@ def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, 
         ({"corpora": {}, "grid": [{"starts": ["none"]}]}, "corpora"),
     ],
 )
-def test_a_plan_that_differs_in_more_than_its_grid_is_refused(copy, raw_plan, cache, changes, field):
+def test_a_plan_that_differs_in_what_it_had_is_refused(copy, raw_plan, cache, changes, field):
     before = records(copy)
-    with pytest.raises(VoicefitError, match=rf"differs in {field}; only its grid may change"):
+    with pytest.raises(VoicefitError, match=rf"differs in {field}; a plan may get other grids, and more"):
         run_sweep(plan_of(raw_plan, **changes), copy, cache_root=cache)
     pd.testing.assert_frame_equal(records(copy), before)
 

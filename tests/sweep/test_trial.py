@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
-from voicefit.adaptation import METHODS, Shots, find_method
+from voicefit.adaptation import METHODS, Method, Shots, find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
@@ -45,7 +45,7 @@ def make_bench(corpora_folder, encoder_folder, tmp_path):
 
 
 def run(bench, spec, **settings):
-    return run_trial(bench, spec, find_method(spec.method).Settings(**settings))
+    return run_trial(bench, spec, Method(spec.method, find_method(spec.method).Settings(**settings)))
 
 
 def test_scores_of_a_worked_example():

@@ -4,13 +4,15 @@ Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``
 adds it to :data:`METHODS`.
 """
 
+from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 from voicefit.adaptation import full, head, prototype
 from voicefit.adaptation.shots import Shots
 from voicefit.errors import VoicefitError
 
-__all__ = ["METHODS", "Shots", "find_method"]
+__all__ = ["METHODS", "Method", "Shots", "find_method"]
 
 METHODS: dict[str, ModuleType] = {"full": full, "head": head, "prototype": prototype}
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
@@ -29,3 +31,16 @@ def find_method(name: str) -> ModuleType:
     if name not in METHODS:
         raise VoicefitError(f"method {name!r} is unknown; there are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method and how it is set; ``settings`` is an instance of its ``Settings``."""
+
+    name: str
+    settings: Any
+
+    @property
+    def module(self) -> ModuleType:
+        """The module of the registry."""
+        return find_method(self.name)

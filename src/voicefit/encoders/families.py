@@ -71,7 +71,7 @@ class WavLMEncoder(WaveformEncoder):
         bias = attention.compute_bias(length, length).to(hidden)[None].expand(batch, -1, -1, -1)
         bias = bias.reshape(batch * attention.num_heads, length, length)
         for index in range(first, last):
-            hidden, bias = self._layers()[index](hidden, attention_mask=mask, position_bias=bias, index=index)
+            hidden, bias = self._layers()[index](hidden, attention_mask=mask, position_bias=bias)
         return hidden
 
 

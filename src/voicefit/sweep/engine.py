@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from voicefit.adaptation import Method
 from voicefit.checkpoint import load_start
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache
@@ -44,14 +45,14 @@ class Workplace:
     Attributes:
         starts: (encoder, start) → where it is loaded from.
         targets: name → corpus, with the clips that can be used.
-        settings: method → its settings.
+        methods: the plan's name for a method → the method.
         cache_root: the front-end cache.
         threads: CPU threads of each worker.
     """
 
     starts: Mapping[tuple[str, str], StartingPoint]
     targets: Mapping[str, Corpus]
-    settings: Mapping[str, Any]
+    methods: Mapping[str, Method]
     cache_root: Path | None
     threads: int
 
@@ -89,7 +90,7 @@ class GroupRunner:
             for trial in group:
                 try:
                     bench = bench or self._bench(trial)
-                    result = run_trial(bench, trial, self.workplace.settings[trial.method])
+                    result = run_trial(bench, trial, self.workplace.methods[trial.method])
                 except Exception as error:  # a trial that fails is a result too; the sweep goes on
                     result = {"error": "".join(traceback.format_exception_only(error)).strip()}
                 yield trial, result

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.adaptation import Shots, find_method
+from voicefit.adaptation import Method, Shots
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, load_encoder
@@ -56,7 +56,7 @@ def estimate_time(
         front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
         step = _seconds(partial(_training_step, encoder, frames)) / len(frames)
-        settings = plan.prefinetune_settings()
+        settings = plan.prefinetune_settings(name)
         for start in {trial.start for trial in mine}:
             testing += pooling * sum(len(corpus.clips) for corpus in targets.values())
             if start != NONE:
@@ -88,13 +88,13 @@ def _trials_seconds(
     pooled = encoder.pool(frames)
     scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
     total = 0.0
-    for method in {trial.method for trial in trials}:
-        module, settings = find_method(method), plan.method_settings(method)
-        counts = np.array([trial.k for trial in trials if trial.method == method])
+    for name in {trial.method for trial in trials}:
+        method = plan.method(name)
+        counts = np.array([trial.k for trial in trials if trial.method == name])
         ends = [int(counts.min()), int(counts.max())]
-        seconds = [_fit_seconds(module, encoder, _probe_shots(pooled, frames, k), settings) for k in ends]
+        seconds = [_fit_seconds(method, encoder, _probe_shots(pooled, frames, k)) for k in ends]
         total += float(np.interp(counts, ends, seconds).sum()) + scoring * len(counts)
-        if module.TRAINS_ENCODER:  # the test clips go through the encoder again in every trial
+        if method.module.TRAINS_ENCODER:  # the test clips go through the encoder again in every trial
             speakers = sum(len(corpus.speakers) for corpus in targets.values())
             clips = sum(len(corpus.clips) for corpus in targets.values())
             total += pooling * len(counts) * clips / speakers / 3
@@ -106,9 +106,9 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     return Shots(pooled[picked], [frames[index] for index in picked], torch.arange(k) % 2, 2)
 
 
-def _fit_seconds(module: Any, encoder: Encoder, shots: Shots, settings: Any) -> float:
+def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:
     with encoder.restored():
-        return _seconds(lambda: module.fit(encoder, shots, settings, 0))
+        return _seconds(lambda: method.module.fit(encoder, shots, method.settings, 0))
 
 
 def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:

@@ -6,15 +6,15 @@ import json
 import os
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from voicefit.adaptation import METHODS, find_method
+from voicefit.adaptation import METHODS, Method, find_method
 from voicefit.corpora import CORPORA, Corpus
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
@@ -36,6 +36,7 @@ class EncoderPlan(BaseModel):
     depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
     none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
     frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
+    prefinetune: dict[str, Any] = Field({}, description="what differs from the plan's settings of pre-finetuning")
 
 
 class Grid(BaseModel):
@@ -56,14 +57,6 @@ class Grid(BaseModel):
     speakers: list[str] | None = Field(None, description="speakers of the targets; all of them if left out")
     labels: list[str] | None = Field(None, description="emotions to tell from the rest; all if left out")
 
-    @field_validator("methods")
-    @classmethod
-    def _known_methods(cls, names: list[str]) -> list[str]:
-        unknown = [name for name in names if name not in METHODS]
-        if unknown:
-            raise ValueError(f"unknown method {unknown[0]!r}; there are {', '.join(METHODS)}")
-        return names
-
 
 class Plan(BaseModel):
     """A sweep: which encoders, corpora and targets, and which trials of them."""
@@ -77,7 +70,9 @@ class Plan(BaseModel):
     targets: dict[str, str] = Field(min_length=1, description="target corpus = path")
     grid: list[Grid] = Field(min_length=1)
     prefinetune: dict[str, Any] = Field({}, description="what differs from the protocol's settings")
-    methods: dict[str, dict[str, Any]] = Field({}, description="settings by method")
+    methods: dict[str, dict[str, Any]] = Field(
+        {}, description="settings by method; a name of your own stands for the one that its `method` names"
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> "Plan":
@@ -85,21 +80,25 @@ class Plan(BaseModel):
             ("encoders", self.encoders),
             ("corpora", self.corpora),
             ("targets", self.targets),
+            ("methods", self.methods),
         ):
             for name in names:
                 _check_name(table, name)
         for index, grid in enumerate(self.grid):
             with _faults_at(f"grid.{index}.starts"):
                 self.starts(grid)
-            unknown = [name for name in grid.encoders or () if name not in self.encoders]
-            if unknown:
-                raise ValueError(f"grid.{index}.encoders: {unknown[0]!r} is not among the plan's encoders")
+            with _faults_at(f"grid.{index}"):
+                _check_known("encoders", grid.encoders or (), self.encoders)
+                _check_known("methods", grid.methods, {**METHODS, **self.methods})
         self._check_targets_are_new()
         for name in self.methods:
             with _faults_at(f"methods.{name}"):
-                self.method_settings(name)
+                self.method(name)
         with _faults_at("prefinetune"):
             self.prefinetune_settings()
+        for name in self.encoders:
+            with _faults_at(f"encoders.{name}.prefinetune"):
+                self.prefinetune_settings(name)
         return self
 
     def _check_targets_are_new(self) -> None:
@@ -123,14 +122,17 @@ class Plan(BaseModel):
         """Every (encoder, start) of one grid."""
         return list(product(grid.encoders or self.encoders, self.starts(grid)))
 
-    def prefinetune_settings(self) -> PrefinetuneSettings:
-        """The protocol's settings with what the plan changes."""
+    def prefinetune_settings(self, encoder: str | None = None) -> PrefinetuneSettings:
+        """The protocol's settings with what the plan changes, for all encoders and for this one."""
         usual = PrefinetuneSettings.for_protocol(self.protocol).model_dump()
-        return PrefinetuneSettings(**{**usual, **self.prefinetune})
+        own = self.encoders[encoder].prefinetune if encoder else {}
+        return PrefinetuneSettings(**{**usual, **self.prefinetune, **own})
 
-    def method_settings(self, method: str) -> Any:
-        """The settings of one method, an instance of its ``Settings``."""
-        return find_method(method).Settings(**self.methods.get(method, {}))
+    def method(self, name: str) -> Method:
+        """The method that the plan calls ``name``, with its settings."""
+        settings = dict(self.methods.get(name, {}))
+        registered = settings.pop("method", name)
+        return Method(registered, find_method(registered).Settings(**settings))
 
     def starts(self, grid: Grid) -> list[str]:
         """The starting points of a grid: ``none``, or corpora joined by ``+`` in the order of the plan."""
@@ -200,6 +202,12 @@ def digest(value: Any) -> str:
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
+def _check_known(field: str, names: Iterable[str], known: Collection[str]) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{field}: unknown {field.removesuffix('s')} {name!r}; there are {', '.join(known)}")
+
+
 def _check_name(table: str, name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValueError(
@@ -207,7 +215,7 @@ def _check_name(table: str, name: str) -> None:
         )
     if table == "corpora" and name in _GROUPS:
         raise ValueError(f"{table}: the name {name!r} has a meaning of its own in `starts`; choose another")
-    if table != "encoders" and name != name.lower() and name.lower() in CORPORA:
+    if table in ("corpora", "targets") and name != name.lower() and name.lower() in CORPORA:
         raise ValueError(f"{table}: write {name.lower()!r} for {name!r}")
 
 
@@ -339,5 +347,6 @@ def _cells(grid: Grid, target: Corpus) -> Iterator[tuple[str, str, str, str, int
                         yield target.name, speaker, task, label, k, draw
 
 
-def _method_key(plan: Plan, method: str) -> str:
-    return digest([method, find_method(method).VERSION, plan.method_settings(method).model_dump()])
+def _method_key(plan: Plan, name: str) -> str:
+    method = plan.method(name)
+    return digest([method.name, method.module.VERSION, method.settings.model_dump()])

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
@@ -77,11 +78,11 @@ class _Materials:
 
     def start_key(self, encoder: str, start: str) -> str:
         """Digest of everything that a starting point is made of."""
-        place = self.plan.encoders[encoder].model_dump()
+        place = self.plan.encoders[encoder].model_dump(exclude={"prefinetune"})
         if start == NONE:
             return digest([place["source"], place["none_depth"] or place["depth"], place["frozen_layers"]])
         clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
-        settings = self.plan.prefinetune_settings().model_dump()
+        settings = self.plan.prefinetune_settings(encoder).model_dump()
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
 
     def trials(self) -> list[TrialSpec]:
@@ -180,14 +181,26 @@ def _check_run_directory(plan: Plan, out: Path) -> dict[str, str | None]:
         digests = {name: corpus["digest"] for name, corpus in dict(written["corpora"]).items()}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VoicefitError(f"{record}: is damaged ({error!r}); choose another --out") from error
-    now = plan.model_dump(mode="json")
-    changed = [name for name in now if name != "grid" and now[name] != before.get(name)]
+    changed = [
+        name for name, value in plan.model_dump(mode="json").items() if not _extends(name, before.get(name), value)
+    ]
     if changed:
         raise VoicefitError(
-            f"{out}: was made with a plan that differs in {', '.join(changed)}; only its grid may change. "
-            "Choose another --out"
+            f"{out}: was made with a plan that differs in {', '.join(changed)}; a plan may get other grids, and more "
+            "encoders, corpora, targets and named methods, but what it had must stay. Choose another --out"
         )
     return digests
+
+
+def _extends(field: str, before: Any, now: Any) -> bool:
+    """Whether trials made with ``before`` are still those of the plan."""
+    if field == "grid" or before == now:
+        return True
+    if not (isinstance(before, dict) and isinstance(now, dict)) or field == "prefinetune":
+        return False
+    # A method of the registry that was not named before had its default settings.
+    added = {name for name in now if name not in before and not (field == "methods" and name in METHODS)}
+    return {name: value for name, value in now.items() if name not in added} == before
 
 
 def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
@@ -235,7 +248,7 @@ def _prefinetune_once(
         path,
         source=place.source,
         protocol=plan.protocol,
-        settings=plan.prefinetune_settings(),
+        settings=plan.prefinetune_settings(encoder),
         seed=plan.seed,
         cache_root=cache_root,
         resume=True,
@@ -251,11 +264,11 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         depth = (place.none_depth or place.depth) if start == NONE else None
         frozen = min(place.frozen_layers, depth or place.frozen_layers)
         places[encoder, start] = StartingPoint(source, depth, frozen)
-    methods = {method for grid in materials.plan.grid for method in grid.methods}
+    methods = {name for grid in materials.plan.grid for name in grid.methods}
     return Workplace(
         starts=places,
         targets=materials.targets,
-        settings={method: materials.plan.method_settings(method) for method in methods},
+        methods={name: materials.plan.method(name) for name in methods},
         cache_root=cache_root,
         threads=max(1, (os.cpu_count() or 1) // workers),
     )

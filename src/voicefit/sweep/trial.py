@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voicefit.adaptation import Shots, find_method
+from voicefit.adaptation import Method, Shots
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.episodes import SpeakerEpisodes
@@ -59,7 +59,7 @@ class SpeakerBench:
         return torch.cat(pooled), {clip.id: row for row, clip in enumerate(clips)}
 
 
-def run_trial(bench: SpeakerBench, spec: TrialSpec, settings: Any) -> dict[str, Any]:
+def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str, Any]:
     """Adapt and score.
 
     Returns:
@@ -74,19 +74,18 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, settings: Any) -> dict[str, 
     if episode is None:
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
-    method = find_method(spec.method)
     shots = Shots(
         bench.pool(episode.support),
         _LazyFrames(episode.support, bench.cache.frames),
         torch.tensor(episode.support_targets),
         len(episode.labels),
     )
-    if method.TRAINS_ENCODER:
+    if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
-            head = method.fit(bench.encoder, shots, settings, spec.method_seed)
+            head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
             pooled = bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])
     else:
-        head = method.fit(bench.encoder, shots, settings, spec.method_seed)
+        head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
         pooled = bench.pool(episode.test)
     predicted = head(pooled).argmax(1).tolist()
     return {
