@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from voicefit import checkpoint
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, split_by_speaker
 from voicefit.corpora import Clip, Corpus
-from voicefit.encoders import Encoder, FrontCache
+from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import CorpusHeads, discriminant_projector
@@ -50,7 +50,7 @@ class PrefinetuneSettings(BaseModel):
     sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
         default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
+    precision: Precision = Field(
         default="float32",
         description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it",
     )
@@ -165,13 +165,12 @@ class Trainer:
         clips = {
             split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch
         }
-        device, mixed = self.encoder.device.type, self.settings.precision == "bfloat16"
-        with torch.autocast(device, torch.bfloat16, enabled=mixed):
-            pooled = self.encoder([self.cache.frames(clip) for part in clips.values() for clip in part])
-        parts = self.encoder.projector(pooled.float()).split([len(part) for part in clips.values()])
+        frames = [self.cache.frames(clip) for part in clips.values() for clip in part]
+        projected = self.encoder.projector(self.encoder(frames, self.settings.precision))
+        parts = projected.split([len(part) for part in clips.values()])
         return {
-            name: nn.functional.cross_entropy(self.heads(projected, name), self._target(name, clips[name]))
-            for name, projected in zip(clips, parts, strict=True)
+            name: nn.functional.cross_entropy(self.heads(part, name), self._target(name, clips[name]))
+            for name, part in zip(clips, parts, strict=True)
         }
 
     def _target(self, corpus: str, clips: Sequence[Clip]) -> Tensor:

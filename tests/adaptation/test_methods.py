@@ -180,6 +180,17 @@ def test_full_does_not_depend_on_where_the_encoder_s_vectors_lie(encoder, make_s
     assert logits[2] == pytest.approx(logits[0], abs=0.02)
 
 
+def test_full_learns_in_bfloat16(encoder, make_shots):
+    shots = make_shots(6)
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        with encoder.restored():
+            head = fit("full", encoder, shots, precision=precision, lr=1e-3, head_lr=1e-2)
+            losses.append(loss_of(encoder, head, shots))
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
+    assert losses[1] != losses[0]
+
+
 def test_full_changes_trainable_weights_alone_and_restored_puts_them_back_exactly(encoder, make_shots):
     shots = make_shots(6)
     before = {name: p.detach().clone() for name, p in encoder.named_parameters()}

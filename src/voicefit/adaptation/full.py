@@ -12,7 +12,7 @@ from torch import nn
 
 from voicefit.adaptation import head
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
+from voicefit.encoders import Encoder, Precision
 from voicefit.heads import Head
 
 VERSION = 2
@@ -30,6 +30,7 @@ class Settings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
+    precision: Precision = Field("float32", description="of the training passes")
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
@@ -59,7 +60,8 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         if len(order) < min(settings.batch_size, len(shots.frames)):
             order += generator.permutation(len(shots.frames)).tolist()
         batch, order = order[: settings.batch_size], order[settings.batch_size :]
-        logits = classifier(encoder.projector(encoder([shots.frames[index] for index in batch])))
+        pooled = encoder([shots.frames[index] for index in batch], settings.precision)
+        logits = classifier(encoder.projector(pooled))
         loss = nn.functional.cross_entropy(logits, shots.targets[batch])
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
