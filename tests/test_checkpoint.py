@@ -13,7 +13,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 
 from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_waveform
 from voicefit.checkpoint import load_start, read_metadata, read_record, save_adapted, save_prefinetuned
-from voicefit.encoders import load_encoder
+from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads, Head
 
@@ -43,7 +43,7 @@ def make_record(encoder):
         "seed": 3,
         "depth": encoder.depth,
         "frozen_layers": encoder.frozen_layers,
-        "max_seconds": encoder.max_seconds,
+        "front_end": encoder.front_end.model_dump(),
         "corpora": [
             {
                 "name": name, "title": title, "language": "English", "licence": licence, "usage": usage,
@@ -195,10 +195,10 @@ def test_an_output_that_exists_is_refused(model, tmp_path):
 
 
 def test_a_checkpoint_brings_its_settings_along(model, tmp_path):
-    encoder = load_encoder(model, depth=2, frozen_layers=1, max_seconds=0.4)
+    encoder = load_encoder(model, depth=2, frozen_layers=1, front_end=FrontEnd(max_seconds=0.4))
     make_prefinetuned(encoder, tmp_path / "out")
     start = load_start(tmp_path / "out")
-    assert (start.depth, start.frozen_layers, start.max_seconds) == (2, 1, 0.4)
+    assert (start.depth, start.frozen_layers, start.front_end.max_seconds) == (2, 1, 0.4)
     assert torch.equal(start.projector.weight, encoder.projector.weight)
     assert torch.equal(start.projector.bias, encoder.projector.bias)
     waveform = make_waveform(0.9)
@@ -226,7 +226,7 @@ def test_what_is_asked_for_goes_before_what_was_recorded(model, tmp_path):
 def test_a_plain_encoder_takes_what_is_given(model):
     assert read_record(model) == {}
     start = load_start(model, depth=2, frozen_layers=1)
-    assert (start.depth, start.frozen_layers, start.max_seconds) == (2, 1, 5.0)
+    assert (start.depth, start.frozen_layers, start.front_end.max_seconds) == (2, 1, 5.0)
     assert load_start(model).frozen_layers == 0
     assert read_record("facebook/wav2vec2-base") == {}
 
@@ -246,7 +246,8 @@ def test_an_adapted_model_is_no_starting_point(model, tmp_path):
         '"text"',
         "\udcff",
         '{"kind": "prefinetuned"}',
-        '{"frozen_layers": "1", "max_seconds": 5}',
+        '{"frozen_layers": "one", "front_end": {}}',
+        '{"frozen_layers": 1, "front_end": {"max_seconds": -5}}',
     ],
 )
 def test_a_damaged_record_is_named(model, tmp_path, content):

@@ -15,7 +15,7 @@ from voicefit import checkpoint
 from voicefit.adaptation import Shots, find_method
 from voicefit.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_waveform
 from voicefit.corpora import Clip, load_corpus
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
@@ -165,7 +165,7 @@ def load_model(path: str | Path) -> Model:
             extractor = AutoFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
-    return Model(model, extractor, record.get("max_seconds", 5.0))
+    return Model(model, extractor, FrontEnd.model_validate(record.get("front_end", {})).max_seconds)
 
 
 @dataclass(frozen=True)
@@ -210,6 +210,11 @@ def adapt(
     chosen = find_method(method)
     corpus = load_corpus("folder", clips)
     encoder = checkpoint.load_start(start)
+    if encoder.front_end.pad_first or not encoder.front_end.resample:
+        raise VoicefitError(
+            f"{start}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
+            "cannot repeat; pre-finetune without them"
+        )
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
     labels = sorted({str(clip.label) for clip in usable})
     if len(labels) < 2:
@@ -225,7 +230,7 @@ def adapt(
         "source": str(start),
         "method": method,
         "seed": seed,
-        "max_seconds": encoder.max_seconds,
+        "front_end": encoder.front_end.model_dump(),
         "shots": counts,
         "left_out": left_out,
         "corpora": origin.get("corpora", []),

@@ -31,10 +31,13 @@ class AudioError(VoicefitError):
         self.kind = kind
 
 
-def load_waveform(path: str | os.PathLike[str], start: float = 0.0, end: float | None = None) -> np.ndarray:
+def load_waveform(
+    path: str | os.PathLike[str], start: float = 0.0, end: float | None = None, *, resample: bool = True
+) -> np.ndarray:
     """Decode ``path`` between ``start`` and ``end`` seconds to a mono waveform at 16 kHz.
 
     Any format, rate and channel count that libsndfile reads; channels are averaged, then resampled by soxr (HQ).
+    Without ``resample`` the samples are taken as they are, as if they were at 16 kHz.
 
     Returns:
         float32 array of shape ``(samples,)``, nominally in [-1, 1].
@@ -54,7 +57,7 @@ def load_waveform(path: str | os.PathLike[str], start: float = 0.0, end: float |
             samples = file.read(frames, dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
         raise AudioError("unreadable", f"{path}: not readable as audio ({error})") from error
-    return _to_mono_16k(samples, rate, path)
+    return _to_mono_16k(samples, rate if resample else SAMPLE_RATE, path)
 
 
 def _to_mono_16k(samples: np.ndarray, rate: int, path: Path) -> np.ndarray:

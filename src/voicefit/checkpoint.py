@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 import voicefit
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
@@ -52,10 +52,16 @@ def read_record(source: str | Path) -> dict[str, Any]:
     return record
 
 
-def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: int | None = None) -> Encoder:
+def load_start(
+    source: str | Path,
+    *,
+    depth: int | None = None,
+    frozen_layers: int | None = None,
+    front_end: FrontEnd | None = None,
+) -> Encoder:
     """Load a pre-finetuned checkpoint or a plain encoder as the starting point of an adaptation.
 
-    A checkpoint brings its depth, frozen layers and clip length along; a plain encoder takes those given.
+    A checkpoint brings its depth, frozen layers and front end along; a plain encoder takes those given.
 
     Raises:
         VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already,
@@ -65,12 +71,14 @@ def load_start(source: str | Path, *, depth: int | None = None, frozen_layers: i
     if record.get("kind") == "adapted":
         raise VoicefitError(f"{source}: has been adapted to a voice already; adapt from what it was made of")
     if record:
-        recorded, max_seconds = record.get("frozen_layers"), record.get("max_seconds")
-        if not isinstance(recorded, int) or not isinstance(max_seconds, int | float):
-            raise VoicefitError(f"{Path(source) / RECORD}: frozen_layers and max_seconds should be numbers")
+        try:
+            recorded = int(record["frozen_layers"])
+            front_end = FrontEnd.model_validate(record["front_end"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise VoicefitError(f"{Path(source) / RECORD}: frozen_layers or front_end is missing or wrong") from error
         frozen_layers = recorded if frozen_layers is None else frozen_layers
-        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, max_seconds=max_seconds)
-    return load_encoder(source, depth=depth, frozen_layers=frozen_layers or 0)
+        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, front_end=front_end)
+    return load_encoder(source, depth=depth, frozen_layers=frozen_layers or 0, front_end=front_end)
 
 
 def save_prefinetuned(

@@ -338,7 +338,7 @@ def prefinetune(
         "seed": seed,
         "depth": encoder.depth,
         "frozen_layers": encoder.frozen_layers,
-        "max_seconds": encoder.max_seconds,
+        "front_end": encoder.front_end.model_dump(),
         "settings": settings.model_dump(),
         "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
         "best": trainer.best_epoch,

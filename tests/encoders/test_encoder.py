@@ -1,6 +1,7 @@
 import shutil
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import soundfile
 import torch
@@ -18,7 +19,8 @@ from tiny_models import (
     plain_logits,
     voicefit_logits,
 )
-from voicefit.encoders import load_encoder
+from voicefit.encoders import FrontEnd, load_encoder
+from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
 
@@ -71,7 +73,7 @@ def test_bfloat16_training_passes_accept_clips_of_different_length(models, famil
 
 
 def test_clips_are_cut_to_max_seconds(models):
-    encoder = load_encoder(models["wav2vec2-group-norm"], max_seconds=0.5)
+    encoder = load_encoder(models["wav2vec2-group-norm"], front_end=FrontEnd(max_seconds=0.5))
     waveform = make_waveform(0.9)
     torch.testing.assert_close(encoder.front(waveform), encoder.front(waveform[:8000]), atol=0, rtol=0)
 
@@ -85,6 +87,40 @@ def test_half_precision_front_changes_pooled_vectors_little(models):
         encoder = load_encoder(models[family])
         front = encoder.front(make_waveform(0.6))
         torch.testing.assert_close(encoder.pool([front.half()]), encoder.pool([front]), atol=5e-3, rtol=0)
+
+
+# Quirks of the published code
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_padding_first_lets_silence_count_as_speech(models, family):
+    waveform = make_waveform(0.4)
+    encoder = load_encoder(models[family], front_end=FrontEnd(pad_first=True, max_seconds=1.0))
+    frames = [encoder.front(waveform), encoder.front(make_waveform(1.3))]
+    assert frames[0].shape == frames[1].shape
+    padded = plain_logits(models[family], np.concatenate([waveform, np.zeros(9600, np.float32)]))
+    if family != "whisper":  # whose window is longer than a second here
+        torch.testing.assert_close(voicefit_logits(encoder, frames[:1]), padded, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_trained_front_end_gets_gradients_and_says_what_a_frozen_one_says(models, family):
+    waveforms = [make_waveform(0.6), make_waveform(0.3)]
+    encoder = load_encoder(models[family], front_end=FrontEnd(train=True))
+    frames = [encoder.front(waveform) for waveform in waveforms]
+    frozen = load_encoder(models[family])
+    expected = frozen.pool([frozen.front(waveform) for waveform in waveforms])
+    pooled = encoder(frames)
+    torch.testing.assert_close(pooled.detach(), expected, atol=1e-5, rtol=1e-4)
+    pooled.square().sum().backward()
+    trained = {name for name, p in encoder.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
+    assert any("conv" in name for name in trained - set(frozen.trainable_state()))
+    assert set(encoder.trainable_state()) > set(frozen.trainable_state())
+
+
+def test_frozen_layers_above_a_trained_front_end_are_refused(models):
+    with pytest.raises(VoicefitError, match="layers cannot be frozen above a front end that is trained"):
+        load_encoder(models["hubert"], frozen_layers=1, front_end=FrontEnd(train=True))
 
 
 # What is trained
@@ -172,7 +208,10 @@ def test_front_key_follows_the_settings(models, tmp_path):
     keys = [
         load_encoder(folder).front_key(),
         load_encoder(folder, frozen_layers=1).front_key(),
-        load_encoder(folder, max_seconds=3.0).front_key(),
+        load_encoder(folder, front_end=FrontEnd(max_seconds=3.0)).front_key(),
+        load_encoder(folder, front_end=FrontEnd(resample=False)).front_key(),
+        load_encoder(folder, front_end=FrontEnd(pad_first=True)).front_key(),
+        load_encoder(folder, front_end=FrontEnd(train=True)).front_key(),
         load_encoder(models["hubert"]).front_key(),
         load_encoder(models["wav2vec2-group-norm"]).front_key(),
     ]

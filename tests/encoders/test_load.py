@@ -17,7 +17,7 @@ from tiny_models import (
     rewrite_weights,
     voicefit_logits,
 )
-from voicefit.encoders import load_encoder
+from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
@@ -209,7 +209,7 @@ def test_a_whisper_of_the_hub_is_cut_to_five_seconds(tmp_path):
 
 @pytest.mark.parametrize(("max_seconds", "seconds"), [(0.5, 1), (1.0, 1), (2.2, 3), (5.0, 5), (60.0, 30)])
 def test_whisper_hears_whole_seconds(tmp_path, max_seconds, seconds):
-    encoder = load_encoder(build_whisper_asr(tmp_path), max_seconds=max_seconds)
+    encoder = load_encoder(build_whisper_asr(tmp_path), front_end=FrontEnd(max_seconds=max_seconds))
     assert encoder.front(make_waveform(2.0)).shape == (50 * seconds, 16)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
+from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.sweep import engine
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
@@ -36,7 +37,7 @@ def forked(monkeypatch):
 @pytest.fixture
 def workplace(encoder_folder, corpora_folder, tmp_path):
     return Workplace(
-        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1)},
+        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1, FrontEnd())},
         targets={"voices": load_corpus("voices", corpora_folder / "voices")},
         methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
         cache_root=tmp_path / "cache",
@@ -121,7 +122,7 @@ def test_no_worker_is_left_when_the_caller_stops_early(trials, workplace, forked
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(trials, workplace, forked, workers):
-    damaged = StartingPoint(str(workplace.cache_root / "nothing"), None, 0)
+    damaged = StartingPoint(str(workplace.cache_root / "nothing"), None, 0, FrontEnd())
     broken = replace(workplace, starts={**workplace.starts, ("tiny", "all"): damaged})
     astray = replace(trials[0], start="all")
     results = results_of(run_trials([astray, *trials], broken, workers))

@@ -49,7 +49,7 @@ class FrontCache:
         entry = self._entries.get(clip) or self._entries.setdefault(clip, self._entry(clip))
         stored = _read(entry)
         if stored is None:
-            waveform = load_waveform(clip.path, clip.start, clip.end)
+            waveform = load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
             stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
             with new_file(entry) as file:
                 np.save(file, stored, allow_pickle=False)

@@ -1,9 +1,9 @@
 """A `transformers` audio classifier, cut at a layer and split in a frozen front end and a trainable rest.
 
-Four parts in the order of the data flow: *stem* (log-mel and convolutions), *entry* (projection and
-positions), transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or the stem, the
-entry and the first ``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest runs on
-padded batches with a mask.
+Four parts in the order of the data flow: *stem* (convolutions over the waveform or its log-mel frames), *entry*
+(projection and positions), transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or
+the stem, the entry and the first ``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest
+runs on padded batches with a mask.
 """
 
 import contextlib
@@ -15,14 +15,34 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
 
 Precision = Literal["float32", "bfloat16"]
 
-MAX_SECONDS = 5.0
-"""Longer clips are cut here, as in the publication (section 4.1)."""
+
+class FrontEnd(BaseModel):
+    """How a clip becomes what the rest of the encoder reads. The last three are quirks of the published code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_seconds: float = Field(
+        default=5.0, gt=0, description="longer clips are cut, as in the publication (section 4.1)"
+    )
+    resample: bool = Field(
+        default=True,
+        description="to 16 kHz; false takes samples as they are, so that 22,050 Hz is heard 1.38 times slower",
+    )
+    pad_first: bool = Field(
+        default=False,
+        description="pad with silence to max_seconds, then normalise, and let the silence count as speech",
+    )
+    train: bool = Field(
+        default=False, description="train the convolutions too; nothing but the waveform can be cached then"
+    )
+
 
 # The settings of a config that change what the front end computes from the same weights.
 _FRONT_SETTINGS = (
@@ -47,17 +67,17 @@ class Encoder(nn.Module, ABC):
         model: the whole `transformers` model, head included.
         feature_extractor: its feature extractor, applied to one clip at a time.
         frozen_layers: how many transformer layers belong to the front end.
-        max_seconds: clips are cut to this length.
+        front_end: how a clip becomes what the rest reads.
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"layerdrop": 0.0}
 
-    def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, max_seconds: float):
+    def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, front_end: FrontEnd):
         super().__init__()
         self.model = model
         self.feature_extractor = feature_extractor
         self.frozen_layers = frozen_layers
-        self.max_seconds = max_seconds
+        self.front_end = front_end
         self.requires_grad_(False)
         for part in self._rest_parts():
             part.requires_grad_(True)
@@ -98,11 +118,17 @@ class Encoder(nn.Module, ABC):
 
         Returns:
             float32 tensor ``(frames, width)``; ``width`` is that of the stem, or ``hidden_size`` when layers
-            are frozen.
+            are frozen, or that of the stem's own input when the stem is trained.
         """
         was_training = self.training
         self.eval()
-        frames = self._stem(waveform[: int(self.max_seconds * SAMPLE_RATE)])
+        samples = int(self.front_end.max_seconds * SAMPLE_RATE)
+        waveform = waveform[:samples]
+        if self.front_end.pad_first:
+            waveform = np.pad(waveform, (0, samples - len(waveform)))
+        frames = self._inputs(waveform)
+        if not self.front_end.train:
+            frames = self._stem(frames)
         if self.frozen_layers:
             frames = self._entry(frames, None)
             frames = self._run_layers(frames, None, 0, self.frozen_layers)
@@ -123,8 +149,11 @@ class Encoder(nn.Module, ABC):
             return self._mean_frames(frames).float()
 
     def _mean_frames(self, frames: Sequence[Tensor]) -> Tensor:
+        frames = [clip.to(self.device).float() for clip in frames]
+        if self.front_end.train:
+            frames = [self._stem(clip[None])[0] for clip in frames]
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
-        hidden = nn.utils.rnn.pad_sequence([clip.to(self.device) for clip in frames], batch_first=True).float()
+        hidden = nn.utils.rnn.pad_sequence(frames, batch_first=True)
         mask = None
         if bool((lengths < hidden.shape[1]).any()):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
@@ -170,7 +199,8 @@ class Encoder(nn.Module, ABC):
         digest = hashlib.blake2b(digest_size=16)
         settings = {
             "frozen_layers": self.frozen_layers,
-            "max_seconds": self.max_seconds,
+            "max_seconds": self.front_end.max_seconds,
+            **self.front_end.model_dump(exclude_defaults=True),
             "feature_extractor": self.feature_extractor.to_dict(),
             "config": {name: getattr(self.model.config, name, None) for name in _FRONT_SETTINGS},
         }
@@ -181,16 +211,22 @@ class Encoder(nn.Module, ABC):
         return digest.hexdigest()
 
     def _rest_parts(self) -> list[nn.Module]:
+        stem = self._stem_parts() if self.front_end.train else []
         entry = [] if self.frozen_layers else self._entry_parts()
         layers = list(self._layers()[self.frozen_layers : self.depth])
-        return [*entry, *layers, *self._exit_parts(), self.model.projector]
+        return [*stem, *entry, *layers, *self._exit_parts(), self.model.projector]
 
     def _front_parts(self) -> list[nn.Module]:
         entry = self._entry_parts() if self.frozen_layers else []
-        return [*self._stem_parts(), *entry, *self._layers()[: self.frozen_layers]]
+        stem = [] if self.front_end.train else self._stem_parts()
+        return [*stem, *entry, *self._layers()[: self.frozen_layers]]
 
     @abstractmethod
-    def _stem(self, waveform: np.ndarray) -> Tensor:
+    def _inputs(self, waveform: np.ndarray) -> Tensor:
+        """What the stem reads of one clip, ``(1, length, width)``."""
+
+    @abstractmethod
+    def _stem(self, inputs: Tensor) -> Tensor:
         """One clip's frames before positions and layers, ``(1, frames, width)``."""
 
     @abstractmethod

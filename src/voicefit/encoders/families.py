@@ -17,9 +17,12 @@ class WaveformEncoder(Encoder):
     def _base(self) -> Any:
         return self.model.base_model
 
-    def _stem(self, waveform: np.ndarray) -> Tensor:
+    def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        return self._base.feature_extractor(inputs.input_values.to(self.device)).transpose(1, 2)
+        return inputs.input_values.to(self.device)[:, :, None]
+
+    def _stem(self, inputs: Tensor) -> Tensor:
+        return self._base.feature_extractor(inputs[:, :, 0]).transpose(1, 2)
 
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         hidden = _hidden_of(self._base.feature_projection(frames))
@@ -84,10 +87,13 @@ class WhisperEncoder(Encoder):
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
 
-    def _stem(self, waveform: np.ndarray) -> Tensor:
+    def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        return inputs.input_features.to(self.device).transpose(1, 2)
+
+    def _stem(self, inputs: Tensor) -> Tensor:
         encoder = self.model.encoder
-        hidden = nn.functional.gelu(encoder.conv1(inputs.input_features.to(self.device)))
+        hidden = nn.functional.gelu(encoder.conv1(inputs.transpose(1, 2)))
         return nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
 
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:

@@ -12,7 +12,7 @@ from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.utils import logging as transformers_logging
 
-from voicefit.encoders.encoder import MAX_SECONDS, Encoder
+from voicefit.encoders.encoder import Encoder, FrontEnd
 from voicefit.encoders.families import FAMILIES
 from voicefit.errors import VoicefitError
 
@@ -31,7 +31,7 @@ def load_encoder(
     *,
     depth: int | None = None,
     frozen_layers: int = 0,
-    max_seconds: float = MAX_SECONDS,
+    front_end: FrontEnd | None = None,
 ) -> Encoder:
     """Load an encoder from a hub id or a directory, strictly.
 
@@ -39,7 +39,7 @@ def load_encoder(
         source: a hub id such as ``facebook/wav2vec2-base``, or a directory that `transformers` wrote.
         depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
         frozen_layers: transformer layers that join the frozen, cached front end.
-        max_seconds: clips are cut to this length.
+        front_end: how a clip becomes what the rest reads; ``None`` takes the defaults.
 
     Returns:
         the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
@@ -54,6 +54,9 @@ def load_encoder(
     if not 1 <= depth <= config.num_hidden_layers:
         layers = config.num_hidden_layers
         raise VoicefitError(f"{source}: has {layers} layers, so depth {depth} cannot be read")
+    front_end = front_end or FrontEnd()
+    if front_end.train and frozen_layers:
+        raise VoicefitError(f"{source}: layers cannot be frozen above a front end that is trained")
     if not 0 <= frozen_layers <= depth:
         raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
     overrides = {**_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
@@ -62,8 +65,8 @@ def load_encoder(
     feature_extractor = _load_feature_extractor(source)
     model = _load_model(source, config)
     if config.model_type == "whisper":
-        feature_extractor = _cut_whisper(model, feature_extractor, max_seconds)
-    return family(model, feature_extractor, frozen_layers, max_seconds)
+        feature_extractor = _cut_whisper(model, feature_extractor, front_end.max_seconds)
+    return family(model, feature_extractor, frozen_layers, front_end)
 
 
 def _load_config(source: str | Path) -> Any:

@@ -21,7 +21,7 @@ import torch
 from voicefit.adaptation import Method
 from voicefit.checkpoint import load_start
 from voicefit.corpora import Corpus
-from voicefit.encoders import Encoder, FrontCache
+from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
@@ -36,6 +36,7 @@ class StartingPoint:
     source: str
     depth: int | None
     frozen_layers: int
+    front_end: FrontEnd
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,9 @@ class GroupRunner:
     def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache]:
         if self._loaded is None or self._loaded[0] != (encoder, start):
             place = self.workplace.starts[encoder, start]
-            loaded = load_start(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+            loaded = load_start(
+                place.source, depth=place.depth, frozen_layers=place.frozen_layers, front_end=place.front_end
+            )
             self._loaded = ((encoder, start), loaded, FrontCache(loaded, self.workplace.cache_root))
         return self._loaded[1:]
 

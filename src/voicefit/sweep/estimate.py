@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from voicefit.adaptation import Method, Shots
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
 from voicefit.sweep.trial import score
 
@@ -51,7 +51,7 @@ def estimate_time(
         mine = [trial for trial in trials if trial.encoder == name]
         if not mine:
             continue
-        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+        encoder = place.load()
         frames = _frames(encoder, waveforms)
         front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)

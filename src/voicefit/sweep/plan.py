@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from voicefit.adaptation import METHODS, Method, find_method
 from voicefit.corpora import CORPORA, Corpus
+from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.prefinetune import PrefinetuneSettings
@@ -36,7 +37,12 @@ class EncoderPlan(BaseModel):
     depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
     none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
     frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
+    front_end: FrontEnd = Field(FrontEnd(), description="how clips become what the encoder reads")
     prefinetune: dict[str, Any] = Field({}, description="what differs from the plan's settings of pre-finetuning")
+
+    def load(self) -> Encoder:
+        """The encoder before pre-finetuning."""
+        return load_encoder(self.source, depth=self.depth, frozen_layers=self.frozen_layers, front_end=self.front_end)
 
 
 class Grid(BaseModel):

@@ -16,7 +16,7 @@ import torch
 
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
-from voicefit.encoders import FrontCache, load_encoder
+from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import write_json
 from voicefit.prefinetune import Progress, cache_corpora, prefinetune
@@ -80,7 +80,10 @@ class _Materials:
         """Digest of everything that a starting point is made of."""
         place = self.plan.encoders[encoder].model_dump(exclude={"prefinetune"})
         if start == NONE:
-            return digest([place["source"], place["none_depth"] or place["depth"], place["frozen_layers"]])
+            return digest(
+                [place[name] for name in ("source", "frozen_layers", "front_end")]
+                + [place["none_depth"] or place["depth"]]
+            )
         clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
         settings = self.plan.prefinetune_settings(encoder).model_dump()
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
@@ -222,7 +225,7 @@ def _cache_everything(materials: _Materials, cache_root: Path | None, progress: 
         used = materials.used(name)
         if not used:
             continue
-        encoder = load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers)
+        encoder = place.load()
         cache = FrontCache(encoder, cache_root)
         for group in (materials.corpora, materials.targets):
             usable, left_out = cache_corpora(cache, [group[corpus] for corpus in group if corpus in used], progress)
@@ -243,7 +246,7 @@ def _prefinetune_once(
         return
     place, plan = materials.plan.encoders[encoder], materials.plan
     prefinetune(
-        load_encoder(place.source, depth=place.depth, frozen_layers=place.frozen_layers),
+        place.load(),
         [materials.corpora[name] for name in start.split("+")],
         path,
         source=place.source,
@@ -263,7 +266,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
         depth = (place.none_depth or place.depth) if start == NONE else None
         frozen = min(place.frozen_layers, depth or place.frozen_layers)
-        places[encoder, start] = StartingPoint(source, depth, frozen)
+        places[encoder, start] = StartingPoint(source, depth, frozen, place.front_end)
     methods = {name for grid in materials.plan.grid for name in grid.methods}
     return Workplace(
         starts=places,
