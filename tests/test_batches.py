@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from voicefit.batches import epoch_batches, split_by_speaker
+from voicefit.batches import epoch_batches, split_by_clip, split_by_speaker
 from voicefit.corpora import Clip, Corpus, folder
 from voicefit.errors import VoicefitError
 
@@ -52,8 +52,24 @@ def test_seed_and_corpus_decide_who_is_held_out():
 
 @pytest.mark.parametrize(("speakers", "labels"), [(["one"], ("anger", "fear")), (["one", "two"], ("anger",)), ([], ())])
 def test_one_speaker_or_one_label_is_too_few(speakers, labels):
-    with pytest.raises(VoicefitError, match=f"corpus made: {len(speakers)} speakers and"):
+    few = f"{len(set(labels))} labels" if len(set(labels)) < 2 or not speakers else f"{len(speakers)} speakers"
+    with pytest.raises(VoicefitError, match=f"corpus made: {few if speakers else '0 labels'} among its usable clips"):
         split_by_speaker(make_table(speakers, labels), 0.2, 0)
+
+
+@hypothesis_settings(max_examples=50)
+@given(count=st.integers(2, 30), share=st.floats(0.01, 0.99), seed=st.integers(0, 5))
+def test_held_out_clips_are_a_share_of_them_whoever_speaks(count, share, seed):
+    corpus = make_table([f"s{index}" for index in range(count)])
+    split = split_by_clip(corpus, share, seed)
+    assert sorted(clip.id for clip in split.train + split.validation) == sorted(clip.id for clip in corpus.clips)
+    assert len(split.validation) == min(len(corpus.clips) - 1, max(1, round(share * len(corpus.clips))))
+    assert split == split_by_clip(corpus, share, seed)
+
+
+def test_speakers_leak_into_the_clips_held_out():
+    split = split_by_clip(make_table([f"s{index}" for index in range(6)]), 0.5, 0)
+    assert {clip.speaker for clip in split.train} & {clip.speaker for clip in split.validation}
 
 
 # Batches

@@ -19,13 +19,8 @@ from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetune import (
-    PrefinetuneSettings,
-    Trainer,
-    multi_corpus_loss,
-    prefinetune,
-    split_by_speaker,
-)
+from voicefit.prefinetune import Trainer, multi_corpus_loss, prefinetune, split_by_speaker
+from voicefit.protocols import PrefinetuneSettings
 
 torch.set_num_threads(1)
 
@@ -254,7 +249,12 @@ def scored(monkeypatch):
 
     def set_scores(scores):
         remaining = iter(scores)
-        monkeypatch.setattr(Trainer, "validate", lambda self: dict.fromkeys(self.targets, next(remaining)))
+
+        def validate(self):
+            score = next(remaining)
+            return dict.fromkeys(self.targets, score), 1 - score
+
+        monkeypatch.setattr(Trainer, "validate", validate)
 
     return set_scores
 
@@ -290,6 +290,31 @@ def test_the_checkpoint_holds_the_best_epoch(run, model, scored, monkeypatch, sc
     assert not any(torch.equal(saved[name], tensor) for name, tensor in last.items())
     for name, tensor in encoder.trainable_state().items():
         assert torch.equal(tensor, weights[best - 1][name])
+
+
+@pytest.mark.parametrize(("criterion", "best"), [("macro_f1", 2), ("accuracy", 3)])
+def test_the_best_epoch_goes_by_the_criterion(run, scored, criterion, best):
+    scored([0.3, 0.6, 0.2, 0.4])  # the accuracy is what is left to 1
+    out = run(settings=SETTINGS.model_copy(update={"criterion": criterion}))
+    assert json.loads((out / "voicefit.json").read_text())["best"]["epoch"] == best
+
+
+@pytest.mark.parametrize("train_heads", [True, False])
+def test_heads_are_trained_unless_told_otherwise(run, tmp_path, train_heads):
+    settings = SETTINGS.model_copy(update={"train_heads": train_heads, "patience": 100})
+    saved = []
+    for epochs in (1, 3):
+        out = run(tmp_path / f"{epochs}", settings=settings.model_copy(update={"max_epochs": epochs, "lr": 1e-3}))
+        saved.append(load_file(out / "model.safetensors"))
+    assert torch.equal(saved[0]["classifier.weight"], saved[1]["classifier.weight"]) != train_heads
+    assert not torch.equal(saved[0]["projector.weight"], saved[1]["projector.weight"])
+
+
+def test_clips_of_one_speaker_may_be_held_out_and_heard(run):
+    out = run(settings=SETTINGS.model_copy(update={"validation": "clips", "validation_share": 0.5, "max_epochs": 1}))
+    for corpus in json.loads((out / "voicefit.json").read_text())["corpora"]:
+        assert abs(corpus["train_clips"] - corpus["validation_clips"]) <= 1
+        assert len(corpus["validation_speakers"]) > 1
 
 
 @pytest.mark.parametrize(

@@ -20,8 +20,9 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
-from voicefit.prefinetune import PrefinetuneSettings, Progress
+from voicefit.prefinetune import Progress
 from voicefit.prefinetune import prefinetune as _prefinetune
+from voicefit.protocols import PrefinetuneSettings
 
 
 def _silent(what: str, done: int, total: int) -> None:

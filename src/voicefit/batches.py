@@ -27,13 +27,12 @@ def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
     Raises:
         VoicefitError: fewer than two speakers or two labels.
     """
-    clips = [clip for clip in corpus.clips if clip.label is not None]
+    clips, labels = _labelled(corpus)
     speakers = sorted({clip.speaker for clip in clips})
-    labels = sorted({clip.label for clip in clips if clip.label is not None})
-    if len(speakers) < 2 or len(labels) < 2:
+    if len(speakers) < 2:
         raise VoicefitError(
-            f"corpus {corpus.name}: {len(speakers)} speakers and {len(labels)} labels among its "
-            "usable clips; pre-finetuning needs at least two of each (one speaker is held out for validation)"
+            f"corpus {corpus.name}: {len(speakers)} speakers among its usable clips; pre-finetuning needs at least two "
+            "(one is held out for validation)"
         )
     count = min(len(speakers) - 1, max(1, round(share * len(speakers))))
     held_out = set(seeded_generator(seed, "validation speakers", corpus.name).permutation(speakers)[:count].tolist())
@@ -43,6 +42,34 @@ def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
         [clip for clip in clips if clip.speaker not in held_out],
         [clip for clip in clips if clip.speaker in held_out],
     )
+
+
+def split_by_clip(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
+    """Hold out ``share`` of the clips of ``corpus`` (at least one), whoever speaks: speakers leak into validation.
+
+    Raises:
+        VoicefitError: fewer than two labels.
+    """
+    clips, labels = _labelled(corpus)
+    count = min(len(clips) - 1, max(1, round(share * len(clips))))
+    order = seeded_generator(seed, "validation clips", corpus.name).permutation(len(clips))
+    held_out = set(order[:count].tolist())
+    return CorpusSplit(
+        corpus.name,
+        labels,
+        [clip for index, clip in enumerate(clips) if index not in held_out],
+        [clip for index, clip in enumerate(clips) if index in held_out],
+    )
+
+
+def _labelled(corpus: Corpus) -> tuple[list[Clip], list[str]]:
+    clips = [clip for clip in corpus.clips if clip.label is not None]
+    labels = sorted({clip.label for clip in clips if clip.label is not None})
+    if len(labels) < 2:
+        raise VoicefitError(
+            f"corpus {corpus.name}: {len(labels)} labels among its usable clips; pre-finetuning needs at least two"
+        )
+    return clips, labels
 
 
 def epoch_batches(

@@ -12,78 +12,26 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from voicefit import checkpoint
-from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, split_by_speaker
+from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, split_by_clip, split_by_speaker
 from voicefit.corpora import Clip, Corpus
-from voicefit.encoders import Encoder, FrontCache, Precision
+from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import CorpusHeads, discriminant_projector
+from voicefit.protocols import PrefinetuneSettings
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
-
-
-class PrefinetuneSettings(BaseModel):
-    """How to pre-finetune. The defaults are the ``clean`` protocol's; docs/evidence.md says what was tried of them."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
-    head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
-    weight_decay: float = Field(default=0.01, ge=0)
-    batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
-    max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
-    warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
-    patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
-    min_improvement: float = Field(default=0.0, ge=0, description="least gain in mean macro F1 that counts as one")
-    sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
-        default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
-    )
-    precision: Precision = Field(
-        default="float32",
-        description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it",
-    )
-    projector: Literal["discriminant", "random"] = Field(
-        default="discriminant",
-        description="where the projector begins: at the corpora's linear discriminants, or at random",
-    )
-    projector_width: int = Field(default=32, ge=1, description="dimensions that the heads read")
-    validation_share: float = Field(
-        default=0.15, gt=0, lt=1, description="share of each corpus's speakers, at least one"
-    )
-
-    @classmethod
-    def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
-        """The settings of a named protocol; ``paper`` takes Chen & Yu's hyper-parameters (section 4.2).
-
-        Raises:
-            VoicefitError: the protocol is neither ``clean`` nor ``paper``.
-        """
-        if protocol == "clean":
-            return cls()
-        if protocol == "paper":
-            return cls(
-                lr=3e-5,
-                head_lr=3e-5,
-                weight_decay=0,
-                batch_size=4,
-                max_epochs=200,
-                min_improvement=0.02,
-                projector="random",
-                projector_width=256,
-            )
-        raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
 
 
 def multi_corpus_loss(losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> Tensor:
@@ -130,8 +78,9 @@ class Trainer:
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
         body = [p for p in self.encoder.parameters() if p.requires_grad]
-        rates = ((body, self.settings.lr), (list(self.heads.parameters()), self.settings.head_lr))
-        groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates]
+        heads = list(self.heads.parameters()) if self.settings.train_heads else []
+        rates = ((body, self.settings.lr), (heads, self.settings.head_lr))
+        groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]
         return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
 
     def lr_factor(self, step: int) -> float:
@@ -143,14 +92,17 @@ class Trainer:
     @property
     def best_epoch(self) -> dict[str, float]:
         """The row of the history with the best validation score, the earliest of equals."""
-        return max(self.history, key=lambda row: row["validation_mean_macro_f1"])
+        return max(self.history, key=self._score)
+
+    def _score(self, row: Mapping[str, float]) -> float:
+        return row["validation_accuracy" if self.settings.criterion == "accuracy" else "validation_mean_macro_f1"]
 
     @property
     def epochs_since_improvement(self) -> int:
         """How many epochs ago the validation score last rose by more than ``min_improvement``."""
         best, since = -math.inf, 0
         for row in self.history:
-            score = row["validation_mean_macro_f1"]
+            score = self._score(row)
             best, since = (score, 0) if score > best + self.settings.min_improvement else (best, since + 1)
         return since
 
@@ -195,8 +147,9 @@ class Trainer:
             for name, value in losses.items():
                 totals[name].append(value.item())
             progress(f"epoch {epoch + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
-        scores = self.validate()
-        self.history.append(self._row(epoch, totals, scores, time.monotonic() - began))
+        scores, accuracy = self.validate()
+        row = self._row(epoch, totals, scores, time.monotonic() - began)
+        self.history.append(row | {"validation_accuracy": accuracy})
         if self.best_epoch is self.history[-1]:
             self.best = self._weights()
 
@@ -217,16 +170,18 @@ class Trainer:
         }
 
     @torch.no_grad()
-    def validate(self) -> dict[str, float]:
-        """Macro F1 of each corpus's head on that corpus's held-out speakers, 0 … 1."""
+    def validate(self) -> tuple[dict[str, float], float]:
+        """Macro F1 of each corpus's head on that corpus's held-out clips, and the share of all that is right."""
         self.encoder.eval()
-        scores = {}
+        scores: dict[str, float] = {}
+        right: list[bool] = []
         for split in self.splits:
             pooled = self.encoder.pool([self.cache.frames(clip) for clip in split.validation])
             predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
             truth = self._target(split.name, split.validation).tolist()
             scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))
-        return scores
+            right += [a == b for a, b in zip(truth, predicted, strict=True)]
+        return scores, float(np.mean(right))
 
     def _weights(self) -> dict[str, Tensor]:
         heads = {f"heads.{name}": p.detach().clone() for name, p in self.heads.named_parameters()}
@@ -321,7 +276,8 @@ def prefinetune(
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     cache = FrontCache(encoder, cache_root)
     usable, left_out = cache_corpora(cache, corpora, progress)
-    splits = [split_by_speaker(corpus, settings.validation_share, seed) for corpus in usable]
+    hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
+    splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
     identity = _identity(encoder, splits, settings, seed)
     with torch.random.fork_rng(devices=[]):
         _begin_projector(encoder, splits, cache, settings, seed)

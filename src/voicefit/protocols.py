@@ -1,0 +1,71 @@
+"""The settings of pre-finetuning under the two protocols; docs/protocols.md sets them side by side with the paper."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from voicefit.encoders import Precision
+from voicefit.errors import VoicefitError
+
+
+class PrefinetuneSettings(BaseModel):
+    """How to pre-finetune. The defaults are the ``clean`` protocol's; docs/evidence.md says what was tried of them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
+    head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
+    weight_decay: float = Field(default=0.01, ge=0)
+    batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
+    max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
+    warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
+    patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
+    criterion: Literal["macro_f1", "accuracy"] = Field(
+        default="macro_f1",
+        description="what stopping early goes by: macro F1, averaged over corpora, or the accuracy over their clips "
+        "together, as in the published code",
+    )
+    min_improvement: float = Field(default=0.0, ge=0, description="least gain in the criterion that counts as one")
+    sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
+        default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
+    )
+    precision: Precision = Field(
+        default="float32",
+        description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it",
+    )
+    projector: Literal["discriminant", "random"] = Field(
+        default="discriminant",
+        description="where the projector begins: at the corpora's linear discriminants, or at random",
+    )
+    projector_width: int = Field(default=32, ge=1, description="dimensions that the heads read")
+    train_heads: bool = Field(
+        default=True, description="false leaves the heads as random as they began, as the published code does unawares"
+    )
+    validation: Literal["speakers", "clips"] = Field(
+        default="speakers", description="what is held out: whole speakers, or any clips, as in the published code"
+    )
+    validation_share: float = Field(
+        default=0.15, gt=0, lt=1, description="share of each corpus that is held out, at least one speaker or clip"
+    )
+
+    @classmethod
+    def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
+        """The settings of a named protocol; ``paper`` takes Chen & Yu's hyper-parameters (section 4.2).
+
+        Raises:
+            VoicefitError: the protocol is neither ``clean`` nor ``paper``.
+        """
+        if protocol == "clean":
+            return cls()
+        if protocol == "paper":
+            return cls(
+                lr=3e-5,
+                head_lr=3e-5,
+                weight_decay=0,
+                batch_size=4,
+                max_epochs=200,
+                min_improvement=0.02,
+                projector="random",
+                projector_width=256,
+            )
+        raise VoicefitError(f"protocol {protocol!r} is unknown; there are clean and paper")
