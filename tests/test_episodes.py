@@ -177,6 +177,30 @@ def split_corpus(splits: dict[str, str]) -> Corpus:
     return Corpus("team", Path("none"), folder.INFO, tuple(clips))
 
 
+@given(COUNTS, SHOTS, DRAWS)
+def test_validation_clips_are_apart_from_shots_and_test_and_leave_the_test_as_it_is(counts, k, draw):
+    corpus = corpus_of({"anna": counts})
+    episodes = SpeakerEpisodes(corpus, "anna", validation=True)
+    assert episodes.test == SpeakerEpisodes(corpus, "anna").test
+    for label, count in counts.items():
+        held_out = sum(clip.label == label for clip in episodes.validation)
+        rest = count - sum(clip.label == label for clip in episodes.test)
+        assert held_out == (max(1, round(rest / 10)) if rest else 0)
+    episode = episodes.one_vs_rest(next(iter(counts)), k, draw)
+    if episode:
+        assert episode.validation == tuple(episodes.validation)
+        parts = [set(ids(part)) for part in (episode.support, episode.validation, episode.test)]
+        assert sum(map(len, parts)) == len(set.union(*parts))
+        wanted = [int(clip.label == next(iter(counts))) for clip in episode.validation]
+        assert list(episode.validation_targets) == wanted
+
+
+def test_there_are_no_validation_clips_unless_asked_for():
+    assert (
+        SpeakerEpisodes(corpus_of({"anna": {"anger": 9, "calm": 9}}), "anna").one_vs_rest("calm", 2, 0).validation == ()
+    )
+
+
 def test_the_corpuss_own_split_is_kept():
     splits = {f"{label}/{i}": s for label in ("anger", "calm") for i, s in enumerate(["train"] * 4 + ["test"])}
     episode = SpeakerEpisodes(split_corpus({**splits, "calm/9": "validation"}), "anna").one_vs_rest("anger", 8, 0)

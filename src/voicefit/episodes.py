@@ -24,6 +24,9 @@ TASKS = (ONE_VS_REST, MULTICLASS)
 TEST_SHARE = 1 / 3
 """Share of a speaker's clips of each emotion kept for testing where the corpus has no split of its own."""
 
+VALIDATION_SHARE = 0.1
+"""Share of what remains that ``paper`` keeps for validation there; ESD's own split has 20 of 320."""
+
 
 @dataclass(frozen=True)
 class Episode:
@@ -33,6 +36,8 @@ class Episode:
         labels: the names of the classes; for one-vs-rest ``("other", emotion)``.
         support, test: the clips; no clip is in both.
         support_targets, test_targets: for each clip the index of its class in ``labels``.
+        validation, validation_targets: labelled clips beyond the shots, on which the ``paper`` protocol picks the
+            best epoch; empty under ``clean``.
     """
 
     labels: tuple[str, ...]
@@ -40,6 +45,8 @@ class Episode:
     support_targets: tuple[int, ...]
     test: tuple[Clip, ...]
     test_targets: tuple[int, ...]
+    validation: tuple[Clip, ...] = ()
+    validation_targets: tuple[int, ...] = ()
 
 
 class SpeakerEpisodes:
@@ -51,12 +58,14 @@ class SpeakerEpisodes:
     Args:
         corpus: with only the clips that can be used.
         speaker: one of its speakers.
+        validation: whether episodes come with validation clips, as under the ``paper`` protocol: the corpus's
+            ``validation`` split, or else a tenth of the pool's clips of each emotion, at least one.
 
     Raises:
         VoicefitError: the speaker has fewer than two emotions.
     """
 
-    def __init__(self, corpus: Corpus, speaker: str):
+    def __init__(self, corpus: Corpus, speaker: str, *, validation: bool = False):
         self.corpus, self.speaker = corpus.name, speaker
         clips = [clip for clip in corpus.clips if clip.speaker == speaker and clip.label is not None]
         clips.sort(key=lambda clip: clip.id)
@@ -68,14 +77,22 @@ class SpeakerEpisodes:
         own_split = all(clip.split for clip in clips)
         self.pool: dict[str, list[Clip]] = {}
         self.test: list[Clip] = []
+        self.validation: list[Clip] = []
         for label in self.labels:
             mine = [clip for clip in clips if clip.label == label]
-            self.pool[label], test = _own_split(mine) if own_split else self._split(label, mine)
+            if own_split:
+                self.pool[label], held_out, test = (_with_split(mine, name) for name in ("train", "validation", "test"))
+                self.validation += held_out if validation else []
+            else:
+                self.pool[label], test = self._split("test", label, mine, TEST_SHARE)
+                if validation:
+                    self.pool[label], held_out = self._split("validation", label, self.pool[label], VALIDATION_SHARE)
+                    self.validation += held_out
             self.test += test
 
-    def _split(self, label: str, clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
-        order = self._shuffled(clips, "test", label)
-        count = max(1, round(TEST_SHARE * len(clips)))
+    def _split(self, purpose: str, label: str, clips: Sequence[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
+        order = self._shuffled(clips, purpose, label)
+        count = max(1, round(share * len(clips)))
         return sorted(order[count:], key=lambda c: c.id), sorted(order[:count], key=lambda c: c.id)
 
     def make(self, task: str, emotion: str, k: int, draw: int) -> Episode | None:
@@ -128,6 +145,8 @@ class SpeakerEpisodes:
             tuple(target(clip) for clip in support),
             tuple(self.test),
             tuple(target(clip) for clip in self.test),
+            tuple(self.validation),
+            tuple(target(clip) for clip in self.validation),
         )
 
     def _shuffled(self, clips: Sequence[Clip], *purpose: str) -> list[Clip]:
@@ -138,8 +157,8 @@ class SpeakerEpisodes:
         return np.random.default_rng(int.from_bytes(hashlib.blake2b(words.encode(), digest_size=8).digest()))
 
 
-def _own_split(clips: Sequence[Clip]) -> tuple[list[Clip], list[Clip]]:
-    return [c for c in clips if c.split == "train"], [c for c in clips if c.split == "test"]
+def _with_split(clips: Sequence[Clip], split: str) -> list[Clip]:
+    return [clip for clip in clips if clip.split == split]
 
 
 def _deal(decks: Sequence[Sequence[Clip]], k: int) -> list[Clip] | None:

@@ -7,6 +7,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from voicefit.encoders import Precision
 from voicefit.errors import VoicefitError
 
+PAPER = "paper"
+"""The protocol of the publication; the other is ``clean``."""
+
 
 class PrefinetuneSettings(BaseModel):
     """How to pre-finetune. The defaults are the ``clean`` protocol's; docs/evidence.md says what was tried of them."""
@@ -57,7 +60,7 @@ class PrefinetuneSettings(BaseModel):
         """
         if protocol == "clean":
             return cls()
-        if protocol == "paper":
+        if protocol == PAPER:
             return cls(
                 lr=3e-5,
                 head_lr=3e-5,

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from tiny_models import build_wav2vec2_group_norm, make_waveform
-from voicefit.adaptation import METHODS, Shots, find_method
+from voicefit.adaptation import METHODS, Shots, find_method, published
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
@@ -54,6 +55,8 @@ def random_shots(encoder: Encoder, classes: int, per_class: int, seed: int) -> t
 
 def fit(name: str, encoder: Encoder, shots: Shots, seed: int = 0, **settings) -> Head:
     method = find_method(name)
+    if method.NEEDS_VALIDATION:
+        shots, settings = replace(shots, validation=shots), {"epochs": 20, "lr": 1e-2, **settings}
     return method.fit(encoder, shots, method.Settings(**settings), seed)
 
 
@@ -141,7 +144,7 @@ def test_a_class_without_a_shot_is_an_error():
 
 
 def test_an_unknown_method_is_an_error_that_names_those_there_are():
-    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prototype"):
+    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prototype, published"):
         find_method("svm")
 
 
@@ -213,6 +216,65 @@ def test_full_gives_the_same_for_a_seed_and_another_for_another(encoder, make_sh
             heads.append(fit("full", encoder, shots, seed=seed, steps=5).classifier_weight)
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
+
+
+def test_published_keeps_the_epoch_that_is_best_on_the_validation_clips(encoder, make_shots, monkeypatch):
+    shots, scores, states = make_shots(6), iter([0.2, 0.7, 0.7, 0.1, 0.9]), []
+
+    def score(encoder, classifier, clips):
+        states.append((encoder.trainable_state(), classifier.weight.detach().clone()))
+        return next(scores)
+
+    monkeypatch.setattr(published, "_macro_f1", score)
+    with encoder.restored():
+        head = fit("published", encoder, shots, patience=2)
+        after = encoder.trainable_state()
+    assert len(states) == 4  # patience ended it before the 0.9
+    assert all(torch.equal(after[name], value) for name, value in states[1][0].items())
+    assert torch.equal(head.classifier_weight, states[1][1])
+    assert not torch.equal(states[1][1], states[2][1])
+
+
+@pytest.mark.parametrize(("k", "shorter", "epochs"), [(8, True, 60), (10, True, 50), (10, False, 60)])
+def test_published_is_shorter_above_8_shots_where_the_code_s_ways_are_asked_for(
+    encoder, make_shots, monkeypatch, k, shorter, epochs
+):
+    seen = []
+    monkeypatch.setattr(published, "_macro_f1", lambda *arguments: seen.append(1) or len(seen))  # ever better
+    monkeypatch.setattr(published, "_run_epoch", lambda *arguments: None)
+    with encoder.restored():
+        fit("published", encoder, make_shots(k), epochs=60, shorter_above_8=shorter)
+    assert len(seen) == epochs
+
+
+def test_published_without_validation_clips_is_an_error(encoder, make_shots):
+    with pytest.raises(VoicefitError, match="which the paper protocol alone has"):
+        published.fit(encoder, make_shots(4), published.Settings(), 0)
+
+
+def test_published_takes_a_step_for_four_shots_with_the_mean_of_their_gradients(encoder, make_shots, monkeypatch):
+    """As one clip at a time, with gradients of four accumulated, on a model without dropout."""
+    shots = make_shots(4)
+    monkeypatch.setattr(published, "_macro_f1", lambda *arguments: 0.0)
+    for module in encoder.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    with encoder.restored():
+        torch.manual_seed(3)
+        classifier = nn.Linear(encoder.projector.out_features, 2)
+        initial = (classifier.weight.detach().clone(), classifier.bias.detach().clone())
+        parameters = [p for p in (*encoder.parameters(), *classifier.parameters()) if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=1e-3, weight_decay=0)
+        for frames, target in zip(shots.frames, shots.targets, strict=True):
+            logits = classifier(encoder.projector(encoder([frames])))
+            (nn.functional.cross_entropy(logits, target[None]) / 4).backward()
+        nn.utils.clip_grad_norm_(parameters, 1.0)
+        optimizer.step()
+        expected = classifier.weight.detach().clone()
+    with encoder.restored():
+        head = fit("published", encoder, shots, seed=3, epochs=1, lr=1e-3)
+    assert not torch.equal(initial[0], expected)
+    assert head.classifier_weight.numpy() == pytest.approx(expected.numpy(), abs=2e-4)
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.TRAINS_ENCODER])

@@ -177,6 +177,13 @@ def test_a_plan_may_name_several_settings_of_one_method():
     assert slow.module is usual.module
 
 
+def test_a_method_that_selects_beyond_the_shots_needs_the_paper_protocol():
+    grid = [{"methods": ["published"]}]
+    with pytest.raises(VoicefitError, match=r"grid\.0: methods: 'published' selects on labelled clips beyond"):
+        plan_of(grid=grid)
+    assert plan_of(grid=grid, protocol="paper").method("published").settings.patience == 30
+
+
 def test_an_encoder_of_the_plan_may_be_pre_finetuned_in_its_own_way():
     encoders = {"usual": {"source": "s"}, "slow": {"source": "s", "prefinetune": {"lr": 1e-6}}}
     plan = plan_of(encoders=encoders, prefinetune={"lr": 1e-5, "max_epochs": 3})

@@ -1,24 +1,30 @@
 """Stage 2: adapt to one speaker from a handful of clips. A file per method; tensors in, a head out.
 
-Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``Settings`` and ``fit``, and
-adds it to :data:`METHODS`.
+Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``NEEDS_VALIDATION``, ``Settings``
+and ``fit``, and adds it to :data:`METHODS`.
 """
 
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from voicefit.adaptation import full, head, prototype
+from voicefit.adaptation import full, head, prototype, published
 from voicefit.adaptation.shots import Shots
 from voicefit.errors import VoicefitError
 
 __all__ = ["METHODS", "Method", "Shots", "find_method"]
 
-METHODS: dict[str, ModuleType] = {"full": full, "head": head, "prototype": prototype}
+METHODS: dict[str, ModuleType] = {
+    "full": full,
+    "head": head,
+    "prototype": prototype,
+    "published": published,
+}
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 
-``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place; ``VERSION`` is
-raised when a change of the code changes its results, so that stored trials of the old code are run again.
+``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place, ``NEEDS_VALIDATION``
+whether it reads labelled clips beyond the shots, which the ``paper`` protocol alone has; ``VERSION`` is raised
+when a change of the code changes its results, so that stored trials of the old code are run again.
 """
 
 

@@ -17,6 +17,7 @@ from voicefit.heads import Head
 
 VERSION = 2
 TRAINS_ENCODER = True
+NEEDS_VALIDATION = False
 
 
 class Settings(BaseModel):

@@ -15,6 +15,7 @@ from voicefit.heads import Head
 
 VERSION = 1
 TRAINS_ENCODER = False
+NEEDS_VALIDATION = False
 
 
 class Settings(BaseModel):

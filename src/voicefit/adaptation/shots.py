@@ -19,6 +19,7 @@ class Shots:
             read it.
         targets: class of each clip, int64 ``(k,)``, 0 … classes - 1.
         classes: how many classes there are.
+        validation: labelled clips beyond the shots, under the ``paper`` protocol alone.
 
     Raises:
         VoicefitError: a class has no clip.
@@ -28,6 +29,7 @@ class Shots:
     frames: Sequence[Tensor]
     targets: Tensor
     classes: int
+    validation: "Shots | None" = None
 
     def __post_init__(self) -> None:
         """Refuse shots from which a class cannot be learnt."""

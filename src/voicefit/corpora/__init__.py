@@ -4,7 +4,25 @@ import difflib
 import re
 from pathlib import Path
 
-from voicefit.corpora import emodb, emovo, folder, nemo, ravdess, table, tess
+from voicefit.corpora import (
+    crema_d,
+    emodb,
+    emov_db,
+    emovo,
+    esd,
+    folder,
+    iemocap,
+    jl_corpus,
+    mandarin,
+    meld,
+    msp_improv,
+    msp_podcast,
+    nemo,
+    ravdess,
+    savee,
+    table,
+    tess,
+)
 from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
 
@@ -22,7 +40,25 @@ __all__ = [
     "to_vocabulary",
 ]
 
-_MODULES = (ravdess, tess, emodb, emovo, nemo, folder, table)
+_MODULES = (
+    iemocap,
+    msp_improv,
+    msp_podcast,
+    mandarin,
+    esd,
+    ravdess,
+    tess,
+    crema_d,
+    emodb,
+    emovo,
+    nemo,
+    savee,
+    jl_corpus,
+    emov_db,
+    meld,
+    folder,
+    table,
+)
 
 CORPORA: dict[str, Reader] = {reader.info.name: reader for module in _MODULES for reader in module.READERS}
 """Registry name → how to read the corpus of that name. A module lists its ways of reading in ``READERS``."""
@@ -47,10 +83,11 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
     path = Path(path).expanduser()
     if name.lower() in CORPORA:
         return CORPORA[name.lower()].load(name.lower(), path)
-    near = difflib.get_close_matches(name.lower(), CORPORA, n=1, cutoff=0.8)
+    squeezed = {re.sub(r"\W|_", "", known): known for known in CORPORA}
+    near = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), squeezed, n=1, cutoff=0.8)
     if near:
         raise VoicefitError(
-            f"no corpus is called {name!r}; did you mean {near[0]!r}? "
+            f"no corpus is called {name!r}; did you mean {squeezed[near[0]]!r}? "
             "If this is data of your own, give it a name less like that one"
         )
     if path.is_dir():

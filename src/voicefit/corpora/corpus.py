@@ -59,7 +59,7 @@ class Clip:
         path: the audio file.
         speaker: the speaker's name, unique within the corpus.
         label: a word of :data:`VOCABULARY` or a label of the corpus's own; ``None`` for an unlabelled clip.
-        native_label: the label as the corpus writes it; empty when the clip is unlabelled.
+        native_label: the label as the corpus writes it, also where it stands for no label; empty if it writes none.
         start, end: seconds from the beginning of the file; ``end`` is ``None`` for the end of the file.
         split: the corpus's own split (``train``, ``validation``, ``test``), or ``None``.
         valence, arousal, dominance: mean rating on the corpus's own scale, or ``None`` if it has none.

@@ -1,7 +1,7 @@
-"""Mandarin Affective Speech (LDC2007S09): ``man_aff_spch/data/<speaker>/<emotion>/<kind>/<name>.wav``."""
+"""Mandarin Affective Speech (LDC2007S09): ``man_aff_spch/data/001/anger/phrase/<name>.wav``."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,8 +12,8 @@ INFO = CorpusInfo(
     name="mandarin",
     title="Mandarin Affective Speech",
     language="Mandarin",
-    licence="Mandarin Affective Speech Agreement of the LDC",
-    usage="research",
+    licence="LDC user agreement",
+    usage="unknown",
     homepage="https://catalog.ldc.upenn.edu/LDC2007S09",
     citation="Y. Yang, Z. Wu, T. Wu and D. Li, Mandarin Affective Speech LDC2007S09, Linguistic Data Consortium 2007",
     expected_speakers=68,
@@ -22,28 +22,27 @@ INFO = CorpusInfo(
 
 EMOTIONS = {
     "anger": "anger",
-    "elation": "elation",
+    "elation": "happiness",
     "neutral": "neutral",
-    "panic": "panic",
+    "panic": "fear",
     "sadness": "sadness",
 }
-"""Folder → label. Elation and panic are stronger than the vocabulary's happiness and fear."""
+"""Folder → the vocabulary's label; the catalogue calls elation "glad or happy" and panic "overpowering terror"."""
 
-KINDS = {"phrase": "phrase", "sentence": "sentence", "utterance": "sentence", "paragraph": "paragraph"}
+KINDS = {"phrase": "phrase", "utterance": "sentence", "sentence": "sentence", "paragraph": "paragraph"}
 """Folder, in the singular → what is read. The release calls the folder of the sentences ``utterance``."""
 
 _PATH = re.compile(rf"([^/]+)/({'|'.join(EMOTIONS)})/({'|'.join(KINDS)})s?/[^/]+", re.IGNORECASE)
-_LAYOUT = "man_aff_spch/data/ with files like 001/anger/phrase/101.wav"
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:
-    """The speaker, emotion and kind of a clip's path below ``data/``, or ``None`` for any other path.
+    """The speaker, emotion folder and kind of a clip's path below ``data/``, or ``None`` for any other path.
 
-    >>> parse_path("001/anger/utterance/201.wav")
+    >>> parse_path("001/anger/utterance/2011.wav")
     ('001', 'anger', 'sentence')
     """
     match = _PATH.fullmatch(path)
-    return (match[1], match[2].lower(), KINDS[match[3].lower()]) if match else None
+    return (match[1], match[2], KINDS[match[3].lower()]) if match else None
 
 
 def load(name: str, root: Path, info: CorpusInfo = INFO, kinds: Collection[str] = tuple(KINDS.values())) -> Corpus:
@@ -53,24 +52,52 @@ def load(name: str, root: Path, info: CorpusInfo = INFO, kinds: Collection[str] 
         name: the user's name for the corpus.
         root: ``man_aff_spch``, its ``data/``, or the folder above.
         info: terms of use and published counts of the kinds.
-        kinds: ``phrase``, ``sentence`` or ``paragraph``; a file in no such folder is unlabelled and always read.
+        kinds: which to read of ``phrase``, ``sentence`` and ``paragraph``.
 
     Raises:
         VoicefitError: no clip of these kinds where they should be.
     """
 
-    def data_folder(folder: Path) -> Path | None:
-        for data in (folder, folder / "data"):
-            paths = (path.relative_to(data).as_posix() for speaker in subfolders(data) for path in _files(speaker))
-            if any(fields[2] in kinds for fields in map(parse_path, paths) if fields):
-                return data
-        return None
+    def has_clips(data: Path) -> bool:
+        clips = (_clip(path, data) for speaker in subfolders(data) for path in audio_files(speaker, "*/*/*"))
+        return any(clip.label is not None and _kind(clip) in kinds for clip in clips)
 
-    data = data_folder(find_root(root, lambda folder: data_folder(folder) is not None, _LAYOUT))
-    assert data is not None
-    clips = (_clip(path, data, kinds) for speaker in subfolders(data) for path in _files(speaker))
-    return make_corpus(name, data, info, (clip for clip in clips if clip is not None))
+    expected = f"data/ with audio in folders like 001/neutral/{next(f for f, kind in KINDS.items() if kind in kinds)}/"
+    root = find_root(root, lambda folder: has_clips(folder) or has_clips(folder / "data"), expected)
+    data = root if has_clips(root) else root / "data"
+    clips = (_clip(path, data) for path in audio_files(data, "*/*/*/*"))
+    return make_corpus(name, data, info, (clip for clip in clips if _kind(clip) in (*kinds, None)))
 
 
-def _files(speaker_folder: Path) -> list[Path]:
-    return audio_files(speaker_folder, "**/*")
+def _kind(clip: Clip) -> str | None:
+    fields = parse_path(clip.id)
+    return fields[2] if fields else None
+
+
+def _clip(path: Path, data: Path) -> Clip:
+    clip_id = path.relative_to(data).as_posix()
+    fields = parse_path(clip_id)
+    if fields is None:
+        return Clip(clip_id, path, speaker=clip_id.split("/")[0], label=None)
+    speaker, emotion, _ = fields
+    return Clip(clip_id, path, speaker, EMOTIONS[emotion.lower()], emotion)
+
+
+def _part(kind: str, clips: int | None, labels: Mapping[str, int]) -> Reader:
+    info = replace(
+        INFO,
+        name=f"mandarin-{kind}s",
+        title=f"{INFO.title}, {kind}s",
+        expected_clips=clips,
+        expected_labels=labels,
+    )
+    return Reader(info, lambda name, root: load(name, root, info, (kind,)))
+
+
+READERS = (
+    Reader(INFO, load),
+    # 5 phrases, three times with each emotion, and 2 paragraphs, neutral only, by each of 68 speakers.
+    _part("phrase", 5100, dict.fromkeys(EMOTIONS.values(), 1020)),
+    _part("sentence", None, {}),
+    _part("paragraph", 136, {"neutral": 136}),
+)

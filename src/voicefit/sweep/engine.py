@@ -100,7 +100,7 @@ class GroupRunner:
 
     def _bench(self, trial: TrialSpec) -> SpeakerBench:
         encoder, cache = self._load(trial.encoder, trial.start)
-        return SpeakerBench.of(encoder, cache, self.workplace.targets[trial.target], trial.speaker)
+        return SpeakerBench.of(encoder, cache, self.workplace.targets[trial.target], trial.speaker, trial.protocol)
 
     def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache]:
         if self._loaded is None or self._loaded[0] != (encoder, start):

@@ -19,7 +19,7 @@ from voicefit.corpora import CORPORA, Corpus
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
-from voicefit.prefinetune import PrefinetuneSettings
+from voicefit.protocols import PAPER, PrefinetuneSettings
 
 NONE = "none"
 """The start without pre-finetuning."""
@@ -96,6 +96,7 @@ class Plan(BaseModel):
             with _faults_at(f"grid.{index}"):
                 _check_known("encoders", grid.encoders or (), self.encoders)
                 _check_known("methods", grid.methods, {**METHODS, **self.methods})
+                self._check_protocol(grid)
         self._check_targets_are_new()
         for name in self.methods:
             with _faults_at(f"methods.{name}"):
@@ -106,6 +107,13 @@ class Plan(BaseModel):
             with _faults_at(f"encoders.{name}.prefinetune"):
                 self.prefinetune_settings(name)
         return self
+
+    def _check_protocol(self, grid: Grid) -> None:
+        for name in grid.methods if self.protocol != PAPER else ():
+            if self.method(name).module.NEEDS_VALIDATION:
+                raise ValueError(
+                    f'methods: {name!r} selects on labelled clips beyond the k shots; set protocol = "paper"'
+                )
 
     def _check_targets_are_new(self) -> None:
         """Refuse a target whose speakers a starting point has been trained on."""
@@ -303,7 +311,7 @@ def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tup
     method_keys = {method: _method_key(plan, method) for grid in plan.grid for method in grid.methods}
     for index, grid in enumerate(plan.grid):
         _check_selection(index, grid, targets)
-        cells = [cell for target in targets for cell in _cells(grid, target)]
+        cells = [cell for target in targets for cell in _cells(grid, target, plan.protocol)]
         for (encoder, start), cell, method in product(plan.grid_places(grid), cells, grid.methods):
             target_name, speaker, task, label, k, draw = cell
             spec = TrialSpec(
@@ -337,12 +345,12 @@ def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
             )
 
 
-def _cells(grid: Grid, target: Corpus) -> Iterator[tuple[str, str, str, str, int, int]]:
+def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[tuple[str, str, str, str, int, int]]:
     for speaker in target.speakers:
         if grid.speakers is not None and speaker not in grid.speakers:
             continue
         try:
-            episodes = SpeakerEpisodes(target, speaker)
+            episodes = SpeakerEpisodes(target, speaker, validation=protocol == PAPER)
         except VoicefitError:
             continue  # one emotion alone: too few clips for any trial
         labels = [label for label in episodes.labels if grid.labels is None or label in grid.labels]

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -16,6 +16,7 @@ from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
+from voicefit.protocols import PAPER
 from voicefit.sweep.plan import TrialSpec
 
 _CLIPS_AT_ONCE = 256
@@ -37,9 +38,15 @@ class SpeakerBench:
     episodes: SpeakerEpisodes
 
     @classmethod
-    def of(cls, encoder: Encoder, cache: FrontCache, corpus: Corpus, speaker: str) -> "SpeakerBench":
+    def of(
+        cls, encoder: Encoder, cache: FrontCache, corpus: Corpus, speaker: str, protocol: str = "clean"
+    ) -> "SpeakerBench":
         """A bench with nothing pooled yet."""
-        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker))
+        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker, validation=protocol == PAPER))
+
+    def shots(self, clips: Sequence[Clip], targets: Sequence[int], classes: int) -> Shots:
+        """Clips of the speaker as a method wants them; frames are read when they are asked for."""
+        return Shots(self.pool(clips), _LazyFrames(clips, self.cache.frames), torch.tensor(targets), classes)
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
         """The unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
@@ -53,7 +60,8 @@ class SpeakerBench:
         All of them, in batches that depend on the speaker alone: what a clip gives varies with its batch by
         rounding, and a sweep that was resumed must give the numbers of one that was not.
         """
-        clips = [*chain.from_iterable(self.episodes.pool.values()), *self.episodes.test]
+        episodes = self.episodes
+        clips = [*chain.from_iterable(episodes.pool.values()), *episodes.test, *episodes.validation]
         chunks = [clips[start : start + _CLIPS_AT_ONCE] for start in range(0, len(clips), _CLIPS_AT_ONCE)]
         pooled = [self.encoder.pool([self.cache.frames(clip) for clip in chunk]) for chunk in chunks]
         return torch.cat(pooled), {clip.id: row for row, clip in enumerate(clips)}
@@ -74,12 +82,10 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if episode is None:
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
-    shots = Shots(
-        bench.pool(episode.support),
-        _LazyFrames(episode.support, bench.cache.frames),
-        torch.tensor(episode.support_targets),
-        len(episode.labels),
-    )
+    classes = len(episode.labels)
+    shots = bench.shots(episode.support, episode.support_targets, classes)
+    if episode.validation:
+        shots = replace(shots, validation=bench.shots(episode.validation, episode.validation_targets, classes))
     if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
             head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)

@@ -1,0 +1,104 @@
+"""Fine-tuning as published: Chen & Yu (2023), section 4.3, and its code where the text is silent.
+
+The epoch with the best macro F1 on the speaker's validation clips is kept: labelled clips beyond the k shots, which
+is why this method runs under the ``paper`` protocol alone.
+"""
+
+import numpy as np
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from sklearn.metrics import f1_score
+from torch import nn
+
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder, Precision
+from voicefit.errors import VoicefitError
+from voicefit.heads import Head
+
+VERSION = 1
+TRAINS_ENCODER = True
+NEEDS_VALIDATION = True
+
+_FEW_SHOTS = 8
+
+
+class Settings(BaseModel):
+    """How to fine-tune; the defaults are the publication's."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    lr: float = Field(3e-5, gt=0, description="peak learning rate of encoder, projector and classifier")
+    batch_size: int = Field(4, ge=1, description="shots a step: one at a time, gradients of four accumulated")
+    epochs: int = Field(200, ge=1, description="at most; linear warm-up over the first tenth, then linear decay")
+    patience: int = Field(30, ge=1, description="epochs without a better validation score before stopping")
+    shorter_above_8: bool = Field(
+        False, description="50 epochs at most and patience 5 for k > 8, as in the published code and not in the text"
+    )
+    precision: Precision = Field("float32", description="of the training passes")
+
+
+def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Train ``encoder`` in place, with a new classifier; the seed fixes its start, the order of the shots and dropout.
+
+    Raises:
+        VoicefitError: there are no validation clips.
+    """
+    validation = shots.validation
+    if validation is None:
+        raise VoicefitError("method published picks its epoch on validation clips, which the paper protocol alone has")
+    short = settings.shorter_above_8 and len(shots.frames) > _FEW_SHOTS
+    epochs, patience = (50, 5) if short else (settings.epochs, settings.patience)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        classifier = nn.Linear(encoder.projector.out_features, shots.classes, device=encoder.device)
+        parameters = [p for p in (*encoder.parameters(), *classifier.parameters()) if p.requires_grad]
+        optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0)
+        total = epochs * -(-len(shots.frames) // settings.batch_size)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, total))
+        best, best_score, since = [p.detach().clone() for p in parameters], -1.0, 0
+        generator = np.random.default_rng(seed)
+        for _ in range(epochs):
+            _run_epoch(encoder, classifier, shots, settings, optimizer, schedule, generator)
+            score = _macro_f1(encoder, classifier, validation)
+            since += 1
+            if score > best_score:
+                best, best_score, since = [p.detach().clone() for p in parameters], score, 0
+            if since >= patience:
+                break
+    with torch.no_grad():
+        for parameter, value in zip(parameters, best, strict=True):
+            parameter.copy_(value)
+    layers = (encoder.projector, classifier)
+    return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
+
+
+def _lr_factor(step: int, total: int) -> float:
+    warmup = max(1, round(0.1 * total))
+    return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+
+
+def _run_epoch(
+    encoder: Encoder,
+    classifier: nn.Linear,
+    shots: Shots,
+    settings: Settings,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    generator: np.random.Generator,
+) -> None:
+    encoder.train()
+    for batch in torch.from_numpy(generator.permutation(len(shots.frames))).split(settings.batch_size):
+        pooled = encoder([shots.frames[index] for index in batch.tolist()], settings.precision)
+        loss = nn.functional.cross_entropy(classifier(encoder.projector(pooled)), shots.targets[batch])
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+        optimizer.step()
+        schedule.step()
+    encoder.eval()
+
+
+@torch.no_grad()
+def _macro_f1(encoder: Encoder, classifier: nn.Linear, clips: Shots) -> float:
+    predicted = classifier(encoder.projector(encoder.pool(list(clips.frames)))).argmax(1)
+    return float(f1_score(clips.targets.cpu(), predicted.cpu(), average="macro", zero_division=0))

@@ -1,0 +1,141 @@
+"""CREMA-D: ``AudioWAV/1001_DFA_ANG_XX.wav``; the listeners' votes are in ``processedResults/summaryTable.csv``."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
+from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
+from voicefit.errors import VoicefitError
+
+INFO = CorpusInfo(
+    name="crema-d",
+    title="CREMA-D",
+    language="English",
+    licence="ODbL 1.0, DbCL 1.0",
+    usage="unrestricted",
+    homepage="https://github.com/CheyneyComputerScience/CREMA-D",
+    citation=(
+        "H. Cao, D. G. Cooper, M. K. Keutmann, R. C. Gur, A. Nenkova and R. Verma, CREMA-D: Crowd-Sourced Emotional "
+        "Multimodal Actors Dataset, IEEE Transactions on Affective Computing 5(4), 2014"
+    ),
+    expected_clips=7442,
+    expected_speakers=91,
+)
+"""Terms of use and published counts."""
+
+PERCEIVED = replace(INFO, name="crema-d-perceived", title="CREMA-D, as heard by listeners")
+"""The same clips, labelled by the majority of those who heard, but did not see, the actor."""
+
+EMOTIONS = {
+    "ANG": "anger",
+    "DIS": "disgust",
+    "FEA": "fear",
+    "HAP": "happiness",
+    "NEU": "neutral",
+    "SAD": "sadness",
+}
+"""Code in the file name → the vocabulary's label; a vote is the code's first letter."""
+
+_AUDIO = "AudioWAV"
+_VOTES = ("processedResults/summaryTable.csv", "data/InfoAndStats/processedResults/summaryTable.csv")
+_COLUMNS = ("FileName", "VoiceVote")
+_MISNAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
+"""Name of a released file → what the table of votes calls it."""
+
+
+def parse_name(stem: str) -> tuple[str, str] | None:
+    """The actor and emotion code of a file name, or ``None`` for any other name.
+
+    >>> parse_name("1001_DFA_ANG_XX")
+    ('1001', 'ANG')
+    """
+    match = re.fullmatch(rf"(1[0-9]{{3}})_[A-Z]{{3}}_({'|'.join(EMOTIONS)})_(?:LO|MD|HI|XX?)", stem)
+    return (match[1], match[2]) if match else None
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read CREMA-D with the emotions acted.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder that holds ``AudioWAV/``, the one above it, or ``AudioWAV/`` itself; ids are the same.
+
+    Raises:
+        VoicefitError: no ``AudioWAV/`` with files named as in CREMA-D.
+    """
+    root = _find_root(root)
+    return make_corpus(name, root, INFO, (_clip(path, root) for path in audio_files(root / _AUDIO)))
+
+
+def load_perceived(name: str, root: Path) -> Corpus:
+    """Read CREMA-D with the emotion that most listeners heard; where two or more tie, the clip is unlabelled.
+
+    Args:
+        name: the user's name for the corpus.
+        root: as for :func:`load`, with ``processedResults/summaryTable.csv`` beside ``AudioWAV/``.
+
+    Raises:
+        VoicefitError: no ``AudioWAV/``, or no table of votes or one that cannot be read.
+    """
+    root = _find_root(root)
+    votes = _read_votes(root)
+    clips = [_heard(_clip(path, root), votes) for path in audio_files(root / _AUDIO)]
+    there = {_MISNAMED.get(clip.path.stem, clip.path.stem) for clip in clips}
+    if there.isdisjoint(votes):
+        raise VoicefitError(f"{root / _AUDIO}: no clip that summaryTable.csv lists is here")
+    absent = (_clip(root / _AUDIO / f"{stem}.wav", root) for stem in votes if stem not in there)
+    return make_corpus(name, root, PERCEIVED, clips + [_heard(clip, votes) for clip in absent])
+
+
+def _find_root(root: Path) -> Path:
+    if root.name == _AUDIO and not _is_root(root) and _is_root(root.parent):
+        root = root.parent
+    return find_root(root, _is_root, f"{_AUDIO}/ with files named like 1001_DFA_ANG_XX.wav")
+
+
+def _is_root(folder: Path) -> bool:
+    return any(parse_name(path.stem) for path in audio_files(folder / _AUDIO))
+
+
+def _clip(path: Path, root: Path) -> Clip:
+    clip_id = path.relative_to(root).as_posix()
+    fields = parse_name(path.stem)
+    if fields is None:
+        return Clip(clip_id, path, UNKNOWN_SPEAKER, label=None)
+    actor, code = fields
+    return Clip(clip_id, path, actor, EMOTIONS[code], code)
+
+
+def _read_votes(root: Path) -> dict[str, str]:
+    """File name without suffix → letters of the emotions with most votes, several joined by colons."""
+    places = [root / place for place in _VOTES]
+    path = next((place for place in places if place.is_file()), None)
+    if path is None:
+        raise VoicefitError(f"{places[0]}: no such file; the table of the listeners' votes is needed")
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: not readable as a table of comma-separated values ({error})") from error
+    missing = [column for column in _COLUMNS if column not in table.columns]
+    if missing:
+        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the summaryTable.csv of CREMA-D?")
+    votes: dict[str, str] = {}
+    for stem, vote in zip(*(table[column].str.strip() for column in _COLUMNS), strict=True):
+        if Path(stem).name != stem or stem in ("", ".."):
+            raise VoicefitError(f"{path}: {stem!r} is no name of a clip")
+        if votes.setdefault(stem, vote) != vote:
+            raise VoicefitError(f"{path}: two votes for {stem}, {votes[stem]} and {vote}")
+    return votes
+
+
+def _heard(clip: Clip, votes: Mapping[str, str]) -> Clip:
+    vote = votes.get(_MISNAMED.get(clip.path.stem, clip.path.stem), "")
+    label = {code[0]: label for code, label in EMOTIONS.items()}.get(vote)
+    return replace(clip, label=label, native_label=vote if label else "")
+
+
+READERS = (Reader(INFO, load), Reader(PERCEIVED, load_perceived))

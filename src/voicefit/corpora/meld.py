@@ -1,0 +1,116 @@
+"""MELD: ``train_sent_emo.csv`` lists the clips, audio extracted from the videos is in ``train_splits/``."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
+from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
+from voicefit.errors import VoicefitError
+
+INFO = CorpusInfo(
+    name="meld",
+    title="MELD",
+    language="English",
+    licence="GPL-3.0; the footage is of Friends",
+    usage="unknown",
+    homepage="https://affective-meld.github.io/",
+    citation=(
+        "S. Poria, D. Hazarika, N. Majumder, G. Naik, E. Cambria and R. Mihalcea, MELD: A Multimodal Multi-Party "
+        "Dataset for Emotion Recognition in Conversations, ACL 2019"
+    ),
+    expected_clips=13_708,
+)
+"""Terms of use and published counts; two of the clips listed have no video that can be played."""
+
+FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
+"""Part of the corpus → the release's folder. The parts share speakers, so they are not splits of a speaker."""
+
+_COLUMNS = ("Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+
+
+def parse_row(speaker: str, emotion: str, dialogue: str, utterance: str) -> tuple[str, str, str] | None:
+    """The name of the clip without suffix, the speaker and the emotion; ``None`` where the numbers are none.
+
+    >>> parse_row("Joey ", "joy", "12", "3")
+    ('dia12_utt3', 'Joey', 'joy')
+    """
+    numbers = dialogue.strip(), utterance.strip()
+    if not all(number.isascii() and number.isdigit() for number in numbers):
+        return None
+    return "dia{}_utt{}".format(*numbers), speaker.strip() or UNKNOWN_SPEAKER, emotion.strip()
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read MELD. Clip ids begin with ``train``, ``dev`` or ``test``; a file that no table lists is unlabelled.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder that holds the tables ``train_sent_emo.csv``, ``dev_sent_emo.csv`` and
+            ``test_sent_emo.csv`` and the folders of audio, or the one above it. A table may also lie in the
+            folder ``train``, ``dev`` or ``test``, and audio anywhere below this or the release's folder.
+
+    Raises:
+        VoicefitError: a table is absent or cannot be read, or there is no audio for it, perhaps since the
+            videos were not converted.
+    """
+    root = find_root(root, lambda folder: _table(folder, "train").is_file(), "train_sent_emo.csv")
+    return make_corpus(name, root, INFO, (clip for part in FOLDERS for clip in _part(root, part)))
+
+
+def _table(root: Path, part: str) -> Path:
+    name = f"{part}_sent_emo.csv"
+    return root / part / name if (root / part / name).is_file() else root / name
+
+
+def _part(root: Path, part: str) -> Iterator[Clip]:
+    rows = _read_table(_table(root, part))
+    folder = _audio_folder(root, part, {stem for stem, _, _ in rows})
+    files = audio_files(folder, "**/*")
+    by_stem = {path.stem: path for path in reversed(files)}
+    used = set()
+    for stem, speaker, emotion in rows:
+        path = by_stem.get(stem, folder / f"{stem}.wav")
+        used.add(path)
+        yield Clip(f"{part}/{path.name}", path, speaker, to_vocabulary(emotion) or None, emotion)
+    for path in files:
+        if path not in used:
+            yield Clip(f"{part}/{path.relative_to(folder).as_posix()}", path, UNKNOWN_SPEAKER, label=None)
+
+
+def _audio_folder(root: Path, part: str, stems: set[str]) -> Path:
+    """The first folder for the part that holds audio of one of the clips listed."""
+    places = [root / FOLDERS[part], root / part / FOLDERS[part], root / part]
+    for place in places:
+        if any(path.stem in stems for path in audio_files(place, "**/*")):
+            return place
+    for place in places:
+        if any(video.stem in stems for video in place.glob("**/*.mp4")):
+            raise VoicefitError(
+                f"{place}: only videos here; extract the audio of every .mp4, "
+                "for instance with ffmpeg -i dia0_utt0.mp4 dia0_utt0.wav"
+            )
+    raise VoicefitError(f"{places[0]}: expected audio named like dia0_utt0.wav here, as {part}_sent_emo.csv lists it")
+
+
+def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
+    except FileNotFoundError as error:
+        raise VoicefitError(f"{path}: no such file; MELD has a table each for train, dev and test") from error
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: not readable as a table of comma-separated UTF-8 values ({error})") from error
+    missing = [column for column in _COLUMNS if column not in table.columns]
+    if missing:
+        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this a table of MELD?")
+    rows = []
+    for number, values in enumerate(zip(*(table[column] for column in _COLUMNS), strict=True), start=1):
+        row = parse_row(*values)
+        if row is None:
+            raise VoicefitError(f"{path}: row {number}: Dialogue_ID {values[2]!r}, Utterance_ID {values[3]!r}")
+        rows.append(row)
+    return rows
+
+
+READERS = (Reader(INFO, load),)

@@ -1,0 +1,221 @@
+"""MSP-Podcast: ``Labels/labels_consensus.csv`` (or ``.json``) lists the clips, ``Audios/`` holds them."""
+
+import json
+import math
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicefit.audio import AUDIO_SUFFIXES
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
+from voicefit.corpora.layout import UNKNOWN_SPEAKER, find_root
+from voicefit.errors import VoicefitError
+
+EMOTIONS: dict[str, str | None] = {
+    "A": "anger",
+    "C": "contempt",
+    "D": "disgust",
+    "F": "fear",
+    "H": "happiness",
+    "N": "neutral",
+    "O": "other",
+    "S": "sadness",
+    "U": "surprise",
+    "X": None,  # the annotators did not agree
+    "": None,
+}
+"""``EmoClass`` → label; ``None`` for an unlabelled clip."""
+
+INFO = CorpusInfo(
+    name="msp-podcast",
+    title="MSP-Podcast",
+    language="English",
+    licence="academic licence of the MSP lab",
+    usage="research",
+    homepage="https://ecs.utdallas.edu/research/researchlabs/msp-lab/MSP-Podcast.html",
+    citation=(
+        "R. Lotfian and C. Busso, Building Naturalistic Emotionally Balanced Speech Corpus by Retrieving Emotional "
+        "Speech From Existing Podcast Recordings, IEEE Trans. Affective Computing 10(4), 2019"
+    ),
+)
+"""Terms of use. The corpus grows with every release, so there are no counts to compare with."""
+
+INFO_TRAIN = replace(INFO, name="msp-podcast-train", title="MSP-Podcast, Train set")
+"""The same for ``msp-podcast-train``."""
+
+AUDIO_FOLDERS = ("Audios", "Audio", "audios", "audio")
+LABEL_FOLDERS = ("Labels", "Label", "labels", "label")
+"""Names of the two folders in one release or another."""
+
+LABEL_FILES = tuple(f"labels_{word}.{form}" for form in ("csv", "json") for word in ("consensus", "concensus"))
+"""Names of the label file in one release or another, the preferred first."""
+
+RATINGS = {"valence": "EmoVal", "arousal": "EmoAct", "dominance": "EmoDom"}
+"""Attribute of a clip → column; mean ratings from 1 (negative, calm, weak) to 7."""
+
+COLUMNS = ("FileName", "EmoClass", *RATINGS.values(), "SpkrID", "Split_Set")
+"""The columns that are read; in JSON, ``FileName`` is the key of an object with the others."""
+
+
+def parse_podcast(file_name: str) -> str:
+    """The podcast of a clip as a name for a speaker who is not known.
+
+    >>> parse_podcast("MSP-PODCAST_0001_0008.wav"), parse_podcast("take two.wav")
+    ('podcast-0001', 'unknown')
+    """
+    match = re.match(r"MSP-PODCAST_([0-9]+)_", file_name)
+    return f"podcast-{match[1]}" if match else UNKNOWN_SPEAKER
+
+
+def load(name: str, root: Path) -> Corpus:
+    """Read all sets of MSP-Podcast whose labels are known; Test3, whose labels are withheld, is left out.
+
+    Where the speaker is ``Unknown``, the podcast stands for the speaker (``podcast-0001``), although several
+    people may speak in it. The corpus's own sets are meant to share no speaker, so they do not become splits.
+    A clip listed whose file is absent stays, to be reported; a file not listed is unlabelled. Clip ids are the
+    names of the files.
+
+    Args:
+        name: the user's name for the corpus.
+        root: the folder of ``Labels/`` and ``Audios/`` (or ``Label``, ``Audio``, in lower case), or the one
+            above it.
+
+    Raises:
+        VoicefitError: no labels or no audio here, a damaged label file, or no audio of all that it lists.
+    """
+    root = _find_root(root)
+    path, audio = _label_file(root), _folder(root, AUDIO_FOLDERS)
+    files = _audio_names(audio)
+    listed = _listed_clips(_read_table(path), path, audio, files)
+    used = {clip.id for clip in listed}
+    unlisted = (file for file in files if file not in used and not file.lower().startswith("msp-podcast_test3_"))
+    return make_corpus(
+        name, root, INFO, listed + [Clip(file, audio / file, parse_podcast(file), label=None) for file in unlisted]
+    )
+
+
+def load_train(name: str, root: Path) -> Corpus:
+    """Read the Train set of MSP-Podcast alone; see :func:`load`. Files that are not listed are left out.
+
+    Raises:
+        VoicefitError: as :func:`load`, or the label file lists no clip of the Train set.
+    """
+    root = _find_root(root)
+    path, audio = _label_file(root), _folder(root, AUDIO_FOLDERS)
+    table = _read_table(path)
+    table = table[table["Split_Set"].str.lower() == "train"]
+    if table.empty:
+        raise VoicefitError(f"{path}: no clip whose Split_Set is Train")
+    return make_corpus(name, root, INFO_TRAIN, _listed_clips(table, path, audio, _audio_names(audio)))
+
+
+def _find_root(root: Path) -> Path:
+    def is_root(folder: Path) -> bool:
+        return any((folder / name).is_dir() for name in LABEL_FOLDERS + AUDIO_FOLDERS)
+
+    return find_root(root, is_root, f"Labels/{LABEL_FILES[0]} and Audios/")
+
+
+def _folder(root: Path, names: tuple[str, ...]) -> Path:
+    for name in names:
+        if (root / name).is_dir():
+            return root / name
+    raise VoicefitError(f"{root / names[0]}: no such folder, nor {', '.join(names[1:])}; was all of it unpacked?")
+
+
+def _label_file(root: Path) -> Path:
+    folder = _folder(root, LABEL_FOLDERS)
+    for name in LABEL_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise VoicefitError(f"{folder / LABEL_FILES[0]}: no such file, nor {', '.join(LABEL_FILES[1:])}")
+
+
+def _audio_names(folder: Path) -> list[str]:
+    # Listed once, without asking for each file's status: there are 250,000.
+    with os.scandir(folder) as entries:
+        names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
+    return sorted(name for name in names if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES)
+
+
+def _read_table(path: Path) -> pd.DataFrame:
+    """The label file's columns as stripped text, checked."""
+    try:
+        if path.suffix == ".csv":
+            table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        else:
+            table = _from_json(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, RecursionError) as error:
+        raise VoicefitError(f"{path}: not readable as the labels of MSP-Podcast ({error})") from error
+    missing = [column for column in COLUMNS if column not in table.columns]
+    if missing:
+        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the label file of MSP-Podcast?")
+    if table.empty:
+        raise VoicefitError(f"{path}: lists no clip")
+    table = table[list(COLUMNS)].apply(lambda column: column.str.strip())
+    names, classes, sets = (table[column] for column in ("FileName", "EmoClass", "Split_Set"))
+    _refuse(path, names, ~names.str.fullmatch(r"[^/\\\x00]+") | names.isin([".", ".."]), "the name of a file")
+    _refuse(path, classes, ~classes.isin(list(EMOTIONS)), f"an EmoClass ({', '.join(filter(None, EMOTIONS))})")
+    _refuse(path, sets, sets.eq(""), "a set; is the file complete?")  # the last column
+    return table
+
+
+def _from_json(data: Any) -> pd.DataFrame:
+    if not isinstance(data, dict) or not all(isinstance(fields, dict) for fields in data.values()):
+        raise ValueError("not an object with an object for each file")
+    present = [column for column in COLUMNS[1:] if any(column in fields for fields in data.values())]
+    texts = {column: [_text(fields.get(column)) for fields in data.values()] for column in present}
+    return pd.DataFrame({"FileName": list(data), **texts}, dtype=str)
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
+
+
+def _refuse(path: Path, column: "pd.Series[str]", wrong: "pd.Series[bool]", expected: str) -> None:
+    if wrong.any():
+        row = int(wrong.to_numpy().argmax())
+        raise VoicefitError(f"{path}: {column.iloc[row]!r}, column {column.name} of clip {row + 1}, is not {expected}")
+
+
+def _ratings(path: Path, column: "pd.Series[str]") -> list[float | None]:
+    numbers = pd.to_numeric(column, errors="coerce").astype(float)
+    absent = column.str.lower().isin(["", "nan"])
+    _refuse(path, column, ~absent & ~numbers.abs().lt(math.inf), "a number")
+    return [None if math.isnan(number) else number for number in numbers.tolist()]
+
+
+def _listed_clips(table: pd.DataFrame, path: Path, audio: Path, files: list[str]) -> list[Clip]:
+    by_stem = {os.path.splitext(file)[0]: file for file in reversed(files)}
+    listed = table["FileName"].tolist()
+    # The label file says .wav whatever the format of the files is.
+    names = [by_stem.get(os.path.splitext(name)[0], name) for name in listed]
+    if set(names).isdisjoint(files):
+        raise VoicefitError(f"{audio / listed[0]}: no such file, nor any other of the {len(listed)} of {path}")
+    rows = zip(
+        names,
+        table["SpkrID"].tolist(),
+        table["EmoClass"].tolist(),
+        *(_ratings(path, table[column]) for column in RATINGS.values()),
+        strict=True,
+    )
+    return [
+        Clip(
+            id=name,
+            path=audio / name,
+            speaker=parse_podcast(name) if speaker.lower() in ("", "unknown") else speaker,
+            label=EMOTIONS[letter],
+            native_label=letter,
+            valence=valence,
+            arousal=arousal,
+            dominance=dominance,
+        )
+        for name, speaker, letter, valence, arousal, dominance in rows
+    ]
+
+
+READERS = (Reader(INFO, load), Reader(INFO_TRAIN, load_train))
