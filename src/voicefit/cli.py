@@ -239,18 +239,21 @@ def predict(
 
 @app.command()
 def sweep(
-    plan: Annotated[Path, typer.Argument(help="A plan in TOML.")],
+    plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
+    preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
 
-    Example: `voicefit sweep plan.toml --out run --workers 2`
+    Example: `voicefit sweep plan.toml --out run --workers 2`, or `voicefit sweep --preset paper --dry-run`
     """
-    from voicefit.sweep import dry_run, read_plan, run_sweep
+    from voicefit.sweep import dry_run, read_plan, read_preset, run_sweep
 
-    read = read_plan(plan)
+    if (plan is None) == (not preset):
+        raise VoicefitError("sweep: name a plan, or one that comes with Voicefit by --preset")
+    read = read_plan(plan) if plan else read_preset(preset)
     if dry:
         _print_dry_run(dry_run(read))
         return
@@ -266,7 +269,7 @@ def _print_dry_run(found: Any) -> None:
     out.print(f"trials: {found.trials:,}")
     out.print(f"pre-finetunings: {len(found.prefinetunings)}")
     if found.estimate is None:
-        out.print("time: unknown, no clip could be read to measure on")
+        out.print(f"time: unknown ({_escape(found.unknown)})", soft_wrap=True)
         return
     stages = {"front end": found.estimate.front_end, "pre-finetuning, at most": found.estimate.prefinetuning}
     for name, seconds in {**stages, "trials": found.estimate.trials, "in all": found.estimate.total}.items():

@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.files import new_directory
 from voicefit.prefinetune import Progress
 from voicefit.report import build_report
-from voicefit.sweep import TrialStore, read_plan, run_sweep
+from voicefit.sweep import TrialStore, read_preset, run_sweep
 from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
 
 _CLIPS_PER_LABEL = 12
@@ -79,8 +78,7 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
     if not (material / "encoder").exists():
         write_small_encoder(material / "encoder")
     os.environ["VOICEFIT_DEMO"] = str(material.resolve())
-    with resources.as_file(resources.files("voicefit") / "presets" / "demo.toml") as path:
-        plan = read_plan(path)
+    plan = read_preset("demo")
     with _one_thread():
         run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)

@@ -8,6 +8,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from itertools import combinations, product
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -264,6 +265,20 @@ def read_plan(path: str | Path) -> Plan:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
     return make_plan(raw, str(path))
+
+
+def read_preset(name: str) -> Plan:
+    """Read one of the plans that come with Voicefit.
+
+    Raises:
+        VoicefitError: there is none of that name, or an environment variable that it uses is not set.
+    """
+    folder = resources.files("voicefit") / "presets"
+    names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
+    if name not in names:
+        raise VoicefitError(f"preset {name!r} is unknown; there are {', '.join(names)}")
+    with resources.as_file(folder / f"{name}.toml") as path:
+        return read_plan(path)
 
 
 def make_plan(raw: Mapping[str, Any], origin: str) -> Plan:

@@ -45,12 +45,14 @@ class DryRun:
     Attributes:
         trials: number of trials that the targets have enough clips for.
         prefinetunings: starting points that must be trained, ``encoder/start``.
-        estimate: seconds by stage, or ``None`` when there was no audio to measure on.
+        estimate: seconds by stage, or ``None`` when nothing could be measured.
+        unknown: why not; empty when there is an estimate.
     """
 
     trials: int
     prefinetunings: list[str]
     estimate: Estimate | None
+    unknown: str = ""
 
 
 @dataclass
@@ -97,13 +99,16 @@ def dry_run(plan: Plan) -> DryRun:
     """Count a plan's trials and estimate its time by measuring a few of its steps on this machine.
 
     Raises:
-        VoicefitError: a corpus or an encoder cannot be loaded.
+        VoicefitError: a corpus cannot be loaded.
     """
     materials = _Materials.load(plan)
     trials = materials.trials()
     needed = [f"{encoder}/{start}" for encoder, start in materials.plan.places if start != NONE]
-    estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
-    return DryRun(len(trials), needed, estimate)
+    try:
+        estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
+    except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
+        return DryRun(len(trials), needed, None, str(error))
+    return DryRun(len(trials), needed, estimate, "" if estimate else "no clip could be read to measure on")
 
 
 def run_sweep(
