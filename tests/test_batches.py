@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from voicefit.batches import epoch_batches, split_by_clip, split_by_speaker
+from voicefit.batches import epoch_batches, limit_clips, split_by_clip, split_by_speaker
 from voicefit.corpora import Clip, Corpus, folder
 from voicefit.errors import VoicefitError
 
@@ -70,6 +70,31 @@ def test_held_out_clips_are_a_share_of_them_whoever_speaks(count, share, seed):
 def test_speakers_leak_into_the_clips_held_out():
     split = split_by_clip(make_table([f"s{index}" for index in range(6)]), 0.5, 0)
     assert {clip.speaker for clip in split.train} & {clip.speaker for clip in split.validation}
+
+
+@given(st.lists(st.integers(2, 20), min_size=1, max_size=5), st.data())
+def test_clips_are_limited_evenly_over_corpora(sizes, data):
+    splits = [
+        replace(split_by_speaker(make_table(["a", "b"], takes=takes), 0.5, 0), name=f"c{index}")
+        for index, takes in enumerate(sizes)
+    ]
+    before = [len(split.train) for split in splits]
+    total = data.draw(st.integers(len(sizes), sum(before)))
+    limited = limit_clips(splits, total, 0)
+    after = [len(split.train) for split in limited]
+    assert sum(after) == total
+    for split, less in zip(splits, limited, strict=True):
+        assert {clip.id for clip in less.train} <= {clip.id for clip in split.train}
+        assert less.validation == split.validation
+    # One that keeps fewer than another has nothing more to give, or is one clip short.
+    for kept, size in zip(after, before, strict=True):
+        assert kept == size or kept >= max(after) - 1
+
+
+def test_more_clips_than_there_are_is_an_error():
+    split = split_by_speaker(make_table(["a", "b"]), 0.5, 0)
+    with pytest.raises(VoicefitError, match="train_clips = 5, but 1 corpora have 4"):
+        limit_clips([split], 5, 0)
 
 
 # Batches

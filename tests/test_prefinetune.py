@@ -310,6 +310,20 @@ def test_heads_are_trained_unless_told_otherwise(run, tmp_path, train_heads):
     assert not torch.equal(saved[0]["projector.weight"], saved[1]["projector.weight"])
 
 
+def test_the_loss_may_go_unscaled(run):
+    losses = []
+    for scaling in ("log_classes", "none"):
+        settings = SETTINGS.model_copy(update={"loss_scaling": scaling, "max_epochs": 1, "lr": 1e-9, "head_lr": 1e-9})
+        losses.append(pd.read_csv(run(scaling, settings=settings) / "history.csv")["train_loss"][0])
+    assert math.log(2) < losses[1] / losses[0] < math.log(3)  # one corpus has two labels, the other three
+
+
+def test_pre_finetuning_may_be_limited_to_some_clips(run):
+    out = run(settings=SETTINGS.model_copy(update={"train_clips": 6, "max_epochs": 1}))
+    corpora = json.loads((out / "voicefit.json").read_text())["corpora"]
+    assert [corpus["train_clips"] for corpus in corpora] == [3, 3]
+
+
 def test_clips_of_one_speaker_may_be_held_out_and_heard(run):
     out = run(settings=SETTINGS.model_copy(update={"validation": "clips", "validation_share": 0.5, "max_epochs": 1}))
     for corpus in json.loads((out / "voicefit.json").read_text())["corpora"]:

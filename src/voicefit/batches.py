@@ -2,8 +2,8 @@
 
 import hashlib
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -60,6 +60,28 @@ def split_by_clip(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
         [clip for index, clip in enumerate(clips) if index not in held_out],
         [clip for index, clip in enumerate(clips) if index in held_out],
     )
+
+
+def limit_clips(splits: Sequence[CorpusSplit], total: int, seed: int) -> list[CorpusSplit]:
+    """Keep ``total`` training clips in all, as evenly over the corpora as their sizes allow; validation stays.
+
+    Which clips are kept of a corpus depends on its name, their number and the seed, not on the other corpora.
+
+    Raises:
+        VoicefitError: there are fewer than ``total``, or more corpora than that.
+    """
+    there = sum(len(split.train) for split in splits)
+    if not len(splits) <= total <= there:
+        raise VoicefitError(f"train_clips = {total}, but {len(splits)} corpora have {there} clips to train on")
+    left, kept = total, {}
+    for place, split in enumerate(sorted(splits, key=lambda split: len(split.train))):
+        kept[split.name] = min(len(split.train), -(-left // (len(splits) - place)))
+        left -= kept[split.name]
+    limited = []
+    for split in splits:
+        order = seeded_generator(seed, "training clips", split.name).permutation(len(split.train))
+        limited.append(replace(split, train=[split.train[index] for index in sorted(order[: kept[split.name]])]))
+    return limited
 
 
 def _labelled(corpus: Corpus) -> tuple[list[Clip], list[str]]:

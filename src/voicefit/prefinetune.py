@@ -22,7 +22,14 @@ from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from voicefit import checkpoint
-from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, split_by_clip, split_by_speaker
+from voicefit.batches import (
+    CorpusSplit,
+    epoch_batches,
+    limit_clips,
+    seeded_generator,
+    split_by_clip,
+    split_by_speaker,
+)
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
@@ -34,9 +41,15 @@ Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
 
 
-def multi_corpus_loss(losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]]) -> Tensor:
-    """Mean over the corpora of a step of cross-entropy / ln(number of labels): chance costs 1 everywhere."""
-    return torch.stack([loss / math.log(len(labels[corpus])) for corpus, loss in losses.items()]).mean()
+def multi_corpus_loss(
+    losses: Mapping[str, Tensor], labels: Mapping[str, Sequence[str]], scaling: str = "log_classes"
+) -> Tensor:
+    """Mean over the corpora of a step of cross-entropy / ln(number of labels): chance costs 1 everywhere.
+
+    With ``scaling`` ``none``, of cross-entropy as it is.
+    """
+    scales = {corpus: math.log(len(labels[corpus])) if scaling == "log_classes" else 1.0 for corpus in losses}
+    return torch.stack([loss / scales[corpus] for corpus, loss in losses.items()]).mean()
 
 
 class Trainer:
@@ -139,7 +152,7 @@ class Trainer:
             for group in self.optimizer.param_groups:
                 group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
             losses = self.losses(batch)
-            loss = multi_corpus_loss(losses, self.heads.labels)
+            loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
@@ -278,6 +291,8 @@ def prefinetune(
     usable, left_out = cache_corpora(cache, corpora, progress)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
+    if settings.train_clips:
+        splits = limit_clips(splits, settings.train_clips, seed)
     identity = _identity(encoder, splits, settings, seed)
     with torch.random.fork_rng(devices=[]):
         _begin_projector(encoder, splits, cache, settings, seed)

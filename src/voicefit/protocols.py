@@ -32,6 +32,13 @@ class PrefinetuneSettings(BaseModel):
     sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
         default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
+    loss_scaling: Literal["log_classes", "none"] = Field(
+        default="log_classes",
+        description="divide each corpus's loss by the logarithm of its number of labels, or do not",
+    )
+    train_clips: int | None = Field(
+        default=None, ge=1, description="train on this many clips in all, evenly from the corpora; on all if left out"
+    )
     precision: Precision = Field(
         default="float32",
         description="of the training passes; bfloat16 is about 2.5 times faster on CPUs that have it",

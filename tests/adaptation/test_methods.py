@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -96,6 +98,26 @@ def test_the_penalty_of_the_head_shrinks_its_weights(encoder):
     shots, _ = random_shots(encoder, 2, 8, 0)
     weak, strong = (fit("head", encoder, shots, l2=l2).classifier_weight.norm() for l2 in (0.01, 100.0))
     assert strong < 0.1 * weak
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_leave_one_out_takes_the_penalty_that_foretells_the_shots(encoder, seed):
+    shots, others = random_shots(encoder, 2, 4, seed)
+    projected = project(encoder, shots.pooled)
+    unit = (projected - projected.mean(0)) / (projected - projected.mean(0)).std()
+    losses = {}
+    for l2 in (0.1, 1.0, 10.0, 100.0):
+        chances = cross_val_predict(
+            LogisticRegression(C=1 / l2, max_iter=1000), unit, shots.targets, cv=LeaveOneOut(), method="predict_proba"
+        )
+        losses[l2] = log_loss(shots.targets, chances)
+    expected = fit("head", encoder, shots, l2=min(losses, key=losses.get))(others)
+    assert torch.equal(fit("head", encoder, shots, l2="leave-one-out")(others), expected)
+
+
+def test_leave_one_out_of_two_shots_is_the_usual_penalty(encoder):
+    shots, others = random_shots(encoder, 2, 1, 0)
+    assert torch.equal(fit("head", encoder, shots, l2="leave-one-out")(others), fit("head", encoder, shots)(others))
 
 
 def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
