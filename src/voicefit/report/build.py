@@ -15,7 +15,7 @@ from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
 
-SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
+SUMMARY_KEYS = ["encoder", "protocol", "start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
 
 
 def build_report(run: str | Path) -> Path:
@@ -79,13 +79,13 @@ def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
         trials: the table of `statistics.finished`.
 
     Returns:
-        A dictionary per (start, method, target, k) with the keys of `SUMMARY_KEYS`; encoders and protocols
-        are pooled; `low` and `high` are None where there is one speaker.
+        A dictionary per (encoder, protocol, start, method, target, k) with the keys of `SUMMARY_KEYS`; `low`
+        and `high` are None where there is one speaker.
     """
     one_vs_rest = trials[trials["task"] == "one-vs-rest"]
     if one_vs_rest.empty:
         return []
-    cells = cell_means(one_vs_rest, ["start", "method", "target", "k"])[SUMMARY_KEYS]
+    cells = cell_means(one_vs_rest, ["encoder", "protocol", "start", "method", "target", "k"])[SUMMARY_KEYS]
     rows = cells.astype(object).where(cells.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 
