@@ -66,7 +66,9 @@ def make_prefinetuned(encoder, out):
 def make_adapted(encoder, out, **more):
     generator = torch.Generator().manual_seed(0)
     head = Head(*(torch.randn(shape, generator=generator) for shape in ((6, 16), (6,), (2, 6), (2,))))
-    record = {"source": "some/encoder", "method": "head", "shots": {"anger": 2, "rest": 2}, **more}
+    front_end = encoder.front_end.model_dump()
+    record = {"source": "some/encoder", "method": "head", "shots": {"anger": 2, "rest": 2}, "front_end": front_end}
+    record |= more
     save_adapted(encoder, head, ADAPTED_LABELS, out, record)
     return head
 
@@ -291,6 +293,7 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "- RAVDESS: CC BY-NC-SA 4.0 (non-commercial)" in card
     assert "- My own: all rights reserved (unknown)" in card
     assert "| anger | 2 |" in card
+    assert "the first 5 s of a clip" in card
     make_adapted(encoder, tmp_path / "bare")
     assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
 

@@ -126,7 +126,8 @@ def test_learning_curves_stand_with_their_encoder(tmp_path):
 def test_the_summary_has_exactly_its_keys(report):
     cells = json.loads((report / "summary.json").read_text())
 
-    assert all(list(cell) == ["start", "method", "target", "k", "macro_f1", "low", "high", "trials"] for cell in cells)
+    keys = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
+    assert all(list(cell) == keys for cell in cells)
     assert len(cells) == 3 * 2 * 2
     first = next(cell for cell in cells if (cell["start"], cell["method"], cell["k"]) == ("a", "full", 2))
     assert first["macro_f1"] == pytest.approx(0.56)
@@ -146,8 +147,21 @@ def test_the_summary_has_no_multiclass_and_no_nan():
             "low": None,
             "high": None,
             "trials": 1,
+            "encoder": "tiny",
+            "protocol": "clean",
         }
     ]
+
+
+def test_the_summary_keeps_encoders_and_protocols_apart():
+    trials = table(
+        row(macro_f1=0.5),
+        row(macro_f1=0.7, encoder="big"),
+        row(macro_f1=0.9, protocol="paper"),
+        row(draw=1, macro_f1=0.6),
+    )
+    scores = {(cell["encoder"], cell["protocol"]): cell["macro_f1"] for cell in summary(finished(trials))}
+    assert scores == {("big", "clean"): 0.7, ("tiny", "clean"): pytest.approx(0.55), ("tiny", "paper"): 0.9}
 
 
 def test_a_second_report_takes_the_first_ones_place(tmp_path):

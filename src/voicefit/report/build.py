@@ -15,7 +15,7 @@ from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
 
-SUMMARY_KEYS = ["encoder", "protocol", "start", "method", "target", "k", "macro_f1", "low", "high", "trials"]
+SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
 
 
 def build_report(run: str | Path) -> Path:

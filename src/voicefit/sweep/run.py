@@ -278,7 +278,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         targets=materials.targets,
         methods={name: materials.plan.method(name) for name in methods},
         cache_root=cache_root,
-        threads=max(1, (os.cpu_count() or 1) // workers),
+        threads=max(1, torch.get_num_threads() // workers),  # what the user left to this process, shared out
     )
 
 
