@@ -233,7 +233,9 @@ pipeline("audio-classification", model="this directory")("clip.wav")
 ## Limits
 
 Voicefit hears the first {record["front_end"]["max_seconds"]:g} s of a clip; cut longer clips before you give them to
-the pipeline, which may hear all of them. A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
+the pipeline, which may hear all of them.
+
+A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
 languages, and to answer with one of its labels whatever it hears. How a voice sounds is not what a person
 feels: do not use it to judge, rank, monitor or diagnose people.
 """
