@@ -179,7 +179,7 @@ def test_full_lowers_the_loss_on_the_shots(k, encoder, make_shots):
     shots = make_shots(k)
     before = loss_of(encoder, fit("head", encoder, shots), shots)
     with encoder.restored():
-        after = loss_of(encoder, fit("full", encoder, shots, lr=1e-3, head_lr=1e-2), shots)
+        after = loss_of(encoder, fit("full", encoder, shots, lr=1e-3, head_lr=1e-2, steps=40), shots)
     assert after < 0.9 * before
 
 
@@ -210,7 +210,7 @@ def test_full_learns_in_bfloat16(encoder, make_shots):
     losses = []
     for precision in ("float32", "bfloat16"):
         with encoder.restored():
-            head = fit("full", encoder, shots, precision=precision, lr=1e-3, head_lr=1e-2)
+            head = fit("full", encoder, shots, precision=precision, lr=1e-3, head_lr=1e-2, steps=40)
             losses.append(loss_of(encoder, head, shots))
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
     assert losses[1] != losses[0]

@@ -29,7 +29,7 @@ class Settings(BaseModel):
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
     l2: float = Field(1.0, gt=0, description="penalty of the linear head that the classifier begins at")
     weight_decay: float = Field(0.01, ge=0)
-    steps: int = Field(40, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
+    steps: int = Field(10, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
     precision: Precision = Field("float32", description="of the training passes")
 
