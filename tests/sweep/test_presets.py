@@ -1,4 +1,5 @@
 import json
+import sys
 import tomllib
 from importlib.resources import files
 
@@ -10,6 +11,7 @@ from layouts.mandarin import build_mandarin
 from layouts.msp_improv import build_msp_improv
 from layouts.msp_podcast import build_msp_podcast
 from tiny_models import build_wav2vec2_group_norm
+from voicefit.cli import main
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, make_plan, read_preset, run_sweep
 
@@ -43,6 +45,28 @@ def test_the_publications_grid_is_counted_with_nothing_but_the_corpora(preset, t
     assert len(found.prefinetunings) == 15
     assert found.estimate is None
     assert found.unknown
+
+
+def test_the_command_line_counts_the_publications_trials(corpora, monkeypatch, capsys):
+    monkeypatch.setenv("VOICEFIT_DATA", str(corpora))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(sys, "argv", ["voicefit", "sweep", "--preset", "paper", "--dry-run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    out = capsys.readouterr().out
+    assert not ended.value.code
+    assert "trials: 33,600" in out
+    assert "pre-finetunings: 15" in out
+    assert "time: unknown" in out
+
+
+@pytest.mark.parametrize("arguments", [[], ["plan.toml", "--preset", "paper"]])
+def test_a_sweep_wants_a_plan_or_a_preset(arguments, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["voicefit", "sweep", *arguments, "--dry-run"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert "name a plan, or one that comes with Voicefit by --preset" in capsys.readouterr().err
 
 
 def test_a_preset_that_is_not_there_is_an_error_that_names_those_there_are():
