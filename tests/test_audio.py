@@ -192,3 +192,10 @@ def test_a_damaged_header_is_read_or_an_audio_error(position, byte):
 def test_suffixes_are_lower_case_and_cover_the_common_formats():
     assert {".wav", ".flac", ".ogg", ".opus", ".mp3"} <= AUDIO_SUFFIXES
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in AUDIO_SUFFIXES)
+
+
+def test_without_resampling_samples_are_taken_as_they_are(tmp_path):
+    samples = np.random.default_rng(0).uniform(-0.5, 0.5, 22_050).astype(np.float32)
+    soundfile.write(tmp_path / "clip.wav", samples, 22_050, subtype="FLOAT")
+    assert np.array_equal(load_waveform(tmp_path / "clip.wav", resample=False), samples)
+    assert len(load_waveform(tmp_path / "clip.wav")) == 16_000

@@ -17,7 +17,7 @@ from layouts import build_folder, write_noise
 from tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
-from voicefit.encoders import FrontCache, load_encoder
+from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 
 torch.set_num_threads(1)
 
@@ -67,6 +67,16 @@ def test_cached_frames_are_the_front_ends_in_half_precision(tmp_path, family, fr
     assert torch.equal(again, exact.half())
     # Rounding to 11 bits moves a pooled vector, whose entries are of size 1, by less than 0.01.
     torch.testing.assert_close(encoder.pool([again]), encoder.pool([exact]), atol=1e-2, rtol=0)
+
+
+def test_an_encoder_that_does_not_resample_hears_more_frames(model, tmp_path):
+    soundfile.write(tmp_path / "clip.wav", make_waveform(1.0), 32_000)  # half a second of sound
+    clip = Clip("clip.wav", tmp_path / "clip.wav", "me", "anger")
+    resampled, as_it_is = (
+        FrontCache(load_encoder(model, front_end=FrontEnd(resample=resample)), tmp_path / "cache").frames(clip)
+        for resample in (True, False)
+    )
+    assert (len(resampled), len(as_it_is)) == (24, 49)
 
 
 def test_a_cached_clip_needs_no_front_end(encoder, clips, fronts, tmp_path):
