@@ -11,7 +11,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 from voicefit import demo
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders import load_encoder
-from voicefit.sweep import TrialStore, read_plan
+from voicefit.sweep import TrialStore, read_plan, read_preset
 from voicefit.sweep.plan import Grid, Plan
 
 
@@ -127,12 +127,12 @@ def _shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "DEMO_TARGET", target)
     monkeypatch.setattr(demo, "_CLIPS_PER_LABEL", 3)
     monkeypatch.setattr(demo, "_TARGET_CLIPS_PER_LABEL", 6)
-    monkeypatch.setattr(demo, "read_plan", _small_plan)
+    monkeypatch.setattr(demo, "read_preset", _small_plan)
     monkeypatch.setenv("VOICEFIT_DEMO", "")  # run_demo sets it
 
 
-def _small_plan(path: Path) -> Plan:
-    plan = read_plan(path)
+def _small_plan(preset: str) -> Plan:
+    plan = read_preset(preset)
     return plan.model_copy(
         update={
             "corpora": {name: plan.corpora[name] for name in ("english", "german")},

@@ -13,6 +13,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from voicefit.audio import SAMPLE_RATE
+from voicefit.encoders.load import quiet_transformers
 from voicefit.files import new_directory
 from voicefit.prefinetune import Progress
 from voicefit.report import build_report
@@ -128,7 +129,7 @@ def write_small_encoder(path: Path) -> None:
     _set_filter_bank(model.wav2vec2.feature_extractor.conv_layers)
     # No normalisation: all clips are recorded alike, as it were, and loudness is a cue to emotion.
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
-    with new_directory(path) as folder:
+    with new_directory(path) as folder, quiet_transformers():
         model.save_pretrained(folder)
         feature_extractor.save_pretrained(folder)
 

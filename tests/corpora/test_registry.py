@@ -32,6 +32,11 @@ def test_a_name_of_ones_own_takes_a_folder_or_a_table(tmp_path):
     assert (of_table.name, of_table.info.name, len(of_table.clips)) == ("my-voice", "table", 1)
 
 
+@pytest.mark.parametrize("name", ["english", "german", "italian", "mandarin-calls", "my-esd", "podcast", "improv"])
+def test_a_name_of_ones_own_may_hold_a_word_of_the_registry(tmp_path, name):
+    assert load_corpus(name, layouts.build_folder(tmp_path)).name == name
+
+
 @pytest.mark.parametrize(("written", "meant"), [("ravdes", "ravdess"), ("Emo-DB", "emodb"), ("n-emo", "nemo")])
 def test_a_near_miss_is_not_taken_for_ones_own_name(tmp_path, written, meant):
     with pytest.raises(VoicefitError, match=f"did you mean '{meant}'"):

@@ -40,7 +40,7 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
 
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
     monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
-    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, settings: len(shots.targets))
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots: len(shots.targets))
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)

@@ -84,7 +84,7 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
     if name.lower() in CORPORA:
         return CORPORA[name.lower()].load(name.lower(), path)
     squeezed = {re.sub(r"\W|_", "", known): known for known in CORPORA}
-    near = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), squeezed, n=1, cutoff=0.8)
+    near = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), squeezed, n=1, cutoff=0.85)
     if near:
         raise VoicefitError(
             f"no corpus is called {name!r}; did you mean {squeezed[near[0]]!r}? "
