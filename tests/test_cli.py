@@ -8,7 +8,8 @@ import soundfile
 
 from layouts import build_emodb, build_folder, write_noise
 from tiny_models import build_wav2vec2_group_norm
-from voicefit import cli
+from voicefit import api, cli
+from voicefit.errors import VoicefitError
 
 COMMANDS = [
     ["demo"],
@@ -143,6 +144,19 @@ def test_adapt_refuses_to_overwrite(run, model, tmp_path):
     assert code == 2
     assert "exists already" in err
     assert (model / "model.safetensors").read_bytes() == before
+
+
+def test_adapt_refuses_a_method_that_wants_more_than_the_shots(run, tmp_path):
+    code, _, err = run(
+        "adapt", tmp_path / "encoder", tmp_path / "clips", "--out", tmp_path / "m", "--method", "published"
+    )
+    assert code == 2
+    assert "method published needs clips to validate on besides the shots" in err
+
+
+def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
+    with pytest.raises(VoicefitError, match=r"settings of full: lr: .* greater than 0"):
+        api.adapt(tmp_path / "encoder", tmp_path / "clips", out=tmp_path / "m", method="full", settings={"lr": -1})
 
 
 def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import ValidationError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from voicefit import checkpoint
@@ -166,7 +167,11 @@ def load_model(path: str | Path) -> Model:
             extractor = AutoFeatureExtractor.from_pretrained(str(path))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
-    return Model(model, extractor, FrontEnd.model_validate(record.get("front_end", {})).max_seconds)
+    try:
+        front_end = FrontEnd.model_validate(record.get("front_end", {}))
+    except ValidationError as error:
+        raise VoicefitError(f"{Path(path) / checkpoint.RECORD}: front_end is wrong") from error
+    return Model(model, extractor, front_end.max_seconds)
 
 
 @dataclass(frozen=True)
@@ -209,6 +214,14 @@ def adapt(
     """
     require_absent(Path(out))
     chosen = find_method(method)
+    if chosen.NEEDS_VALIDATION:
+        raise VoicefitError(f"method {method} needs clips to validate on besides the shots; take another")
+    try:
+        method_settings = chosen.Settings(**(settings or {}))
+    except ValidationError as error:
+        raise VoicefitError(
+            f"settings of {method}: {error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}"
+        ) from error
     corpus = load_corpus("folder", clips)
     encoder = checkpoint.load_start(start)
     if encoder.front_end.pad_first or not encoder.front_end.resample:
@@ -223,7 +236,7 @@ def adapt(
     targets = torch.tensor([labels.index(str(clip.label)) for clip in usable])
     shots = Shots(encoder.pool(frames), frames, targets, len(labels))
     progress(f"adapting ({method})", 0, 1)
-    head: Head = chosen.fit(encoder, shots, chosen.Settings(**(settings or {})), seed)
+    head: Head = chosen.fit(encoder, shots, method_settings, seed)
     progress(f"adapting ({method})", 1, 1)
     counts = dict(sorted(Counter(str(clip.label) for clip in usable).items()))
     origin = checkpoint.read_record(start)

@@ -140,7 +140,7 @@ def _plot_history(history: pd.DataFrame, path: Path) -> None:
     losses, scores = figure.subplots(1, 2)
     for axes, prefix, title in (
         (losses, "train_loss", "training loss"),
-        (scores, "validation", "validation macro F1"),
+        (scores, ("validation_macro_f1", "validation_mean"), "validation macro F1"),
     ):
         for column in (name for name in history if str(name).startswith(prefix)):
             corpus = str(column).partition("/")[2]
@@ -175,6 +175,8 @@ def _prefinetuned_card(record: Mapping[str, Any]) -> str:
         for key, value in record["best"].items()
         if key.startswith("validation_macro_f1/")
     )
+    leaking = record.get("settings", {}).get("validation") == "clips"
+    held_out = "clips of speakers that were trained on" if leaking else "speakers that were not heard in training"
     return f"""{_FRONT_MATTER}
 # Pre-finetuned speech encoder
 
@@ -193,7 +195,7 @@ The weights derive from these recordings: the strictest of their terms apply to 
 
 ## Validation
 
-Macro F1 on speakers that were not heard in training, at the best epoch ({record["best"]["epoch"]:.0f}):
+Macro F1 on {held_out}, at the best epoch ({record["best"]["epoch"]:.0f}):
 
 | corpus | macro F1 |
 |---|---|

@@ -258,6 +258,7 @@ def prefinetune(
     seed: int = 0,
     cache_root: Path | None = None,
     resume: bool = False,
+    start_key: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
@@ -275,6 +276,7 @@ def prefinetune(
         seed: fixes validation speakers, heads, batches and dropout.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         resume: continue an unfinished run if there is one.
+        start_key: a sweep's digest of what the starting point is made of, for the record.
         progress: told of every clip cached and every step.
 
     Raises:
@@ -305,6 +307,7 @@ def prefinetune(
     record = {
         "kind": "prefinetuned",
         "source": source,
+        "start_key": start_key,
         "protocol": protocol,
         "seed": seed,
         "depth": encoder.depth,

@@ -55,3 +55,10 @@ def test_clips_that_cannot_be_read_are_passed_over_and_without_any_there_is_no_e
     grid = {"starts": ["none"], "k": [2], "draws": 1}
     assert estimate(raw_plan, grid, **broken)[0].total > 0
     assert estimate(raw_plan, grid, **broken, corpora={})[0] is None
+
+
+def test_a_method_that_selects_on_validation_clips_can_be_estimated(raw_plan):
+    grid = {"starts": ["none"], "methods": ["published"], "k": [2], "draws": 1}
+    methods = {"published": {"epochs": 1}}
+    found, _ = estimate(raw_plan, grid, protocol="paper", methods=methods)
+    assert found.trials > 0

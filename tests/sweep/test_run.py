@@ -126,6 +126,21 @@ def test_a_plan_that_differs_in_what_it_had_is_refused(copy, raw_plan, cache, ch
     pd.testing.assert_frame_equal(records(copy), before)
 
 
+def test_a_target_that_a_start_is_trained_on_is_an_error(raw_plan, tmp_path):
+    same = {"targets": {"voices": raw_plan["corpora"]["alpha"]}}
+    with pytest.raises(VoicefitError, match=r"targets\.voices holds clips of corpora\.alpha, .* would not be new"):
+        run_sweep(plan_of(raw_plan, **same), tmp_path / "run")
+    dry_run(plan_of(raw_plan, **same, grid=[{"starts": ["none", "beta"], "k": [2], "draws": 1}]))
+
+
+def test_a_checkpoint_made_of_something_else_is_refused(copy, raw_plan, cache):
+    record = copy / "checkpoints" / "tiny" / "alpha+beta" / "voicefit.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "start_key": "another"}))
+    more = {"starts": ["all"], "methods": ["head"], "k": [3], "draws": 1}
+    with pytest.raises(VoicefitError, match="was made of other clips, settings or another encoder"):
+        run_sweep(plan_of(raw_plan, grid=[*raw_plan["grid"], more]), copy, cache_root=cache)
+
+
 @pytest.mark.parametrize("corpus", ["beta", "voices"])
 def test_a_corpus_that_has_other_clips_than_before_is_refused(copy, raw_plan, cache, corpus):
     gone = Path({**raw_plan["corpora"], **raw_plan["targets"]}[corpus]) / "anna" / "calm" / "0.wav"

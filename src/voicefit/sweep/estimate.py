@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -107,8 +107,13 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
 
 
 def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:
+    """Seconds of one fit; one epoch stands for all where a method has epochs, at most so many."""
+    if method.module.NEEDS_VALIDATION:
+        shots = replace(shots, validation=shots)
+    epochs = getattr(method.settings, "epochs", None)
+    settings = method.settings.model_copy(update={"epochs": 1}) if epochs else method.settings
     with encoder.restored():
-        return _seconds(lambda: method.module.fit(encoder, shots, method.settings, 0))
+        return (epochs or 1) * _seconds(lambda: method.module.fit(encoder, shots, settings, 0))
 
 
 def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:

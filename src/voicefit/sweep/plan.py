@@ -91,6 +91,9 @@ class Plan(BaseModel):
         ):
             for name in names:
                 _check_name(table, name)
+        for name in self.methods:
+            with _faults_at(f"methods.{name}"):
+                self.method(name)
         for index, grid in enumerate(self.grid):
             with _faults_at(f"grid.{index}.starts"):
                 self.starts(grid)
@@ -98,10 +101,6 @@ class Plan(BaseModel):
                 _check_known("encoders", grid.encoders or (), self.encoders)
                 _check_known("methods", grid.methods, {**METHODS, **self.methods})
                 self._check_protocol(grid)
-        self._check_targets_are_new()
-        for name in self.methods:
-            with _faults_at(f"methods.{name}"):
-                self.method(name)
         with _faults_at("prefinetune"):
             self.prefinetune_settings()
         for name in self.encoders:
@@ -114,16 +113,6 @@ class Plan(BaseModel):
             if self.method(name).module.NEEDS_VALIDATION:
                 raise ValueError(
                     f'methods: {name!r} selects on labelled clips beyond the k shots; set protocol = "paper"'
-                )
-
-    def _check_targets_are_new(self) -> None:
-        """Refuse a target whose speakers a starting point has been trained on."""
-        used = {name for _, start in self.places for name in start.split("+")} - {NONE}
-        for (corpus, path), (target, target_path) in product(self.corpora.items(), self.targets.items()):
-            if corpus in used and Path(path).resolve() == Path(target_path).resolve():
-                raise ValueError(
-                    f"targets.{target} is the same as corpora.{corpus}, which is pre-finetuned on: "
-                    "its speakers would not be new. Leave it out of one of the two"
                 )
 
     @property
@@ -147,6 +136,8 @@ class Plan(BaseModel):
         """The method that the plan calls ``name``, with its settings."""
         settings = dict(self.methods.get(name, {}))
         registered = settings.pop("method", name)
+        if not isinstance(registered, str) or (name in METHODS and registered != name):
+            raise VoicefitError(f"method {name!r} cannot stand for {registered!r}; take a name of your own")
         return Method(registered, find_method(registered).Settings(**settings))
 
     def starts(self, grid: Grid) -> list[str]:

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from voicefit.adaptation import METHODS
+from voicefit.checkpoint import read_record
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
@@ -69,7 +70,22 @@ class _Materials:
         def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
             return {name: load_corpus(name, path) for name, path in paths.items()}
 
-        return cls(plan, read(plan.corpora), read(plan.targets))
+        materials = cls(plan, read(plan.corpora), read(plan.targets))
+        materials._check_targets_are_new()
+        return materials
+
+    def _check_targets_are_new(self) -> None:
+        """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""
+        used = {name for _, start in self.plan.places for name in start.split("+")} & set(self.corpora)
+        files = {name: {os.path.abspath(clip.path) for clip in self.corpora[name].clips} for name in used}
+        for target in self.targets.values():
+            heard = {os.path.abspath(clip.path) for clip in target.clips}
+            for name in sorted(used):
+                if not heard.isdisjoint(files[name]):
+                    raise VoicefitError(
+                        f"targets.{target.name} holds clips of corpora.{name}, which is pre-finetuned on: "
+                        "its speakers would not be new. Leave it out of one of the two"
+                    )
 
     def used(self, encoder: str | None = None) -> dict[str, Corpus]:
         """The corpora that the grids need, by name: those of one encoder, or of all."""
@@ -208,7 +224,8 @@ def _extends(field: str, before: Any, now: Any) -> bool:
         return False
     # A method of the registry that was not named before had its default settings.
     added = {name for name in now if name not in before and not (field == "methods" and name in METHODS)}
-    return {name: value for name, value in now.items() if name not in added} == before
+    kept = {name: value for name, value in now.items() if name not in added}
+    return list(kept.items()) == list(before.items())  # in the same order, which names the starting points
 
 
 def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
@@ -247,7 +264,13 @@ def _prefinetune_once(
     materials: _Materials, encoder: str, start: str, out: Path, cache_root: Path | None, progress: Progress
 ) -> None:
     path = checkpoint_path(out, encoder, start)
+    key = materials.start_key(encoder, start)
     if path.exists():
+        if read_record(path).get("start_key") != key:
+            raise VoicefitError(
+                f"{path}: was made of other clips, settings or another encoder than the plan now names; "
+                "remove it, or choose another --out"
+            )
         return
     place, plan = materials.plan.encoders[encoder], materials.plan
     prefinetune(
@@ -260,6 +283,7 @@ def _prefinetune_once(
         seed=plan.seed,
         cache_root=cache_root,
         resume=True,
+        start_key=key,
         progress=lambda what, done, total: progress(f"{encoder}/{start}: {what}", done, total),
     )
 

@@ -84,7 +84,7 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
     classes = len(episode.labels)
     shots = bench.shots(episode.support, episode.support_targets, classes)
-    if episode.validation:
+    if episode.validation and method.module.NEEDS_VALIDATION:
         shots = replace(shots, validation=bench.shots(episode.validation, episode.validation_targets, classes))
     if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
