@@ -219,9 +219,8 @@ def adapt(
     try:
         method_settings = chosen.Settings(**(settings or {}))
     except ValidationError as error:
-        raise VoicefitError(
-            f"settings of {method}: {error.errors()[0]['loc'][0]}: {error.errors()[0]['msg']}"
-        ) from error
+        fault = error.errors()[0]
+        raise VoicefitError(f"settings of {method}: {fault['loc'][0]}: {fault['msg']}") from error
     corpus = load_corpus("folder", clips)
     encoder = checkpoint.load_start(start)
     if encoder.front_end.pad_first or not encoder.front_end.resample:

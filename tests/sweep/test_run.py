@@ -239,7 +239,6 @@ def drive(raw, out, cache, workers, method, gate):
     context = multiprocessing.get_context(method)
     multiprocessing.get_context = lambda _: context
     torch.set_num_threads(1)
-    os.cpu_count = lambda: 1
     gate.send("ready")
     run_sweep(make_plan(raw, "plan"), out, workers=workers, cache_root=cache)
 

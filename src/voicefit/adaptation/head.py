@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
@@ -62,15 +64,13 @@ def _regression(l2: float) -> LogisticRegression:
 
 
 def _leave_one_out(vectors: np.ndarray, targets: np.ndarray) -> float:
-    """The penalty with the least summed log loss of each shot under a head fitted to the others."""
+    """The penalty with the least mean log loss of each shot under a head fitted to the others."""
     if np.bincount(targets).min() < 2:
         return 1.0
 
     def loss(l2: float) -> float:
-        shots = np.arange(len(targets))
-        fitted = (_regression(l2).fit(vectors[shots != left], targets[shots != left]) for left in shots)
-        chances = [model.predict_proba(vectors[left : left + 1])[0, targets[left]] for left, model in enumerate(fitted)]
-        return -float(np.log(np.maximum(chances, 1e-12)).sum())
+        chances = cross_val_predict(_regression(l2), vectors, targets, cv=LeaveOneOut(), method="predict_proba")
+        return float(log_loss(targets, chances))
 
     return min(_PENALTIES, key=loss)
 
