@@ -21,6 +21,7 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
+from voicefit.machine import devices
 from voicefit.prefinetune import Progress
 from voicefit.prefinetune import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
@@ -58,7 +59,7 @@ def prefinetune(
     require_absent(Path(out))
     loaded = [load_corpus(name, path) for name, path in corpora.items()]
     return _prefinetune(
-        load_encoder(encoder, depth=depth, frozen_layers=frozen_layers),
+        load_encoder(encoder, depth=depth, frozen_layers=frozen_layers).to(devices()[0]),
         loaded,
         Path(out),
         source=str(encoder),
@@ -222,7 +223,7 @@ def adapt(
         fault = error.errors()[0]
         raise VoicefitError(f"settings of {method}: {fault['loc'][0]}: {fault['msg']}") from error
     corpus = load_corpus("folder", clips)
-    encoder = checkpoint.load_start(start)
+    encoder = checkpoint.load_start(start).to(devices()[0])
     if encoder.front_end.pad_first or not encoder.front_end.resample:
         raise VoicefitError(
             f"{start}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
@@ -232,7 +233,7 @@ def adapt(
     labels = sorted({str(clip.label) for clip in usable})
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
-    targets = torch.tensor([labels.index(str(clip.label)) for clip in usable])
+    targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
     shots = Shots(encoder.pool(frames), frames, targets, len(labels))
     progress(f"adapting ({method})", 0, 1)
     head: Head = chosen.fit(encoder, shots, method_settings, seed)

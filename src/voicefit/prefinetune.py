@@ -94,7 +94,7 @@ class Trainer:
         heads = list(self.heads.parameters()) if self.settings.train_heads else []
         rates = ((body, self.settings.lr), (heads, self.settings.head_lr))
         groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]
-        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay)
+        return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=True)
 
     def lr_factor(self, step: int) -> float:
         """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
@@ -153,9 +153,9 @@ class Trainer:
                 group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
             losses = self.losses(batch)
             loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
-            self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
             totals[""].append(loss.item())
             for name, value in losses.items():
                 totals[name].append(value.item())
@@ -189,7 +189,8 @@ class Trainer:
         scores: dict[str, float] = {}
         right: list[bool] = []
         for split in self.splits:
-            pooled = self.encoder.pool([self.cache.frames(clip) for clip in split.validation])
+            frames = [self.cache.frames(clip) for clip in split.validation]
+            pooled = self.encoder.pool(frames, self.settings.precision)
             predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
             truth = self._target(split.name, split.validation).tolist()
             scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))

@@ -242,7 +242,7 @@ def test_full_gives_the_same_for_a_seed_and_another_for_another(encoder, make_sh
 def test_published_keeps_the_epoch_that_is_best_on_the_validation_clips(encoder, make_shots, monkeypatch):
     shots, scores, states = make_shots(6), iter([0.2, 0.7, 0.7, 0.1, 0.9]), []
 
-    def score(encoder, classifier, clips):
+    def score(encoder, classifier, clips, precision):
         states.append((encoder.trainable_state(), classifier.weight.detach().clone()))
         return next(scores)
 
@@ -280,6 +280,8 @@ def test_published_takes_a_step_for_four_shots_with_the_mean_of_their_gradients(
     for module in encoder.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+        elif isinstance(getattr(module, "dropout", None), float):  # attention holds a number
+            module.dropout = 0.0
     with encoder.restored():
         torch.manual_seed(3)
         classifier = nn.Linear(encoder.projector.out_features, 2)
@@ -295,7 +297,7 @@ def test_published_takes_a_step_for_four_shots_with_the_mean_of_their_gradients(
     with encoder.restored():
         head = fit("published", encoder, shots, seed=3, epochs=1, lr=1e-3)
     assert not torch.equal(initial[0], expected)
-    assert head.classifier_weight.numpy() == pytest.approx(expected.numpy(), abs=2e-4)
+    assert head.classifier_weight.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.TRAINS_ENCODER])

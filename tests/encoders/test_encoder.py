@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
@@ -20,6 +22,7 @@ from tiny_models import (
     voicefit_logits,
 )
 from voicefit.encoders import FrontEnd, load_encoder
+from voicefit.encoders import encoder as encoder_module
 from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
@@ -57,7 +60,34 @@ def test_a_clip_is_pooled_alone_as_beside_longer_ones(models, family, frozen_lay
     frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.3, 1.1, 0.025, 0.7))]
     alone = torch.cat([encoder.pool([clip]) for clip in frames])
     torch.testing.assert_close(encoder.pool(frames), alone, atol=1e-5, rtol=0)
-    torch.testing.assert_close(encoder.pool(frames, batch_size=2), alone, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batches(models, family, monkeypatch):
+    encoder = load_encoder(models[family])
+    frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]
+    results = []
+    for most in (10**6, 1):
+        monkeypatch.setitem(encoder_module._FRAMES_AT_ONCE, "cpu", most)
+        pooled = encoder(frames)
+        (pooled * torch.arange(5)[:, None]).sum().backward()
+        gradients = [p.grad.clone() for p in encoder.parameters() if p.grad is not None]
+        encoder.zero_grad(set_to_none=True)
+        results.append([pooled.detach(), *gradients])
+    for together, apart in zip(*results, strict=True):
+        torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
+    assert torch.equal(results[1][0][3], encoder.pool([frames[3]])[0])
+
+
+@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(1, 1000))
+def test_batches_take_clips_in_order_up_to_a_number_of_frames(lengths, most):
+    lengths.sort()
+    batches = list(encoder_module._batches(range(len(lengths)), lengths, most))
+    assert [index for batch in batches for index in batch] == list(range(len(lengths)))
+    sizes = [len(batch) * lengths[batch[-1]] for batch in batches]
+    assert all(size <= most or len(batch) == 1 for size, batch in zip(sizes, batches, strict=True))
+    for batch, following in pairwise(batches):  # one clip more would have been too many
+        assert (len(batch) + 1) * lengths[following[0]] > most
 
 
 @pytest.mark.parametrize("frozen_layers", [0, 1])

@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -83,8 +84,8 @@ def test_a_worker_that_is_killed_is_replaced_and_its_trial_tried_again(trials, w
 def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, workplace, forked, monkeypatch):
     hire, hired = engine._hire, []
 
-    def hire_the_first_dead(workplace):
-        worker = hire(workplace)
+    def hire_the_first_dead(workplace, crowding):
+        worker = hire(workplace, crowding)
         hired.append(worker)
         if len(hired) == 1:
             worker.process.kill()
@@ -94,6 +95,17 @@ def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, workplac
     monkeypatch.setattr(engine, "_hire", hire_the_first_dead)
     assert results_of(run_trials(trials, workplace, 2)) == results_of(run_trials(trials, workplace, 1))
     assert len(hired) == 3
+
+
+def test_workers_are_spread_over_the_devices(workplace, forked):
+    shared = replace(workplace, devices=("cpu", "cpu:0"))
+    workers = []
+    for _ in range(4):
+        workers.append(engine._hire(shared, Counter(worker.device for worker in workers)))
+    for worker in workers:
+        worker.process.kill()
+        worker.process.join()
+    assert [worker.device for worker in workers] == ["cpu", "cpu:0", "cpu", "cpu:0"]
 
 
 def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(trials, workplace, forked):

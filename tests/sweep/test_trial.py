@@ -135,7 +135,7 @@ def test_a_trial_scores_the_test_clips(task, label, make_bench):
 
 def test_a_trial_under_the_paper_protocol_selects_on_clips_that_are_neither_shots_nor_tested(make_bench, monkeypatch):
     seen = []
-    monkeypatch.setattr(published, "_macro_f1", lambda encoder, classifier, clips: seen.append(clips) or 0.5)
+    monkeypatch.setattr(published, "_macro_f1", lambda encoder, head, clips, precision: seen.append(clips) or 0.5)
     bench = make_bench("paper")
     result = run(bench, spec_of("published", k=2), epochs=2)
     episode = bench.episodes.one_vs_rest("anger", 2, 1)
@@ -160,6 +160,16 @@ def test_a_trial_that_trains_scores_the_trained_encoder(make_bench):
     stale = head(bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])).argmax(1)
     assert trained["macro_f1"] == pytest.approx(score(episode.test_targets, adapted.tolist())["macro_f1"])
     assert adapted.tolist() != stale.tolist()
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.TRAINS_ENCODER])
+def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_bench, monkeypatch, name):
+    bench = make_bench("paper")
+    bench.pool(())
+    used, forward = [], bench.encoder.forward
+    monkeypatch.setattr(bench.encoder, "forward", lambda *given: used.append(given[1]) or forward(*given))
+    run(bench, spec_of(name), precision="bfloat16")
+    assert set(used) == {"bfloat16"}
 
 
 def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_bench, monkeypatch):

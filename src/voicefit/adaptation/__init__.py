@@ -22,7 +22,8 @@ METHODS: dict[str, ModuleType] = {
 }
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 
-``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place, ``NEEDS_VALIDATION``
+``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place (its ``Settings`` then have
+the ``precision`` that clips are tested in), ``NEEDS_VALIDATION``
 whether it reads labelled clips beyond the shots, which the ``paper`` protocol alone has; ``VERSION`` is raised
 when a change of the code changes its results, so that stored trials of the old code are run again.
 """

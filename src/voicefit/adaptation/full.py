@@ -15,7 +15,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.heads import Head
 
-VERSION = 2
+VERSION = 3
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = False
 
@@ -31,7 +31,7 @@ class Settings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(10, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step; k shots where k is smaller")
-    precision: Precision = Field("float32", description="of the training passes")
+    precision: Precision = Field("float32", description="of all passes through the encoder")
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
@@ -49,7 +49,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         {"params": [p for p in encoder.parameters() if p.requires_grad], "lr": settings.lr},
         {"params": list(classifier.parameters()), "lr": settings.head_lr},
     ]
-    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
     warmup = max(1, settings.steps // 10)
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (settings.steps - step) / settings.steps)
@@ -64,9 +64,9 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         pooled = encoder([shots.frames[index] for index in batch], settings.precision)
         logits = classifier(encoder.projector(pooled))
         loss = nn.functional.cross_entropy(logits, shots.targets[batch])
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
         schedule.step()
     layers = (encoder.projector, classifier)
     return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))

@@ -4,18 +4,20 @@ The epoch with the best macro F1 on the speaker's validation clips is kept: labe
 is why this method runs under the ``paper`` protocol alone.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from sklearn.metrics import f1_score
-from torch import nn
+from torch import Tensor, nn
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
 
-VERSION = 1
+VERSION = 2
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = True
 
@@ -34,7 +36,7 @@ class Settings(BaseModel):
     shorter_above_8: bool = Field(
         False, description="50 epochs at most and patience 5 for k > 8, as in the published code and not in the text"
     )
-    precision: Precision = Field("float32", description="of the training passes")
+    precision: Precision = Field("float32", description="of all passes through the encoder")
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
@@ -52,22 +54,21 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         torch.manual_seed(seed)
         classifier = nn.Linear(encoder.projector.out_features, shots.classes, device=encoder.device)
         parameters = [p for p in (*encoder.parameters(), *classifier.parameters()) if p.requires_grad]
-        optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0)
+        optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0, fused=True)
         total = epochs * -(-len(shots.frames) // settings.batch_size)
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, total))
-        best, best_score, since = [p.detach().clone() for p in parameters], -1.0, 0
+        best, best_score, since = [torch.empty_like(p) for p in parameters], -1.0, 0
         generator = np.random.default_rng(seed)
         for _ in range(epochs):
             _run_epoch(encoder, classifier, shots, settings, optimizer, schedule, generator)
-            score = _macro_f1(encoder, classifier, validation)
+            score = _macro_f1(encoder, classifier, validation, settings.precision)
             since += 1
             if score > best_score:
-                best, best_score, since = [p.detach().clone() for p in parameters], score, 0
+                _copy(parameters, best)
+                best_score, since = score, 0
             if since >= patience:
                 break
-    with torch.no_grad():
-        for parameter, value in zip(parameters, best, strict=True):
-            parameter.copy_(value)
+    _copy(best, parameters)
     layers = (encoder.projector, classifier)
     return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
 
@@ -90,15 +91,22 @@ def _run_epoch(
     for batch in torch.from_numpy(generator.permutation(len(shots.frames))).split(settings.batch_size):
         pooled = encoder([shots.frames[index] for index in batch.tolist()], settings.precision)
         loss = nn.functional.cross_entropy(classifier(encoder.projector(pooled)), shots.targets[batch])
-        optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
         schedule.step()
     encoder.eval()
 
 
 @torch.no_grad()
-def _macro_f1(encoder: Encoder, classifier: nn.Linear, clips: Shots) -> float:
-    predicted = classifier(encoder.projector(encoder.pool(list(clips.frames)))).argmax(1)
+def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
+    for values, place in zip(source, target, strict=True):
+        place.copy_(values)
+
+
+@torch.no_grad()
+def _macro_f1(encoder: Encoder, classifier: nn.Linear, clips: Shots, precision: Precision) -> float:
+    pooled = encoder.pool(list(clips.frames), precision)
+    predicted = classifier(encoder.projector(pooled)).argmax(1)
     return float(f1_score(clips.targets.cpu(), predicted.cpu(), average="macro", zero_division=0))

@@ -3,8 +3,11 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +17,9 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip
 from voicefit.encoders.encoder import Encoder
 from voicefit.files import new_file
+
+_CLIPS_AHEAD = 8
+"""Clips that are decoded while the front end is still at an earlier one."""
 
 
 def default_cache_root() -> Path:
@@ -44,43 +50,69 @@ class FrontCache:
         Raises:
             AudioError: the clip cannot be decoded and is not in the cache.
         """
-        if clip in self._held:
-            return self._held[clip].clone()
-        entry = self._entries.get(clip) or self._entries.setdefault(clip, self._entry(clip))
-        stored = _read(entry)
-        if stored is None:
-            waveform = load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
-            stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
-            with new_file(entry) as file:
-                np.save(file, stored, allow_pickle=False)
-        frames = torch.from_numpy(np.array(stored))
-        if frames.nbytes <= self._room:
-            self._held[clip] = frames.clone()
-            self._room -= frames.nbytes
-        return frames
+        return self._hold(clip, *self._read_or_decode(clip))
 
     def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
         """Make sure that every clip is cached; ``progress`` is called after each.
+
+        The next clips are read and decoded while the front end runs.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
         """
         broken: dict[str, str] = {}
-        for clip in clips:
-            try:
-                self.frames(clip)
-            except AudioError as error:
-                broken[clip.id] = f"{error.kind}: {error}"
-            if progress:
-                progress()
+        with ThreadPoolExecutor(1) as reader:
+            for clip, prepared in _ahead(reader, self._read_or_decode, clips):
+                try:
+                    self._hold(clip, *prepared.result())
+                except AudioError as error:
+                    broken[clip.id] = f"{error.kind}: {error}"
+                if progress:
+                    progress()
         return broken
 
+    def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The stored frames of a clip or, where there are none, its waveform."""
+        if clip in self._held:
+            return self._held[clip].numpy().copy(), None
+        stored = _read(self._entry(clip))
+        if stored is not None:
+            return np.array(stored), None
+        return None, load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
+
+    def _hold(self, clip: Clip, stored: np.ndarray | None, waveform: np.ndarray | None) -> Tensor:
+        """Run the front end and store what it says, if need be; keep the frames in memory while there is room."""
+        if stored is None:
+            assert waveform is not None
+            stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
+            with new_file(self._entry(clip)) as file:
+                np.save(file, stored, allow_pickle=False)
+        frames = torch.from_numpy(stored)
+        if clip not in self._held and frames.nbytes <= self._room:
+            self._held[clip] = frames.clone()
+            self._room -= frames.nbytes
+        return frames
+
     def _entry(self, clip: Clip) -> Path:
-        digest = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode(), digest_size=16)
-        with contextlib.suppress(OSError):  # load_waveform says what is wrong with the file
-            digest.update(clip.path.read_bytes())
-        name = digest.hexdigest()
-        return self.folder / name[:2] / f"{name}.npy"
+        if clip not in self._entries:
+            digest = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode(), digest_size=16)
+            with contextlib.suppress(OSError):  # load_waveform says what is wrong with the file
+                digest.update(clip.path.read_bytes())
+            name = digest.hexdigest()
+            self._entries[clip] = self.folder / name[:2] / f"{name}.npy"
+        return self._entries[clip]
+
+
+def _ahead(
+    reader: ThreadPoolExecutor, prepare: Callable[[Clip], Any], clips: Iterable[Clip]
+) -> Iterator[tuple[Clip, Future[Any]]]:
+    """Each clip with what ``prepare`` makes of it, a few clips ahead of what is asked for."""
+    pending: deque[tuple[Clip, Future[Any]]] = deque()
+    for clip in clips:
+        pending.append((clip, reader.submit(prepare, clip)))
+        if len(pending) > _CLIPS_AHEAD:
+            yield pending.popleft()
+    yield from pending
 
 
 def _read(entry: Path) -> np.ndarray | None:

@@ -22,6 +22,9 @@ from voicefit.audio import SAMPLE_RATE
 
 Precision = Literal["float32", "bfloat16"]
 
+_FRAMES_AT_ONCE = {"cpu": 500, "cuda": 32_000}
+"""Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
+
 
 class FrontEnd(BaseModel):
     """How a clip becomes what the rest of the encoder reads. The last three are quirks of the published code."""
@@ -149,13 +152,23 @@ class Encoder(nn.Module, ABC):
             return self._mean_frames(frames).float()
 
     def _mean_frames(self, frames: Sequence[Tensor]) -> Tensor:
+        """Means in the order of ``frames``, which are run in batches of similar length: little of them is padding."""
         frames = [clip.to(self.device).float() for clip in frames]
         if self.front_end.train:
             frames = [self._stem(clip[None])[0] for clip in frames]
+        order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
+        most = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cuda"])
+        means = [
+            self._mean_of_batch([frames[index] for index in batch])
+            for batch in _batches(order, [len(clip) for clip in frames], most)
+        ]
+        return torch.cat(means)[torch.tensor(order, device=self.device).argsort()]
+
+    def _mean_of_batch(self, frames: Sequence[Tensor]) -> Tensor:
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
-        hidden = nn.utils.rnn.pad_sequence(frames, batch_first=True)
+        hidden = nn.utils.rnn.pad_sequence(list(frames), batch_first=True)
         mask = None
-        if bool((lengths < hidden.shape[1]).any()):
+        if len(frames[0]) < len(frames[-1]):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
         if not self.frozen_layers:
             hidden = self._entry(hidden, mask)
@@ -165,15 +178,11 @@ class Encoder(nn.Module, ABC):
         return (hidden * mask[:, :, None]).sum(1) / lengths[:, None]
 
     @torch.no_grad()
-    def pool(self, frames: Sequence[Tensor], batch_size: int = 32) -> Tensor:
-        """:meth:`forward` on batches of similar length, without gradients; ``(clips, hidden_size)``."""
+    def pool(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
+        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``."""
         was_training = self.training
         self.eval()
-        order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
-        pooled = torch.empty(len(frames), self.hidden_size, device=self.device)
-        for start in range(0, len(order), batch_size):
-            batch = order[start : start + batch_size]
-            pooled[batch] = self([torch.as_tensor(frames[index]) for index in batch])
+        pooled = self([torch.as_tensor(clip) for clip in frames], precision)
         self.train(was_training)
         return pooled
 
@@ -259,3 +268,15 @@ class Encoder(nn.Module, ABC):
 
     def _keep_frozen(self) -> None:
         """Freeze again what a family never trains."""
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
+    """Cut ``order``, in which lengths rise, so that no batch has more than ``most`` frames, or it has one clip."""
+    batch: list[int] = []
+    for index in order:
+        if batch and (len(batch) + 1) * lengths[index] > most:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch

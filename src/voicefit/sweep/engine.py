@@ -49,6 +49,7 @@ class Workplace:
         methods: the plan's name for a method → the method.
         cache_root: the front-end cache.
         threads: CPU threads of each worker.
+        devices: where workers run, in turn; several may share a GPU.
     """
 
     starts: Mapping[tuple[str, str], StartingPoint]
@@ -56,6 +57,7 @@ class Workplace:
     methods: Mapping[str, Method]
     cache_root: Path | None
     threads: int
+    devices: Sequence[str] = ("cpu",)
 
 
 def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Iterator[Record]:
@@ -68,7 +70,7 @@ def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) 
     for trial in trials:
         groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), []).append(trial)
     if workers == 1:
-        runner = GroupRunner(workplace)
+        runner = GroupRunner(workplace, workplace.devices[0])
         for group in groups.values():
             yield from runner.run(group)
     else:
@@ -78,8 +80,8 @@ def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) 
 class GroupRunner:
     """Runs one group after another, keeping the starting point between groups that share it."""
 
-    def __init__(self, workplace: Workplace):
-        self.workplace = workplace
+    def __init__(self, workplace: Workplace, device: str):
+        self.workplace, self.device = workplace, device
         self._loaded: tuple[tuple[str, str], Encoder, FrontCache] | None = None
 
     def run(self, group: Sequence[TrialSpec]) -> Iterator[Record]:
@@ -107,7 +109,7 @@ class GroupRunner:
             place = self.workplace.starts[encoder, start]
             loaded = load_start(
                 place.source, depth=place.depth, frozen_layers=place.frozen_layers, front_end=place.front_end
-            )
+            ).to(self.device)
             self._loaded = ((encoder, start), loaded, FrontCache(loaded, self.workplace.cache_root))
         return self._loaded[1:]
 
@@ -116,6 +118,7 @@ class GroupRunner:
 class _Worker:
     process: Any
     pipe: Connection
+    device: str
     todo: list[TrialSpec]
 
 
@@ -125,7 +128,7 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
     try:
         while groups or any(worker.todo for worker in crew):
             while groups and len(crew) < workers:
-                crew.append(_hire(workplace))
+                crew.append(_hire(workplace, Counter(worker.device for worker in crew)))
             for worker in crew:
                 if groups and not worker.todo:
                     worker.todo = groups.popleft()
@@ -148,13 +151,14 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
             worker.process.join()
 
 
-def _hire(workplace: Workplace) -> _Worker:
+def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
+    device = min(workplace.devices, key=lambda name: crowding[name])
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, workplace), daemon=True)
+    process = context.Process(target=_work, args=(there, workplace, device), daemon=True)
     process.start()
     there.close()
-    return _Worker(process, here, [])
+    return _Worker(process, here, device, [])
 
 
 def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
@@ -174,8 +178,8 @@ def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[Trial
         groups.appendleft(worker.todo)
 
 
-def _work(pipe: Connection, workplace: Workplace) -> None:
-    runner = GroupRunner(workplace)
+def _work(pipe: Connection, workplace: Workplace, device: str) -> None:
+    runner = GroupRunner(workplace, device)
     try:
         while True:
             for record in runner.run(pipe.recv()):

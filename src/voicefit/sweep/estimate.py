@@ -14,6 +14,7 @@ from voicefit.adaptation import Method, Shots
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
+from voicefit.machine import devices
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
 from voicefit.sweep.trial import score
 
@@ -51,7 +52,7 @@ def estimate_time(
         mine = [trial for trial in trials if trial.encoder == name]
         if not mine:
             continue
-        encoder = place.load()
+        encoder = place.load().to(devices()[0])
         frames = _frames(encoder, waveforms)
         front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
@@ -103,7 +104,7 @@ def _trials_seconds(
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     picked = [index % len(frames) for index in range(k)]
-    return Shots(pooled[picked], [frames[index] for index in picked], torch.arange(k) % 2, 2)
+    return Shots(pooled[picked], [frames[index] for index in picked], torch.arange(k, device=pooled.device) % 2, 2)
 
 
 def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:

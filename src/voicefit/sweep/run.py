@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import write_json
+from voicefit.machine import describe_machine, describe_versions, devices
 from voicefit.prefinetune import Progress, cache_corpora, prefinetune
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
@@ -27,7 +27,6 @@ from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
 from voicefit.sweep.store import TrialStore
 
 STORE = "trials.sqlite"
-_PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
 
 
 @dataclass(frozen=True)
@@ -247,7 +246,7 @@ def _cache_everything(materials: _Materials, cache_root: Path | None, progress: 
         used = materials.used(name)
         if not used:
             continue
-        encoder = place.load()
+        encoder = place.load().to(devices()[0])
         cache = FrontCache(encoder, cache_root)
         for group in (materials.corpora, materials.targets):
             usable, left_out = cache_corpora(cache, [group[corpus] for corpus in group if corpus in used], progress)
@@ -274,7 +273,7 @@ def _prefinetune_once(
         return
     place, plan = materials.plan.encoders[encoder], materials.plan
     prefinetune(
-        place.load(),
+        place.load().to(devices()[0]),
         [materials.corpora[name] for name in start.split("+")],
         path,
         source=place.source,
@@ -303,6 +302,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         methods={name: materials.plan.method(name) for name in methods},
         cache_root=cache_root,
         threads=max(1, torch.get_num_threads() // workers),  # what the user left to this process, shared out
+        devices=devices(),
     )
 
 
@@ -312,13 +312,8 @@ def _write_run(out: Path, materials: _Materials, planned: int) -> None:
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "planned_trials": planned,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES},
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-            "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-        },
+        "versions": describe_versions(),
+        "machine": describe_machine(),
         "corpora": {
             name: _corpus_record(corpus, materials.left_out.get(name, {}), name in materials.used())
             for name, corpus in {**materials.corpora, **materials.targets}.items()
@@ -342,12 +337,3 @@ def _corpus_record(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> d
         "left_out": dict(left_out),
         "digest": _clips_digest(corpus) if used else None,  # of one that is not used nobody knows what is broken
     }
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor()
-    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()

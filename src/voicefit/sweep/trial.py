@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain
 from typing import Any
@@ -36,6 +36,7 @@ class SpeakerBench:
     encoder: Encoder
     cache: FrontCache
     episodes: SpeakerEpisodes
+    _moved: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -46,7 +47,16 @@ class SpeakerBench:
 
     def shots(self, clips: Sequence[Clip], targets: Sequence[int], classes: int) -> Shots:
         """Clips of the speaker as a method wants them; frames are read when they are asked for."""
-        return Shots(self.pool(clips), _LazyFrames(clips, self.cache.frames), torch.tensor(targets), classes)
+        chosen = torch.tensor(targets, device=self.encoder.device)
+        return Shots(self.pool(clips), _LazyFrames(clips, self.frames), chosen, classes)
+
+    def frames(self, clip: Clip) -> Tensor:
+        """The front end's output for a clip of the speaker, kept where the encoder is, be it a GPU."""
+        if self.encoder.device.type == "cpu":
+            return self.cache.frames(clip)
+        if clip.id not in self._moved:
+            self._moved[clip.id] = self.cache.frames(clip).to(self.encoder.device)
+        return self._moved[clip.id]
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
         """The unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
@@ -63,7 +73,7 @@ class SpeakerBench:
         episodes = self.episodes
         clips = [*chain.from_iterable(episodes.pool.values()), *episodes.test, *episodes.validation]
         chunks = [clips[start : start + _CLIPS_AT_ONCE] for start in range(0, len(clips), _CLIPS_AT_ONCE)]
-        pooled = [self.encoder.pool([self.cache.frames(clip) for clip in chunk]) for chunk in chunks]
+        pooled = [self.encoder.pool([self.frames(clip) for clip in chunk]) for chunk in chunks]
         return torch.cat(pooled), {clip.id: row for row, clip in enumerate(clips)}
 
 
@@ -89,7 +99,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
             head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
-            pooled = bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])
+            frames = [bench.frames(clip) for clip in episode.test]
+            pooled = bench.encoder.pool(frames, method.settings.precision)
     else:
         head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
         pooled = bench.pool(episode.test)

@@ -1,0 +1,39 @@
+"""The machine: where encoders run, and what is recorded of it and of versions beside a result."""
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+_PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
+
+
+def devices() -> list[str]:
+    """Where encoders can run: every GPU that CUDA shows, ``cuda:0`` …, or ``cpu`` where it shows none."""
+    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+
+
+def describe_versions() -> dict[str, str]:
+    """Package → version, for Python and what results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+
+
+def describe_machine() -> dict[str, str | int | None]:
+    """``system``, ``processor``, ``cores`` and ``gpu`` (``None`` where there is none)."""
+    return {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.machine()
