@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
 
-from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_waveform
+from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
 from voicefit.checkpoint import load_start, read_metadata, read_record, save_adapted, save_prefinetuned
 from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
@@ -59,7 +59,7 @@ def make_prefinetuned(encoder, out):
     torch.manual_seed(0)
     encoder.set_projector(nn.Linear(encoder.hidden_size, 10))
     heads = CorpusHeads(LABELS, 10)
-    save_prefinetuned(encoder, heads, out, make_record(encoder), HISTORY)
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), out, make_record(encoder), HISTORY)
     return heads
 
 
@@ -153,7 +153,7 @@ def test_a_whisper_of_the_hub_becomes_a_plain_short_model(tmp_path):
 def test_everything_is_written_and_nothing_needs_unpickling(model, tmp_path, save):
     save(load_encoder(model), tmp_path / "out")
     written = {path.name: path for path in (tmp_path / "out").iterdir()}
-    extra = {"history.csv", "curves.png"} if save is make_prefinetuned else set()
+    extra = {"history.csv", "curves.png", "prior.safetensors"} if save is make_prefinetuned else set()
     assert set(written) == {*SAVED, *extra}
     modes = {name: stat.S_IMODE(path.stat().st_mode) for name, path in written.items()}
     assert len(set(modes.values())) == 1, modes

@@ -3,13 +3,17 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import soundfile
 
 from layouts import build_emodb, build_folder, write_noise
-from tiny_models import build_wav2vec2_group_norm
+from tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit import api, cli
+from voicefit.checkpoint import save_prefinetuned
+from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
+from voicefit.heads import CorpusHeads
 
 COMMANDS = [
     ["demo"],
@@ -152,6 +156,44 @@ def test_adapt_refuses_a_method_that_wants_more_than_the_shots(run, tmp_path):
     )
     assert code == 2
     assert "method published needs clips to validate on besides the shots" in err
+
+
+@pytest.fixture
+def pretrained(tmp_path):
+    """A pre-finetuned checkpoint and clips of a voice, made without training."""
+    encoder = load_encoder(build_wav2vec2_group_norm(tmp_path / "encoder"))
+    heads = CorpusHeads({"c": ["anger", "neutral"]}, encoder.projector.out_features)
+    record = {"source": "encoder", "protocol": "clean", "seed": 0, "depth": encoder.depth, "frozen_layers": 0}
+    record |= {"front_end": encoder.front_end.model_dump(), "corpora": [], "best": {"epoch": 1.0}}
+    history = pd.DataFrame([{"epoch": 1, "train_loss": 1.0, "validation_mean_macro_f1": 0.5}])
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), tmp_path / "checkpoint", record, history)
+    return tmp_path / "checkpoint", build_folder(tmp_path / "clips", speakers=())
+
+
+def test_adapt_takes_what_the_corpora_know_where_there_is_something(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)
+    code, out, _ = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", tmp_path / "more")
+    assert code == 0
+    assert "by method prior" in out
+    record = json.loads((tmp_path / "m" / "voicefit.json").read_text())
+    assert (record["method"], record["unlabelled"]) == ("prior", 1)
+    code, out, _ = run("adapt", tmp_path / "encoder", clips, "--out", tmp_path / "n")
+    assert code == 0
+    assert "by method head" in out
+
+
+def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    arguments = [checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", clips]
+    code, _, err = run("adapt", *arguments, "--method", "head")
+    assert code == 2
+    assert "method head learns nothing from unlabelled clips" in err
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "a.wav").write_bytes(b"not audio")
+    code, _, err = run("adapt", *arguments[:-1], tmp_path / "bad")
+    assert code == 2
+    assert "bad: holds no clip that can be used" in err
 
 
 def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):

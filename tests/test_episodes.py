@@ -241,3 +241,19 @@ def test_clips_without_a_label_change_nothing():
 def test_a_speaker_with_one_emotion_is_an_error():
     with pytest.raises(VoicefitError, match="corpus team: two emotions are needed, speaker anna has 1"):
         SpeakerEpisodes(corpus_of({"anna": {"anger": 9}}), "anna")
+
+
+@given(COUNTS, DRAWS, st.integers(1, 30))
+def test_unlabelled_clips_are_of_the_pool_and_the_first_of_a_larger_set(counts, draw, count):
+    episodes = SpeakerEpisodes(corpus_of({"anna": counts}), "anna")
+    pool = {clip.id for clips in episodes.pool.values() for clip in clips}
+    clips = ids(episodes.unlabelled(count, draw))
+    assert len(clips) == len(set(clips)) == min(count, len(pool))
+    assert pool.issuperset(clips)
+    assert ids(episodes.unlabelled(count + 1, draw))[:count] == clips
+
+
+def test_unlabelled_clips_of_one_emotion():
+    episodes = SpeakerEpisodes(corpus_of({"anna": {"calm": 9, "fear": 9}}), "anna")
+    assert {clip.label for clip in episodes.unlabelled(4, 0, "calm")} == {"calm"}
+    assert {clip.label for clip in episodes.unlabelled(12, 0)} == {"calm", "fear"}

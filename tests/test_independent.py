@@ -184,7 +184,10 @@ def test_a_trial_answers_as_the_naive_one(family, corpora, method, answers):
     expected = answers(Naive(*family), episode)
     assert result["macro_f1"] == pytest.approx(f1_score(episode.test_targets, expected, average="macro"))
     head = find_method(method).fit(
-        encoder, bench.shots(episode.support, episode.support_targets, 2), find_method(method).Settings(), 0
+        encoder,
+        bench.shots(episode.support, episode.support_targets, episode.labels),
+        find_method(method).Settings(),
+        0,
     )
     assert head(bench.pool(episode.test)).argmax(1).tolist() == expected
 
@@ -194,7 +197,7 @@ def test_fine_tuning_ends_where_the_naive_one_ends(family, corpora):
     bench = SpeakerBench(encoder, Exact(encoder), SpeakerEpisodes(corpora["three"], "anna"))
     episode = bench.episodes.one_vs_rest("fear", 4, 1)
     with encoder.restored():
-        shots = bench.shots(episode.support, episode.support_targets, 2)
+        shots = bench.shots(episode.support, episode.support_targets, episode.labels)
         head = find_method("full").fit(encoder, shots, settings, spec.method_seed)
         logits = head(encoder.pool([bench.cache.frames(clip) for clip in episode.test]))
     expected = fine_tuned(Naive(*family), episode, 10, spec.method_seed)

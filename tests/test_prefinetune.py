@@ -310,6 +310,24 @@ def test_heads_are_trained_unless_told_otherwise(run, tmp_path, train_heads):
     assert not torch.equal(saved[0]["projector.weight"], saved[1]["projector.weight"])
 
 
+def test_the_encoder_may_stay_as_it_was(run, tmp_path):
+    untouched = SETTINGS.model_copy(update={"train_encoder": False, "lr": 0.1, "patience": 100})
+    first, second = (
+        load_file(
+            run(tmp_path / f"{epochs}", settings=untouched.model_copy(update={"max_epochs": epochs}))
+            / "model.safetensors"
+        )
+        for epochs in (1, 2)
+    )
+    changed = {name for name in first if not torch.equal(first[name], second[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_training_neither_encoder_nor_heads_is_refused():
+    with pytest.raises(ValidationError, match="nothing is trained"):
+        PrefinetuneSettings(train_encoder=False, train_heads=False)
+
+
 def test_the_loss_may_go_unscaled(run):
     losses = []
     for scaling in ("log_classes", "none"):

@@ -20,6 +20,9 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
+from voicefit.corpora import Clip
+from voicefit.prior import Prior, learn_prior
+
 LABELS = ("anger", "fear", "neutral")
 LAYERS = 3
 
@@ -119,6 +122,13 @@ def make_waveform(seconds: float, seed: int = 0) -> np.ndarray:
     time = np.arange(round(seconds * 16_000)) / 16_000
     noise = np.random.default_rng(seed).normal(size=len(time))
     return (0.3 * np.sin(2 * np.pi * (200 + 90 * seed) * time) + 0.1 * noise).astype(np.float32)
+
+
+def make_prior(size: int) -> Prior:
+    """What a corpus of noise teaches of three labels."""
+    pooled = torch.randn(12, size, generator=torch.Generator().manual_seed(5))
+    clips = [Clip("", Path(), speaker=str(index % 2), label=LABELS[index % 3]) for index in range(12)]
+    return learn_prior({"corpus": pooled}, {"corpus": clips})
 
 
 def _build_waveform(folder: Path, config: Any) -> Path:

@@ -3,7 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -181,11 +181,13 @@ class Adapted:
 
     Attributes:
         model: ready to predict.
+        method: the method that made it.
         shots: label → number of clips used.
         left_out: clip id → why it was not used.
     """
 
     model: Model
+    method: str
     shots: dict[str, int]
     left_out: dict[str, str]
 
@@ -195,8 +197,9 @@ def adapt(
     clips: str | Path,
     *,
     out: str | Path,
-    method: str = "head",
+    method: str | None = None,
     settings: Mapping[str, Any] | None = None,
+    unlabelled: str | Path | None = None,
     seed: int = 0,
     progress: Progress = _silent,
 ) -> Adapted:
@@ -205,8 +208,10 @@ def adapt(
     Args:
         start: pre-finetuned checkpoint, or a plain encoder's directory or hub id.
         clips: a folder with a folder of audio files per label.
-        method: ``full``, ``head`` or ``prototype``.
+        method: ``prior``, ``head``, ``prototype`` or ``full``; left out, ``prior`` from a pre-finetuned checkpoint and
+            ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
+        unlabelled: a file or folder with more clips of the voice, whatever they say and how, for ``prior`` alone.
         seed: fixes what the method draws at random.
 
     Raises:
@@ -214,9 +219,13 @@ def adapt(
             method or a setting of it is unknown.
     """
     require_absent(Path(out))
+    prior = checkpoint.read_prior(start)
+    method = method or ("prior" if prior else "head")
     chosen = find_method(method)
     if chosen.NEEDS_VALIDATION:
         raise VoicefitError(f"method {method} needs clips to validate on besides the shots; take another")
+    if unlabelled is not None and not chosen.NEEDS_PRIOR:
+        raise VoicefitError(f"method {method} learns nothing from unlabelled clips; method prior does")
     try:
         method_settings = chosen.Settings(**(settings or {}))
     except ValidationError as error:
@@ -234,7 +243,13 @@ def adapt(
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
     targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
-    shots = Shots(encoder.pool(frames), frames, targets, len(labels))
+    shots = Shots(encoder.pool(frames), frames, targets, len(labels), labels=tuple(labels), prior=prior)
+    if unlabelled is not None:
+        more = [Clip(str(path), path, "", None) for path in _audio_files([Path(unlabelled)])]
+        _, more_frames, more_left_out = _read_clips(encoder, more, progress)
+        if not more_frames:
+            raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
+        shots, left_out = replace(shots, unlabelled=encoder.pool(more_frames)), left_out | more_left_out
     progress(f"adapting ({method})", 0, 1)
     head: Head = chosen.fit(encoder, shots, method_settings, seed)
     progress(f"adapting ({method})", 1, 1)
@@ -246,11 +261,12 @@ def adapt(
         "seed": seed,
         "front_end": encoder.front_end.model_dump(),
         "shots": counts,
+        "unlabelled": len(shots.unlabelled),
         "left_out": left_out,
         "corpora": origin.get("corpora", []),
     }
     checkpoint.save_adapted(encoder, head, labels, Path(out), record)
-    return Adapted(load_model(out), counts, left_out)
+    return Adapted(load_model(out), method, counts, left_out)
 
 
 def _read_clips(

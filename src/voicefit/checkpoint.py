@@ -17,8 +17,10 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
 from voicefit.heads import CorpusHeads, Head
+from voicefit.prior import Prior
 
 RECORD = "voicefit.json"
+PRIOR = "prior.safetensors"
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -52,6 +54,16 @@ def read_record(source: str | Path) -> dict[str, Any]:
     return record
 
 
+def read_prior(source: str | Path) -> Prior | None:
+    """What the corpora behind a checkpoint know of labels; ``None`` for a plain encoder or a hub id.
+
+    Raises:
+        VoicefitError: it is damaged.
+    """
+    path = Path(source) / PRIOR
+    return Prior.load(path) if path.is_file() else None
+
+
 def load_start(
     source: str | Path,
     *,
@@ -82,15 +94,17 @@ def load_start(
 
 
 def save_prefinetuned(
-    encoder: Encoder, heads: CorpusHeads, out: Path, record: Mapping[str, Any], history: pd.DataFrame
+    encoder: Encoder, heads: CorpusHeads, prior: Prior, out: Path, record: Mapping[str, Any], history: pd.DataFrame
 ) -> None:
-    """Write encoder and heads to ``out``, the heads stacked in one classifier, labels ``corpus/label``."""
+    """Write encoder, heads and prior to ``out``, the heads stacked in one classifier, labels ``corpus/label``."""
     weight, bias, labels = heads.stacked()
     projector = encoder.projector
     head = Head(projector.weight.detach(), projector.bias.detach(), weight, bias)
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
         write_json(folder / RECORD, {**record, "voicefit": voicefit.__version__})
+        prior.save(folder / PRIOR)
+        _let_read(folder / PRIOR)
         history.to_csv(folder / "history.csv", index=False)
         _plot_history(history, folder / "curves.png")
         (folder / "README.md").write_text(_prefinetuned_card(record), encoding="utf-8")
@@ -115,14 +129,18 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
         config.label2id = {label: index for index, label in enumerate(labels)}
         with quiet_transformers():
             model.save_pretrained(folder)
-        # safetensors lets only the owner read the weights; let them be as readable as what is beside them.
-        (folder / SAFE_WEIGHTS_NAME).chmod((folder / CONFIG_NAME).stat().st_mode)
+        _let_read(folder / SAFE_WEIGHTS_NAME)
         encoder.feature_extractor.save_pretrained(folder)
     finally:
         model.projector, model.classifier = before[:2]
         config.classifier_proj_size = before[2]["classifier_proj_size"]
         config.id2label = {int(index): label for index, label in before[2]["id2label"].items()}
         config.label2id = before[2]["label2id"]
+
+
+def _let_read(path: Path) -> None:
+    """Let a file be as readable as what is beside it; safetensors lets only the owner read what it writes."""
+    path.chmod((path.parent / CONFIG_NAME).stat().st_mode)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

@@ -188,7 +188,13 @@ def adapt(
     start: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint, or an encoder's directory or hub id.")],
     clips: Annotated[Path, typer.Argument(help="Folder with a folder of audio files per label.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
-    method: Annotated[str, typer.Option(help="full, head or prototype.")] = "head",
+    method: Annotated[
+        str | None,
+        typer.Option(help="prior, head, prototype or full; prior if left out, or head from a plain encoder."),
+    ] = None,
+    unlabelled: Annotated[
+        Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for prior.")
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Fit a model to one voice from a few labelled clips.
@@ -198,11 +204,11 @@ def adapt(
     from voicefit.api import adapt as run
 
     with _progress() as tell:
-        adapted = run(start, clips, method=method, seed=seed, out=out_dir, progress=tell)
+        adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
     for clip_id, reason in adapted.left_out.items():
         err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
-    out.print(f"adapted on {shots}; model: {out_dir}", soft_wrap=True)
+    out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
 
 
 @app.command()

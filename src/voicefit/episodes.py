@@ -116,6 +116,14 @@ class SpeakerEpisodes:
         support = _deal([positives, negatives], k)
         return self._episode(("other", emotion), support)
 
+    def unlabelled(self, count: int, draw: int, label: str = "") -> list[Clip]:
+        """Clips of the pool whose labels are not looked at, the same for every task, and shots perhaps among them.
+
+        At most ``count``; with ``label`` of that emotion alone.
+        """
+        clips = [clip for name in self.labels if label in ("", name) for clip in self.pool[name]]
+        return self._shuffled(clips, "unlabelled", str(draw))[:count]
+
     def multiclass(self, k: int, draw: int) -> Episode | None:
         """Which of the speaker's emotions is it?
 

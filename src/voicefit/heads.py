@@ -95,12 +95,22 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
         means.append(table.mean().to_numpy())
     noise = np.mean(within, axis=0)
     signal = np.mean(between, axis=0)
-    # Where classes have a clip each nothing varies within them: a trace of the signal keeps it solvable.
-    typical = max(np.trace(noise), 1e-6 * np.trace(signal), 1e-12) / len(noise)
-    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * typical * np.eye(len(noise))
-    _, directions = scipy.linalg.eigh(signal, noise)  # scaled to unit variance within a class
-    directions = directions[:, ::-1][:, :width]
+    directions, _ = linear_discriminants(signal, noise, width)
     projector = nn.Linear(*directions.shape)
     projector.weight.copy_(torch.from_numpy(directions.T.copy()))
     projector.bias.copy_(torch.from_numpy(-np.mean(means, axis=0) @ directions))
     return projector
+
+
+def linear_discriminants(signal: np.ndarray, noise: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Fisher's linear discriminants of covariances between and within classes, each ``(d, d)``.
+
+    Returns:
+        ``(d, width)``, scaled so that classes have unit variance within; and ``(width,)`` their variance between
+        classes, positive and falling.
+    """
+    # Where classes have a clip each nothing varies within them: a trace of the signal keeps it solvable.
+    typical = max(np.trace(noise), 1e-6 * np.trace(signal), 1e-12) / len(noise)
+    noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * typical * np.eye(len(noise))
+    values, directions = scipy.linalg.eigh(signal, noise)
+    return directions[:, ::-1][:, :width].copy(), np.maximum(values[::-1], 1e-6 * values[-1])[:width]

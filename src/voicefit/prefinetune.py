@@ -35,6 +35,7 @@ from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import CorpusHeads, discriminant_projector
+from voicefit.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
 
 Progress = Callable[[str, int, int], None]
@@ -90,7 +91,7 @@ class Trainer:
         self.best: dict[str, Tensor] = {}
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
-        body = [p for p in self.encoder.parameters() if p.requires_grad]
+        body = [p for p in self.encoder.parameters() if p.requires_grad] if self.settings.train_encoder else []
         heads = list(self.heads.parameters()) if self.settings.train_heads else []
         rates = ((body, self.settings.lr), (heads, self.settings.head_lr))
         groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]
@@ -318,7 +319,8 @@ def prefinetune(
         "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
         "best": trainer.best_epoch,
     }
-    checkpoint.save_prefinetuned(encoder, trainer.heads, out, record, pd.DataFrame(trainer.history))
+    prior = learn_prior(*_pool_training_clips(encoder, splits, cache))
+    checkpoint.save_prefinetuned(encoder, trainer.heads, prior, out, record, pd.DataFrame(trainer.history))
     _remove(unfinished)
     return out
 
@@ -343,13 +345,18 @@ def _begin_projector(
 ) -> None:
     width = min(settings.projector_width, encoder.hidden_size)
     if settings.projector == "discriminant":
-        clips = {split.name: split.train for split in splits}
-        pooled = {name: encoder.pool([cache.frames(clip) for clip in part]) for name, part in clips.items()}
-        encoder.set_projector(discriminant_projector(pooled, clips, width))
+        encoder.set_projector(discriminant_projector(*_pool_training_clips(encoder, splits, cache), width))
     else:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             encoder.set_projector(nn.Linear(encoder.hidden_size, width))
+
+
+def _pool_training_clips(
+    encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache
+) -> tuple[dict[str, Tensor], dict[str, list[Clip]]]:
+    clips = {split.name: split.train for split in splits}
+    return {name: encoder.pool([cache.frames(clip) for clip in part]) for name, part in clips.items()}, clips
 
 
 def cache_corpora(

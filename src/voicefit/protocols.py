@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from voicefit.encoders import Precision
 from voicefit.errors import VoicefitError
@@ -51,12 +51,21 @@ class PrefinetuneSettings(BaseModel):
     train_heads: bool = Field(
         default=True, description="false leaves the heads as random as they began, as the published code does unawares"
     )
+    train_encoder: bool = Field(
+        default=True, description="false leaves encoder and projector as they begin: heads alone are learnt"
+    )
     validation: Literal["speakers", "clips"] = Field(
         default="speakers", description="what is held out: whole speakers, or any clips, as in the published code"
     )
     validation_share: float = Field(
         default=0.15, gt=0, lt=1, description="share of each corpus that is held out, at least one speaker or clip"
     )
+
+    @model_validator(mode="after")
+    def _trains_something(self) -> "PrefinetuneSettings":
+        if not (self.train_encoder or self.train_heads):
+            raise ValueError("train_encoder and train_heads: one of them must be true, else nothing is trained")
+        return self
 
     @classmethod
     def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from tiny_models import build_wav2vec2_group_norm, make_waveform
+from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.adaptation import METHODS, Shots, find_method, published
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
@@ -38,7 +38,9 @@ def encoder(folder: Path) -> Encoder:
 def make_shots(encoder: Encoder) -> Callable[[int, int], Shots]:
     def make(k: int, classes: int = 2) -> Shots:
         frames = [encoder.front(make_waveform(0.2 + 0.01 * index, index)) for index in range(k)]
-        return Shots(encoder.pool(frames), frames, torch.arange(k) % classes, classes)
+        return Shots(
+            encoder.pool(frames), frames, torch.arange(k) % classes, classes, prior=make_prior(encoder.hidden_size)
+        )
 
     return make
 
@@ -128,9 +130,9 @@ def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
     assert fit("head", encoder, scaled)(1000 * others).detach().numpy() == pytest.approx(plain.numpy(), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.NEEDS_PRIOR])
 @pytest.mark.parametrize("classes", [2, 3])
-def test_every_method_returns_a_head_that_copies_the_projector(name, classes, encoder, make_shots):
+def test_methods_without_a_prior_return_a_head_that_copies_the_projector(name, classes, encoder, make_shots):
     shots = make_shots(6, classes)
     with encoder.restored():
         head = fit(name, encoder, shots)
@@ -154,7 +156,7 @@ def test_every_method_learns_two_shots(name, encoder, make_shots):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_gives_finite_weights_for_shots_that_are_all_the_same(name, encoder, make_shots):
     one = make_shots(2)
-    same = Shots(one.pooled[[0, 0]], [one.frames[0]] * 2, one.targets, 2)
+    same = Shots(one.pooled[[0, 0]], [one.frames[0]] * 2, one.targets, 2, prior=one.prior)
     with encoder.restored():
         assert fit(name, encoder, same)(one.pooled).isfinite().all()
 
@@ -165,7 +167,7 @@ def test_a_class_without_a_shot_is_an_error():
 
 
 def test_an_unknown_method_is_an_error_that_names_those_there_are():
-    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prototype, published"):
+    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prior, prototype, published"):
         find_method("svm")
 
 

@@ -178,6 +178,12 @@ def test_a_method_that_selects_beyond_the_shots_needs_the_paper_protocol():
     assert plan_of(grid=grid, protocol="paper").method("published").settings.patience == 30
 
 
+def test_a_method_that_begins_at_a_prior_needs_a_start_that_has_one():
+    with pytest.raises(VoicefitError, match=r"grid\.0: methods: 'prior' begins at what pre-finetuning corpora know"):
+        plan_of(grid=[{"starts": ["none", "all"], "methods": ["prior"]}])
+    assert plan_of(grid=[{"starts": ["all"], "methods": ["prior"]}]).method("prior").settings.prior_shots == 8
+
+
 def test_an_encoder_of_the_plan_may_be_pre_finetuned_in_its_own_way():
     encoders = {"usual": {"source": "s"}, "slow": {"source": "s", "prefinetune": {"lr": 1e-6}}}
     plan = plan_of(encoders=encoders, prefinetune={"lr": 1e-5, "max_epochs": 3})

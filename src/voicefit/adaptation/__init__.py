@@ -1,14 +1,14 @@
 """Stage 2: adapt to one speaker from a handful of clips. A file per method; tensors in, a head out.
 
-Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``NEEDS_VALIDATION``, ``Settings``
-and ``fit``, and adds it to :data:`METHODS`.
+Whoever adds a method writes one module with ``VERSION``, ``TRAINS_ENCODER``, ``NEEDS_VALIDATION``, ``NEEDS_PRIOR``,
+``Settings`` and ``fit``, and adds it to :data:`METHODS`.
 """
 
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from voicefit.adaptation import full, head, prototype, published
+from voicefit.adaptation import full, head, prior, prototype, published
 from voicefit.adaptation.shots import Shots
 from voicefit.errors import VoicefitError
 
@@ -17,15 +17,17 @@ __all__ = ["METHODS", "Method", "Shots", "find_method"]
 METHODS: dict[str, ModuleType] = {
     "full": full,
     "head": head,
+    "prior": prior,
     "prototype": prototype,
     "published": published,
 }
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 
 ``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place (its ``Settings`` then have
-the ``precision`` that clips are tested in), ``NEEDS_VALIDATION``
-whether it reads labelled clips beyond the shots, which the ``paper`` protocol alone has; ``VERSION`` is raised
-when a change of the code changes its results, so that stored trials of the old code are run again.
+the ``precision`` that clips are tested in), ``NEEDS_VALIDATION`` whether it reads labelled clips beyond the shots,
+which the ``paper`` protocol alone has, ``NEEDS_PRIOR`` whether it begins at what the start's corpora know, so that no
+plain encoder will do. ``VERSION`` is raised when a change of the code changes its results, so that stored trials of
+the old code are run again.
 """
 
 

@@ -18,6 +18,7 @@ from voicefit.heads import Head
 VERSION = 3
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = False
+NEEDS_PRIOR = False
 
 
 class Settings(BaseModel):

@@ -19,6 +19,7 @@ from voicefit.heads import Head
 VERSION = 1
 TRAINS_ENCODER = False
 NEEDS_VALIDATION = False
+NEEDS_PRIOR = False
 
 
 _PENALTIES = (1.0, 10.0, 100.0, 0.1)

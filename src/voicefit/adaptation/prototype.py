@@ -14,6 +14,7 @@ from voicefit.heads import Head
 VERSION = 1
 TRAINS_ENCODER = False
 NEEDS_VALIDATION = False
+NEEDS_PRIOR = False
 
 
 class Settings(BaseModel):

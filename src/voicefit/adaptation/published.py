@@ -20,6 +20,7 @@ from voicefit.heads import Head
 VERSION = 2
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = True
+NEEDS_PRIOR = False
 
 _FEW_SHOTS = 8
 

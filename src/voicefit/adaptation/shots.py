@@ -1,12 +1,17 @@
 """What every adaptation method is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from voicefit.errors import VoicefitError
+from voicefit.prior import Prior
+
+OTHER: Final = "other"
+"""The first class of a one-vs-rest task: whatever does not carry the emotion."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,9 @@ class Shots:
         targets: class of each clip, int64 ``(k,)``, 0 … classes - 1.
         classes: how many classes there are.
         validation: labelled clips beyond the shots, under the ``paper`` protocol alone.
+        labels: the names of the classes, where a method is to know them; for one-vs-rest ``("other", emotion)``.
+        unlabelled: pooled vectors of more clips of the voice, ``(clips, size)``.
+        prior: what the start's corpora know of labels; ``None`` for a start without.
 
     Raises:
         VoicefitError: a class has no clip.
@@ -30,6 +38,9 @@ class Shots:
     targets: Tensor
     classes: int
     validation: "Shots | None" = None
+    labels: tuple[str, ...] = ()
+    unlabelled: Tensor = field(default_factory=lambda: torch.empty(0))
+    prior: Prior | None = None
 
     def __post_init__(self) -> None:
         """Refuse shots from which a class cannot be learnt."""

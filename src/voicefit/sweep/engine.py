@@ -19,10 +19,11 @@ from typing import Any
 import torch
 
 from voicefit.adaptation import Method
-from voicefit.checkpoint import load_start
+from voicefit.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
+from voicefit.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
@@ -82,7 +83,7 @@ class GroupRunner:
 
     def __init__(self, workplace: Workplace, device: str):
         self.workplace, self.device = workplace, device
-        self._loaded: tuple[tuple[str, str], Encoder, FrontCache] | None = None
+        self._loaded: tuple[tuple[str, str], Encoder, FrontCache, Prior | None] | None = None
 
     def run(self, group: Sequence[TrialSpec]) -> Iterator[Record]:
         """Yield the record of each trial of a group."""
@@ -101,16 +102,18 @@ class GroupRunner:
             torch.set_num_threads(threads)
 
     def _bench(self, trial: TrialSpec) -> SpeakerBench:
-        encoder, cache = self._load(trial.encoder, trial.start)
-        return SpeakerBench.of(encoder, cache, self.workplace.targets[trial.target], trial.speaker, trial.protocol)
+        encoder, cache, prior = self._load(trial.encoder, trial.start)
+        target = self.workplace.targets[trial.target]
+        return SpeakerBench.of(encoder, cache, target, trial.speaker, trial.protocol, prior)
 
-    def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache]:
+    def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache, Prior | None]:
         if self._loaded is None or self._loaded[0] != (encoder, start):
             place = self.workplace.starts[encoder, start]
             loaded = load_start(
                 place.source, depth=place.depth, frozen_layers=place.frozen_layers, front_end=place.front_end
             ).to(self.device)
-            self._loaded = ((encoder, start), loaded, FrontCache(loaded, self.workplace.cache_root))
+            cache = FrontCache(loaded, self.workplace.cache_root)
+            self._loaded = ((encoder, start), loaded, cache, read_prior(place.source))
         return self._loaded[1:]
 
 

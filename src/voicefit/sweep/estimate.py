@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.machine import devices
+from voicefit.prior import learn_prior
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
 from voicefit.sweep.trial import score
 
@@ -104,7 +106,10 @@ def _trials_seconds(
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     picked = [index % len(frames) for index in range(k)]
-    return Shots(pooled[picked], [frames[index] for index in picked], torch.arange(k, device=pooled.device) % 2, 2)
+    targets = torch.arange(k, device=pooled.device) % 2
+    voices = [Clip("", Path(), speaker=str(index % 2), label=str(index % 3)) for index in range(len(pooled))]
+    prior = learn_prior({"probe": pooled}, {"probe": voices})
+    return Shots(pooled[picked], [frames[index] for index in picked], targets, 2, unlabelled=pooled, prior=prior)
 
 
 def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:

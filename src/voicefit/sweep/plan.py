@@ -101,6 +101,7 @@ class Plan(BaseModel):
                 _check_known("encoders", grid.encoders or (), self.encoders)
                 _check_known("methods", grid.methods, {**METHODS, **self.methods})
                 self._check_protocol(grid)
+                self._check_starts(grid)
         with _faults_at("prefinetune"):
             self.prefinetune_settings()
         for name in self.encoders:
@@ -113,6 +114,13 @@ class Plan(BaseModel):
             if self.method(name).module.NEEDS_VALIDATION:
                 raise ValueError(
                     f'methods: {name!r} selects on labelled clips beyond the k shots; set protocol = "paper"'
+                )
+
+    def _check_starts(self, grid: Grid) -> None:
+        for name in grid.methods if NONE in self.starts(grid) else ():
+            if self.method(name).module.NEEDS_PRIOR:
+                raise ValueError(
+                    f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a grid without {NONE!r}"
                 )
 
     @property

@@ -16,6 +16,7 @@ from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
+from voicefit.prior import Prior
 from voicefit.protocols import PAPER
 from voicefit.sweep.plan import TrialSpec
 
@@ -31,24 +32,33 @@ class SpeakerBench:
         encoder: at the starting point; trials leave it as they found it.
         cache: the front end's outputs.
         episodes: the speaker's episodes.
+        prior: what the starting point's corpora know of labels, if it has any.
     """
 
     encoder: Encoder
     cache: FrontCache
     episodes: SpeakerEpisodes
+    prior: Prior | None = None
     _moved: dict[str, Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(
-        cls, encoder: Encoder, cache: FrontCache, corpus: Corpus, speaker: str, protocol: str = "clean"
+        cls,
+        encoder: Encoder,
+        cache: FrontCache,
+        corpus: Corpus,
+        speaker: str,
+        protocol: str = "clean",
+        prior: Prior | None = None,
     ) -> "SpeakerBench":
         """A bench with nothing pooled yet."""
-        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker, validation=protocol == PAPER))
+        return cls(encoder, cache, SpeakerEpisodes(corpus, speaker, validation=protocol == PAPER), prior)
 
-    def shots(self, clips: Sequence[Clip], targets: Sequence[int], classes: int) -> Shots:
+    def shots(self, clips: Sequence[Clip], targets: Sequence[int], labels: tuple[str, ...]) -> Shots:
         """Clips of the speaker as a method wants them; frames are read when they are asked for."""
         chosen = torch.tensor(targets, device=self.encoder.device)
-        return Shots(self.pool(clips), _LazyFrames(clips, self.frames), chosen, classes)
+        pooled, frames = self.pool(clips), _LazyFrames(clips, self.frames)
+        return Shots(pooled, frames, chosen, len(labels), labels=labels, prior=self.prior)
 
     def frames(self, clip: Clip) -> Tensor:
         """The front end's output for a clip of the speaker, kept where the encoder is, be it a GPU."""
@@ -92,10 +102,13 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if episode is None:
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
-    classes = len(episode.labels)
-    shots = bench.shots(episode.support, episode.support_targets, classes)
+    shots = bench.shots(episode.support, episode.support_targets, episode.labels)
     if episode.validation and method.module.NEEDS_VALIDATION:
-        shots = replace(shots, validation=bench.shots(episode.validation, episode.validation_targets, classes))
+        validation = bench.shots(episode.validation, episode.validation_targets, episode.labels)
+        shots = replace(shots, validation=validation)
+    if getattr(method.settings, "unlabelled", 0):
+        more = bench.episodes.unlabelled(method.settings.unlabelled, spec.draw, method.settings.unlabelled_label)
+        shots = replace(shots, unlabelled=bench.pool(more))
     if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
             head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
