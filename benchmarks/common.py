@@ -1,0 +1,227 @@
+"""What the benchmarks share: options, clips and encoders to measure on, timing, and one table at the end.
+
+Encoders have real architectures and random weights, and clips are noise as long as real ones: neither changes what
+a step costs, so that every benchmark runs on any machine with one command.
+"""
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import resource
+import shlex
+import statistics
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from transformers import (
+    Wav2Vec2Config,
+    Wav2Vec2FeatureExtractor,
+    Wav2Vec2ForSequenceClassification,
+    WhisperConfig,
+    WhisperFeatureExtractor,
+    WhisperForAudioClassification,
+)
+
+from voicefit.adaptation import Method
+from voicefit.audio import SAMPLE_RATE
+from voicefit.corpora import Corpus
+from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders.load import quiet_transformers
+from voicefit.episodes import ONE_VS_REST
+from voicefit.machine import describe_machine, describe_versions
+from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.plan import NONE, TrialSpec
+
+LABELS = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What every benchmark takes on its command line."""
+
+    quick: bool
+    json: Path | None
+
+
+def parse_options(description: str | None) -> Options:
+    """Read ``--quick`` and ``--json FILE``."""
+    parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="under a minute, on a smaller case: to see that it runs")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    return Options(**vars(parser.parse_args()))
+
+
+def publish(rows: Sequence[Mapping[str, Any]], options: Options, notes: Sequence[str] = ()) -> None:
+    """Print one Markdown table, what it was measured on and how, and write all of it as JSON where asked."""
+    machine, versions = describe_machine(), describe_versions()
+    command = shlex.join(["python", *sys.argv])
+    date = datetime.now(UTC).date().isoformat()
+    columns = list(dict.fromkeys(column for row in rows for column in row))
+    cells = [columns, ["---"] * len(columns), *([_text(row.get(column, "")) for column in columns] for row in rows)]
+    print("\n".join("| " + " | ".join(line) + " |" for line in cells))
+    about = f"{machine['processor']}, {torch.get_num_threads()} threads, {machine['gpu'] or 'no GPU'}"
+    packages = ", ".join(f"{name} {versions[name]}" for name in ("python", "torch", "transformers"))
+    print("", *notes, f"{command} · {date} · {about} · {packages}", sep="\n")
+    if options.json:
+        result = {"command": command, "date": date, "machine": machine, "versions": versions}
+        options.json.write_text(json.dumps({**result, "notes": list(notes), "rows": list(rows)}, indent=2) + "\n")
+
+
+def _text(value: Any) -> str:
+    return (
+        f"{value:.3g}"
+        if isinstance(value, float) and abs(value) < 1000
+        else f"{value:,.0f}"
+        if isinstance(value, float)
+        else str(value)
+    )
+
+
+def seconds_of(action: Callable[[], Any]) -> float:
+    """Wall-clock seconds of one call."""
+    began = time.perf_counter()
+    action()
+    return time.perf_counter() - began
+
+
+def median_seconds(action: Callable[[], Any], rounds: int = 5) -> float:
+    """Median wall-clock seconds of a call, after one that is not counted."""
+    action()
+    return statistics.median(seconds_of(action) for _ in range(rounds))
+
+
+def alternate(actions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str, list[Any]]:
+    """Call each in turn, ``rounds`` times over, so that all see the same moods of the machine."""
+    results: dict[str, list[Any]] = {name: [] for name in actions}
+    for _ in range(rounds):
+        for name, action in actions.items():
+            results[name].append(action())
+    return results
+
+
+def in_own_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
+    """Run a module-level function in a fresh process; its result and the process's peak memory in MB."""
+    context = multiprocessing.get_context("spawn")
+    here, there = context.Pipe(duplex=False)
+    process = context.Process(target=_report, args=(there, function, arguments))
+    process.start()
+    there.close()
+    try:
+        return here.recv()
+    except EOFError:
+        raise SystemExit(f"{function.__name__} failed in its own process, see above") from None
+    finally:
+        process.join()
+
+
+def _report(pipe: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
+    result = function(*arguments)
+    pipe.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def waveforms(count: int, seed: int = 0, seconds: float | None = None) -> list[np.ndarray]:
+    """Noise, ``float32 (samples,)`` at 16 kHz, each ``seconds`` long.
+
+    Left out, lengths are those of nEMO's clips: log-normal, median 2.3 s, 5 % below 1.5 s and 5 % above 3.5 s.
+    """
+    generator = np.random.default_rng(seed)
+    lengths = (
+        np.exp(generator.normal(np.log(2.3), 0.25, count)).clip(0.5, 5.0) if seconds is None else [seconds] * count
+    )
+    return [0.1 * generator.standard_normal(round(length * SAMPLE_RATE), dtype=np.float32) for length in lengths]
+
+
+def write_speakers(
+    folder: Path, speakers: int, clips_per_label: int, rate: int = SAMPLE_RATE, seconds: float | None = None
+) -> Path:
+    """A corpus of the layout ``<speaker>/<label>/<clip>.flac``, six labels; ``seconds`` as in :func:`waveforms`."""
+    for speaker in range(speakers):
+        clips = iter(waveforms(clips_per_label * len(LABELS), speaker, seconds))
+        for label in LABELS:
+            place = folder / f"s{speaker}" / label
+            place.mkdir(parents=True)
+            for index in range(clips_per_label):
+                waveform = np.repeat(next(clips), round(rate / SAMPLE_RATE))
+                soundfile.write(place / f"{index:03}.flac", waveform, rate)
+    return folder
+
+
+def build_wav2vec2_base(folder: Path, layers: int = 12) -> Path:
+    """The architecture of ``facebook/wav2vec2-base``: 94 M parameters, random weights, no SpecAugment or layerdrop."""
+    config = Wav2Vec2Config(num_labels=2, num_hidden_layers=layers, apply_spec_augment=False, layerdrop=0.0)
+    _save(Wav2Vec2ForSequenceClassification, config, folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False, do_normalize=True).save_pretrained(folder)
+    return folder
+
+
+def build_whisper_tiny(folder: Path) -> Path:
+    """The architecture of the encoder of ``openai/whisper-tiny.en``, 5 s of positions, random weights."""
+    config = WhisperConfig(d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536)
+    config.update({"max_source_positions": 250, "decoder_layers": 1, "num_labels": 2})
+    _save(WhisperForAudioClassification, config, folder)
+    WhisperFeatureExtractor(chunk_length=5).save_pretrained(folder)
+    return folder
+
+
+def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method], depth: int) -> Workplace:
+    """What single-threaded trials on Whisper tiny need: the encoder written, the corpus in the front-end cache.
+
+    The encoder goes by several names, so that each worker can be given the same trials.
+    """
+    start = StartingPoint(str(build_whisper_tiny(folder / "tiny")), depth, 0, FrontEnd())
+    FrontCache(load_encoder(start.source, depth=depth), folder / "cache").fill(corpus.clips)
+    starts = {(f"tiny-{worker}", NONE): start for worker in range(2)}
+    return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
+
+
+def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000) -> list[TrialSpec]:
+    """The same one-vs-rest trials of the first speaker for each worker: every label, ``draws`` times."""
+    speaker = corpus.speakers[0]
+    return [
+        TrialSpec(f"tiny-{worker}", NONE, "", corpus.name, "clean", ONE_VS_REST, method, "", speaker, label, k, draw, 0)
+        for worker, draw, label in product(range(workers), range(draws), corpus.labels)
+    ]
+
+
+def trials_per_second(workplace: Workplace, method: str, k: int, workers: int, seconds: float) -> float:
+    """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
+
+    Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips.
+    """
+    (corpus,) = workplace.targets.values()
+    trials = make_trials(corpus, method, k, workers)
+    left = Counter(trial.encoder for trial in trials)
+    arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
+    fresh, began = set(left), 0.0
+    with contextlib.closing(run_trials(trials, workplace, workers)) as records:
+        for trial, result in records:
+            now = time.perf_counter()
+            if "error" in result:
+                raise SystemExit(f"a trial of {trial.method} failed: {result['error']}")
+            left[trial.encoder] -= 1
+            if fresh:
+                fresh.discard(trial.encoder)
+                began = now
+                continue
+            arrivals[trial.encoder].append(now)
+            enough = now - began > seconds and all(len(times) > 1 for times in arrivals.values())
+            if enough or not left[trial.encoder]:
+                break
+    return sum((len(times) - 1) / (times[-1] - times[0]) for times in arrivals.values())
+
+
+def _save(model: Any, config: Any, folder: Path) -> None:
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        torch.manual_seed(0)
+        model(config).save_pretrained(folder)

@@ -1,0 +1,77 @@
+"""What bfloat16 does to scores: fine-tuning trials in both precisions, beside what other seeds and shots do to them.
+
+Needs real speech: the folders VOICEFIT_DATA (with nEMO in it) and the checkpoint that `voicefit sweep --preset nemo`
+leaves at runs/nemo/checkpoints/layer-2/ravdess+tess+emodb+emovo.
+"""
+
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import parse_options, publish
+
+from voicefit.adaptation import METHODS, Method
+from voicefit.checkpoint import load_start
+from voicefit.corpora import load_corpus
+from voicefit.encoders import FrontCache
+from voicefit.episodes import ONE_VS_REST
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.trial import SpeakerBench, run_trial
+
+CHECKPOINT = Path("runs/nemo/checkpoints/layer-2/ravdess+tess+emodb+emovo")
+VARIANTS = {
+    "float32": ("float32", 0, 0),
+    "float32, another seed": ("float32", 1, 0),
+    "float32, other shots": ("float32", 0, 1),
+    "bfloat16": ("bfloat16", 0, 0),
+}
+
+
+def score(bench: SpeakerBench, label: str, k: int, precision: str, seed: int, draw: int) -> float:
+    """Macro F1 of one trial of full fine-tuning; the seed fixes the order of the shots, the draw which they are."""
+    spec = TrialSpec("", "", "", "nemo", "clean", ONE_VS_REST, "full", "", bench.episodes.speaker, label, k, draw, seed)
+    return run_trial(bench, spec, Method("full", METHODS["full"].Settings(precision=precision)))["macro_f1"]
+
+
+def measure(benches: list[SpeakerBench], k: int) -> Iterator[dict[str, Any]]:
+    """A row per variant, on the same speakers and labels."""
+    tasks = [(b, label) for b in benches for label in b.episodes.labels if b.episodes.one_vs_rest(label, k, 1)]
+    base = np.zeros(0)
+    for name, variant in VARIANTS.items():
+        began = time.perf_counter()
+        found = np.array([score(bench, label, k, *variant) for bench, label in tasks])
+        base = base if len(base) else found
+        yield {
+            "k": k,
+            "trials": f"{len(tasks)} in {name}",
+            "macro F1": float(found.mean()),
+            "difference": float((found - base).mean()),
+            "absolute difference, mean": float(np.abs(found - base).mean()),
+            "seconds a trial": (time.perf_counter() - began) / len(tasks),
+        }
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    torch.set_num_threads(1)
+    if "VOICEFIT_DATA" not in os.environ or not CHECKPOINT.exists():
+        raise SystemExit((__doc__ or "").partition("\n\n")[2].strip())
+    corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
+    encoder = load_start(CHECKPOINT)
+    speakers, ks = (corpus.speakers[:1], [2]) if options.quick else (corpus.speakers[:3], [2, 8, 32])
+    with tempfile.TemporaryDirectory() as folder:
+        cache = FrontCache(encoder, Path(os.environ.get("VOICEFIT_CACHE", folder)))
+        benches = [SpeakerBench.of(encoder, cache, corpus, speaker) for speaker in speakers]
+        rows = [row for k in ks for row in measure(benches, k)]
+    where = f"{len(speakers)} nEMO speakers, one thread"
+    publish(rows, options, [f"Full fine-tuning of Whisper tiny.en, second of two layers, four corpora; {where}."])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,137 @@
+"""What a sweep adds to each trial, and what a second worker adds to a sweep: the costs that no method can avoid.
+
+The first is measured on a method that does nothing, in a whole sweep; its parts are timed while it runs.
+"""
+
+import contextlib
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from unittest.mock import patch
+
+import torch
+from common import alternate, build_workplace, parse_options, publish, trials_per_second, write_speakers
+from pydantic import BaseModel
+
+from voicefit.adaptation import METHODS, Method, Shots
+from voicefit.corpora import load_corpus
+from voicefit.encoders import Encoder
+from voicefit.episodes import SpeakerEpisodes
+from voicefit.heads import Head
+from voicefit.sweep import run, trial
+from voicefit.sweep.plan import make_plan
+from voicefit.sweep.store import TrialStore
+
+
+def answer_first(encoder: Encoder, shots: Shots, settings: BaseModel, seed: int) -> Head:
+    """A head that gives every clip the first class."""
+    weight, bias = encoder.projector.weight.detach(), encoder.projector.bias.detach()
+    return Head(weight, bias, torch.zeros(shots.classes, len(bias)), torch.zeros(shots.classes))
+
+
+# All that a method must say of itself is as for the nearest mean, which has nothing to set and needs nothing but shots.
+METHODS["no-op"] = cast(Any, SimpleNamespace(**{**vars(METHODS["prototype"]), "fit": answer_first}))
+PARTS = {
+    "expanding the plan": [(run, "expand_trials")],
+    "drawing the episode": [(SpeakerEpisodes, "make")],
+    "scores and floors": [(trial, "score"), (trial, "floors")],
+    "writing the record": [(TrialStore, "add")],
+}
+
+
+@contextlib.contextmanager
+def timed_parts() -> Iterator[Counter[str]]:
+    """Add up the seconds that each part takes inside the block."""
+    seconds: Counter[str] = Counter()
+
+    def timed(part: str, function: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            began = time.perf_counter()
+            try:
+                return function(*arguments, **named)
+            finally:
+                seconds[part] += time.perf_counter() - began
+
+        return call
+
+    with contextlib.ExitStack() as patches:
+        for part, functions in PARTS.items():
+            for owner, name in functions:
+                patches.enter_context(patch.object(owner, name, timed(part, getattr(owner, name))))
+        yield seconds
+
+
+def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[dict[str, Any]]:
+    """A sweep of the method that does nothing: one speaker, whose clips are pooled before the first record."""
+    (corpus,), (start, _) = workplace.targets.values(), workplace.starts.values()
+    grid = {"starts": ["none"], "methods": ["no-op"], "draws": draws}
+    encoder = {"source": start.source, "depth": start.depth}
+    plan = make_plan(
+        {"encoders": {"tiny": encoder}, "targets": {"folder": str(corpus.root)}, "grid": [grid]}, "benchmark"
+    )
+    arrivals: list[float] = []
+    with timed_parts() as seconds:
+        result = run.run_sweep(
+            plan,
+            out,
+            cache_root=workplace.cache_root,
+            progress=lambda what, done, total: arrivals.append(time.perf_counter()) if what == "trials" else None,
+        )
+    if result.failed:
+        raise SystemExit(f"{result.failed} trials failed")
+    parts = {part: 1000 * seconds[part] / result.finished for part in PARTS}
+    loop = 1000 * (arrivals[-1] - arrivals[0]) / (result.finished - 1)
+    whole = loop + parts["expanding the plan"]
+    yield _row(f"overhead of a sweep, {result.finished:,} trials", whole, "ms per trial", "≤ 5")
+    for part, milliseconds in {**parts, "the rest": whole - sum(parts.values())}.items():
+        yield _row(f"… of which {part}", milliseconds, "ms per trial")
+
+
+def worker_rows(workplace: run.Workplace, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
+    """One worker and two in turn, on single-threaded trials that train the encoder."""
+
+    def rate(workers: int) -> float:
+        return trials_per_second(workplace, "full", 2, workers, seconds)
+
+    rates = alternate({"1 worker": lambda: rate(1), "2 workers": lambda: rate(2)}, rounds)
+    for name, values in rates.items():
+        yield _row(f"full fine-tuning, {name}", statistics.median(values), "trials per second")
+    ratio = statistics.median(two / one for one, two in zip(*rates.values(), strict=True))
+    yield _row("full fine-tuning, 2 workers against 1", ratio, "times as fast", "≥ 1.8")
+
+
+def _row(measured: str, value: float, unit: str, target: str = "") -> dict[str, Any]:
+    return {"measured": measured, "value": value, "target": target, "unit": unit}
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    torch.set_num_threads(1)
+    draws, rounds, seconds = (20, 1, 5.0) if options.quick else (100, 5, 15.0)
+    methods = {"full": Method("full", METHODS["full"].Settings(steps=5))}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        small = load_corpus("folder", write_speakers(folder / "small", 1, clips_per_label=3))
+        large = load_corpus("folder", write_speakers(folder / "large", 1, clips_per_label=48))
+        workplace = build_workplace(folder, small, methods, depth=1)
+        rows = [
+            *overhead_rows(build_workplace(folder, large, {}, depth=1), folder / "run", draws),
+            *worker_rows(workplace, rounds, seconds),
+        ]
+    notes = [
+        "Overhead: k = 2 … 64, 96 test clips, Whisper tiny architecture; from the first record to the last, and the "
+        "expansion of the plan. Left out: the loading of the encoder, the front end and the pooling of the clips.",
+        f"Workers: full fine-tuning of 1 layer, 5 steps, k = 2, 6 test clips, 1 thread each, {rounds} rounds of "
+        f"{seconds:.0f} s, counted from when every worker has finished a trial: without the start of processes.",
+    ]
+    publish(rows, options, notes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,222 @@
+"""One trial of full fine-tuning at k = 8: the published recipe, Voicefit, and how fast this machine could be.
+
+The same architecture (wav2vec 2.0 Base), clips and epochs in each; alternating runs, each in a process of its own.
+"""
+
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import soundfile
+import torch
+from common import (
+    LABELS,
+    SAMPLE_RATE,
+    alternate,
+    build_wav2vec2_base,
+    in_own_process,
+    median_seconds,
+    parse_options,
+    publish,
+    waveforms,
+)
+from reference_trial import reference_trial
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from voicefit.adaptation import METHODS, Method
+from voicefit.corpora import load_corpus
+from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.trial import SpeakerBench, run_trial
+
+SPEC = TrialSpec("base", "none", "", "esd", "paper", ONE_VS_REST, "published", "", "0011", LABELS[0], 8, 0, 0)
+ADAM_BYTES = 4 * 7
+"""An optimiser step reads weight, gradient and two moments of a parameter and writes all but the gradient."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What one run needs to know."""
+
+    folder: Path
+    epochs: int
+    precision: str = "float32"
+    train_front_end: bool = False
+
+
+def write_case(folder: Path, layers: int, validation: int, test: int) -> None:
+    """An encoder, and one speaker with clips in ESD's three splits, as many of each of five emotions."""
+    build_wav2vec2_base(folder / "base", layers)
+    rows = ["path,speaker,label,split"]
+    clips = iter(waveforms(5 * (8 + validation + test)))
+    for label in LABELS[:5]:
+        for split, count in (("train", 8), ("validation", validation), ("test", test)):
+            for index in range(count):
+                name = f"{label}-{split}-{index}.flac"
+                soundfile.write(folder / name, next(clips), SAMPLE_RATE)
+                rows.append(f"{name},{SPEC.speaker},{label},{split}")
+    (folder / "clips.csv").write_text("\n".join(rows) + "\n")
+
+
+def run_reference(case: Case) -> dict[str, float]:
+    """The published recipe, model loading included: it loads one for every trial."""
+    corpus = load_corpus("esd-like", case.folder / "clips.csv")
+    episode = SpeakerEpisodes(corpus, SPEC.speaker, validation=True).one_vs_rest(SPEC.label, SPEC.k, SPEC.draw)
+    assert episode
+    splits = {
+        "train": (episode.support, episode.support_targets),
+        "validation": (episode.validation, episode.validation_targets),
+        "test": (episode.test, episode.test_targets),
+    }
+    with tempfile.TemporaryDirectory(dir=case.folder) as out:
+        began = time.perf_counter()
+        reference_trial(case.folder / "base", splits, case.epochs, Path(out))
+        return {"seconds": time.perf_counter() - began}
+
+
+def run_voicefit(case: Case) -> dict[str, float]:
+    """The same trial in Voicefit, as in a sweep: encoder loaded, front end cached, clips of the speaker pooled."""
+    bench, method = _bench(case), _method(case)
+    bench.pool(())
+    return {"seconds": run_trial(bench, SPEC, method)["seconds"]}
+
+
+def _bench(case: Case) -> SpeakerBench:
+    encoder = load_encoder(case.folder / "base", front_end=FrontEnd(train=case.train_front_end))
+    cache = FrontCache(encoder, case.folder / "cache")
+    corpus = load_corpus("esd-like", case.folder / "clips.csv")
+    cache.fill(corpus.clips)
+    return SpeakerBench.of(encoder, cache, corpus, SPEC.speaker, "paper")
+
+
+def _method(case: Case) -> Method:
+    settings = METHODS["published"].Settings(epochs=case.epochs, patience=case.epochs, precision=case.precision)
+    return Method("published", settings)
+
+
+def measure_ceiling(case: Case) -> dict[str, float]:
+    """Seconds that evaluation and the whole trial take at least, and what they take, in one process."""
+    bench = _bench(case)
+    encoder = bench.encoder
+    episode = bench.episodes.one_vs_rest(SPEC.label, SPEC.k, SPEC.draw)
+    assert episode
+    support, validation, test = (
+        [bench.cache.frames(clip) for clip in part] for part in (episode.support, episode.validation, episode.test)
+    )
+    with torch.no_grad():
+        evaluating = {name: _flops(encoder, part) for name, part in (("validation", validation), ("test", test))}
+    training = _flops(encoder, support, backward=True)
+    parameters = sum(p.numel() for p in encoder.parameters() if p.requires_grad)
+    steps = case.epochs * -(-SPEC.k // 4)
+    flops = case.epochs * (training + evaluating["validation"]) + evaluating["test"]
+    rate, bandwidth = matmul_rate(case.precision), copy_bandwidth()
+    return {
+        "rate": rate,
+        "bandwidth": bandwidth,
+        "evaluation_ceiling": evaluating["test"] / rate,
+        "evaluation": median_seconds(lambda: encoder.pool(test, precision=case.precision), rounds=3),
+        "trial_compute": flops / rate,
+        "trial_memory": steps * parameters * ADAM_BYTES / bandwidth,
+        "trial": run_voicefit(case)["seconds"],
+    }
+
+
+def _flops(encoder: Any, clips: list[torch.Tensor], backward: bool = False) -> int:
+    """Floating-point operations of passes over clips, each alone: padding is no work that must be done."""
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        for clip in clips:
+            pooled = encoder([clip])
+            if backward:
+                nn.functional.normalize(encoder.projector(pooled)).sum().backward()
+                encoder.zero_grad(set_to_none=True)
+    return counter.get_total_flops()
+
+
+def matmul_rate(precision: str) -> float:
+    """Floating-point operations a second in a product of the size that fills an encoder's feed-forward layers."""
+    frames, width, inner = 1920, 768, 3072
+    left, right = (torch.randn(shape, dtype=getattr(torch, precision)) for shape in ((frames, width), (width, inner)))
+    return 2 * frames * width * inner / median_seconds(lambda: left @ right, rounds=15)
+
+
+def copy_bandwidth() -> float:
+    """Bytes a second that a large copy reads and writes."""
+    source = torch.ones(64 * 2**20)
+    target = torch.empty_like(source)
+    return 2 * source.nbytes / median_seconds(lambda: target.copy_(source))
+
+
+def comparison_rows(base: Case, rounds: int) -> Iterator[dict[str, Any]]:
+    """Reference and variants, alternating; the ratio is the median of the rounds' ratios."""
+    variants = {
+        "published recipe, transformers.Trainer": (run_reference, base),
+        "voicefit, front end frozen": (run_voicefit, base),
+        "voicefit, front end frozen, bfloat16": (run_voicefit, Case(base.folder, base.epochs, "bfloat16")),
+        "voicefit, front end trained, bfloat16": (run_voicefit, Case(base.folder, base.epochs, "bfloat16", True)),
+    }
+    targets = ("", "≥ 10 in this or the next", "", "≥ 3")
+    _bench(base)  # fills the cache, which a sweep does once for all trials of a speaker
+    runs = alternate(
+        {name: lambda run=run, case=case: in_own_process(run, case) for name, (run, case) in variants.items()}, rounds
+    )
+    reference = [result["seconds"] for result, _ in next(iter(runs.values()))]
+    for (name, results), target in zip(runs.items(), targets, strict=True):
+        seconds = [result["seconds"] for result, _ in results]
+        yield {
+            "measured": name,
+            "seconds": statistics.median(seconds),
+            "times as fast": statistics.median(a / b for a, b in zip(reference, seconds, strict=True)),
+            "target": target,
+            "peak memory, MB": f"{max(memory for _, memory in results):,.0f}",
+        }
+
+
+def ceiling_rows(case: Case) -> Iterator[dict[str, Any]]:
+    """How near the trial comes to what the machine's matrix products and memory allow."""
+    found, _ = in_own_process(measure_ceiling, case)
+    rate = f"{found['rate'] / 1e9:,.0f} GFLOP/s, {found['bandwidth'] / 1e9:.0f} GB/s"
+    yield {
+        "measured": f"evaluation of the test clips, {case.precision} ({rate})",
+        "seconds": found["evaluation"],
+        "seconds at the ceiling": found["evaluation_ceiling"],
+        "share of the ceiling": found["evaluation_ceiling"] / found["evaluation"],
+        "target": "≥ 0.60",
+    }
+    for what, ceiling in (
+        ("matrix products alone", found["trial_compute"]),
+        ("matrix products and optimiser traffic", found["trial_compute"] + found["trial_memory"]),
+    ):
+        yield {
+            "measured": f"whole trial, {case.precision}, {what}",
+            "seconds": found["trial"],
+            "seconds at the ceiling": ceiling,
+            "share of the ceiling": ceiling / found["trial"],
+            "target": "≥ 0.40",
+        }
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    layers, validation, test = (2, 1, 2) if options.quick else (12, 20, 30)
+    with tempfile.TemporaryDirectory() as name:
+        base = Case(Path(name), epochs=1 if options.quick else 2)
+        write_case(base.folder, layers, validation, test)
+        rows = list(comparison_rows(base, rounds=1 if options.quick else 3))
+        for precision in ("float32", "bfloat16"):
+            rows += ceiling_rows(Case(base.folder, base.epochs, precision))
+    size = f"{base.epochs} epochs, {5 * validation} validation and {5 * test} test clips of 2.4 s in the mean"
+    publish(rows, options, [f"wav2vec 2.0 Base, {layers} of its layers, k = {SPEC.k}, {size}."])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""Trials per second of the methods that leave the encoder as it is: whether a grid of 33,600 takes minutes or days.
+
+Each trial is a whole one (draw an episode, fit, score every test clip of the speaker) on cached features.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
+
+from voicefit.adaptation import METHODS, Method
+from voicefit.corpora import load_corpus
+from voicefit.sweep.engine import Workplace
+
+GRID = 33_600
+TARGETS = {"prototype": 200, "head": 50}
+
+
+def measure(workplace: Workplace, ks: tuple[int, ...], seconds: float) -> Iterator[dict[str, Any]]:
+    """A row per method, number of shots and number of workers."""
+    for method in workplace.methods:
+        for k in ks:
+            for workers in (1, 2):
+                rate = trials_per_second(workplace, method, k, workers, seconds)
+                yield {
+                    "method": method,
+                    "k": k,
+                    "workers (1 thread each)": workers,
+                    "trials per second": rate,
+                    "target": f"≥ {TARGETS[method]}" if workers == 2 else "",
+                    f"minutes for {GRID:,} trials": GRID / rate / 60,
+                }
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    torch.set_num_threads(1)
+    clips_per_label = 15 if options.quick else 48  # a third of them for testing leaves 32 of each label for k = 64
+    methods = {name: Method(name, METHODS[name].Settings()) for name in TARGETS}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        corpus = load_corpus("folder", write_speakers(folder / "clips", 1, clips_per_label))
+        workplace = build_workplace(folder, corpus, methods, depth=1)
+        rows = list(measure(workplace, *(((8,), 1.5) if options.quick else ((2, 8, 64), 6.0))))
+    notes = [
+        f"Whisper tiny architecture, 1 layer; {clips_per_label // 3 * len(LABELS)} test clips a trial; head has its "
+        "default, fixed penalty. Counted from when every worker has finished a trial: without the start of processes, "
+        "the loading of the encoder and the pooling of the speaker's clips.",
+    ]
+    publish(rows, options, notes)
+
+
+if __name__ == "__main__":
+    main()

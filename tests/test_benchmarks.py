@@ -1,0 +1,34 @@
+"""Benchmarks are run by hand; here, that they can be."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FOLDER = Path(__file__).parents[1] / "benchmarks"
+NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
+
+
+def test_every_benchmark_can_be_run_and_says_what_it_measures():
+    check = f"import importlib; assert all(importlib.import_module(name).__doc__ for name in {NAMES})"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=FOLDER)
+
+
+def test_a_benchmark_prints_a_table_and_writes_it_as_json(tmp_path):
+    command = [sys.executable, FOLDER / "trials_per_second.py", "--quick", "--json", tmp_path / "result.json"]
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    result = json.loads((tmp_path / "result.json").read_text())
+    assert {row["method"] for row in result["rows"]} == {"prototype", "head"}
+    assert all(row["trials per second"] > 0 for row in result["rows"])
+    assert printed.startswith("| method | k |")
+    assert result["versions"]["torch"] in printed
+
+
+def test_a_benchmark_that_needs_real_speech_says_where_it_looks_for_it(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name != "VOICEFIT_DATA"}
+    found = subprocess.run(
+        [sys.executable, FOLDER / "precision.py"], capture_output=True, text=True, env=environment, cwd=tmp_path
+    )
+    assert found.returncode == 1
+    assert "VOICEFIT_DATA" in found.stderr
