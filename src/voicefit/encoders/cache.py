@@ -84,7 +84,7 @@ class FrontCache:
         """Run the front end and store what it says, if need be; keep the frames in memory while there is room."""
         if stored is None:
             assert waveform is not None
-            stored = self.encoder.front(waveform).cpu().numpy().astype(np.float16)
+            stored = self.encoder.front(waveform).half().cpu().numpy()
             with new_file(self._entry(clip)) as file:
                 np.save(file, stored, allow_pickle=False)
         frames = torch.from_numpy(stored)
