@@ -153,9 +153,8 @@ class Encoder(nn.Module, ABC):
 
     def _mean_frames(self, frames: Sequence[Tensor]) -> Tensor:
         """Means in the order of ``frames``, which are run in batches of similar length: little of them is padding."""
-        frames = [clip.to(self.device).float() for clip in frames]
         if self.front_end.train:
-            frames = [self._stem(clip[None])[0] for clip in frames]
+            frames = [self._stem(clip.to(self.device).float()[None])[0] for clip in frames]
         order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
         most = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cuda"])
         means = [
@@ -166,7 +165,7 @@ class Encoder(nn.Module, ABC):
 
     def _mean_of_batch(self, frames: Sequence[Tensor]) -> Tensor:
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
-        hidden = nn.utils.rnn.pad_sequence(list(frames), batch_first=True)
+        hidden = nn.utils.rnn.pad_sequence([clip.to(self.device).float() for clip in frames], batch_first=True)
         mask = None
         if len(frames[0]) < len(frames[-1]):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
