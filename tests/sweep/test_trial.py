@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from tiny_models import make_prior
 from voicefit.adaptation import METHODS, Method, Shots, find_method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
@@ -39,7 +40,8 @@ def make_bench(corpora_folder, encoder_folder, tmp_path):
     def make(protocol="clean"):
         encoder = load_encoder(encoder_folder, frozen_layers=1)
         corpus = load_corpus("voices", corpora_folder / "voices")
-        return SpeakerBench.of(encoder, FrontCache(encoder, tmp_path / "cache"), corpus, "anna", protocol)
+        cache, prior = FrontCache(encoder, tmp_path / "cache"), make_prior(encoder.hidden_size)
+        return SpeakerBench.of(encoder, cache, corpus, "anna", protocol, prior)
 
     return make
 
@@ -170,6 +172,17 @@ def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_
     monkeypatch.setattr(bench.encoder, "forward", lambda *given: used.append(given[1]) or forward(*given))
     run(bench, spec_of(name), precision="bfloat16")
     assert set(used) == {"bfloat16"}
+
+
+def test_a_method_gets_as_many_unlabelled_clips_as_it_asks_for(make_bench, monkeypatch):
+    bench, seen, fit = make_bench(), [], find_method("prior").fit
+    monkeypatch.setattr(find_method("prior"), "fit", lambda *given: seen.append(given[1]) or fit(*given))
+    run(bench, spec_of("prior"), unlabelled=3)
+    run(bench, spec_of("prior"))
+    expected = bench.pool(bench.episodes.unlabelled(3, spec_of("prior").draw))
+    assert torch.equal(seen[0].unlabelled, expected)
+    assert not len(seen[1].unlabelled)
+    assert seen[0].labels == ("other", "anger")
 
 
 def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_bench, monkeypatch):
