@@ -79,13 +79,9 @@ def publish(rows: Sequence[Mapping[str, Any]], options: Options, notes: Sequence
 
 
 def _text(value: Any) -> str:
-    return (
-        f"{value:.3g}"
-        if isinstance(value, float) and abs(value) < 1000
-        else f"{value:,.0f}"
-        if isinstance(value, float)
-        else str(value)
-    )
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def seconds_of(action: Callable[[], Any]) -> float:
@@ -142,9 +138,7 @@ def waveforms(count: int, seed: int = 0, seconds: float | None = None) -> list[n
     return [0.1 * generator.standard_normal(round(length * SAMPLE_RATE), dtype=np.float32) for length in lengths]
 
 
-def write_speakers(
-    folder: Path, speakers: int, clips_per_label: int, rate: int = SAMPLE_RATE, seconds: float | None = None
-) -> Path:
+def write_speakers(folder: Path, speakers: int, clips_per_label: int, seconds: float | None = None) -> Path:
     """A corpus of the layout ``<speaker>/<label>/<clip>.flac``, six labels; ``seconds`` as in :func:`waveforms`."""
     for speaker in range(speakers):
         clips = iter(waveforms(clips_per_label * len(LABELS), speaker, seconds))
@@ -152,8 +146,7 @@ def write_speakers(
             place = folder / f"s{speaker}" / label
             place.mkdir(parents=True)
             for index in range(clips_per_label):
-                waveform = np.repeat(next(clips), round(rate / SAMPLE_RATE))
-                soundfile.write(place / f"{index:03}.flac", waveform, rate)
+                soundfile.write(place / f"{index:03}.flac", next(clips), SAMPLE_RATE)
     return folder
 
 
@@ -172,6 +165,9 @@ def build_whisper_tiny(folder: Path) -> Path:
     _save(WhisperForAudioClassification, config, folder)
     WhisperFeatureExtractor(chunk_length=5).save_pretrained(folder)
     return folder
+
+
+ARCHITECTURES = {"wav2vec 2.0 Base": build_wav2vec2_base, "Whisper tiny": build_whisper_tiny}
 
 
 def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method], depth: int) -> Workplace:

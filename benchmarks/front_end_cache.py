@@ -13,10 +13,9 @@ from typing import Any
 import soundfile
 import soxr
 from common import (
+    ARCHITECTURES,
     SAMPLE_RATE,
     alternate,
-    build_wav2vec2_base,
-    build_whisper_tiny,
     parse_options,
     publish,
     seconds_of,
@@ -27,7 +26,6 @@ from voicefit.audio import load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 
-ARCHITECTURES = {"wav2vec 2.0 Base": build_wav2vec2_base, "Whisper tiny": build_whisper_tiny}
 RATE = 44_100
 
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from common import (
-    build_wav2vec2_base,
-    build_whisper_tiny,
+    ARCHITECTURES,
     parse_options,
     publish,
     seconds_of,
@@ -27,7 +26,6 @@ from common import (
 from voicefit import adapt
 from voicefit.encoders import Encoder, load_encoder
 
-ARCHITECTURES = {"wav2vec 2.0 Base": build_wav2vec2_base, "Whisper tiny": build_whisper_tiny}
 BATCH = 16
 ENOUGH = 20  # calls for a 95th percentile
 

@@ -21,6 +21,9 @@ ONE_VS_REST: Final = "one-vs-rest"
 MULTICLASS: Final = "multiclass"
 TASKS = (ONE_VS_REST, MULTICLASS)
 
+OTHER: Final = "other"
+"""The first class of a one-vs-rest task: whatever does not carry the emotion."""
+
 TEST_SHARE = 1 / 3
 """Share of a speaker's clips of each emotion kept for testing where the corpus has no split of its own."""
 
@@ -114,7 +117,7 @@ class SpeakerEpisodes:
         positives = self._shuffled(self.pool[emotion], "one-vs-rest", emotion, str(draw), "positive")
         negatives = self._shuffled(others, "one-vs-rest", emotion, str(draw), "negative")
         support = _deal([positives, negatives], k)
-        return self._episode(("other", emotion), support)
+        return self._episode((OTHER, emotion), support)
 
     def unlabelled(self, count: int, draw: int, label: str = "") -> list[Clip]:
         """Clips of the pool whose labels are not looked at, the same for every task, and shots perhaps among them.

@@ -14,8 +14,9 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from voicefit.adaptation.shots import OTHER, Shots
+from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
+from voicefit.episodes import OTHER
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
 from voicefit.prior import Prior
