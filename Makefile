@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 
 .PHONY: demo test lint setup clean
 
-demo: setup
+demo: $(VENV)/.demo
 	$(BIN)/voicefit demo --out voicefit-demo
 
 test: setup
@@ -16,12 +16,15 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-setup: $(VENV)/.ready
+setup: $(VENV)/.all
 
-$(VENV)/.ready: pyproject.toml constraints.txt
+# What the demo needs is a part of what the tests need.
+$(VENV)/.demo: EXTRAS := demo
+$(VENV)/.all: EXTRAS := demo,lora,ray,onnx,serve,dev
+$(VENV)/.demo $(VENV)/.all: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Voicefit needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	touch $@
 
 clean:
