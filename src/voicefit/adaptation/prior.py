@@ -46,10 +46,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prior_shots: float = Field(8.0, ge=0, description="the corpora's head counts as this many shots; 0 leaves it out")
-    unlabelled: int = Field(0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels")
+    prior_shots: float = Field(
+        default=8.0, ge=0, description="the corpora's head counts as this many shots; 0 leaves it out"
+    )
+    unlabelled: int = Field(
+        default=0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels"
+    )
     unlabelled_label: str = Field(
-        "", description="in a sweep: draw these from one emotion alone, as from neutral speech"
+        default="", description="in a sweep: draw these from one emotion alone, as from neutral speech"
     )
 
 
@@ -59,11 +63,27 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    prior = shots.prior
-    if prior is None:
-        raise VoicefitError("method prior needs a pre-finetuned start, which knows the corpora's labels; take head")
-    points, more = prior.project(shots.pooled), prior.project(shots.unlabelled)
-    targets, offset = shots.targets.cpu().numpy(), _speaker_offset(prior, more)
+    require_prior(shots, "prior")
+    return posterior_head(shots, settings)
+
+
+def require_prior(shots: Shots, method: str) -> Prior:
+    """What the start's corpora know of labels.
+
+    Raises:
+        VoicefitError: the starting point has no prior.
+    """
+    if shots.prior is None:
+        raise VoicefitError(f"method {method} needs a pre-finetuned start, which knows the corpora's labels; take head")
+    return shots.prior
+
+
+def posterior_head(shots: Shots, settings: Settings, listen: bool = True) -> Head:
+    """The mode for the classes of ``shots``, which are left out of it unless ``listen``; they must have a prior."""
+    prior = require_prior(shots, "prior")
+    count = len(shots.pooled) if listen else 0
+    points, more = prior.project(shots.pooled)[:count], prior.project(shots.unlabelled)
+    targets, offset = shots.targets.cpu().numpy()[:count], _speaker_offset(prior, more)
     names = shots.labels or ("",) * shots.classes
 
     def row(index: int, odds: float, shift: float) -> tuple[np.ndarray, float]:
