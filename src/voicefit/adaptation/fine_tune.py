@@ -24,7 +24,7 @@ class FineTuneSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    lr: float = Field(1e-4, gt=0, description="peak learning rate of what is trained of encoder and projector")
+    lr: float = Field(1e-5, gt=0, description="peak learning rate of what is trained of encoder and projector")
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
     l2: float = Field(1.0, gt=0, description="penalty of the linear head that the classifier begins at")
     rest_log_odds: float = Field(

@@ -24,7 +24,7 @@ NEEDS_PRIOR = False
 class Settings(FineTuneSettings):
     """How to fine-tune, and how much the weights may change."""
 
-    lr: float = Field(1e-3, gt=0, description="peak learning rate of the low-rank factors")
+    lr: float = Field(1e-4, gt=0, description="peak learning rate of the low-rank factors")
     rank: int = Field(8, ge=1)
     alpha: float = Field(16.0, gt=0, description="the change is alpha / rank times the product of the factors")
     weight_decay: float = Field(0.0, ge=0)
