@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from voicefit.report import figures, tables
+from voicefit.report.method_figures import compared_shots, seconds_scatter
 from voicefit.report.statistics import cell_means, gain_cells, largest_start, pair
 from voicefit.report.style import LineStyle, save, start_label, start_styles
 from voicefit.report.tables import Table
@@ -118,9 +119,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
     if (trials["label"] != "").any():
         _emotions(section, trials, paired, largest, writer)
     _corpora(section, trials, floor, writer)
-    seconds = tables.seconds_cells(trials)
-    writer.data("seconds", seconds)
-    section.tables.append(tables.seconds_table(seconds))
+    _seconds(section, trials, largest, writer)
     return section
 
 
@@ -185,6 +184,29 @@ def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer
     section.figures.append(writer.figure("corpora", figure, "Macro F1 by number of corpora", caption))
     for target, part in cells.groupby("target"):
         section.tables.append(tables.corpora_table(part, f"By number of corpora, {target}"))
+
+
+def _seconds(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
+    seconds = tables.seconds_cells(trials)
+    writer.data("seconds", seconds)
+    section.tables.append(tables.seconds_table(seconds))
+    if trials["method"].nunique() < 2:
+        return
+    shown = compared_shots(trials["k"].unique().tolist())
+    part = trials[trials["k"].isin(shown) & (trials["start"] == largest)]
+    tasks = ["target", "speaker", "label", "draw", "k"]
+    common = part.groupby(tasks)["method"].transform("nunique") == part.groupby("k")["method"].transform("nunique")
+    tasks_shown = count(int(common.sum() // part["method"].nunique()), "task")
+    cells = part[common].groupby(["method", "k"]).agg(macro_f1=("macro_f1", "mean"), seconds=("seconds", "median"))
+    if cells.empty:
+        return
+    writer.data("macro-f1-by-seconds", cells.reset_index())
+    caption = (
+        f"Starting from {start_label(largest)}: what a method scores and what a trial costs, adaptation and testing. "
+        f"Only trials on clips that every method here was given: {tasks_shown}."
+    )
+    figure = seconds_scatter(cells.reset_index())
+    section.figures.append(writer.figure("seconds", figure, "Macro F1 against seconds per trial", caption))
 
 
 def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Drawn:

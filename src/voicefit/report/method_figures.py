@@ -1,0 +1,89 @@
+"""Figures that set methods side by side."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels
+
+WIDTH, HEIGHT = 11.0, 5.4
+LEAST_GAP = 0.042
+"""Between two labels, as a share of the height."""
+
+MANY_SHOTS = 16
+
+
+def compared_shots(ks: list[int]) -> list[int]:
+    """The k's that `seconds_scatter` shows: the smallest, and the largest up to 16 if there is another."""
+    return sorted({min(ks), max([k for k in ks if k <= MANY_SHOTS], default=min(ks))})
+
+
+def seconds_scatter(cells: pd.DataFrame) -> Figure:
+    """Macro F1 against seconds a trial takes, a point per method, a panel per k.
+
+    Args:
+        cells: `method`, `k`, `macro_f1` and `seconds` (both means or medians over trials of one start), with at most
+            two k's.
+
+    Returns:
+        The figure.
+    """
+    ks = sorted(cells["k"].unique())
+    names = sorted(cells["method"].unique())
+    figure, axes = panels(WIDTH, HEIGHT, 1, len(ks))
+    for panel, k in zip(axes[0], ks, strict=True):
+        _points(panel, cells[cells["k"] == k].sort_values("macro_f1"), names)
+        panel.set_title(f"k = {k}")
+        panel.set_xlabel("seconds per trial (median)")
+    axes[0][0].set_ylabel("macro F1")
+    return figure
+
+
+def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
+    for method, score, seconds in part[["method", "macro_f1", "seconds"]].itertuples(index=False):
+        place = names.index(method)
+        # Filled and empty, so that a colour that comes again is another point.
+        face = COLOURS[place % len(COLOURS)] if place < len(COLOURS) else "white"
+        edge = COLOURS[place % len(COLOURS)]
+        axes.scatter(seconds, score, s=46, marker=MARKERS[place % 6], color=face, edgecolors=edge, zorder=3)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    low, high = part["macro_f1"].min(), part["macro_f1"].max()
+    margin = 0.06 * max(high - low, 0.02)
+    axes.set_ylim(low - margin, high + margin)
+    span = part["seconds"].max() / part["seconds"].min()
+    axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
+    heights = _spread(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
+    for height, (method, score, seconds) in zip(
+        heights, part[["method", "macro_f1", "seconds"]].itertuples(index=False), strict=True
+    ):
+        axes.annotate(
+            f"{method}  {score:.3f}",
+            (seconds, score),
+            xytext=(0.99, height),
+            textcoords="axes fraction",
+            ha="right",
+            va="center",
+            fontsize=8.5,
+            color=INK,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
+            arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkB": 4, "relpos": (0, 0.5)},
+        )
+
+
+def _spread(heights: np.ndarray) -> np.ndarray:
+    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
+
+    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
+    """
+    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
+    spread = np.clip(heights, 0.02, 0.98)
+    for i in range(1, len(spread)):
+        spread[i] = max(spread[i], spread[i - 1] + gap)
+    spread[-1] = min(spread[-1], 0.98)
+    for i in range(len(spread) - 2, -1, -1):
+        spread[i] = min(spread[i], spread[i + 1] - gap)
+    return spread
