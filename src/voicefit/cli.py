@@ -221,7 +221,7 @@ def predict(
 
     Example: `voicefit predict my-model new-clip.wav`
     """
-    from voicefit.api import load_model
+    from voicefit.serving.predictor import load_model
 
     predictor = load_model(model)
     with _progress() as tell:

@@ -1,0 +1,130 @@
+"""An adapted model and what it says of clips."""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from voicefit import checkpoint
+from voicefit.audio import AUDIO_SUFFIXES, SAMPLE_RATE, AudioError, load_waveform
+from voicefit.encoders import FrontEnd
+from voicefit.encoders.load import quiet_transformers
+from voicefit.errors import VoicefitError
+from voicefit.trainer import Progress
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one clip.
+
+    Attributes:
+        file: where the clip came from; empty for a waveform.
+        label: the likeliest label; empty if the file could not be used.
+        probabilities: label → probability; they add up to 1.
+        error: why the file could not be used, else empty.
+    """
+
+    file: str
+    label: str
+    probabilities: dict[str, float]
+    error: str = ""
+
+
+class Model:
+    """A classifier that `transformers` loads: a feature extractor and a model with labels.
+
+    Attributes:
+        labels: in the order of the logits.
+    """
+
+    def __init__(self, model: Any, feature_extractor: Any, max_seconds: float):
+        self.model, self.feature_extractor, self.max_seconds = model.eval(), feature_extractor, max_seconds
+        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+    @torch.no_grad()
+    def predict(self, clip: str | os.PathLike[str] | np.ndarray) -> Prediction:
+        """Classify an audio file or a mono waveform at 16 kHz; longer clips are cut to ``max_seconds``.
+
+        Raises:
+            AudioError: the file cannot be used.
+        """
+        waveform = clip if isinstance(clip, np.ndarray) else load_waveform(clip)
+        inputs = self.feature_extractor(
+            waveform[: int(self.max_seconds * SAMPLE_RATE)], sampling_rate=SAMPLE_RATE, return_tensors="pt"
+        )
+        inputs.pop("attention_mask", None)  # one clip alone has no padding
+        probabilities = self.model(**inputs).logits.softmax(-1)[0].tolist()
+        best = int(np.argmax(probabilities))
+        file = "" if isinstance(clip, np.ndarray) else str(clip)
+        return Prediction(file, self.labels[best], dict(zip(self.labels, probabilities, strict=True)))
+
+    def predict_files(
+        self, paths: Iterable[Path], progress: Progress = lambda what, done, total: None
+    ) -> list[Prediction]:
+        """Classify files and the audio files in folders; one that cannot be used gets an ``error``.
+
+        Raises:
+            VoicefitError: a path does not exist, or there is no audio file at all.
+        """
+        files = audio_files(paths)
+        found = []
+        for index, file in enumerate(files, 1):
+            try:
+                found.append(self.predict(file))
+            except AudioError as error:
+                found.append(Prediction(str(file), "", {}, str(error).removeprefix(f"{file}: ")))
+            progress("predicting", index, len(files))
+        return found
+
+
+def audio_files(paths: Iterable[Path]) -> list[Path]:
+    """Files as they are given, and the audio files in folders, sorted.
+
+    Raises:
+        VoicefitError: a path does not exist, or there is no audio file at all.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+        elif path.exists():
+            files.append(path)
+        else:
+            raise VoicefitError(f"{path}: no such file or folder")
+    if not files:
+        raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
+    return files
+
+
+def load_model(path: str | Path) -> Model:
+    """Load an adapted model from its directory.
+
+    Raises:
+        VoicefitError: there is no model, or it has not been adapted to a voice yet.
+    """
+    record = checkpoint.read_record(path)
+    if record.get("kind") == "prefinetuned":
+        raise VoicefitError(
+            f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first"
+        )
+    if not (Path(path) / "config.json").is_file():
+        raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`")
+    try:
+        with quiet_transformers():
+            model = AutoModelForAudioClassification.from_pretrained(
+                str(path), use_safetensors=True, dtype=torch.float32
+            )
+            extractor = AutoFeatureExtractor.from_pretrained(str(path))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
+    try:
+        front_end = FrontEnd.model_validate(record.get("front_end", {}))
+    except ValidationError as error:
+        raise VoicefitError(f"{Path(path) / checkpoint.RECORD}: front_end is wrong") from error
+    return Model(model, extractor, front_end.max_seconds)
