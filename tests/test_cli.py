@@ -22,6 +22,7 @@ COMMANDS = [
     ["prefinetune"],
     ["adapt"],
     ["predict"],
+    ["export"],
     ["sweep"],
     ["report"],
 ]
@@ -84,6 +85,7 @@ def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):
         (["corpora", "check", "no-equals-sign"], "NAME=PATH"),
         (["adapt", "/nowhere/model", "/nowhere/clips", "--out", "model"], "/nowhere/clips"),
         (["predict", "/nowhere", "x.wav"], "/nowhere"),
+        (["export", "/nowhere", "--out", "model.onnx"], "/nowhere"),
         (["sweep", "/nowhere/plan.toml", "--out", "run"], "/nowhere/plan.toml"),
         (["report", "/nowhere"], "/nowhere"),
         (["prefinetune", "--encoder", "/nowhere", "--corpus", "emodb=/gone", "--out", "c"], "/gone"),

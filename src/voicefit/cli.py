@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -241,6 +241,36 @@ def predict(
         out.print(table)
     if all(item.error for item in found):
         raise VoicefitError("none of the files could be read as audio")
+
+
+@app.command()
+def export(
+    model: Annotated[Path, typer.Argument(help="Directory of an adapted model.")],
+    out_file: Annotated[Path, typer.Option("--out", help="File to write.")],
+    output_format: Annotated[Literal["onnx"], typer.Option("--format", help="The format of the file.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, a little different.")] = False,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="Audio file or folder to compare on; noise if left out.")
+    ] = None,
+) -> None:
+    """Write an adapted model as one file that runs without Voicefit, and say how it compares.
+
+    Example: `voicefit export my-model --format onnx --out my-model.onnx --clips my-clips`
+    """
+    from voicefit.serving.export import export as run
+
+    found = run(model, out_file, int8=int8, clips=clips)
+    out.print(f"{output_format}: {found.file}", soft_wrap=True)
+    out.print(f"size: {found.bytes / 1e6:.1f} MB (model.safetensors: {found.torch_bytes / 1e6:.1f} MB)")
+    out.print(
+        f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "
+        f"{found.difference:.1e}, the label on {found.changed}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"a clip, median, {found.threads} threads: {1000 * found.seconds:.1f} ms "
+        f"(PyTorch: {1000 * found.torch_seconds:.1f} ms)"
+    )
 
 
 @app.command()
