@@ -214,31 +214,35 @@ def adapt(
 @app.command()
 def predict(
     model: Annotated[Path, typer.Argument(help="Directory of an adapted model.")],
-    audio: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or - for standard input.")],
+    window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,
+    hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
+    figure: Annotated[Path | None, typer.Option(help="Draw the timeline, as .svg or .png.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Classify clips with an adapted model.
+    """Classify clips, or long recordings window by window, with an adapted model.
 
-    Example: `voicefit predict my-model new-clip.wav`
+    Example: `voicefit predict my-model new-clip.wav`, or `voicefit predict my-model talk.wav --window 3 --hop 1
+    --figure talk.svg`
     """
+    from voicefit.serving import tables, timeline
     from voicefit.serving.predictor import load_model
 
+    if figure is not None and window is None:
+        raise VoicefitError("--figure draws a timeline: give --window too")
     predictor = load_model(model)
     with _progress() as tell:
-        found = predictor.predict_files(audio, tell)
+        if window is None:
+            found: list[Any] = predictor.predict_files(audio, tell)
+        else:
+            found = timeline.timelines(predictor, audio, window, hop, tell)
+    if figure is not None:
+        timeline.draw_only(found, figure)
     if as_json:
-        _print_json([vars(prediction) for prediction in found])
+        _print_json([vars(item) if window is None else item.to_json() for item in found])
     else:
-        table = Table(box=None, header_style="bold")
-        for column in ("file", "label", *predictor.labels):
-            table.add_column(column, justify="left" if column in ("file", "label") else "right", overflow="fold")
-        for item in found:
-            if item.error:
-                table.add_row(_escape(item.file), f"[red]{_escape(item.error)}[/]")
-            else:
-                cells = (f"{item.probabilities[label]:.3f}" for label in predictor.labels)
-                table.add_row(_escape(item.file), _escape(item.label), *cells)
-        out.print(table)
+        parts = [tables.prediction_table(found, predictor.labels)] if window is None else tables.timeline_tables(found)
+        out.print(*parts, sep="\n")
     if all(item.error for item in found):
         raise VoicefitError("none of the files could be read as audio")
 
