@@ -10,9 +10,12 @@ import torch
 from pydantic import ValidationError
 
 from voicefit import checkpoint
-from voicefit.adaptation import Shots, find_method
+from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, load_corpus
+from voicefit.corpora.advice import advice
+from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
@@ -73,12 +76,17 @@ class Adapted:
         method: the method that made it.
         shots: label → number of clips used.
         left_out: clip id → why it was not used.
+        advice: clip id → what is odd about a clip that was used, as "is 0.2 s long and nearly silent".
+        sure: what the model said of each clip when that one was left out; ``None`` where this says nothing, see
+            :func:`voicefit.adaptation.leave_one_out.leave_one_out`.
     """
 
     model: Model
     method: str
     shots: dict[str, int]
     left_out: dict[str, str]
+    advice: dict[str, str]
+    sure: LeaveOneOut | None
 
 
 def adapt(
@@ -109,24 +117,11 @@ def adapt(
     """
     require_absent(Path(out))
     prior = checkpoint.read_prior(start)
-    method = method or ("prior" if prior else "head")
-    chosen = find_method(method)
-    if chosen.NEEDS_VALIDATION:
-        raise VoicefitError(f"method {method} needs clips to validate on besides the shots; take another")
-    if unlabelled is not None and not chosen.NEEDS_PRIOR:
-        raise VoicefitError(f"method {method} learns nothing from unlabelled clips; method prior does")
-    try:
-        method_settings = chosen.Settings(**(settings or {}))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        raise VoicefitError(f"settings of {method}: {fault['loc'][0]}: {fault['msg']}") from error
+    chosen = _choose_method(method or ("prior" if prior else "head"), settings, unlabelled is not None)
     corpus = load_corpus("folder", clips)
-    encoder = checkpoint.load_start(start).to(devices()[0])
-    if encoder.front_end.pad_first or not encoder.front_end.resample:
-        raise VoicefitError(
-            f"{start}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
-            "cannot repeat; pre-finetune without them"
-        )
+    encoder = _load_repeatable(start)
+    report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
+    told = advice(report, encoder.front_end.max_seconds)
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
     labels = sorted({str(clip.label) for clip in usable})
     if len(labels) < 2:
@@ -139,23 +134,48 @@ def adapt(
         if not more_frames:
             raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
         shots, left_out = replace(shots, unlabelled=encoder.pool(more_frames)), left_out | more_left_out
-    progress(f"adapting ({method})", 0, 1)
-    head: Head = chosen.fit(encoder, shots, method_settings, seed)
-    progress(f"adapting ({method})", 1, 1)
+    sure = leave_one_out(chosen, encoder, shots, seed)
+    progress(f"adapting ({chosen.name})", 0, 1)
+    head: Head = chosen.module.fit(encoder, shots, chosen.settings, seed)
+    progress(f"adapting ({chosen.name})", 1, 1)
     counts = dict(sorted(Counter(str(clip.label) for clip in usable).items()))
-    origin = checkpoint.read_record(start)
     record = {
         "source": str(start),
-        "method": method,
+        "method": chosen.name,
         "seed": seed,
         "front_end": encoder.front_end.model_dump(),
         "shots": counts,
         "unlabelled": len(shots.unlabelled),
         "left_out": left_out,
-        "corpora": origin.get("corpora", []),
+        "leave_one_out": sure and sure.to_json(),
+        "corpora": checkpoint.read_record(start).get("corpora", []),
     }
     checkpoint.save_adapted(encoder, head, labels, Path(out), record)
-    return Adapted(load_model(out), method, counts, left_out)
+    return Adapted(load_model(out), chosen.name, counts, left_out, told, sure)
+
+
+def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled: bool) -> Method:
+    module = find_method(name)
+    if module.NEEDS_VALIDATION:
+        raise VoicefitError(f"method {name} needs clips to validate on besides the shots; take another")
+    if has_unlabelled and not module.NEEDS_PRIOR:
+        raise VoicefitError(f"method {name} learns nothing from unlabelled clips; method prior does")
+    try:
+        return Method(name, module.Settings(**(settings or {})))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error
+
+
+def _load_repeatable(start: str | Path) -> Encoder:
+    """The start's encoder; one that a saved model cannot repeat is refused."""
+    encoder = checkpoint.load_start(start).to(devices()[0])
+    if encoder.front_end.pad_first or not encoder.front_end.resample:
+        raise VoicefitError(
+            f"{start}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
+            "cannot repeat; pre-finetune without them"
+        )
+    return encoder
 
 
 def _read_clips(

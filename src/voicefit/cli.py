@@ -207,8 +207,14 @@ def adapt(
         adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
     for clip_id, reason in adapted.left_out.items():
         err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
+    for clip_id, words in adapted.advice.items():
+        err.print(f"[yellow]listen to[/] {_escape(clip_id)}: it {_escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
+    sure = (
+        adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
+    )
+    out.print(f"how sure: {sure}", soft_wrap=True)
 
 
 @app.command()
