@@ -23,6 +23,7 @@ COMMANDS = [
     ["adapt"],
     ["predict"],
     ["export"],
+    ["push"],
     ["sweep"],
     ["report"],
 ]

@@ -18,6 +18,7 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
 from voicefit.heads import CorpusHeads, Head
+from voicefit.hub import find_file
 from voicefit.prior import Prior
 
 RECORD = "voicefit.json"
@@ -38,13 +39,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_record(source: str | Path) -> dict[str, Any]:
-    """What Voicefit wrote about the checkpoint at ``source``; empty for a plain encoder or a hub id.
+    """What Voicefit wrote about the checkpoint at ``source``, a directory or a hub id; empty for a plain encoder.
 
     Raises:
         VoicefitError: ``voicefit.json`` is there but cannot be read.
     """
-    path = Path(source) / RECORD
-    if not path.is_file():
+    path = find_file(source, RECORD)
+    if path is None:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -56,13 +57,15 @@ def read_record(source: str | Path) -> dict[str, Any]:
 
 
 def read_prior(source: str | Path) -> Prior | None:
-    """What the corpora behind a checkpoint know of labels; ``None`` for a plain encoder or a hub id.
+    """What the corpora behind a checkpoint, a directory or a hub id, know of labels; ``None`` for a plain encoder.
 
     Raises:
-        VoicefitError: it is damaged.
+        VoicefitError: it is damaged, or on the hub, which cannot be reached.
     """
-    path = Path(source) / PRIOR
-    return Prior.load(path) if path.is_file() else None
+    path = find_file(source, PRIOR)
+    if path is None and not Path(source).exists() and read_record(source).get("kind") == "prefinetuned":
+        raise VoicefitError(f"{source}: {PRIOR} cannot be fetched from the hub; try again with a connection")
+    return Prior.load(path) if path else None
 
 
 def load_start(

@@ -185,7 +185,7 @@ def _corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:
 
 @app.command()
 def adapt(
-    start: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint, or an encoder's directory or hub id.")],
+    start: Annotated[str, typer.Argument(help="Directory or hub id of a pre-finetuned checkpoint or an encoder.")],
     clips: Annotated[Path, typer.Argument(help="Folder with a folder of audio files per label.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     method: Annotated[
@@ -219,7 +219,7 @@ def adapt(
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Directory of an adapted model.")],
+    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
     audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or - for standard input.")],
     window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
@@ -255,7 +255,7 @@ def predict(
 
 @app.command()
 def export(
-    model: Annotated[Path, typer.Argument(help="Directory of an adapted model.")],
+    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
     out_file: Annotated[Path, typer.Option("--out", help="File to write.")],
     output_format: Annotated[Literal["onnx"], typer.Option("--format", help="The format of the file.")] = "onnx",
     int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, a little different.")] = False,
@@ -281,6 +281,21 @@ def export(
         f"a clip, median, {found.threads} threads: {1000 * found.seconds:.1f} ms "
         f"(PyTorch: {1000 * found.torch_seconds:.1f} ms)"
     )
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(help="Directory of a checkpoint or an adapted model.")],
+    repository: Annotated[str, typer.Argument(help="Where it goes on the Hugging Face hub, as name/model.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see a repository that is made here.")] = False,
+) -> None:
+    """Put a checkpoint or an adapted model on the Hugging Face hub, for yourself alone unless --public is given.
+
+    Example: `voicefit push checkpoint me/my-checkpoint`
+    """
+    from voicefit.hub import push as run
+
+    out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
 
 
 @app.command()

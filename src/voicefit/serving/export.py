@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from transformers.utils import SAFE_WEIGHTS_NAME
 
 import voicefit
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, load_waveform
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file, require_absent
+from voicefit.hub import find_file
 from voicefit.serving.graph import WaveformClassifier
 from voicefit.serving.predictor import Model, audio_files, load_model
 
@@ -67,7 +69,7 @@ def export(
     order of the output), ``sample_rate``, ``min_samples``, ``max_seconds`` and ``voicefit``.
 
     Args:
-        model: directory of an adapted model.
+        model: directory or hub id of an adapted model.
         out: the file to write.
         int8: store the weights of the matrix products in 8 bits (dynamic quantisation): smaller, a little different.
         clips: audio files, or folders of them, to compare on; left out, noise of 0.5 to 8 s.
@@ -96,10 +98,11 @@ def export(
         )
     with new_file(out) as file:
         file.write(content)
+    weights = find_file(model, SAFE_WEIGHTS_NAME)
     return Export(
         file=out,
         bytes=len(content),
-        torch_bytes=(Path(model) / "model.safetensors").stat().st_size,
+        torch_bytes=weights.stat().st_size if weights else 0,
         clips=len(waveforms),
         difference=difference,
         changed=int((found.argmax(1) != expected.argmax(1)).sum()),

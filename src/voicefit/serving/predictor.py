@@ -18,6 +18,7 @@ from voicefit.audio import AUDIO_SUFFIXES, MAX_FRAMES, SAMPLE_RATE, AudioError, 
 from voicefit.encoders import FrontEnd
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
+from voicefit.hub import find_file
 from voicefit.trainer import Progress
 
 STDIN = Path("-")
@@ -142,7 +143,7 @@ def audio_files(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
 
 
 def load_model(path: str | Path) -> Model:
-    """Load an adapted model from its directory.
+    """Load an adapted model from its directory or from the hub.
 
     Raises:
         VoicefitError: there is no model, or it has not been adapted to a voice yet.
@@ -152,8 +153,8 @@ def load_model(path: str | Path) -> Model:
         raise VoicefitError(
             f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first"
         )
-    if not (Path(path) / "config.json").is_file():
-        raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`")
+    if find_file(path, "config.json") is None:
+        raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`, or a hub id")
     try:
         with quiet_transformers():
             model = AutoModelForAudioClassification.from_pretrained(
