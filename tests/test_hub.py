@@ -9,6 +9,7 @@ import sys
 import pandas as pd
 import pytest
 
+import voicefit
 from layouts import build_folder, write_noise
 from tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.checkpoint import save_prefinetuned
@@ -30,8 +31,12 @@ def put_in_cache(home, repository, folder):
 
 
 def run(home, *arguments, **more):
+    return run_python(home, "-m", "voicefit.cli", *arguments, **more)
+
+
+def run_python(home, *arguments, **more):
     environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", **more}
-    command = [sys.executable, "-m", "voicefit.cli", *map(str, arguments)]
+    command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
 
 
@@ -46,23 +51,36 @@ def checkpoint(tmp_path):
     return tmp_path / "checkpoint"
 
 
+SCRIPT = """
+import json, sys
+import voicefit
+home, clips, clip = sys.argv[1:4]
+answers = []
+for number, start in enumerate(sys.argv[4:]):
+    adapted = voicefit.adapt(start, clips, out=f"{home}/{number}")
+    answers.append([adapted.method, adapted.model.predict(clip).probabilities])
+answers.append(["hub", voicefit.load_model("me/model").predict(clip).probabilities])
+try:
+    voicefit.adapt("me/half", clips, out=f"{home}/half")
+except voicefit.VoicefitError as error:
+    answers.append(str(error))
+print(json.dumps(answers))
+"""
+
+
 def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_path):
-    snapshot = put_in_cache(tmp_path / "home", "me/checkpoint", checkpoint)
+    put_in_cache(tmp_path / "home", "me/checkpoint", checkpoint)
     clips = build_folder(tmp_path / "clips", speakers=())
     write_noise(tmp_path / "new.wav", 3, seconds=0.4)
-    answers = []
-    for number, start in enumerate((checkpoint, "me/checkpoint")):
-        done = run(tmp_path / "home", "adapt", start, clips, "--out", tmp_path / f"m{number}")
-        assert "by method prior" in done.stdout, done.stderr
-        answers.append(run(tmp_path / "home", "predict", tmp_path / f"m{number}", tmp_path / "new.wav", "--json"))
-    put_in_cache(tmp_path / "home", "me/model", tmp_path / "m0")
-    answers.append(run(tmp_path / "home", "predict", "me/model", tmp_path / "new.wav", "--json"))
-    chances = [json.loads(answer.stdout)[0]["probabilities"] for answer in answers]
-    assert chances[0] == chances[1] == chances[2]
-    (snapshot / "prior.safetensors").unlink()
-    done = run(tmp_path / "home", "adapt", "me/checkpoint", clips, "--out", tmp_path / "m2")
-    assert done.returncode == 2
-    assert "me/checkpoint: prior.safetensors cannot be fetched from the hub" in done.stderr
+    adapted = voicefit.adapt(checkpoint, clips, out=tmp_path / "model")
+    expected = adapted.model.predict(tmp_path / "new.wav").probabilities
+    put_in_cache(tmp_path / "home", "me/model", tmp_path / "model")
+    (put_in_cache(tmp_path / "home", "me/half", checkpoint) / "prior.safetensors").unlink()
+    arguments = (tmp_path, clips, tmp_path / "new.wav", "me/checkpoint")
+    done = run_python(tmp_path / "home", "-c", SCRIPT, *arguments)
+    assert done.returncode == 0, done.stderr
+    refused = "me/half: prior.safetensors cannot be fetched from the hub; try again with a connection"
+    assert json.loads(done.stdout) == [["prior", expected], ["hub", expected], refused]
 
 
 def test_a_directory_is_never_looked_for_on_the_hub(checkpoint, tmp_path):

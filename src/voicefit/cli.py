@@ -274,12 +274,12 @@ def export(
     out.print(f"size: {found.bytes / 1e6:.1f} MB (model.safetensors: {found.torch_bytes / 1e6:.1f} MB)")
     out.print(
         f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "
-        f"{found.difference:.1e}, the label on {found.changed}",
+        f"{found.difference:.2g}, the label on {found.changed}",
         soft_wrap=True,
     )
     out.print(
-        f"a clip, median, {found.threads} threads: {1000 * found.seconds:.1f} ms "
-        f"(PyTorch: {1000 * found.torch_seconds:.1f} ms)"
+        f"a clip, median: {1000 * found.seconds:.1f} ms (PyTorch: {1000 * found.torch_seconds:.1f} ms; "
+        f"threads: {found.threads})"
     )
 
 

@@ -1,5 +1,5 @@
+import io
 import json
-import subprocess
 import sys
 
 import numpy as np
@@ -8,6 +8,7 @@ import soundfile
 
 from serving.test_export import LABELS, build_model
 from tiny_models import make_waveform
+from voicefit import cli
 from voicefit.errors import VoicefitError
 from voicefit.serving.predictor import load_model
 from voicefit.serving.timeline import Timeline, draw_only, timeline, timelines
@@ -78,36 +79,48 @@ def test_the_figure_shows_every_label_and_the_name(model, tmp_path):
         draw_only([found, found], tmp_path / "talk.svg")
 
 
-def predict(folder, *arguments, stdin=None):
-    command = [sys.executable, "-m", "voicefit.cli", "predict", str(folder), *map(str, arguments)]
-    return subprocess.run(command, input=stdin, capture_output=True, check=False)
+@pytest.fixture
+def predict(folder, monkeypatch, capsys):
+    """Run `voicefit predict` on the model; exit code, standard output and standard error."""
+
+    def run(*arguments, stdin=b""):
+        monkeypatch.setattr(sys, "argv", ["voicefit", "predict", *map(str, (folder, *arguments))])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        code = 0
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = end.code
+        return code, *capsys.readouterr()
+
+    return run
 
 
-def test_standard_input_is_a_file_like_any_other(folder, model, tmp_path):
+def test_standard_input_is_a_file_like_any_other(predict, model, tmp_path):
     soundfile.write(tmp_path / "a.flac", make_waveform(1.0), 16_000)
-    done = predict(folder, "-", "--json", stdin=(tmp_path / "a.flac").read_bytes())
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
+    code, out, err = predict("-", "--json", stdin=(tmp_path / "a.flac").read_bytes())
+    assert code == 0, err
+    (found,) = json.loads(out)
     assert found["file"] == "-"
     assert found["probabilities"] == pytest.approx(model.predict(tmp_path / "a.flac").probabilities, abs=1e-6)
-    done = predict(folder, "-", stdin=b"not audio")
-    assert done.returncode == 2
-    assert b"none of the files" in done.stderr
+    code, _, err = predict("-", stdin=b"not audio")
+    assert code == 2
+    assert "none of the files" in err
 
 
-def test_a_long_recording_as_json_table_and_picture(folder, tmp_path):
+def test_a_long_recording_as_json_table_and_picture(predict, tmp_path):
     soundfile.write(tmp_path / "talk.wav", make_waveform(2.0), 16_000)
     arguments = (tmp_path / "talk.wav", "--window", "1", "--hop", "0.5")
-    done = predict(folder, *arguments, "--figure", tmp_path / "talk.png", "--json")
-    assert done.returncode == 0, done.stderr
-    (found,) = json.loads(done.stdout)
+    code, out, err = predict(*arguments, "--figure", tmp_path / "talk.png", "--json")
+    assert code == 0, err
+    (found,) = json.loads(out)
     assert [(w["start"], w["end"]) for w in found["windows"]] == [(0, 1), (0.5, 1.5), (1, 2)]
     assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
-    table = predict(folder, *arguments).stdout.decode().splitlines()
+    table = predict(*arguments)[1].rstrip().splitlines()
     assert [line.split()[:2] for line in table[-3:]] == [["0:00", "0:01"], ["0:00.5", "0:01.5"], ["0:01", "0:02"]]
 
 
-def test_a_figure_without_windows_is_refused(folder, tmp_path):
-    done = predict(folder, "x.wav", "--figure", tmp_path / "x.svg")
-    assert done.returncode == 2
-    assert b"give --window too" in done.stderr
+def test_a_figure_without_windows_is_refused(predict, tmp_path):
+    code, _, err = predict("x.wav", "--figure", tmp_path / "x.svg")
+    assert code == 2
+    assert "give --window too" in err
