@@ -30,7 +30,7 @@ from voicefit.corpora import load_corpus
 
 CHECKPOINT = Path("runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo")
 LABELS = {2: ("anger", "neutral"), 6: ("anger", "fear", "happiness", "neutral", "sadness", "surprise")}
-DRAWS = {2: 10, 6: 4}
+DRAWS = 10
 FEWEST_TESTED = 5
 BINS = 10
 
@@ -77,9 +77,9 @@ def measure(method: Method, start: Any, pooled: Tensor, names: list[str], k: int
         "right when left out": left_out.right / len(chosen),
         "right on other clips": float((logits.argmax(1) == targets[others]).double().mean()),
         "calibration error": calibration_error(logits, targets[others]),
-        "… with temperature": calibration_error(logits / temperature, targets[others]),
+        "error with temperature": calibration_error(logits / temperature, targets[others]),
         "log loss": float(cross_entropy(logits, targets[others])),
-        "… with the temperature": float(cross_entropy(logits / temperature, targets[others])),
+        "log loss with temperature": float(cross_entropy(logits / temperature, targets[others])),
     }
 
 
@@ -90,9 +90,9 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
     speakers = corpus.speakers[:1] if quick else corpus.speakers
     clips = [clip for clip in corpus.clips if clip.speaker in speakers]
     pooled = torch.cat([encoder.pool([encoder.front(load_waveform(clip.path))]) for clip in clips])
-    for count, name, k in product(LABELS, ("prior", "head"), (2, 4, 8)):
+    for count, name, k in product(LABELS, ("prior", "head", "prototype"), (2, 4, 8)):
         method, found = Method(name, find_method(name).Settings()), []
-        for speaker, draw in product(speakers, range(1 if quick else DRAWS[count])):
+        for speaker, draw in product(speakers, range(1 if quick else DRAWS)):
             own = [i for i, clip in enumerate(clips) if clip.speaker == speaker and clip.label in LABELS[count]]
             names = [str(clips[index].label) for index in own]
             if min(names.count(label) for label in set(names)) >= k + FEWEST_TESTED:
