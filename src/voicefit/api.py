@@ -103,7 +103,7 @@ def adapt(
     """Fit a model to one voice and write it to ``out``, a `transformers` directory.
 
     Args:
-        start: pre-finetuned checkpoint, or a plain encoder's directory or hub id.
+        start: directory or hub id of a pre-finetuned checkpoint or a plain encoder.
         clips: a folder with a folder of audio files per label.
         method: ``prior``, ``head``, ``prototype`` or ``full``; left out, ``prior`` from a pre-finetuned checkpoint and
             ``head`` from a plain encoder.
