@@ -22,6 +22,8 @@ COMMANDS = [
     ["prefinetune"],
     ["adapt"],
     ["predict"],
+    ["export"],
+    ["push"],
     ["sweep"],
     ["report"],
 ]
@@ -84,6 +86,7 @@ def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):
         (["corpora", "check", "no-equals-sign"], "NAME=PATH"),
         (["adapt", "/nowhere/model", "/nowhere/clips", "--out", "model"], "/nowhere/clips"),
         (["predict", "/nowhere", "x.wav"], "/nowhere"),
+        (["export", "/nowhere", "--out", "model.onnx"], "/nowhere"),
         (["sweep", "/nowhere/plan.toml", "--out", "run"], "/nowhere/plan.toml"),
         (["report", "/nowhere"], "/nowhere"),
         (["prefinetune", "--encoder", "/nowhere", "--corpus", "emodb=/gone", "--out", "c"], "/gone"),
@@ -208,3 +211,27 @@ def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):
     code, _, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
     assert code == 0
     assert "left out: Angry/tiny.wav" in err and "25 ms" in err
+
+
+def test_adapt_says_how_sure_it_is_and_writes_it_down(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    for seed in range(4):
+        write_noise(tmp_path / "clips" / ("a", "b")[seed % 2] / f"{seed}.wav", seed, seconds=0.6)
+    code, out, err = run("adapt", encoder, tmp_path / "clips", "--out", tmp_path / "model")
+    assert code == 0 and "listen to" not in err
+    found = json.loads((tmp_path / "model" / "voicefit.json").read_text())["leave_one_out"]
+    assert (found["clips"], found["chance"]) == (4, 2.0)
+    assert f"how sure: on 4 clips: {found['right']} right when each was left out (chance 2)" in out
+    card = (tmp_path / "model" / "README.md").read_text()
+    assert f"On 4 clips: {found['right']} right when each was left out; chance 2." in card
+
+
+def test_adapt_takes_one_clip_a_label_and_says_what_it_cannot(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    for label, seconds in (("a", 0.6), ("b", 0.3)):
+        write_noise(tmp_path / "clips" / label / "1.wav", 0, seconds=seconds)
+    code, out, err = run("adapt", encoder, tmp_path / "clips", "--out", tmp_path / "model")
+    assert code == 0
+    assert "adapted on 1 a, 1 b" in out and "how sure: not measured" in out
+    assert "listen to b/1.wav: it is 0.3 s long" in err
+    assert "Not measured" in (tmp_path / "model" / "README.md").read_text()

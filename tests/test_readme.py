@@ -30,7 +30,7 @@ def home(tmp_path, monkeypatch):
     build_nemo_with_enough_clips(tmp_path / "data" / "nEMO")
     build_wav2vec2_group_norm(tmp_path / "facebook" / "wav2vec2-base")
     for seed, clip in enumerate(
-        ("my-clips/calm/1", "my-clips/calm/2", "my-clips/upset/1", "my-clips/upset/2", "new-clip")
+        ("my-clips/calm/1", "my-clips/calm/2", "my-clips/upset/1", "my-clips/upset/2", "new-clip", "talk")
     ):
         write_noise(tmp_path / f"{clip}.wav", seed, seconds=0.3)
     for name, text in blocks_to_test("toml"):
@@ -61,9 +61,10 @@ def commands_of(block):
 
 def test_every_command_of_the_readme_runs(home):
     outputs = {line: run_command(line) for _, block in blocks_to_test("bash") for line in commands_of(block)}
-    assert len(outputs) == 8
+    assert len(outputs) == 10
     assert (home / "run" / "report" / "index.html").is_file()
     assert (home / "my-model" / "model.safetensors").is_file()
+    assert (home / "talk.svg").is_file() and (home / "my-model.onnx").is_file()
     prediction = outputs["voicefit predict my-model new-clip.wav"]
     assert "calm" in prediction and "upset" in prediction
 

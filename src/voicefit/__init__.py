@@ -5,24 +5,25 @@ from typing import TYPE_CHECKING, Any
 from voicefit.errors import VoicefitError
 
 if TYPE_CHECKING:
-    from voicefit.api import Model, Prediction, adapt, load_model, prefinetune
+    from voicefit.api import adapt, prefinetune
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import load_encoder
     from voicefit.report import build_report
+    from voicefit.serving.predictor import Model, Prediction, load_model
     from voicefit.sweep import read_plan, run_sweep
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Model": "voicefit.api",
-    "Prediction": "voicefit.api",
+    "Model": "voicefit.serving.predictor",
+    "Prediction": "voicefit.serving.predictor",
     "adapt": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
     "load_corpus": "voicefit.corpora",
     "load_encoder": "voicefit.encoders",
-    "load_model": "voicefit.api",
+    "load_model": "voicefit.serving.predictor",
     "prefinetune": "voicefit.api",
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",

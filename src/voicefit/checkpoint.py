@@ -12,11 +12,13 @@ from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 import voicefit
+from voicefit.cards import adapted_card, prefinetuned_card
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
 from voicefit.heads import CorpusHeads, Head
+from voicefit.hub import find_file
 from voicefit.prior import Prior
 
 RECORD = "voicefit.json"
@@ -37,13 +39,13 @@ def read_metadata(path: Path) -> dict[str, str]:
 
 
 def read_record(source: str | Path) -> dict[str, Any]:
-    """What Voicefit wrote about the checkpoint at ``source``; empty for a plain encoder or a hub id.
+    """What Voicefit wrote about the checkpoint at ``source``, a directory or a hub id; empty for a plain encoder.
 
     Raises:
         VoicefitError: ``voicefit.json`` is there but cannot be read.
     """
-    path = Path(source) / RECORD
-    if not path.is_file():
+    path = find_file(source, RECORD)
+    if path is None:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
@@ -55,13 +57,15 @@ def read_record(source: str | Path) -> dict[str, Any]:
 
 
 def read_prior(source: str | Path) -> Prior | None:
-    """What the corpora behind a checkpoint know of labels; ``None`` for a plain encoder or a hub id.
+    """What the corpora behind a checkpoint, a directory or a hub id, know of labels; ``None`` for a plain encoder.
 
     Raises:
-        VoicefitError: it is damaged.
+        VoicefitError: it is damaged, or on the hub, which cannot be reached.
     """
-    path = Path(source) / PRIOR
-    return Prior.load(path) if path.is_file() else None
+    path = find_file(source, PRIOR)
+    if path is None and not Path(source).exists() and read_record(source).get("kind") == "prefinetuned":
+        raise VoicefitError(f"{source}: {PRIOR} cannot be fetched from the hub; try again with a connection")
+    return Prior.load(path) if path else None
 
 
 def load_start(
@@ -107,7 +111,7 @@ def save_prefinetuned(
         _let_read(folder / PRIOR)
         history.to_csv(folder / "history.csv", index=False)
         _plot_history(history, folder / "curves.png")
-        (folder / "README.md").write_text(_prefinetuned_card(record), encoding="utf-8")
+        (folder / "README.md").write_text(prefinetuned_card(record), encoding="utf-8")
 
 
 def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
@@ -115,7 +119,7 @@ def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path,
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
         write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": voicefit.__version__})
-        (folder / "README.md").write_text(_adapted_card(record), encoding="utf-8")
+        (folder / "README.md").write_text(adapted_card(record), encoding="utf-8")
 
 
 def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Path) -> None:
@@ -167,95 +171,3 @@ def _plot_history(history: pd.DataFrame, path: Path) -> None:
         axes.legend(frameon=False, fontsize="small")
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=130)
-
-
-_FRONT_MATTER = """---
-library_name: transformers
-pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, few-shot, voicefit]
----
-"""
-
-
-def _link(text: str, address: str) -> str:
-    return f"[{text}]({address})" if address else text
-
-
-def _prefinetuned_card(record: Mapping[str, Any]) -> str:
-    corpora = "\n".join(
-        f"| {_link(c['title'], c['homepage'])} | {c['language']} "
-        f"| {c['train_clips']} + {c['validation_clips']} | {', '.join(c['labels'])} "
-        f"| {c['licence']} ({c['usage']}) |"
-        for c in record["corpora"]
-    )
-    scores = "\n".join(
-        f"| {key.partition('/')[2]} | {value:.3f} |"
-        for key, value in record["best"].items()
-        if key.startswith("validation_macro_f1/")
-    )
-    leaking = record.get("settings", {}).get("validation") == "clips"
-    held_out = "clips of speakers that were trained on" if leaking else "speakers that were not heard in training"
-    return f"""{_FRONT_MATTER}
-# Pre-finetuned speech encoder
-
-`{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
-{len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed
-{record["seed"]}). It is a starting point for `voicefit adapt`; its classifier holds one head per corpus, with
-labels written `corpus/label`.
-
-## Corpora and their licences
-
-| corpus | language | clips (training + validation) | labels | licence |
-|---|---|---|---|---|
-{corpora}
-
-The weights derive from these recordings: the strictest of their terms apply to what you do with the model.
-
-## Validation
-
-Macro F1 on {held_out}, at the best epoch ({record["best"]["epoch"]:.0f}):
-
-| corpus | macro F1 |
-|---|---|
-{scores}
-
-## Intended and unintended use
-
-Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion:
-the output says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose
-people.
-"""
-
-
-def _adapted_card(record: Mapping[str, Any]) -> str:
-    shots = "\n".join(f"| {label} | {count} |" for label, count in record["shots"].items())
-    corpora = (
-        "".join(f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ()))
-        or "- none: the encoder was not pre-finetuned by Voicefit\n"
-    )
-    return f"""{_FRONT_MATTER}
-# Speech classifier adapted to one voice
-
-Adapted from `{record["source"]}` by Voicefit with method `{record["method"]}`.
-
-```python
-from transformers import pipeline
-pipeline("audio-classification", model="this directory")("clip.wav")
-```
-
-| label | clips |
-|---|---|
-{shots}
-
-## Corpora behind it, and their licences
-
-{corpora}
-## Limits
-
-Voicefit hears the first {record["front_end"]["max_seconds"]:g} s of a clip; cut longer clips before you give them to
-the pipeline, which may hear all of them.
-
-A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
-languages, and to answer with one of its labels whatever it hears. How a voice sounds is not what a person
-feels: do not use it to judge, rank, monitor or diagnose people.
-"""

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -185,7 +185,7 @@ def _corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:
 
 @app.command()
 def adapt(
-    start: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint, or an encoder's directory or hub id.")],
+    start: Annotated[str, typer.Argument(help="Directory or hub id of a pre-finetuned checkpoint or an encoder.")],
     clips: Annotated[Path, typer.Argument(help="Folder with a folder of audio files per label.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     method: Annotated[
@@ -207,40 +207,95 @@ def adapt(
         adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
     for clip_id, reason in adapted.left_out.items():
         err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
+    for clip_id, words in adapted.advice.items():
+        err.print(f"[yellow]listen to[/] {_escape(clip_id)}: it {_escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
+    sure = (
+        adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
+    )
+    out.print(f"how sure: {sure}", soft_wrap=True)
 
 
 @app.command()
 def predict(
-    model: Annotated[Path, typer.Argument(help="Directory of an adapted model.")],
-    audio: Annotated[list[Path], typer.Argument(help="Audio files, or folders of them.")],
+    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
+    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or - for standard input.")],
+    window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,
+    hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
+    figure: Annotated[Path | None, typer.Option(help="Draw the timeline, as .svg or .png.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Classify clips with an adapted model.
+    """Classify clips, or long recordings window by window, with an adapted model.
 
-    Example: `voicefit predict my-model new-clip.wav`
+    Example: `voicefit predict my-model new-clip.wav`, or `voicefit predict my-model talk.wav --window 3 --hop 1
+    --figure talk.svg`
     """
-    from voicefit.api import load_model
+    from voicefit.serving import tables, timeline
+    from voicefit.serving.predictor import load_model
 
+    if figure is not None and window is None:
+        raise VoicefitError("--figure draws a timeline: give --window too")
     predictor = load_model(model)
     with _progress() as tell:
-        found = predictor.predict_files(audio, tell)
+        if window is None:
+            found: list[Any] = predictor.predict_files(audio, tell)
+        else:
+            found = timeline.timelines(predictor, audio, window, hop, tell)
+    if figure is not None:
+        timeline.draw_only(found, figure)
     if as_json:
-        _print_json([vars(prediction) for prediction in found])
+        _print_json([vars(item) if window is None else item.to_json() for item in found])
     else:
-        table = Table(box=None, header_style="bold")
-        for column in ("file", "label", *predictor.labels):
-            table.add_column(column, justify="left" if column in ("file", "label") else "right", overflow="fold")
-        for item in found:
-            if item.error:
-                table.add_row(_escape(item.file), f"[red]{_escape(item.error)}[/]")
-            else:
-                cells = (f"{item.probabilities[label]:.3f}" for label in predictor.labels)
-                table.add_row(_escape(item.file), _escape(item.label), *cells)
-        out.print(table)
+        parts = [tables.prediction_table(found, predictor.labels)] if window is None else tables.timeline_tables(found)
+        out.print(*parts, sep="\n")
     if all(item.error for item in found):
         raise VoicefitError("none of the files could be read as audio")
+
+
+@app.command()
+def export(
+    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
+    out_file: Annotated[Path, typer.Option("--out", help="File to write.")],
+    output_format: Annotated[Literal["onnx"], typer.Option("--format", help="The format of the file.")] = "onnx",
+    int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, a little different.")] = False,
+    clips: Annotated[
+        list[Path] | None, typer.Option(help="Audio file or folder to compare on; noise if left out.")
+    ] = None,
+) -> None:
+    """Write an adapted model as one file that runs without Voicefit, and say how it compares.
+
+    Example: `voicefit export my-model --format onnx --out my-model.onnx --clips my-clips`
+    """
+    from voicefit.serving.export import export as run
+
+    found = run(model, out_file, int8=int8, clips=clips)
+    out.print(f"{output_format}: {found.file}", soft_wrap=True)
+    out.print(f"size: {found.bytes / 1e6:.1f} MB (model.safetensors: {found.torch_bytes / 1e6:.1f} MB)")
+    out.print(
+        f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "
+        f"{found.difference:.2g}, the label on {found.changed}",
+        soft_wrap=True,
+    )
+    out.print(
+        f"a clip, median: {1000 * found.seconds:.1f} ms (PyTorch: {1000 * found.torch_seconds:.1f} ms; "
+        f"threads: {found.threads})"
+    )
+
+
+@app.command()
+def push(
+    model: Annotated[Path, typer.Argument(help="Directory of a checkpoint or an adapted model.")],
+    repository: Annotated[str, typer.Argument(help="Where it goes on the Hugging Face hub, as name/model.")],
+    public: Annotated[bool, typer.Option("--public", help="Let everybody see a repository that is made here.")] = False,
+) -> None:
+    """Put a checkpoint or an adapted model on the Hugging Face hub, for yourself alone unless --public is given.
+
+    Example: `voicefit push checkpoint me/my-checkpoint`
+    """
+    from voicefit.hub import push as run
+
+    out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
 
 
 @app.command()

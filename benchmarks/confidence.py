@@ -1,0 +1,107 @@
+"""What leaving each shot out says of an adapted model: its accuracy, and whether a temperature fitted to it helps.
+
+Shots of every speaker of nEMO, several draws; probabilities are tested on the speaker's other clips. The temperature is
+that of Guo et al. (2017), "On Calibration of Modern Neural Networks", section 4.2, fitted to the left-out shots, and
+their expected calibration error, of 10 equal bins, is the measure.
+
+Needs real speech: the folder VOICEFIT_DATA (with nEMO in it) and the checkpoint that `voicefit sweep --preset
+nemo-prior` leaves at runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo.
+"""
+
+import os
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from common import parse_options, publish
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from voicefit import checkpoint
+from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation.leave_one_out import leave_one_out
+from voicefit.audio import load_waveform
+from voicefit.corpora import load_corpus
+
+CHECKPOINT = Path("runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo")
+LABELS = {2: ("anger", "neutral"), 6: ("anger", "fear", "happiness", "neutral", "sadness", "surprise")}
+DRAWS = 10
+FEWEST_TESTED = 5
+BINS = 10
+
+
+def calibration_error(logits: Tensor, targets: Tensor) -> float:
+    """Mean distance of confidence and accuracy over bins of confidence, weighted by their clips."""
+    confidence, answer = logits.softmax(1).max(1)
+    table = pd.DataFrame({"confidence": confidence.numpy(), "right": (answer == targets).double().numpy()})
+    groups = table.groupby(np.minimum((BINS * table["confidence"]).astype(int), BINS - 1))
+    return float(
+        sum(len(part) * abs(part["right"].mean() - part["confidence"].mean()) for _, part in groups) / len(table)
+    )
+
+
+def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+    """What to divide logits by for the least log loss, from 0.1 to 10."""
+
+    def loss(log_temperature: float) -> float:
+        return float(cross_entropy(logits.double() / np.exp(log_temperature), targets))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
+
+
+def draw_shots(targets: np.ndarray, k: int, draw: int) -> tuple[list[int], list[int]]:
+    """``k`` clips of each class, and all others."""
+    generator = np.random.default_rng([draw, k])
+    chosen = [int(i) for c in range(targets.max() + 1) for i in generator.permutation(np.flatnonzero(targets == c))[:k]]
+    return chosen, [index for index in range(len(targets)) if index not in set(chosen)]
+
+
+def measure(method: Method, start: Any, pooled: Tensor, names: list[str], k: int, draw: int) -> dict[str, float]:
+    """One adaptation: what the left-out shots say, and what the other clips say."""
+    labels = sorted(set(names))
+    targets = torch.tensor([labels.index(name) for name in names])
+    chosen, others = draw_shots(targets.numpy(), k, draw)
+    encoder, prior = start
+    frames = [torch.zeros(1, 1)] * len(chosen)  # read by methods that train the encoder alone
+    shots = Shots(pooled[chosen], frames, targets[chosen], len(labels), labels=tuple(labels), prior=prior)
+    left_out = leave_one_out(method, encoder, shots, draw)
+    assert left_out is not None
+    logits = method.module.fit(encoder, shots, method.settings, draw)(pooled[others]).double()
+    temperature = fit_temperature(left_out.logits, left_out.targets)
+    return {
+        "right when left out": left_out.right / len(chosen),
+        "right on other clips": float((logits.argmax(1) == targets[others]).double().mean()),
+        "calibration error": calibration_error(logits, targets[others]),
+        "error with temperature": calibration_error(logits / temperature, targets[others]),
+        "log loss": float(cross_entropy(logits, targets[others])),
+        "log loss with temperature": float(cross_entropy(logits / temperature, targets[others])),
+    }
+
+
+def rows(quick: bool) -> Iterator[dict[str, Any]]:
+    """A row per number of labels, method and k: means over speakers and draws."""
+    encoder, prior = checkpoint.load_start(CHECKPOINT), checkpoint.read_prior(CHECKPOINT)
+    corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
+    speakers = corpus.speakers[:1] if quick else corpus.speakers
+    clips = [clip for clip in corpus.clips if clip.speaker in speakers]
+    pooled = torch.cat([encoder.pool([encoder.front(load_waveform(clip.path))]) for clip in clips])
+    for count, name, k in product(LABELS, ("prior", "head", "prototype"), (2, 4, 8)):
+        method, found = Method(name, find_method(name).Settings()), []
+        for speaker, draw in product(speakers, range(1 if quick else DRAWS)):
+            own = [i for i, clip in enumerate(clips) if clip.speaker == speaker and clip.label in LABELS[count]]
+            names = [str(clips[index].label) for index in own]
+            if min(names.count(label) for label in set(names)) >= k + FEWEST_TESTED:
+                found.append(measure(method, (encoder, prior), pooled[own], names, k, draw))
+        yield {"labels": count, "method": name, "clips a label": k} | pd.DataFrame(found).mean().to_dict()
+
+
+if __name__ == "__main__":
+    options = parse_options(__doc__)
+    if "VOICEFIT_DATA" not in os.environ or not CHECKPOINT.exists():
+        raise SystemExit((__doc__ or "").rpartition("\n\n")[2].strip())
+    publish(list(rows(options.quick)), options)

@@ -1,0 +1,85 @@
+"""How sure an adapted model can be, by the shots alone: each is classified by a head fitted to the others."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from sklearn.metrics import f1_score
+from torch import Tensor
+
+from voicefit.adaptation import Method
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
+from voicefit.heads import Head
+
+_MOST_SHOTS = 200
+"""More shots take long, and are enough to hold some back for a test."""
+
+
+@dataclass(frozen=True)
+class LeaveOneOut:
+    """Each shot under a head fitted to the others.
+
+    Attributes:
+        logits: ``(k, classes)``.
+        targets: the class of each shot, ``(k,)``.
+    """
+
+    logits: Tensor
+    targets: Tensor
+
+    @property
+    def right(self) -> int:
+        """Shots whose likeliest class is their own."""
+        return int((self.logits.argmax(1) == self.targets).sum())
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean over the classes of the harmonic mean of precision and recall."""
+        return float(f1_score(self.targets.cpu(), self.logits.argmax(1).cpu(), average="macro"))
+
+    @property
+    def chance(self) -> float:
+        """Shots that guessing gets right on average, each class as often as it occurs: k · Σ share²."""
+        shares = torch.bincount(self.targets).double() / len(self.targets)
+        return float(len(self.targets) * shares.square().sum())
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data for a model's record."""
+        return {
+            "clips": len(self.targets),
+            "right": self.right,
+            "chance": self.chance,
+            "macro_f1": self.macro_f1,
+        }
+
+    def words(self) -> str:
+        """The counts in a sentence for people."""
+        return (
+            f"on {len(self.targets)} clips: {self.right} right when each was left out (chance {self.chance:.3g}), "
+            f"macro F1 {self.macro_f1:.2f}"
+        )
+
+
+def leave_one_out(method: Method, encoder: Encoder, shots: Shots, seed: int) -> LeaveOneOut | None:
+    """Fit a head to all shots but one, for each of them; ``None`` where that says nothing.
+
+    That is where a class has one shot, which cannot be left out; where the method trains the encoder, so that each shot
+    would take as long as the whole adaptation; and where there are over 200 shots.
+
+    Few shots make it too low: each is told by a head that lacks a clip of that very class (docs/evidence.md).
+    """
+    count = len(shots.targets)
+    if method.module.TRAINS_ENCODER or torch.bincount(shots.targets).min() < 2 or count > _MOST_SHOTS:
+        return None
+    rows = []
+    for index in range(count):
+        others = [other for other in range(count) if other != index]
+        head: Head = method.module.fit(encoder, _subset(shots, others), method.settings, seed)
+        rows.append(head(shots.pooled[index : index + 1])[0])
+    return LeaveOneOut(torch.stack(rows), shots.targets)
+
+
+def _subset(shots: Shots, chosen: list[int]) -> Shots:
+    frames = [shots.frames[index] for index in chosen]
+    return replace(shots, pooled=shots.pooled[chosen], frames=frames, targets=shots.targets[chosen])

@@ -1,0 +1,128 @@
+"""Model cards: the README.md of a model, in Markdown with the front matter of the hub."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_FRONT_MATTER = """---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [speech-emotion-recognition, few-shot, voicefit]
+---
+"""
+
+
+def _link(text: str, address: str) -> str:
+    return f"[{text}]({address})" if address else text
+
+
+def prefinetuned_card(record: Mapping[str, Any]) -> str:
+    """The card of a pre-finetuned checkpoint, from its record."""
+    corpora = "\n".join(
+        f"| {_link(c['title'], c['homepage'])} | {c['language']} "
+        f"| {c['train_clips']} + {c['validation_clips']} | {', '.join(c['labels'])} "
+        f"| {c['licence']} ({c['usage']}) |"
+        for c in record["corpora"]
+    )
+    scores = "\n".join(
+        f"| {key.partition('/')[2]} | {value:.3f} |"
+        for key, value in record["best"].items()
+        if key.startswith("validation_macro_f1/")
+    )
+    leaking = record.get("settings", {}).get("validation") == "clips"
+    held_out = "clips of speakers that were trained on" if leaking else "speakers that were not heard in training"
+    return f"""{_FRONT_MATTER}
+# Pre-finetuned speech encoder
+
+`{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
+{len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed
+{record["seed"]}). It is a starting point for `voicefit adapt`; its classifier holds one head per corpus, with
+labels written `corpus/label`.
+
+## Corpora and their licences
+
+| corpus | language | clips (training + validation) | labels | licence |
+|---|---|---|---|---|
+{corpora}
+
+The weights derive from these recordings: the strictest of their terms apply to what you do with the model.
+
+## Validation
+
+Macro F1 on {held_out}, at the best epoch ({record["best"]["epoch"]:.0f}):
+
+| corpus | macro F1 |
+|---|---|
+{scores}
+
+## Intended and unintended use
+
+Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion:
+the output says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose
+people.
+"""
+
+
+def adapted_card(record: Mapping[str, Any]) -> str:
+    """The card of an adapted model, from its record."""
+    shots = "\n".join(f"| {label} | {count} |" for label, count in record["shots"].items())
+    corpora = (
+        "".join(f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ()))
+        or "- none: the encoder was not pre-finetuned by Voicefit\n"
+    )
+    return f"""{_FRONT_MATTER}
+# Speech classifier adapted to one voice
+
+Adapted from `{record["source"]}` by Voicefit with method `{record["method"]}`.
+
+```python
+from transformers import pipeline
+pipeline("audio-classification", model="this directory")("clip.wav")
+```
+
+| label | clips |
+|---|---|
+{shots}
+
+## How sure it is
+
+{_how_sure(record)}
+
+## Corpora behind it, and their licences
+
+{corpora}
+The weights derive from these recordings: the strictest of their terms apply to what you do with the model. The
+clips of the voice are the speaker's own; pass the model on only if the speaker agrees.
+
+## Intended use
+
+Research on emotion in speech, and tools for the one person whose voice it was fitted to, with that person's
+knowledge: notes to a diary, cues in a game, practice in acting.
+
+## Unintended use
+
+How a voice sounds is not what a person feels. Do not use it to judge, rank, hire, monitor or diagnose people, on
+other people than the one whose voice it was fitted to, or on anybody who does not know of it.
+
+## Limits
+
+Voicefit hears the first {record["front_end"]["max_seconds"]:g} s of a clip; cut longer clips before you give them to
+the pipeline, which may hear all of them.
+
+A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
+languages, and to answer with one of its labels whatever it hears.
+"""
+
+
+def _how_sure(record: Mapping[str, Any]) -> str:
+    found = record.get("leave_one_out")
+    if not found:
+        return (
+            "Not measured. Leaving each clip out in turn takes two clips of every label, a method that leaves the\n"
+            "encoder as it is, and no more than 200 clips."
+        )
+    return (
+        f"On {found['clips']} clips: {found['right']} right when each was left out; chance {found['chance']:.3g}.\n"
+        f"Macro F1 {found['macro_f1']:.2f}.\n\n"
+        "Each clip was told by a model that lacks it, so with two clips of a label this errs on the low side. It says\n"
+        "nothing of other days, rooms and microphones."
+    )

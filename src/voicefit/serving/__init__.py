@@ -1,0 +1,1 @@
+"""What an adapted model is for: predictions."""

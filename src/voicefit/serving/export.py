@@ -1,0 +1,208 @@
+"""An adapted model as one ONNX file: waveform in, probabilities out, nothing else needed to run it."""
+
+import contextlib
+import json
+import logging
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from transformers.utils import SAFE_WEIGHTS_NAME
+
+import voicefit
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, load_waveform
+from voicefit.errors import VoicefitError
+from voicefit.files import new_file, require_absent
+from voicefit.hub import find_file
+from voicefit.serving.graph import WaveformClassifier
+from voicefit.serving.predictor import Model, audio_files, load_model
+
+OPSET = 20
+"""Version of the ONNX operators."""
+
+TOLERANCE = 1e-4
+"""Largest difference of a probability from PyTorch's that a model in float32 may show."""
+
+_INPUT, _OUTPUT = "waveform", "probabilities"
+_RUNS = 3
+
+
+@dataclass(frozen=True)
+class Export:
+    """A model that was exported, compared with the one it was made of on a number of clips.
+
+    Attributes:
+        file: the ONNX file.
+        bytes, torch_bytes: sizes of the file and of the model's ``model.safetensors``.
+        clips: how many clips were compared.
+        difference: the largest difference of a probability.
+        changed: clips whose likeliest label is another.
+        seconds, torch_seconds: for a clip, median over the clips, waveform in and probabilities out.
+        threads: processor threads in both measurements.
+    """
+
+    file: Path
+    bytes: int
+    torch_bytes: int
+    clips: int
+    difference: float
+    changed: int
+    seconds: float
+    torch_seconds: float
+    threads: int
+
+
+def export(
+    model: str | Path, out: str | Path, *, int8: bool = False, clips: Sequence[str | Path] | None = None
+) -> Export:
+    """Write an adapted model as one ONNX file and compare it with the model.
+
+    Its input ``waveform`` is float32 ``(samples,)``, mono at 16 kHz, at least 400 samples; what is beyond the model's
+    seconds is cut. Its output ``probabilities`` is float32 ``(labels,)``. Its metadata hold ``labels`` (JSON, in the
+    order of the output), ``sample_rate``, ``min_samples``, ``max_seconds`` and ``voicefit``.
+
+    Args:
+        model: directory or hub id of an adapted model.
+        out: the file to write.
+        int8: store the weights of the matrix products in 8 bits (dynamic quantisation): smaller, a little different.
+        clips: audio files, or folders of them, to compare on; left out, noise of 0.5 to 8 s.
+
+    Raises:
+        VoicefitError: ``out`` exists, the extra ``onnx`` is not installed, the model or a clip cannot be read, or
+            the exported model differs by more than ``TOLERANCE`` (not with ``int8``).
+    """
+    out = Path(out)
+    require_absent(out)
+    _require_onnx()
+    loaded = load_model(model)
+    waveforms = [load_waveform(file) for file in audio_files(map(Path, clips))] if clips is not None else _noise()
+    proto = _trace(loaded)
+    if int8:
+        proto = _quantised(proto)
+    _describe(proto, loaded)
+    content = proto.SerializeToString()
+    expected, torch_seconds = _measure(lambda waveform: loaded.predict(waveform).probabilities.values(), waveforms)
+    session = _session(content)
+    found, seconds = _measure(lambda waveform: session.run([_OUTPUT], {_INPUT: waveform})[0], waveforms)
+    difference = float(np.abs(found - expected).max())
+    if not int8 and not difference <= TOLERANCE:
+        raise VoicefitError(
+            f"{model}: its ONNX graph differs from it by {difference:.1e}, more than {TOLERANCE:g}; nothing was written"
+        )
+    with new_file(out) as file:
+        file.write(content)
+    weights = find_file(model, SAFE_WEIGHTS_NAME)
+    return Export(
+        file=out,
+        bytes=len(content),
+        torch_bytes=weights.stat().st_size if weights else 0,
+        clips=len(waveforms),
+        difference=difference,
+        changed=int((found.argmax(1) != expected.argmax(1)).sum()),
+        seconds=seconds,
+        torch_seconds=torch_seconds,
+        threads=torch.get_num_threads(),
+    )
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[onnx]'") from error
+
+
+def _trace(model: Model) -> Any:
+    """The model's graph as an ONNX `ModelProto`, in float32."""
+    example = torch.zeros(2 * SAMPLE_RATE)
+    samples = torch.export.Dim("samples", min=MIN_SAMPLES)
+    with _quiet():
+        program = torch.onnx.export(
+            WaveformClassifier(model).eval(),
+            (example,),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[_INPUT],
+            output_names=[_OUTPUT],
+            dynamic_shapes=({0: samples},),
+            verbose=False,
+        )
+    if program is None:  # only with arguments that are not given here
+        raise VoicefitError("torch.onnx returned no program")
+    return program.model_proto
+
+
+def _quantised(proto: Any) -> Any:
+    """The graph with the weights of its matrix products in 8 bits, each output channel with a scale of its own."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        path = Path(folder) / "int8.onnx"
+        quantize_dynamic(proto, path, op_types_to_quantize=["MatMul"], weight_type=QuantType.QInt8, per_channel=True)
+        return onnx.load(path)
+
+
+def _describe(proto: Any, model: Model) -> None:
+    from onnx.helper import set_model_props
+
+    facts = {
+        "labels": json.dumps(model.labels, ensure_ascii=False),
+        "sample_rate": str(SAMPLE_RATE),
+        "min_samples": str(MIN_SAMPLES),
+        "max_seconds": f"{model.max_seconds:g}",
+        "voicefit": voicefit.__version__,
+    }
+    set_model_props(proto, facts)
+
+
+def _session(content: bytes) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _measure(classify: Callable[[np.ndarray], Any], waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
+    """Probabilities ``(clips, labels)``, and the median over the clips of the seconds that one takes."""
+    answers, seconds = [], []
+    classify(waveforms[0])  # the first call allocates memory
+    for waveform in waveforms:
+        runs = []
+        for _ in range(_RUNS):
+            begun = time.perf_counter()
+            answer = classify(waveform)
+            runs.append(time.perf_counter() - begun)
+        answers.append(np.array(list(answer), dtype=np.float64))
+        seconds.append(min(runs))
+    return np.array(answers), statistics.median(seconds)
+
+
+def _noise() -> list[np.ndarray]:
+    """Noise of several lengths and levels, shorter and longer than what a model hears."""
+    generator = np.random.default_rng(0)
+    lengths = [round(seconds * SAMPLE_RATE) for seconds in (0.5, 1, 2, 3, 5, 8)]
+    return [generator.normal(scale=0.1, size=length).astype(np.float32) for length in lengths]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence the exporters: operators of packages that are not here, constants that are not folded."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

@@ -1,0 +1,170 @@
+"""An adapted model and what it says of clips."""
+
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from voicefit import checkpoint
+from voicefit.audio import AUDIO_SUFFIXES, MAX_FRAMES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
+from voicefit.encoders import FrontEnd
+from voicefit.encoders.load import quiet_transformers
+from voicefit.errors import VoicefitError
+from voicefit.hub import find_file
+from voicefit.trainer import Progress
+
+STDIN = Path("-")
+"""The path that stands for standard input."""
+
+MAX_STDIN_BYTES = 2**30
+"""The most that is read from standard input."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one clip.
+
+    Attributes:
+        file: where the clip came from; empty for a waveform.
+        label: the likeliest label; empty if the file could not be used.
+        probabilities: label → probability; they add up to 1.
+        error: why the file could not be used, else empty.
+    """
+
+    file: str
+    label: str
+    probabilities: dict[str, float]
+    error: str = ""
+
+
+class Model:
+    """A classifier that `transformers` loads: a feature extractor and a model with labels.
+
+    Attributes:
+        labels: in the order of the logits.
+    """
+
+    def __init__(self, model: Any, feature_extractor: Any, max_seconds: float):
+        self.model, self.feature_extractor, self.max_seconds = model.eval(), feature_extractor, max_seconds
+        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+
+    def predict(self, clip: str | os.PathLike[str] | np.ndarray) -> Prediction:
+        """Classify an audio file or a mono waveform at 16 kHz; longer clips are cut to ``max_seconds``.
+
+        Raises:
+            AudioError: the file cannot be used.
+        """
+        waveform = clip if isinstance(clip, np.ndarray) else load_waveform(clip)
+        file = "" if isinstance(clip, np.ndarray) else str(clip)
+        return self.named(self.probabilities(waveform), file)
+
+    @torch.no_grad()
+    def probabilities(self, waveform: np.ndarray) -> np.ndarray:
+        """Probabilities ``(labels,)`` of a mono waveform at 16 kHz; what is beyond ``max_seconds`` is cut.
+
+        One clip at a time: a batch was measured to be no faster on a processor.
+        """
+        cut = waveform[: int(self.max_seconds * SAMPLE_RATE)]
+        inputs = self.feature_extractor(cut, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        inputs.pop("attention_mask", None)  # one clip alone has no padding
+        return self.model(**inputs).logits.softmax(-1)[0].numpy()
+
+    def named(self, probabilities: np.ndarray, file: str = "") -> Prediction:
+        """What :meth:`probabilities` returned, as a prediction."""
+        chances = [float(chance) for chance in probabilities]
+        best = self.labels[int(np.argmax(chances))]
+        return Prediction(file, best, dict(zip(self.labels, chances, strict=True)))
+
+    def predict_files(
+        self, paths: Iterable[Path], progress: Progress = lambda what, done, total: None
+    ) -> list[Prediction]:
+        """Classify files, the audio files in folders and, for the path ``-``, what comes on standard input.
+
+        A file that cannot be used gets an ``error``.
+
+        Raises:
+            VoicefitError: a path does not exist, or there is no audio file at all.
+        """
+        files = audio_files(paths, stdin=True)
+        found = []
+        for index, file in enumerate(files, 1):
+            try:
+                found.append(self.named(self.probabilities(read_recording(file)), str(file)))
+            except AudioError as error:
+                found.append(Prediction(str(file), "", {}, reason_of(error, file)))
+            progress("predicting", index, len(files))
+        return found
+
+
+def read_recording(file: Path) -> np.ndarray:
+    """The waveform of a file, or of what comes on standard input for ``-``.
+
+    Raises:
+        AudioError: it cannot be used.
+    """
+    if file != STDIN:
+        return load_waveform(file)
+    content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
+    if len(content) > MAX_STDIN_BYTES:
+        raise AudioError("too-long", f"{file}: over {MAX_STDIN_BYTES >> 20} MB on standard input; give a file")
+    return decode_waveform(BytesIO(content), str(file), MAX_FRAMES / SAMPLE_RATE)
+
+
+def reason_of(error: AudioError, file: Path) -> str:
+    """What is wrong with ``file``, without its name."""
+    return str(error).removeprefix(f"{file}: ")
+
+
+def audio_files(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
+    """Files as they are given, and the audio files in folders, sorted; with ``stdin`` also ``-`` as it is.
+
+    Raises:
+        VoicefitError: a path does not exist, or there is no audio file at all.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            files += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+        elif path.exists() or (stdin and path == STDIN):
+            files.append(path)
+        else:
+            raise VoicefitError(f"{path}: no such file or folder")
+    if not files:
+        raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
+    return files
+
+
+def load_model(path: str | Path) -> Model:
+    """Load an adapted model from its directory or from the hub.
+
+    Raises:
+        VoicefitError: there is no model, or it has not been adapted to a voice yet.
+    """
+    record = checkpoint.read_record(path)
+    if record.get("kind") == "prefinetuned":
+        raise VoicefitError(
+            f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first"
+        )
+    if find_file(path, "config.json") is None:
+        raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`, or a hub id")
+    try:
+        with quiet_transformers():
+            model = AutoModelForAudioClassification.from_pretrained(
+                str(path), use_safetensors=True, dtype=torch.float32
+            )
+            extractor = AutoFeatureExtractor.from_pretrained(str(path))
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
+    try:
+        front_end = FrontEnd.model_validate(record.get("front_end", {}))
+    except ValidationError as error:
+        raise VoicefitError(f"{Path(path) / checkpoint.RECORD}: front_end is wrong") from error
+    return Model(model, extractor, front_end.max_seconds)

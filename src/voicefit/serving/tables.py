@@ -1,0 +1,45 @@
+"""Predictions for the terminal."""
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from voicefit.serving.predictor import Prediction
+from voicefit.serving.timeline import Timeline, clock
+
+
+def prediction_table(found: Sequence[Prediction], labels: Sequence[str]) -> Table:
+    """A row per file: its likeliest label and every probability, or what is wrong with it."""
+    table = _table("file", "label", *labels)
+    for item in found:
+        # Text, not strings: names and labels may hold square brackets, which rich would take for markup.
+        row = [Text(item.error, style="red")] if item.error else [Text(item.label), *_cells(item.probabilities)]
+        table.add_row(Text(item.file), *row)
+    return table
+
+
+def timeline_tables(found: Sequence[Timeline]) -> list[Table]:
+    """A table per recording, a row per window; or what is wrong with it."""
+    return [_timeline_table(item) for item in found]
+
+
+def _timeline_table(found: Timeline) -> Table:
+    table = _table("from", "to", "label", *found.labels)
+    table.title, table.title_justify = Text(found.file), "left"
+    if found.error:
+        table.add_row("", "", Text(found.error, style="red"))
+    for start, end, label, chances in found.windows():
+        table.add_row(clock(start), clock(end), Text(label), *_cells(chances))
+    return table
+
+
+def _cells(probabilities: dict[str, float]) -> list[str]:
+    return [f"{chance:.3f}" for chance in probabilities.values()]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold")
+    for column in columns:
+        table.add_column(Text(column), justify="left" if column in ("file", "label") else "right", overflow="fold")
+    return table

@@ -1,0 +1,157 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from transformers import WhisperFeatureExtractor, pipeline
+
+from layouts import write_noise
+from tiny_models import BUILDERS, make_waveform
+from voicefit import api
+from voicefit.checkpoint import save_adapted
+from voicefit.encoders import load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.heads import Head
+from voicefit.serving.export import export
+from voicefit.serving.graph import LogMel
+from voicefit.serving.predictor import load_model
+
+onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
+onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_predict.py"
+LABELS = ["anger", "joy", "ärger"]
+
+
+def build_model(folder, family):
+    """An adapted model whose probabilities differ from clip to clip and are not near 0 or 1."""
+    encoder = load_encoder(BUILDERS[family](folder / "encoder"), depth=2)
+    pooled = encoder.pool([encoder.front(make_waveform(seconds, 1)) for seconds in (0.3, 1.0, 2.0)])
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn((3, 16), generator=generator) / pooled.std(0).norm()
+    head = Head(torch.eye(16), torch.zeros(16), weight, -(weight @ pooled.mean(0)))
+    record = {"source": "x", "method": "head", "shots": {}, "front_end": encoder.front_end.model_dump()}
+    save_adapted(encoder, head, LABELS, folder / "model", record)
+    return folder / "model"
+
+
+def read(file):
+    session = onnxruntime.InferenceSession(file)
+    return lambda waveform: session.run(None, {"waveform": waveform})[0]
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, family):
+    folder = build_model(tmp_path, family)
+    result = export(folder, tmp_path / "model.onnx")
+    model, classify = load_model(folder), read(tmp_path / "model.onnx")
+    plain = pipeline("audio-classification", model=str(folder), device="cpu")
+    answers = []
+    for seconds in (0.025, 0.4, 1.7, 4.99, 5.0, 6.3, 11.0):
+        waveform = 0.3 * make_waveform(seconds, 1) + 0.05
+        expected = [model.predict(waveform).probabilities[label] for label in LABELS]
+        np.testing.assert_allclose(classify(waveform), expected, atol=1e-4, rtol=0)
+        scores = {row["label"]: row["score"] for row in plain(waveform[: 5 * 16_000], top_k=3)}
+        np.testing.assert_allclose([scores[label] for label in LABELS], expected, atol=1e-4, rtol=0)
+        answers.append(expected)
+    assert np.std(answers, axis=0).max() > 1e-3  # else the agreement says nothing
+    assert result.difference < 1e-4 and result.changed == 0
+    assert result.bytes == (tmp_path / "model.onnx").stat().st_size
+
+
+def test_log_mel_frames_are_those_of_whisper():
+    extractor = WhisperFeatureExtractor(chunk_length=3)
+    for seconds in (0.05, 1.23, 4.0):
+        waveform = make_waveform(seconds)
+        expected = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features[0]
+        torch.testing.assert_close(LogMel(extractor)(torch.from_numpy(waveform)), expected, atol=2e-5, rtol=0)
+
+
+@pytest.fixture(scope="module")
+def whisper(tmp_path_factory):
+    return build_model(tmp_path_factory.mktemp("whisper"), "whisper")
+
+
+@pytest.fixture(scope="module")
+def exported(whisper):
+    return export(whisper, whisper.parent / "model.onnx").file
+
+
+def test_a_real_whisper_on_a_real_voice(shared_data, shared_models, tmp_path):
+    clips, unheard = tmp_path / "clips", tmp_path / "unheard"
+    for emotion in ("anger", "sadness"):
+        (clips / emotion).mkdir(parents=True)
+        unheard.mkdir(exist_ok=True)
+        files = sorted((shared_data / "nEMO" / "samples").glob(f"EB0_{emotion}_*"))
+        for file in files[:2]:
+            (clips / emotion / file.name).symlink_to(file)
+        for file in files[2:5]:
+            (unheard / file.name).symlink_to(file)
+    api.adapt(shared_models / "whisper-tiny.en-encoder-5s", clips, out=tmp_path / "model")
+    result = export(tmp_path / "model", tmp_path / "model.onnx", clips=[unheard])
+    assert (result.clips, result.changed) == (6, 0)
+    assert 0 < result.difference < 1e-4
+
+
+def test_int8_is_a_real_quantisation_with_the_change_measured(whisper, tmp_path):
+    clips = tmp_path / "clips"
+    for seed in range(3):
+        write_noise(clips / f"{seed}.wav", seed, seconds=0.5)
+    result = export(whisper, tmp_path / "int8.onnx", int8=True, clips=[clips])
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    assert "MatMulInteger" in {node.op_type for node in graph.node}
+    model, classify = load_model(whisper), read(tmp_path / "int8.onnx")
+    differences = []
+    for file in sorted(clips.iterdir()):
+        waveform = soundfile.read(file, dtype="float32")[0]
+        expected = [model.predict(waveform).probabilities[label] for label in LABELS]
+        differences.append(abs(classify(waveform) - expected).max())
+    assert result.clips == 3
+    assert result.difference == pytest.approx(max(differences), abs=1e-6)
+    assert 0 < result.difference < 0.5
+
+
+def test_the_example_runs_with_onnxruntime_and_soundfile_alone(whisper, exported, tmp_path):
+    assert len(EXAMPLE.read_text().splitlines()) <= 30
+    stereo = np.stack([make_waveform(1.0), make_waveform(1.0, 1)], axis=1)
+    soundfile.write(tmp_path / "a.wav", stereo, 16_000, subtype="FLOAT")
+    script = f"""
+import runpy, sys
+sys.argv = ["onnx_predict.py", {str(exported)!r}, {str(tmp_path / "a.wav")!r}]
+runpy.run_path({str(EXAMPLE)!r})
+assert not {{"voicefit", "torch", "transformers", "onnx"}} & set(sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    expected = load_model(whisper).predict(tmp_path / "a.wav").probabilities
+    assert done.stdout.split()[1:] == [f"{label}={p:.3f}" for label, p in expected.items()]
+
+
+def test_labels_and_input_are_told_in_the_metadata(exported):
+    facts = onnxruntime.InferenceSession(exported).get_modelmeta().custom_metadata_map
+    assert json.loads(facts["labels"]) == LABELS
+    assert (facts["sample_rate"], facts["min_samples"], facts["max_seconds"]) == ("16000", "400", "5")
+
+
+def test_a_graph_that_differs_is_not_written(whisper, tmp_path, monkeypatch):
+    original = LogMel.forward
+    monkeypatch.setattr(LogMel, "forward", lambda self, waveform: original(self, waveform) + 0.1)
+    with pytest.raises(VoicefitError, match="differs from it by"):
+        export(whisper, tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_that_exists_is_kept(whisper, tmp_path):
+    (tmp_path / "model.onnx").write_text("mine")
+    with pytest.raises(VoicefitError, match="exists already"):
+        export(whisper, tmp_path / "model.onnx")
+    assert (tmp_path / "model.onnx").read_text() == "mine"
+
+
+def test_a_missing_extra_is_named(whisper, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(VoicefitError, match=r"pip install 'voicefit\[onnx\]'"):
+        export(whisper, tmp_path / "model.onnx")

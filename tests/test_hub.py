@@ -1,0 +1,114 @@
+"""Models of the hub, as its client keeps them: a cache in its real layout, and no connection."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pandas as pd
+import pytest
+
+import voicefit
+from layouts import build_folder, write_noise
+from tiny_models import build_wav2vec2_group_norm, make_prior
+from voicefit.checkpoint import save_prefinetuned
+from voicefit.encoders import load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.heads import CorpusHeads
+from voicefit.hub import PUBLISHED, find_file, push
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def put_in_cache(home, repository, folder):
+    """Lay ``folder`` where the hub's client keeps what it has downloaded of ``repository``."""
+    cached = home / "hub" / f"models--{repository.replace('/', '--')}"
+    (cached / "refs").mkdir(parents=True)
+    (cached / "refs" / "main").write_text(COMMIT)
+    shutil.copytree(folder, cached / "snapshots" / COMMIT)
+    return cached / "snapshots" / COMMIT
+
+
+def run(home, *arguments, **more):
+    return run_python(home, "-m", "voicefit.cli", *arguments, **more)
+
+
+def run_python(home, *arguments, **more):
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", **more}
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    encoder = load_encoder(build_wav2vec2_group_norm(tmp_path / "encoder"))
+    heads = CorpusHeads({"c": ["anger", "neutral"]}, encoder.projector.out_features)
+    record = {"kind": "prefinetuned", "source": "encoder", "protocol": "clean", "seed": 0, "depth": encoder.depth}
+    record |= {"frozen_layers": 0, "front_end": encoder.front_end.model_dump(), "corpora": [], "best": {"epoch": 1.0}}
+    history = pd.DataFrame([{"epoch": 1, "train_loss": 1.0, "validation_mean_macro_f1": 0.5}])
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), tmp_path / "checkpoint", record, history)
+    return tmp_path / "checkpoint"
+
+
+SCRIPT = """
+import json, sys
+import voicefit
+home, clips, clip = sys.argv[1:4]
+answers = []
+for number, start in enumerate(sys.argv[4:]):
+    adapted = voicefit.adapt(start, clips, out=f"{home}/{number}")
+    answers.append([adapted.method, adapted.model.predict(clip).probabilities])
+answers.append(["hub", voicefit.load_model("me/model").predict(clip).probabilities])
+try:
+    voicefit.adapt("me/half", clips, out=f"{home}/half")
+except voicefit.VoicefitError as error:
+    answers.append(str(error))
+print(json.dumps(answers))
+"""
+
+
+def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_path):
+    put_in_cache(tmp_path / "home", "me/checkpoint", checkpoint)
+    clips = build_folder(tmp_path / "clips", speakers=())
+    write_noise(tmp_path / "new.wav", 3, seconds=0.4)
+    adapted = voicefit.adapt(checkpoint, clips, out=tmp_path / "model")
+    expected = adapted.model.predict(tmp_path / "new.wav").probabilities
+    put_in_cache(tmp_path / "home", "me/model", tmp_path / "model")
+    (put_in_cache(tmp_path / "home", "me/half", checkpoint) / "prior.safetensors").unlink()
+    arguments = (tmp_path, clips, tmp_path / "new.wav", "me/checkpoint")
+    done = run_python(tmp_path / "home", "-c", SCRIPT, *arguments)
+    assert done.returncode == 0, done.stderr
+    refused = "me/half: prior.safetensors cannot be fetched from the hub; try again with a connection"
+    assert json.loads(done.stdout) == [["prior", expected], ["hub", expected], refused]
+
+
+def test_a_directory_is_never_looked_for_on_the_hub(checkpoint, tmp_path):
+    assert find_file(checkpoint, "config.json") == checkpoint / "config.json"
+    assert find_file(checkpoint, "absent.json") is None
+    assert find_file(tmp_path / "absent", "config.json") is None  # no name of a repository
+
+
+def test_everything_that_is_written_is_published(checkpoint, tmp_path):
+    assert {path.name for path in checkpoint.iterdir()} <= set(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "words"),
+    [
+        (["me/checkpoint"], {}, "run `hf auth login`, or set HF_TOKEN"),
+        (["me/check/point"], {"HF_TOKEN": "hf_x"}, "'me/check/point' is no name of a repository"),
+        (["me/checkpoint"], {"HF_TOKEN": "hf_x"}, "the hub cannot be reached or refuses"),
+        (["me/checkpoint"], {"HF_TOKEN": "hf_x", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"},
+         "the hub cannot be reached or refuses"),
+    ],
+)  # fmt: skip
+def test_what_keeps_a_push_from_the_hub_is_one_line(checkpoint, tmp_path, arguments, environment, words):
+    done = run(tmp_path / "home", "push", checkpoint, *arguments, **environment)
+    assert done.returncode == 2
+    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_only_a_model_of_voicefit_is_pushed(tmp_path):
+    with pytest.raises(VoicefitError, match=r"has no voicefit\.json"):
+        push(tmp_path, "me/anything")
