@@ -1,3 +1,4 @@
+import io
 import tempfile
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import soundfile
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from voicefit.audio import AUDIO_SUFFIXES, MIN_SAMPLES, SAMPLE_RATE, AudioError, load_waveform
+from voicefit import audio
+from voicefit.audio import AUDIO_SUFFIXES, MIN_SAMPLES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
 
 
 def sine(frequency=440.0, seconds=1.0, rate=SAMPLE_RATE, amplitude=0.5):
@@ -199,3 +201,63 @@ def test_without_resampling_samples_are_taken_as_they_are(tmp_path):
     soundfile.write(tmp_path / "clip.wav", samples, 22_050, subtype="FLOAT")
     assert np.array_equal(load_waveform(tmp_path / "clip.wav", resample=False), samples)
     assert len(load_waveform(tmp_path / "clip.wav")) == 16_000
+
+
+def refused(call, *arguments):
+    with pytest.raises(AudioError) as error:
+        call(*arguments)
+    return error.value.kind, str(error.value)
+
+
+def wav_bytes(samples, rate=SAMPLE_RATE, **options):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format="WAV", **options)
+    return io.BytesIO(file.getvalue())
+
+
+@pytest.mark.parametrize(("rate", "words"), [(1, "1 samples per second"), (768_000, "768,000 samples per second")])
+def test_rates_that_no_recording_has_are_refused(tmp_path, rate, words):
+    soundfile.write(tmp_path / "a.wav", sine(), rate)
+    kind, text = refused(load_waveform, tmp_path / "a.wav")
+    assert kind == "unreadable" and words in text
+
+
+def test_more_channels_than_any_recorder_has_are_refused(tmp_path):
+    soundfile.write(tmp_path / "a.wav", np.zeros((1000, 64)), SAMPLE_RATE)
+    assert "64 channels" in refused(load_waveform, tmp_path / "a.wav")[1]
+
+
+def test_finite_samples_that_would_overflow_are_refused():
+    assert "full scale" in refused(decode_waveform, wav_bytes(np.full(1000, 1e30), subtype="FLOAT"), "a", 5)[1]
+    unscaled = decode_waveform(wav_bytes(np.full(1000, 2.0**31), subtype="FLOAT"), "a", 5)
+    assert unscaled[0] == 2.0**31
+
+
+def test_a_recording_longer_than_memory_should_hold_is_refused_but_a_part_of_it_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio, "MAX_FRAMES", 4 * SAMPLE_RATE)
+    soundfile.write(tmp_path / "a.wav", sine(seconds=5), SAMPLE_RATE)
+    kind, text = refused(load_waveform, tmp_path / "a.wav")
+    assert kind == "too-long" and "longer than 4 s" in text
+    assert len(load_waveform(tmp_path / "a.wav", 1, 5)) == 4 * SAMPLE_RATE
+
+
+def test_blocks_add_up_to_the_whole(tmp_path, monkeypatch):
+    samples = np.stack([sine(), sine(300)], axis=1)
+    soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
+    monkeypatch.setattr(audio, "_BLOCK", 1002)
+    assert np.allclose(load_waveform(tmp_path / "a.wav"), samples.mean(axis=1), atol=1e-7)
+
+
+def test_what_was_sent_is_decoded_from_memory_up_to_a_limit():
+    assert len(decode_waveform(wav_bytes(sine(seconds=2)), "clip", 2.0)) == 2 * SAMPLE_RATE
+    kind, text = refused(decode_waveform, wav_bytes(sine(seconds=2.1)), "clip", 2.0)
+    assert kind == "too-long" and text == "clip: longer than 2 s, the most that is read; cut it"
+
+
+def test_a_header_that_hides_the_length_is_refused_by_name():
+    file = io.BytesIO()
+    soundfile.write(file, sine(), SAMPLE_RATE, format="FLAC")
+    content = bytearray(file.getvalue())
+    content[21] &= 0xF0  # total samples: the last 36 bits before the digest in STREAMINFO
+    content[22:26] = bytes(4)
+    assert "does not say how long" in refused(decode_waveform, io.BytesIO(content), "streamed.flac", 5)[1]

@@ -1,7 +1,9 @@
 """File → waveform: soundfile decodes, soxr resamples, channels are averaged."""
 
 import os
+import sys
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -23,8 +25,27 @@ AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_fo
 """File suffixes that libsndfile may be able to read, lower case."""
 
 
+RATES = range(4_000, 384_001)
+"""Samples per second that a file may have: below there is no speech left, above there is no recorder."""
+
+MAX_CHANNELS = 32
+MAX_FRAMES = 2**27
+"""The most samples per channel that are read at once: 2.3 hours at 16 kHz, 46 minutes at 48 kHz, 512 MB as float32."""
+
+_LOUDEST = 2.0**32
+"""Full scale is 1; whole numbers of 32 bits, stored as floats, are the loudest that anything writes in earnest."""
+
+_UNKNOWN_LENGTH = 2**63 - 1
+
+_BLOCK = 2**20
+"""Samples of all channels that are decoded at a time: a header that lies about its length then costs nothing."""
+
+
 class AudioError(VoicefitError):
-    """An audio file that cannot be used; ``kind`` is one of ``missing``, ``unreadable``, ``empty``, ``too-short``."""
+    """An audio file that cannot be used.
+
+    ``kind`` is one of ``missing``, ``unreadable``, ``empty``, ``too-short`` and ``too-long``.
+    """
 
     def __init__(self, kind: str, message: str):
         super().__init__(message)
@@ -36,39 +57,101 @@ def load_waveform(
 ) -> np.ndarray:
     """Decode ``path`` between ``start`` and ``end`` seconds to a mono waveform at 16 kHz.
 
-    Any format, rate and channel count that libsndfile reads; channels are averaged, then resampled by soxr (HQ).
-    Without ``resample`` the samples are taken as they are, as if they were at 16 kHz.
+    Any format that libsndfile reads, at a rate in :data:`RATES` and with up to :data:`MAX_CHANNELS` channels, which are
+    averaged, then resampled by soxr (HQ). Without ``resample`` the samples are taken as they are, as if they were
+    at 16 kHz.
 
     Returns:
         float32 array of shape ``(samples,)``, nominally in [-1, 1].
 
     Raises:
-        AudioError: ``missing``, ``unreadable`` (not audio, or samples that are not finite), ``empty`` (no samples)
-            or ``too-short`` (under 400 samples at 16 kHz).
+        AudioError: ``missing``; ``unreadable`` (not audio, a rate or number of channels that no recording of speech
+            has, or samples that are not finite); ``empty`` (no samples); ``too-short`` (under 400 samples at 16 kHz);
+            or ``too-long`` (over :data:`MAX_FRAMES`).
     """
     path = Path(path)
     if not path.is_file():
         raise AudioError("missing", f"{path}: no such file")
+    mono, rate = _decode(path, str(path), start, end, None)
+    return _to_16k(mono, rate if resample else SAMPLE_RATE, str(path))
+
+
+def decode_waveform(file: BinaryIO, name: str, max_seconds: float) -> np.ndarray:
+    """Decode what somebody sent, as :func:`load_waveform` does, without a file on disk.
+
+    Args:
+        file: the bytes of an audio file, seekable.
+        name: what errors call it.
+        max_seconds: the longest that is accepted; no more than this is decoded.
+
+    Raises:
+        AudioError: as :func:`load_waveform`; ``too-long`` also where there is more than ``max_seconds``.
+    """
+    return _to_16k(*_decode(file, name, 0.0, None, max_seconds), name)
+
+
+def _decode(
+    source: Path | BinaryIO, name: str, start: float, end: float | None, max_seconds: float | None
+) -> tuple[np.ndarray, int]:
+    """The mean of the channels between ``start`` and ``end``, and its rate."""
     try:
-        with soundfile.SoundFile(path) as file:
+        with soundfile.SoundFile(source) as file:
             rate = file.samplerate
+            _check_header(file, name)
             file.seek(min(int(start * rate), file.frames))
-            frames = -1 if end is None else max(0, int(end * rate) - int(start * rate))
-            samples = file.read(frames, dtype="float32", always_2d=True)
+            wanted = sys.maxsize if end is None else max(0, int(end * rate) - int(start * rate))
+            most = MAX_FRAMES if max_seconds is None else min(MAX_FRAMES, int(max_seconds * rate))
+            _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
+            return _read_mono(file, wanted, most, name), rate
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
-        raise AudioError("unreadable", f"{path}: not readable as audio ({error})") from error
-    return _to_mono_16k(samples, rate if resample else SAMPLE_RATE, path)
+        raise AudioError("unreadable", f"{name}: not readable as audio ({error})") from error
 
 
-def _to_mono_16k(samples: np.ndarray, rate: int, path: Path) -> np.ndarray:
-    if samples.shape[0] == 0:
-        raise AudioError("empty", f"{path}: holds no samples")
-    mono = samples.mean(axis=1, dtype=np.float32)
+def _check_header(file: soundfile.SoundFile, name: str) -> None:
+    if file.samplerate not in RATES:
+        raise AudioError(
+            "unreadable",
+            f"{name}: {file.samplerate:,} samples per second; from {RATES[0]:,} to {RATES[-1]:,} can be used",
+        )
+    if file.channels > MAX_CHANNELS:
+        raise AudioError("unreadable", f"{name}: {file.channels} channels; at most {MAX_CHANNELS} can be used")
+    if file.frames == _UNKNOWN_LENGTH:  # a FLAC that was written to a pipe; libsndfile cannot read these
+        raise AudioError("unreadable", f"{name}: its header does not say how long it is; save it again as WAV")
+
+
+def _check_length(frames: int, most: int, rate: int, name: str) -> None:
+    if frames > most:
+        raise AudioError("too-long", f"{name}: longer than {_duration(most / rate)}, the most that is read; cut it")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
+
+
+def _read_mono(file: soundfile.SoundFile, wanted: int, most: int, name: str) -> np.ndarray:
+    """Read block by block: memory follows what is in the file, not what its header says."""
+    parts, read, size = [np.zeros(0, np.float32)], 0, _BLOCK // file.channels
+    while read < wanted:
+        block = file.read(min(size, wanted - read), dtype="float32", always_2d=True)
+        if not len(block):
+            break
+        read += len(block)
+        _check_length(read, most, file.samplerate, name)
+        with np.errstate(over="ignore", invalid="ignore"):  # refused below
+            parts.append(block.mean(axis=1, dtype=np.float32))
+    return np.concatenate(parts)
+
+
+def _to_16k(mono: np.ndarray, rate: int, name: str) -> np.ndarray:
+    if not len(mono):
+        raise AudioError("empty", f"{name}: holds no samples")
     if not np.isfinite(mono).all():
-        raise AudioError("unreadable", f"{path}: holds samples that are not finite numbers")
+        raise AudioError("unreadable", f"{name}: holds samples that are not finite numbers")
+    if np.abs(mono).max() > _LOUDEST:
+        raise AudioError("unreadable", f"{name}: holds samples far beyond full scale")
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
     if len(mono) < MIN_SAMPLES:
         milliseconds = 1000 * len(mono) / SAMPLE_RATE
-        raise AudioError("too-short", f"{path}: {milliseconds:.0f} ms long, at least 25 ms are needed")
+        raise AudioError("too-short", f"{name}: {milliseconds:.0f} ms long, at least 25 ms are needed")
     return np.ascontiguousarray(mono, dtype=np.float32)

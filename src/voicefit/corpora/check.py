@@ -23,12 +23,13 @@ KINDS = (
     "unreadable",
     "empty",
     "too-short",
+    "too-long",
     "near-silent",
     "clipped",
     "duplicate",
     "unlabelled",
 )
-"""The kinds of finding, the gravest first. Clips of the first four kinds cannot be loaded."""
+"""The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
 
 SILENCE_PEAK = 10 ** (-60 / 20)
 """Peak below which a clip is near-silent: -60 dBFS, about 33 steps of 16 bits. The peak decides, not the mean
