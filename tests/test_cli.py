@@ -22,6 +22,7 @@ COMMANDS = [
     ["prefinetune"],
     ["adapt"],
     ["predict"],
+    ["serve"],
     ["sweep"],
     ["report"],
 ]
