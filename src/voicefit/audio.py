@@ -104,7 +104,8 @@ def _decode(
             _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
             return _read_mono(file, wanted, most, name), rate
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
-        raise AudioError("unreadable", f"{name}: not readable as audio ({error})") from error
+        reason = getattr(error, "error_string", error)  # without the address of the object that was read
+        raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
 
 
 def _check_header(file: soundfile.SoundFile, name: str) -> None:

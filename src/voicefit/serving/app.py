@@ -73,11 +73,11 @@ _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 _FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault, "description": about}
     for status, about in {
-        400: "The request is not of this form, or there is no model to ask.",
+        400: "The request is not of this form.",
         401: "The token is missing or wrong.",
         404: "No such model, or it was removed.",
         413: "Too many bytes.",
-        422: "A clip cannot be used: not audio, too short, too long.",
+        422: "A clip or label cannot be used, or there is no model to ask.",
         429: "Too much is waiting already; try again after Retry-After seconds.",
     }.items()
 }

@@ -18,7 +18,7 @@ from voicefit.serving.sessions import LabelledClip, Session
 
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
 
-THEME = gr.themes.Base(
+THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.teal,
     neutral_hue=gr.themes.colors.slate,
     font=("system-ui", "sans-serif"),
@@ -39,7 +39,7 @@ def build_page(service: Service) -> gr.Blocks:
         key = gr.State("", time_to_live=service.limits.idle_seconds, delete_callback=service.sessions.close)
         gr.HTML(_introduction(service))
         if served.start is not None:
-            with gr.Group(elem_classes="step"):
+            with gr.Column(elem_classes="step"):
                 gr.HTML(_heading(1, "Give clips", "Two or more per label, a few seconds each, all of one voice."))
                 label = gr.Dropdown(
                     [_pretty(name) for name in _offered(served.labels)],
@@ -51,17 +51,17 @@ def build_page(service: Service) -> gr.Blocks:
                 )
                 recorder = _recorder("Record or drop a clip", "give")
                 several = gr.UploadButton(
-                    "Upload several clips of this label", file_count="multiple", elem_id="several"
+                    "Upload several of this label", file_count="multiple", size="md", elem_id="several"
                 )
                 clips = gr.HTML(render_clips([]), elem_id="clips")
                 with gr.Row():
-                    undo = gr.Button("Remove the last clip", size="sm", elem_id="undo")
-                    reset = gr.Button("Start over", size="sm", elem_id="reset")
-            with gr.Group(elem_classes="step"):
+                    undo = gr.Button("Remove the last clip", size="sm", min_width=120, elem_id="undo")
+                    reset = gr.Button("Start over", size="sm", min_width=120, elem_id="reset")
+            with gr.Column(elem_classes="step"):
                 gr.HTML(_heading(2, "Adapt", "Fits the model to these clips; it takes seconds."))
                 adapt = gr.Button("Adapt", variant="primary", interactive=False, elem_id="adapt")
                 status = gr.HTML("", elem_id="status")
-        with gr.Group(elem_classes="step"):
+        with gr.Column(elem_classes="step"):
             last = 3 if served.start is not None else 1
             gr.HTML(_heading(last, "Try it", "Record the same voice again, and see what the model says."))
             trial = _recorder("Record or drop a clip to try", "try")
