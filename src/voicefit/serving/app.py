@@ -109,6 +109,7 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
         redoc_url=None,
         lifespan=lifespan,
     )
+    app.state.service = service
     app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED)
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]"])

@@ -6,7 +6,6 @@ import tempfile
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +91,7 @@ class Service:
         shown = _shown(name)
         if len(content) > self.limits.clip_bytes:
             raise AudioError("too-long", f"{shown}: over {self.limits.clip_bytes / 2**20:.0f} MB")
-        waveform = decode_waveform(BytesIO(content), shown, self.limits.clip_seconds)
+        waveform = decode_waveform(content, shown, self.limits.clip_seconds)
         return waveform[: int(self.served.heard_seconds * SAMPLE_RATE)]
 
     def predict(self, waveform: np.ndarray, session: Session | None = None) -> dict[str, float]:
