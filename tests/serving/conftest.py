@@ -1,8 +1,13 @@
+import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
 
 from bad_audio import encode
@@ -12,6 +17,7 @@ from voicefit.encoders import load_encoder
 from voicefit.heads import CorpusHeads
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
+from voicefit.serving.server import create_site
 from voicefit.serving.service import Service, open_served
 
 BASE = "http://127.0.0.1"
@@ -52,3 +58,18 @@ def shots(*labels: str) -> dict:
     """The arguments of a POST of one clip per label."""
     files = [("files", (f"{index}.wav", clip(index))) for index in range(len(labels))]
     return {"files": files, "data": {"labels": list(labels)}}
+
+
+@contextmanager
+def running(source: Path, token: str = "", **limits: Any) -> Iterator[tuple[str, Service]]:
+    """A real server on a free port of the loopback: its address, and what does its work."""
+    service = Service(open_served(str(source)), Limits(**limits))
+    server = uvicorn.Server(uvicorn.Config(create_site(service, token), log_level="warning"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", service
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join()

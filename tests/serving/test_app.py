@@ -1,5 +1,6 @@
 import io
 import threading
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -120,8 +121,9 @@ def test_adaptation_does_not_block_prediction_and_a_full_queue_is_told(start, mo
         working = pool.submit(client.post, "/adapt", **shots("a", "b"))
         assert began.acquire(timeout=30)
         waiting = pool.submit(client.post, "/adapt", **shots("a", "b"))
-        while client.app.state.service.adapting.inside < 2:
-            pass
+        deadline = time.monotonic() + 30
+        while client.app.state.service.adapting.inside < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
         refused = client.post("/adapt", **shots("a", "b"))
         assert (refused.status_code, refused.headers["Retry-After"]) == (429, "2")
         assert "2 requests to adapt are waiting" in refused.json()["error"]
