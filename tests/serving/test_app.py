@@ -54,6 +54,14 @@ def test_each_model_belongs_to_whoever_made_it(client):
     assert (no_model.status_code, no_model.json()) == (422, {"error": "there is no model yet; adapt one first"})
 
 
+def test_a_model_can_be_removed_at_once(client, service):
+    made = adapt(client, "calm", "upset")
+    folder = service.sessions.get(made["model"]).folder
+    assert client.delete(f"/models/{made['model']}").status_code == 204
+    assert not folder.exists()
+    assert predict(client, made["model"]).status_code == 404
+
+
 def test_no_audio_is_left_on_disk(client, service):
     made = adapt(client, "calm", "upset")
     predict(client, made["model"])

@@ -201,6 +201,11 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
         path = await asyncio.to_thread(service.zip_model, session)
         return FileResponse(path, filename="voicefit-model.zip", headers={"cache-control": "no-store"})
 
+    @app.delete("/models/{key}", status_code=204)
+    async def forget(key: str) -> None:
+        """Remove a model at once; its key is enough, and one that is not there is no error."""
+        service.sessions.close(key)
+
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
     async def docs() -> str:
         return _docs_page(app.openapi())
@@ -260,6 +265,7 @@ _EXAMPLES = {
     "/predict": "curl -F file=@clip.wav {base}/predict\ncurl -F file=@clip.wav -H 'Voicefit-Model: …' {base}/predict",
     "/adapt": "curl -F files=@a.wav -F labels=calm -F files=@b.wav -F labels=upset {base}/adapt",
     "/models/{key}.zip": "curl -o model.zip {base}/models/….zip",
+    "/models/{key}": "curl -X DELETE {base}/models/…",
 }
 
 
