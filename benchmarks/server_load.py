@@ -1,5 +1,6 @@
-"""What a server answers under load: 50 clients at once, most of whom predict while some adapt models of their own.
+"""What a server answers under load: one client alone, one beside an adaptation, and 50 clients at once.
 
+Most of the 50 predict while some adapt models of their own, again and again.
 The server is `voicefit serve` in its own process, on the loopback. A client that is told 429 waits as long as it is
 told.
 """
@@ -23,8 +24,10 @@ import numpy as np
 import psutil
 from common import LABELS, build_whisper_tiny, parse_options, publish, write_speakers
 
-CLIENTS, ADAPTING = 50, 5
-SECONDS, QUICK_SECONDS = 120.0, 8.0
+SCENES = ((1, 0, 15.0), (1, 1, 15.0), (45, 5, 120.0))
+"""Clients that predict, clients that adapt, and seconds."""
+
+QUICK = 15.0  # times shorter
 SHOTS = 2  # clips a label, of two labels
 
 
@@ -47,21 +50,26 @@ def serving(start: Path) -> Iterator[tuple[str, psutil.Process]]:
 class Clients:
     """Clients of one server, and what they were answered: request → seconds of each answer 200, and statuses."""
 
-    def __init__(self, address: str, clips: dict[str, list[bytes]]):
+    def __init__(self, address: str, clips: dict[str, list[bytes]], predicting: int, adapting: int):
+        self._predicting, self._adapting = predicting, adapting
         self.seconds: defaultdict[str, list[float]] = defaultdict(list)
         self.statuses: Counter[tuple[str, str]] = Counter()
         self._clips = clips
-        self._http = httpx.AsyncClient(base_url=address, timeout=60, limits=httpx.Limits(max_connections=CLIENTS))
+        self._http = httpx.AsyncClient(base_url=address, timeout=60, limits=httpx.Limits(max_connections=None))
 
     async def run(self, seconds: float) -> None:
         """All of them at once, until the time is over."""
         async with self._http:
-            made = (await self._adapt()).json()["model"]
+            reply = await self._adapt()
+            if reply is None or reply.status_code != 200:
+                raise SystemExit("the server did not adapt a model while it had nothing else to do")
+            made = reply.json()["model"]
             self.seconds.clear()
             self.statuses.clear()
             until = time.monotonic() + seconds
-            ones = [self._predict_until(until, made, seed) for seed in range(CLIENTS - ADAPTING)]
-            await asyncio.gather(*ones, *(self._adapt_until(until) for _ in range(ADAPTING)))
+            ones = [self._predict_until(until, made, seed) for seed in range(self._predicting)]
+            await asyncio.gather(*ones, *(self._adapt_until(until) for _ in range(self._adapting)))
+            await self._http.delete(f"/models/{made}")
 
     async def _predict_until(self, until: float, model: str, seed: int) -> None:
         every = [clip for clips in self._clips.values() for clip in clips]
@@ -75,7 +83,7 @@ class Clients:
             if reply is not None and reply.status_code == 200:
                 await self._http.delete(f"/models/{reply.json()['model']}")
 
-    async def _adapt(self) -> Any:
+    async def _adapt(self) -> httpx.Response | None:
         chosen = [(label, clip) for label in LABELS[:2] for clip in self._clips[label][:SHOTS]]
         files = [("files", (f"{index}.flac", clip)) for index, (_, clip) in enumerate(chosen)]
         return await self._post("/adapt", files=files, data={"labels": [label for label, _ in chosen]})
@@ -100,8 +108,9 @@ class Clients:
             statuses = {status: count for (other, status), count in self.statuses.items() if other == path}
             refused = statuses.pop("429", 0)
             yield {
+                "clients that predict": self._predicting,
+                "that adapt": self._adapting,
                 "request": f"POST {path}",
-                "clients": ADAPTING if path == "/adapt" else CLIENTS - ADAPTING,
                 "answered": statuses.pop("200"),
                 "told 429": refused,
                 "errors": sum(statuses.values()),
@@ -110,23 +119,30 @@ class Clients:
             }
 
 
+def measure(address: str, clips: dict[str, list[bytes]], shorter: float) -> Iterator[dict[str, Any]]:
+    """The rows of every scene."""
+    for predicting, adapting, seconds in SCENES:
+        clients = Clients(address, clips, predicting, adapting)
+        asyncio.run(clients.run(seconds / shorter))
+        yield from clients.rows(seconds / shorter)
+
+
 def main() -> None:
     """Print the table."""
     options = parse_options(__doc__)
-    seconds = QUICK_SECONDS if options.quick else SECONDS
     with tempfile.TemporaryDirectory() as name:
         start = build_whisper_tiny(Path(name, "encoder"))
         speaker = write_speakers(Path(name, "clips"), 1, SHOTS) / "s0"
         clips = {label: [path.read_bytes() for path in sorted((speaker / label).iterdir())] for label in LABELS}
         with serving(start) as (address, process):
-            clients = Clients(address, clips)
             before = process.memory_info().rss
-            asyncio.run(clients.run(seconds))
+            rows = list(measure(address, clips, QUICK if options.quick else 1.0))
             after = process.memory_info().rss
-    note = (
-        f"Memory of the server: {before / 2**20:.0f} MB before, {after / 2**20:.0f} MB after {seconds:.0f} s of load."
-    )
-    publish(list(clients.rows(seconds)), options, [note, "Whisper tiny (all 4 layers), clips of nEMO's lengths."])
+    notes = [
+        f"Memory of the server: {before / 2**20:.0f} MB before, {after / 2**20:.0f} MB after.",
+        "Whisper tiny, all 4 layers, method head; clips of nEMO's lengths. Clients run on the same machine.",
+    ]
+    publish(rows, options, notes)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from fastapi.testclient import TestClient
 
 import voicefit
 from serving.conftest import BASE, clip, shots
+from voicefit.errors import VoicefitError
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served
@@ -77,6 +78,22 @@ def test_a_second_model_of_a_session_replaces_the_first(service):
     service.adapt(session, clips)
     assert not first.exists()
     assert list(session.folder.iterdir()) == [session.model_folder]
+
+
+def test_a_session_that_is_closed_while_its_model_is_made_leaves_nothing(service, monkeypatch):
+    key = service.sessions.open()
+    session = service.sessions.get(key)
+    clips = [(label, service.read_clip(clip(seed), "a.wav")) for seed, label in enumerate(("calm", "upset"))]
+    real = voicefit.adapt
+
+    def leave_first(*arguments, **options):
+        service.sessions.close(key)
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(voicefit, "adapt", leave_first)
+    with pytest.raises(VoicefitError):
+        service.adapt(session, clips)
+    assert not session.folder.exists()
 
 
 def test_an_adapted_model_predicts_at_once_and_adapts_where_its_start_is_here(start, tmp_path):

@@ -130,7 +130,8 @@ def _token_check(token: str) -> Callable[..., None]:
     def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         given = sent.credentials if sent else ""
         if token and not secrets.compare_digest(given.encode(), token.encode()):
-            raise HTTPException(401, "send the server's token as `Authorization: Bearer TOKEN`")
+            text = "send the server's token as `Authorization: Bearer TOKEN`"
+            raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
 
     return check
 
@@ -138,7 +139,7 @@ def _token_check(token: str) -> Callable[..., None]:
 def _add_fault_handlers(app: FastAPI) -> None:
     def http(_: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return JSONResponse({"error": str(error.detail)}, error.status_code)
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
 
     def fault(status: int, headers: dict[str, str], _: Request, error: Exception) -> Response:
         return JSONResponse({"error": str(error)}, status, headers)

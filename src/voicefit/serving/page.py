@@ -166,9 +166,13 @@ class _Handlers:
             return await service.predicting.run(lambda: service.read_clip(path.read_bytes(), path.name))
 
     def _open(self, key: str) -> tuple[str, Session]:
-        """The browser's session, a new one where it has none."""
-        key = key or self._service.sessions.open()
-        return key, self._service.sessions.get(key)
+        """The browser's session, a new one where it has none or was away for too long."""
+        sessions = self._service.sessions
+        if key and self._session(key) is None:
+            gr.Info("Your clips and model were removed after a long rest. Please start over.")
+            key = ""
+        key = key or sessions.open()
+        return key, sessions.get(key)
 
     def _session(self, key: str) -> Session | None:
         try:

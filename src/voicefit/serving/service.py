@@ -20,7 +20,7 @@ from voicefit.errors import VoicefitError
 from voicefit.files import new_file
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
-from voicefit.serving.sessions import LabelledClip, Session, Sessions
+from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,8 @@ class Service:
             what :func:`voicefit.adapt` returns.
 
         Raises:
-            VoicefitError: the start is not here, or the clips are too many or too few.
+            VoicefitError: the start is not here, the clips are too many or too few, or the session was closed
+                meanwhile.
         """
         if self.served.start is None:
             raise VoicefitError("this server only predicts: the start of its model is not on this machine")
@@ -124,13 +125,24 @@ class Service:
         labelled = [(clean_label(label), waveform) for label, waveform in clips]
         if len({label for label, _ in labelled}) < 2:
             raise VoicefitError("give clips of at least two labels")
+        try:
+            return self._fit(self.served.start, session, labelled)
+        except OSError as error:
+            if session.closed:
+                raise UnknownSessionError("the session was closed before its model was made") from error
+            raise
+        finally:
+            if session.closed:
+                shutil.rmtree(session.folder, ignore_errors=True)
+
+    def _fit(self, start: str, session: Session, labelled: Sequence[LabelledClip]) -> Adapted:
         out = Path(tempfile.mkdtemp(dir=session.folder, prefix="model-"))
         with tempfile.TemporaryDirectory(dir=session.folder, prefix="clips-") as folder:
             for index, (label, waveform) in enumerate(labelled):
                 place = Path(folder, label)
                 place.mkdir(exist_ok=True)
                 soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
-            adapted = voicefit.adapt(self.served.start, folder, out=out)
+            adapted = voicefit.adapt(start, folder, out=out)
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
             before.with_suffix(".zip").unlink(missing_ok=True)

@@ -34,6 +34,7 @@ class Session:
         trial: the last clip that was tried on a page, to be heard again by the next model.
         probabilities: what was said of it.
         used: seconds of the store's clock at the last use.
+        closed: it was forgotten, maybe while a model was being made for it.
     """
 
     folder: Path
@@ -43,6 +44,7 @@ class Session:
     model_folder: Path | None = None
     trial: np.ndarray | None = None
     probabilities: dict[str, float] = field(default_factory=dict)
+    closed: bool = False
 
 
 class Sessions:
@@ -95,6 +97,7 @@ class Sessions:
         with self._lock:
             session = self._sessions.pop(key, None)
         if session is not None:
+            session.closed = True
             shutil.rmtree(session.folder, ignore_errors=True)
 
     def forget_idle(self) -> None:
