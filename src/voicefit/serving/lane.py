@@ -55,5 +55,5 @@ class Lane:
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
     def close(self) -> None:
-        """Drop what waits."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """Drop what waits, and wait for what is at work."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
