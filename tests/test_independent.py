@@ -22,10 +22,10 @@ from voicefit.batches import split_by_speaker
 from voicefit.corpora import folder
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.episodes import SpeakerEpisodes
-from voicefit.prefinetune import Trainer, multi_corpus_loss
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.trainer import Trainer, multi_corpus_loss
 
 torch.set_num_threads(1)
 
@@ -98,7 +98,7 @@ def test_a_step_of_pre_finetuning_has_the_losses_and_gradients_of_the_naive_one(
     trainer = Trainer(encoder, splits, Exact(encoder), PrefinetuneSettings(), seed=0)
     encoder.eval()  # no dropout
     batch = {"three": np.array([0, 5, 9, 26]), "two": np.array([1, 17])}
-    losses = trainer.losses(batch)
+    losses, _ = trainer.losses(batch)
     total = multi_corpus_loss(losses, trainer.heads.labels)
     total.backward()
 
@@ -217,6 +217,6 @@ def test_half_precision_in_the_cache_moves_a_loss_little(family, corpora, tmp_pa
     for cache in (Exact(encoder), FrontCache(encoder, tmp_path)):
         trainer = Trainer(encoder, splits, cache, PrefinetuneSettings(), seed=0)
         encoder.eval()
-        losses.append(multi_corpus_loss(trainer.losses(batch), trainer.heads.labels).item())
+        losses.append(multi_corpus_loss(trainer.losses(batch)[0], trainer.heads.labels).item())
     assert losses[1] == pytest.approx(losses[0], abs=5e-3)
     assert losses[1] != losses[0]

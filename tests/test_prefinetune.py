@@ -19,8 +19,9 @@ from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetune import Trainer, multi_corpus_loss, prefinetune, split_by_speaker
+from voicefit.prefinetune import prefinetune, split_by_speaker
 from voicefit.protocols import PrefinetuneSettings
+from voicefit.trainer import Trainer, multi_corpus_loss
 
 torch.set_num_threads(1)
 
@@ -124,7 +125,7 @@ def test_all_that_is_trainable_moves_and_the_front_end_does_not(trainer):
 
 def test_a_corpuss_loss_reaches_its_own_head_alone(trainer):
     made = trainer()
-    losses = made.losses({"three": np.array([0, 1]), "two.1": np.array([0, 5])})
+    losses, _ = made.losses({"three": np.array([0, 1]), "two.1": np.array([0, 5])})
     losses["two.1"].backward()
     assert [head.weight.grad is not None for head in made.heads.linear] == [False, True]
     assert made.encoder.projector.weight.grad.abs().sum() > 0
@@ -134,7 +135,7 @@ def test_the_loss_of_a_batch_worked_by_hand(trainer):
     made = trainer()
     batch = {"three": np.array([0, 7, 3]), "two.1": np.array([5])}
     made.encoder.eval()
-    loss = multi_corpus_loss(made.losses(batch), made.heads.labels).item()
+    loss = multi_corpus_loss(made.losses(batch)[0], made.heads.labels).item()
     by_hand = []
     for split, head in zip(made.splits, made.heads.linear, strict=True):
         costs = []
@@ -151,7 +152,7 @@ def test_the_loss_of_a_batch_worked_by_hand(trainer):
 
 
 def test_a_corpus_without_clips_in_a_batch_has_no_loss(trainer):
-    assert list(trainer().losses({"two.1": np.array([0])})) == ["two.1"]
+    assert list(trainer().losses({"two.1": np.array([0])})[0]) == ["two.1"]
 
 
 def test_chance_costs_one_whatever_the_number_of_labels():
@@ -438,7 +439,7 @@ def test_dropout_makes_the_resumed_bits_depend_on_the_random_state(trainer):
     made = trainer()
     made.encoder.train()
     batch = {"three": np.arange(4)}
-    assert made.losses(batch)["three"].item() != made.losses(batch)["three"].item()
+    assert made.losses(batch)[0]["three"].item() != made.losses(batch)[0]["three"].item()
 
 
 def test_a_run_stopped_before_its_first_epoch_can_be_resumed(run, finished):
@@ -450,6 +451,22 @@ def test_a_run_stopped_before_its_first_epoch_can_be_resumed(run, finished):
         run(progress=stop)
     out = run(resume=True)
     assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("objective", ["dann", "supcon", "episodic"])
+def test_an_objective_moves_the_weights_and_is_resumed_to_the_same_bits(run, finished, objective):
+    def stop(what, done, total):
+        if what.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+
+    settings = SETTINGS.model_copy(update={"objective": objective})
+    with pytest.raises(KeyboardInterrupt):
+        run(settings=settings, progress=stop)
+    out = run(settings=settings, resume=True)
+    weights = (out / "model.safetensors").read_bytes()
+    shutil.rmtree(out)
+    assert (run(settings=settings) / "model.safetensors").read_bytes() == weights
+    assert (finished[0] / "model.safetensors").read_bytes() != weights
 
 
 def test_a_damaged_state_is_named(run, tmp_path):

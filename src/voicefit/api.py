@@ -22,9 +22,9 @@ from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
 from voicefit.machine import devices
-from voicefit.prefinetune import Progress
 from voicefit.prefinetune import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
+from voicefit.trainer import Progress
 
 
 def _silent(what: str, done: int, total: int) -> None:

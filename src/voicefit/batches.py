@@ -115,6 +115,31 @@ def epoch_batches(
         }
 
 
+def speaker_batches(
+    speakers: Mapping[str, Sequence[str]], batch_size: int, sampling: str | float, seed: int, epoch: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """As :func:`epoch_batches`, but every batch is of one speaker, drawn evenly from a corpus drawn as there.
+
+    A speaker with fewer clips gives a smaller batch.
+
+    Args:
+        speakers: corpus → who speaks in each of its training clips.
+    """
+    generator = seeded_generator(seed, "speaker batches", str(epoch))
+    names = list(speakers)
+    weights = np.array([len(speakers[name]) for name in names], dtype=float) ** _sampling_exponent(sampling)
+    clips = {name: _clips_by_speaker(speakers[name]) for name in names}
+    for _ in range(math.ceil(sum(map(len, speakers.values())) / batch_size)):
+        name = names[generator.choice(len(names), p=weights / weights.sum())]
+        mine = clips[name][generator.integers(len(clips[name]))]
+        yield {name: generator.permutation(mine)[:batch_size]}
+
+
+def _clips_by_speaker(speakers: Sequence[str]) -> list[np.ndarray]:
+    _, index = np.unique(speakers, return_inverse=True)
+    return [np.flatnonzero(index == speaker) for speaker in range(index.max() + 1)]
+
+
 def _sampling_exponent(sampling: str | float) -> float:
     named = {"proportional": 1.0, "uniform": 0.0}
     return named[sampling] if isinstance(sampling, str) else 1.0 / sampling

@@ -15,10 +15,10 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders.load import quiet_transformers
 from voicefit.files import new_directory
-from voicefit.prefinetune import Progress
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep
 from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
+from voicefit.trainer import Progress
 
 _CLIPS_PER_LABEL = 12
 _TARGET_CLIPS_PER_LABEL = 36

@@ -36,6 +36,12 @@ class PrefinetuneSettings(BaseModel):
         default="log_classes",
         description="divide each corpus's loss by the logarithm of its number of labels, or do not",
     )
+    objective: Literal["labels", "dann", "supcon", "episodic"] = Field(
+        default="labels",
+        description="what is asked besides the corpora's labels: that speakers cannot be told, that clips of one "
+        "label be near in all corpora, or that one clip a label tells a speaker's others; see voicefit.objectives",
+    )
+    objective_weight: float = Field(default=0.1, gt=0, description="of its loss, added to that of the labels")
     train_clips: int | None = Field(
         default=None, ge=1, description="train on this many clips in all, evenly from the corpora; on all if left out"
     )

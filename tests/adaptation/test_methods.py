@@ -5,15 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.adaptation import METHODS, Shots, find_method, published
+from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
+
+FINE_TUNED = [name for name, method in METHODS.items() if method.TRAINS_ENCODER and name != "published"]
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -144,8 +149,8 @@ def test_methods_without_a_prior_return_a_head_that_copies_the_projector(name, c
     assert not any(getattr(head, field).requires_grad for field in Head.__dataclass_fields__)
 
 
-@pytest.mark.parametrize("name", METHODS)
-def test_every_method_learns_two_shots(name, encoder, make_shots):
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "zero-shot"])
+def test_methods_that_listen_learn_two_shots(name, encoder, make_shots):
     shots = make_shots(2)
     with encoder.restored():
         head = fit(name, encoder, shots)
@@ -156,7 +161,8 @@ def test_every_method_learns_two_shots(name, encoder, make_shots):
 @pytest.mark.parametrize("name", METHODS)
 def test_every_method_gives_finite_weights_for_shots_that_are_all_the_same(name, encoder, make_shots):
     one = make_shots(2)
-    same = Shots(one.pooled[[0, 0]], [one.frames[0]] * 2, one.targets, 2, prior=one.prior)
+    frames, labels = [one.frames[0]] * 2, ("anger", "fear")
+    same = Shots(one.pooled[[0, 0]], frames, one.targets, 2, labels=labels, prior=one.prior)
     with encoder.restored():
         assert fit(name, encoder, same)(one.pooled).isfinite().all()
 
@@ -167,7 +173,7 @@ def test_a_class_without_a_shot_is_an_error():
 
 
 def test_an_unknown_method_is_an_error_that_names_those_there_are():
-    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are full, head, prior, prototype, published"):
+    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are bitfit, full, head, kl, l2sp, lhuc, "):
         find_method("svm")
 
 
@@ -190,6 +196,156 @@ def test_full_begins_at_the_linear_head(encoder, make_shots):
     with encoder.restored():
         after = fit("full", encoder, shots, steps=1, lr=1e-9, head_lr=1e-9)
     assert torch.allclose(after(shots.pooled), begin, atol=1e-4)
+
+
+def changed_by(name: str, encoder: Encoder, shots: Shots, **settings) -> set[str]:
+    """The weights that a method changes; that it leaves no trace after is asserted on the way."""
+    before = {key: p.detach().clone() for key, p in encoder.named_parameters()}
+    trained = {key for key, p in encoder.named_parameters() if p.requires_grad}
+    with encoder.restored():
+        fit(name, encoder, shots, steps=3, **settings)
+        # Projector and its standardisation are every method's.
+        changed = {key for key, p in encoder.named_parameters() if not torch.equal(p, before[key])}
+    assert {key for key, p in encoder.named_parameters() if p.requires_grad} == trained
+    assert [(key, torch.equal(p, before[key])) for key, p in encoder.named_parameters()] == [(k, True) for k in before]
+    assert all(p.grad is None for p in encoder.parameters())
+    return {key for key in changed if "projector" not in key}
+
+
+def test_bitfit_changes_biases_and_norms_alone(encoder, make_shots):
+    changed = changed_by("bitfit", encoder, make_shots(6))
+    assert changed
+    assert all(name.endswith("bias") or "layer_norm" in name for name in changed)
+
+
+def test_top_layers_leaves_lower_layers_as_they_are(folder, make_shots):
+    deep = load_encoder(folder)
+    frames = [deep.front(make_waveform(0.2 + 0.01 * index, index)) for index in range(6)]
+    shots = Shots(deep.pool(frames), frames, torch.arange(6) % 2, 2)
+    last = f"layers.{deep.depth - 1}."
+    assert deep.depth > 1
+    assert any(last in name for name in changed_by("top-layers", deep, shots, layers=1))
+    assert not any("layers." in name and last not in name for name in changed_by("top-layers", deep, shots, layers=1))
+    assert not any("layers." in name for name in changed_by("top-layers", deep, shots, layers=0))
+    assert changed_by("top-layers", deep, shots, layers=deep.depth) == changed_by("full", deep, shots)
+
+
+def test_lora_changes_the_matrices_of_trained_layers_by_the_rank_it_is_given(encoder, make_shots):
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    with encoder.restored():
+        fit("lora", encoder, make_shots(6), rank=2, steps=5, lr=0.1)
+        changes = {name: p.detach() - before[name] for name, p in encoder.named_parameters() if "projector" not in name}
+    changed = {name: change for name, change in changes.items() if change.any()}
+    assert len(changed) == 2 * 6  # queries, keys, values, their output and the two of the feed-forward block
+    assert all(name.endswith("weight") and ".layers.0." not in name for name in changed)
+    assert all(torch.linalg.matrix_rank(change, rtol=1e-4) == 2 for change in changed.values())
+
+
+def test_lhuc_scales_columns_between_0_and_2(encoder, make_shots):
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    with encoder.restored():
+        fit("lhuc", encoder, make_shots(6), steps=20, lr=0.5)
+        after = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    changed = {name for name in before if not torch.equal(before[name], after[name]) and "projector" not in name}
+    assert {name.split("layers.")[1] for name in changed} == {
+        "1.feed_forward.output_dense.weight",
+        "2.feed_forward.output_dense.weight",
+    }
+    for name in changed:
+        amplitudes = after[name] / before[name]
+        assert torch.allclose(amplitudes, amplitudes[:1].expand_as(amplitudes), rtol=1e-3)
+        assert 0 < amplitudes.min() < 0.9
+        assert 1.1 < amplitudes.max() < 2
+
+
+def test_l2sp_keeps_nearer_to_the_start_the_stronger_it_is(encoder, make_shots):
+    shots = make_shots(6)
+    distances = []
+    for strength in (1e-6, 10.0, 1000.0):
+        before = encoder.trainable_state()
+        with encoder.restored():
+            fit("l2sp", encoder, shots, strength=strength, steps=60, lr=1e-3)
+            after = encoder.trainable_state()
+        layers = [name for name in before if ".layers." in name]
+        distances.append(sum(float((after[name] - before[name]).square().sum()) for name in layers))
+    assert distances[2] < 0.5 * distances[1] < 0.5 * distances[0]
+
+
+def test_kl_learns_a_mixture_of_the_labels_and_the_start_s_own_answer(encoder, make_shots):
+    shots = replace(make_shots(8), labels=("anger", "fear"))
+    known = fit("zero-shot", encoder, shots)(shots.pooled).softmax(1)
+    gaps = []
+    for share in (0.0, 0.9):
+        with encoder.restored():
+            head = fit("kl", encoder, shots, share=share, steps=200, lr=1e-3, head_lr=1e-2)
+            said = head(encoder.pool(shots.frames)).softmax(1)
+        mixed = torch.lerp(nn.functional.one_hot(shots.targets, 2).float(), known, share)
+        gaps.append(float((said - mixed).abs().max()))
+    assert max(gaps) < 0.12
+
+
+def test_zero_shot_says_what_the_corpora_s_heads_say_and_does_not_listen(encoder, make_shots):
+    shots = replace(make_shots(6), labels=("other", "anger"))
+    prior = shots.prior
+    row = prior.labels.index("anger")
+    expected = prior.project(shots.pooled) @ prior.heads[row] + prior.biases[row] - 0.5 * prior.log_odds
+    logits = fit("zero-shot", encoder, shots)(shots.pooled)
+    assert (logits[:, 1] - logits[:, 0]).numpy() == pytest.approx(expected, abs=1e-4)
+    flipped = replace(shots, targets=1 - shots.targets)
+    assert torch.equal(fit("zero-shot", encoder, flipped)(shots.pooled), logits)
+
+
+def test_zero_shot_of_a_label_that_no_corpus_has_is_an_error_that_names_those_they_have(encoder, make_shots):
+    with pytest.raises(VoicefitError, match=r"knows the label 'bored'; they know anger, fear, neutral"):
+        fit("zero-shot", encoder, replace(make_shots(4), labels=("other", "bored")))
+
+
+@pytest.mark.parametrize("name", ["head", "full", "lhuc"])
+def test_the_rest_s_log_odds_move_the_threshold_of_one_emotion_against_the_rest(name, encoder, make_shots):
+    shots = replace(make_shots(6), labels=("other", "anger"))
+    logits = []
+    for odds in (0.0, 0.7):
+        with encoder.restored():
+            logits.append(fit(name, encoder, shots, rest_log_odds=odds)(shots.pooled))
+    assert (logits[1] - logits[0]).numpy() == pytest.approx(np.tile([0.7, 0.0], (6, 1)), abs=1e-5)
+    several = replace(shots, labels=("anger", "fear"))
+    with encoder.restored():
+        assert torch.equal(fit(name, encoder, several, rest_log_odds=0.7)(shots.pooled), logits[0])
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_the_cosine_prototype_answers_with_the_least_angle(encoder, classes):
+    shots, others = random_shots(encoder, classes, 4, 0)
+    projected = project(encoder, shots.pooled)
+    means = np.array([projected[shots.targets.numpy() == label].mean(0) for label in range(classes)])
+    points = project(encoder, others)
+    cosines = points @ means.T / np.linalg.norm(points, axis=1)[:, None] / np.linalg.norm(means, axis=1)
+    said = fit("prototype", encoder, shots, distance="cosine")(others).argmax(1)
+    assert said.tolist() == cosines.argmax(1).tolist()
+    assert said.tolist() != fit("prototype", encoder, shots)(others).argmax(1).tolist()
+
+
+def test_shrunk_prototypes_are_nearer_to_the_corpora_s_mean(encoder):
+    shots, others = random_shots(encoder, 3, 4, 0)
+    projected = project(encoder, shots.pooled)
+    means = 0.6 * np.array([projected[shots.targets.numpy() == label].mean(0) for label in range(3)])
+    points = project(encoder, others)
+    nearest = np.linalg.norm(points[:, None] - means[None], axis=2).argmin(1)
+    assert fit("prototype", encoder, shots, shrinkage=0.4)(others).argmax(1).tolist() == nearest.tolist()
+
+
+@given(
+    counts=st.lists(st.integers(1, 9), min_size=2, max_size=4),
+    seed=st.integers(0, 99),
+)
+def test_every_stretch_of_shots_holds_the_classes_evenly(counts, seed):
+    targets = np.repeat(np.arange(len(counts)), counts)
+    order = balanced_order(targets, np.random.default_rng(seed))
+    rounds = [[next(order) for _ in counts] for _ in range(max(counts))]
+    assert all(sorted(targets[indices]) == list(range(len(counts))) for indices in rounds)
+    for label, count in enumerate(counts):
+        own = [index for indices in rounds for index in indices if targets[index] == label]
+        assert len(set(own[:count])) == count
 
 
 def test_full_does_not_depend_on_where_the_encoder_s_vectors_lie(encoder, make_shots):
@@ -230,13 +386,14 @@ def test_full_changes_trainable_weights_alone_and_restored_puts_them_back_exactl
     assert all(p.grad is None for p in encoder.parameters())
 
 
-def test_full_gives_the_same_for_a_seed_and_another_for_another(encoder, make_shots):
+@pytest.mark.parametrize("name", FINE_TUNED)
+def test_fine_tuning_gives_the_same_for_a_seed_and_another_for_another(name, encoder, make_shots):
     shots = make_shots(12)
     heads = []
     for seed in (0, 0, 1):
         torch.manual_seed(len(heads))  # whatever state the caller's generator is in
         with encoder.restored():
-            heads.append(fit("full", encoder, shots, seed=seed, steps=5).classifier_weight)
+            heads.append(fit(name, encoder, shots, seed=seed, steps=5).classifier_weight)
     assert torch.equal(heads[0], heads[1])
     assert not torch.equal(heads[0], heads[2])
 
@@ -305,5 +462,5 @@ def test_published_takes_a_step_for_four_shots_with_the_mean_of_their_gradients(
 @pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.TRAINS_ENCODER])
 def test_methods_that_do_not_train_leave_the_encoder_alone(name, encoder, make_shots):
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
-    fit(name, encoder, make_shots(6))
+    fit(name, encoder, replace(make_shots(6), labels=("anger", "fear")))
     assert all(torch.equal(value, before[key]) for key, value in encoder.state_dict().items())

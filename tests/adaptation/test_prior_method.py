@@ -113,9 +113,11 @@ def test_neutral_enrolment_is_taken_for_neutral_and_mixed_enrolment_for_mixed(kn
     neutral = clips_of(1, 400, 5, place)
     mixed = np.vstack([clips_of(label, 200, 5, place) for label in range(3)])
     for clips in (neutral, mixed):
-        offset = prior._speaker_offset(known, clips)
+        offset = prior._speaker_offset(known, clips, prior._narrowness(known, clips))
         assert offset == pytest.approx(np.full(SIZE, place), abs=0.35)
-    assert not prior._speaker_offset(known, neutral[:0]).any()
+    assert not prior._speaker_offset(known, neutral[:0], 0.0).any()
+    assert prior._narrowness(known, neutral) > 0.8
+    assert prior._narrowness(known, mixed) == 0
 
 
 def test_more_than_two_classes_are_told_apart(known):
@@ -150,3 +152,19 @@ def test_newton_ends_where_the_gradient_is_zero(seed, clips, scale):
     dual = prior._newton(kernel, mean, goal, importance)
     gradient = kernel @ (dual - importance * (goal - expit(mean + kernel @ dual)))
     assert np.abs(gradient).max() < 1e-2 * (1 + np.abs(kernel).max() ** 0.5)
+
+
+def test_neutral_enrolment_is_forgotten_as_shots_come_and_mixed_enrolment_is_not(known):
+    tested = np.vstack([clips_of(label, 100, 9) for label in range(3)])
+    neutral = clips_of(1, 12, 5)
+    mixed = np.vstack([clips_of(label, 4, 5) for label in range(3)])
+
+    def moved(each, more):
+        with_more, alone = (
+            log_odds(prior.fit(None, one_vs_rest(known, each=each, unlabelled=clips), Settings(), 0), tested)
+            for clips in (more, None)
+        )
+        return np.abs(with_more - alone).mean()
+
+    assert moved(400, neutral) < 0.1 * moved(1, neutral)
+    assert moved(400, mixed) > 2 * moved(400, neutral)

@@ -62,7 +62,7 @@ def expand(plan, *targets):
         (
             '["none"]',
             '["none"]\nmethods = ["svm"]',
-            r"grid\.0: methods: unknown method 'svm'; there are full, ",
+            r"grid\.0: methods: unknown method 'svm'; there are bitfit, full, ",
         ),
         ('["none"]', '["a+z"]', r"grid\.0\.starts: start 'a\+z': 'z' is not among the plan's corpora"),
         ('["none"]', "[]", r"grid\.0\.starts: "),
@@ -72,7 +72,7 @@ def expand(plan, *targets):
         ('["none"]', '["none"]\ndraws = 0', r"grid\.0\.draws: "),
         ('["none"]', '["none"]\ntasks = ["both"]', r"grid\.0\.tasks\.0: .*'one-vs-rest' or 'multiclass'"),
         ("[targets]", "[methods.full]\nspeed = 3\n[targets]", r"methods\.full\.speed: Extra inputs"),
-        ("[targets]", "[methods.svm]\n[targets]", r"methods\.svm: method 'svm' is unknown; there are full"),
+        ("[targets]", "[methods.svm]\n[targets]", r"methods\.svm: method 'svm' is unknown; there are bitfit, full"),
         ("[targets]", '[methods.slow]\nmethod = "svm"\n[targets]', r"methods\.slow: method 'svm' is unknown"),
         ("[targets]", '[methods.slow]\nmethod = ["svm"]\n[targets]', r"methods\.slow: method 'slow' cannot stand for"),
         ("[targets]", '[methods.head]\nmethod = "full"\n[targets]', r"methods\.head: method 'head' cannot stand for"),

@@ -8,18 +8,38 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from voicefit.adaptation import full, head, prior, prototype, published
+from voicefit.adaptation import (
+    bitfit,
+    full,
+    head,
+    kl,
+    l2sp,
+    lhuc,
+    lora,
+    prior,
+    prototype,
+    published,
+    top_layers,
+    zero_shot,
+)
 from voicefit.adaptation.shots import Shots
 from voicefit.errors import VoicefitError
 
 __all__ = ["METHODS", "Method", "Shots", "find_method"]
 
 METHODS: dict[str, ModuleType] = {
+    "bitfit": bitfit,
     "full": full,
     "head": head,
+    "kl": kl,
+    "l2sp": l2sp,
+    "lhuc": lhuc,
+    "lora": lora,
     "prior": prior,
     "prototype": prototype,
     "published": published,
+    "top-layers": top_layers,
+    "zero-shot": zero_shot,
 }
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 

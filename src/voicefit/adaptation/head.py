@@ -1,6 +1,7 @@
 """A linear head on frozen, pooled frames: L2-regularised logistic regression."""
 
 import functools
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
+from voicefit.episodes import OTHER
 from voicefit.heads import Head
 
 VERSION = 1
@@ -34,6 +36,11 @@ class Settings(BaseModel):
         1.0,
         description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance; `leave-one-out` takes "
         "that of 0.1, 1, 10 and 100 which best foretells each shot from the others (1 where a class has one shot)",
+    )
+    rest_log_odds: float = Field(
+        default=0.0,
+        description="added to the rest's logit where one emotion is told from the rest: half the shots have the "
+        "emotion, and few of the clips to come",
     )
 
 
@@ -57,7 +64,16 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     bias = bias - weight @ centre.cpu().numpy()
     classifier = (torch.from_numpy(part).float().to(projected.device) for part in (weight, bias))
-    return Head(projector.weight.clone(), projector.bias.clone(), *classifier)
+    made = Head(projector.weight.clone(), projector.bias.clone(), *classifier)
+    return less_often(made, shots, settings.rest_log_odds)
+
+
+def less_often(made: Head, shots: Shots, log_odds: float) -> Head:
+    """Where ``shots`` tell one emotion from the rest, ``made`` with the rest's logit raised by ``log_odds``."""
+    if not log_odds or shots.labels[:1] != (OTHER,):
+        return made
+    raised = made.classifier_bias + log_odds * torch.tensor([1.0, 0.0], device=made.classifier_bias.device)
+    return replace(made, classifier_bias=raised)
 
 
 def _regression(l2: float) -> LogisticRegression:

@@ -21,7 +21,7 @@ from voicefit.errors import VoicefitError
 from voicefit.heads import Head
 from voicefit.prior import Prior
 
-VERSION = 1
+VERSION = 2
 TRAINS_ENCODER = False
 NEEDS_VALIDATION = False
 NEEDS_PRIOR = True
@@ -37,6 +37,9 @@ _BIAS_VARIANCE = 10.0
 _UNLABELLED_SHARE, _ROUNDS = 0.25, 3
 """All unlabelled clips together weigh as much as this share of the shots; rounds of self-training."""
 
+_FEW = 8
+"""Shots at which unlabelled clips of neutral speech count half."""
+
 _SHIFT, _SHIFT_UNLABELLED = 0.5, 0.25
 """Decision threshold, in log-odds against one label among those that corpora share; self-training brings a part."""
 
@@ -46,10 +49,14 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    prior_shots: float = Field(8.0, ge=0, description="the corpora's head counts as this many shots; 0 leaves it out")
-    unlabelled: int = Field(0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels")
+    prior_shots: float = Field(
+        default=8.0, ge=0, description="the corpora's head counts as this many shots; 0 leaves it out"
+    )
+    unlabelled: int = Field(
+        default=0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels"
+    )
     unlabelled_label: str = Field(
-        "", description="in a sweep: draw these from one emotion alone, as from neutral speech"
+        default="", description="in a sweep: draw these from one emotion alone, as from neutral speech"
     )
 
 
@@ -59,19 +66,42 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    prior = shots.prior
-    if prior is None:
-        raise VoicefitError("method prior needs a pre-finetuned start, which knows the corpora's labels; take head")
-    points, more = prior.project(shots.pooled), prior.project(shots.unlabelled)
-    targets, offset = shots.targets.cpu().numpy(), _speaker_offset(prior, more)
+    return posterior_head(shots, settings)
+
+
+def require_prior(shots: Shots, method: str) -> Prior:
+    """What the start's corpora know of labels.
+
+    Raises:
+        VoicefitError: the starting point has no prior.
+    """
+    if shots.prior is None:
+        raise VoicefitError(f"method {method} needs a pre-finetuned start, which knows the corpora's labels; take head")
+    return shots.prior
+
+
+def posterior_head(shots: Shots, settings: Settings, listen: bool = True) -> Head:
+    """The mode for the classes of ``shots``, by the shots too or, unless ``listen``, by what was known before them.
+
+    Raises:
+        VoicefitError: the starting point has no prior.
+    """
+    prior = require_prior(shots, "prior")
+    count = len(shots.pooled) if listen else 0
+    points, more = prior.project(shots.pooled)[:count], prior.project(shots.unlabelled)
+    targets, narrow = shots.targets.cpu().numpy()[:count], _narrowness(prior, more)
+    offset = _speaker_offset(prior, more, narrow)
+    # Neutral speech teaches nothing that many shots do not.
+    doubt = narrow * count / (_FEW + count) if len(more) else 1.0
     names = shots.labels or ("",) * shots.classes
 
     def row(index: int, odds: float, shift: float) -> tuple[np.ndarray, float]:
-        return _posterior(prior, points, targets == index, names[index], more, offset, odds, shift, settings)
+        positive, share = targets == index, _UNLABELLED_SHARE * (1 - doubt)
+        return _posterior(prior, points, positive, names[index], more, share, offset, odds, shift, settings)
 
     if shots.classes == 2 and names[0] == OTHER:
         weight, bias = row(1, odds=0.0, shift=_SHIFT * prior.log_odds)
-        bias -= (_SHIFT_UNLABELLED if len(more) else _SHIFT) * prior.log_odds
+        bias -= (_SHIFT_UNLABELLED + doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
     else:
         rows = [row(index, -np.log(shots.classes - 1), 0.0) for index in range(shots.classes)]
@@ -80,21 +110,28 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return Head(*(torch.tensor(part, dtype=torch.float32, device=shots.pooled.device) for part in parts))
 
 
-def _speaker_offset(prior: Prior, more: np.ndarray) -> np.ndarray:
+def _narrowness(prior: Prior, more: np.ndarray) -> float:
+    """How little unlabelled clips vary: 1 where no more than clips of one emotion, as in neutral speech alone.
+
+    0 where at least half as much as clips of evenly mixed emotions, and what is between for something between.
+    """
+    directions = prior.shared - 1
+    if len(more) < 2 or directions < 1:
+        return 0.0
+    mixed = (more[:, :directions].var(axis=0, ddof=1) - 1).sum() / prior.signal[:directions].sum()
+    return float(np.clip(1 - 2 * mixed, 0, 1))
+
+
+def _speaker_offset(prior: Prior, more: np.ndarray, narrow: float) -> np.ndarray:
     """Posterior mean of the speaker's mean about the origin, each discriminant by itself; 0 without unlabelled clips.
 
-    Clips that vary at least half as much as clips of evenly mixed emotions are taken for such, clips that vary no
-    more than those of one emotion for neutral, and what is between for something between. The shots say nothing
-    here: half of them carry the emotion, and the bias is free to follow them.
+    Narrow clips are taken for neutral speech. The shots say nothing here: half of them carry the emotion, and the bias
+    is free to follow them.
     """
-    count, signal, directions = len(more), prior.signal, prior.shared - 1
+    count = len(more)
     if not count:
-        return np.zeros(len(signal))
-    narrow = 0.0
-    if count > 1 and directions > 0:
-        mixed = (more[:, :directions].var(axis=0, ddof=1) - 1).sum() / signal[:directions].sum()
-        narrow = float(np.clip(1 - 2 * mixed, 0, 1))
-    trust = prior.speakers / (prior.speakers + (1 + signal) / count)
+        return np.zeros(len(prior.signal))
+    trust = prior.speakers / (prior.speakers + (1 + prior.signal) / count)
     return trust * (more.mean(axis=0) - narrow * prior.neutral)
 
 
@@ -104,6 +141,7 @@ def _posterior(
     positive: np.ndarray,
     label: str,
     more: np.ndarray,
+    share: float,
     offset: np.ndarray,
     odds: float,
     shift: float,
@@ -124,8 +162,7 @@ def _posterior(
     every = np.vstack([points, more])
     kernel, mean = (every * spread) @ every.T + _BIAS_VARIANCE, every @ weight + bias
     dual = _newton(kernel[:k, :k], mean[:k], positive.astype(float), np.ones(k))
-    share = _UNLABELLED_SHARE * k / max(1, len(more))
-    importance = np.concatenate([np.ones(k), np.full(len(more), share)])
+    importance = np.concatenate([np.ones(k), np.full(len(more), share * k / max(1, len(more)))])
     for _ in range(_ROUNDS if len(more) else 0):
         logits = mean[k:] + kernel[k:, : len(dual)] @ dual
         guess = expit(logits - shift)

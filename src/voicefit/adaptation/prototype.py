@@ -4,8 +4,11 @@ With squared Euclidean distances the softmax over classes is linear in the clip'
 so that the classifier is an ordinary linear head.
 """
 
+from typing import Literal
+
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
@@ -18,19 +21,31 @@ NEEDS_PRIOR = False
 
 
 class Settings(BaseModel):
-    """The method has nothing to set."""
+    """How near is measured, and from where."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    distance: Literal["euclidean", "cosine"] = Field("euclidean", description="cosine: the angle at the corpora's mean")
+    shrinkage: float = Field(
+        0.0, ge=0, lt=1, description="share of the way that class means are moved to the corpora's mean"
+    )
 
 
 @torch.no_grad()
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """A head whose logits are the negative squared distances to the class means, up to a term shared by all.
+    """A head that answers with the nearest class mean; projected clips of a start's corpora have mean 0.
 
-    Distances are divided by the width, so that the softmax is not saturated.
+    Euclidean: logits are the negative squared distances to the class means, up to a term shared by all, divided by
+    the width, so that the softmax is not saturated. Cosine: logits are the products with class means of length 1,
+    which order the classes as cosines do; only how sure the head is grows with the clip's own length.
     """
     projector = encoder.projector
     projected = projector(shots.pooled)
     means = torch.stack([projected[shots.targets == index].mean(0) for index in range(shots.classes)])
-    width = means.shape[1]
-    return Head(projector.weight.clone(), projector.bias.clone(), 2 * means / width, -(means**2).sum(1) / width)
+    means, width = (1 - settings.shrinkage) * means, means.shape[1]
+    if settings.distance == "cosine":
+        weight = nn.functional.normalize(means, dim=1)
+        bias = torch.zeros_like(weight[:, 0])
+    else:
+        weight, bias = 2 * means / width, -(means**2).sum(1) / width
+    return Head(projector.weight.clone(), projector.bias.clone(), weight, bias)

@@ -185,6 +185,14 @@ class Encoder(nn.Module, ABC):
         self.train(was_training)
         return pooled
 
+    def trainable(self) -> list[nn.Parameter]:
+        """Every weight that training changes."""
+        return [p for p in self.parameters() if p.requires_grad]
+
+    def trained_layers(self) -> list[Any]:
+        """The transformer layers that training changes, in order."""
+        return list(self._layers()[self.frozen_layers : self.depth])
+
     def trainable_state(self) -> dict[str, Tensor]:
         """A copy of every weight that training changes, by name."""
         return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
@@ -221,8 +229,7 @@ class Encoder(nn.Module, ABC):
     def _rest_parts(self) -> list[nn.Module]:
         stem = self._stem_parts() if self.front_end.train else []
         entry = [] if self.frozen_layers else self._entry_parts()
-        layers = list(self._layers()[self.frozen_layers : self.depth])
-        return [*stem, *entry, *layers, *self._exit_parts(), self.model.projector]
+        return [*stem, *entry, *self.trained_layers(), *self._exit_parts(), self.model.projector]
 
     def _front_parts(self) -> list[nn.Module]:
         entry = self._entry_parts() if self.frozen_layers else []
@@ -244,6 +251,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def _layers(self) -> Any:
         """The transformer layers."""
+
+    @abstractmethod
+    def feed_forward_outputs(self) -> list[nn.Linear]:
+        """Of each trained layer, the linear map that reads the hidden units of its feed-forward block."""
 
     @abstractmethod
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:

@@ -37,6 +37,10 @@ class WaveformEncoder(Encoder):
     def _layers(self) -> Any:
         return self._base.encoder.layers
 
+    def feed_forward_outputs(self) -> list[nn.Linear]:
+        """See :meth:`Encoder.feed_forward_outputs`."""
+        return [layer.feed_forward.output_dense for layer in self.trained_layers()]
+
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         attention_mask = None
         if mask is not None:  # additive, broadcast over heads and queries
@@ -102,6 +106,10 @@ class WhisperEncoder(Encoder):
 
     def _layers(self) -> Any:
         return self.model.encoder.layers
+
+    def feed_forward_outputs(self) -> list[nn.Linear]:
+        """See :meth:`Encoder.feed_forward_outputs`."""
+        return [layer.fc2 for layer in self.trained_layers()]
 
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         for layer in self._layers()[first:last]:

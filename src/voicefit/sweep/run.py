@@ -20,11 +20,12 @@ from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import write_json
 from voicefit.machine import describe_machine, describe_versions, devices
-from voicefit.prefinetune import Progress, cache_corpora, prefinetune
+from voicefit.prefinetune import cache_corpora, prefinetune
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
 from voicefit.sweep.store import TrialStore
+from voicefit.trainer import Progress
 
 STORE = "trials.sqlite"
 

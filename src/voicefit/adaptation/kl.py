@@ -1,0 +1,44 @@
+"""Fine-tune towards the shots and what was known before them.
+
+Yu, Yao, Su, Li & Seide (2013), "KL-divergence regularized deep neural network adaptation for improved large vocabulary
+speech recognition", equations 5 and 6. What was known before is the start's zero-shot answer
+(:mod:`voicefit.adaptation.zero_shot`), which is even odds for a label that no corpus has. Keeping the divergence to it
+small is the same as learning a mixture of it and the labels.
+"""
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from voicefit.adaptation import prior
+from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
+from voicefit.heads import Head
+
+VERSION = 1
+TRAINS_ENCODER = True
+NEEDS_VALIDATION = False
+NEEDS_PRIOR = True
+
+
+class Settings(FineTuneSettings):
+    """How to fine-tune, and how closely to keep to the start."""
+
+    share: float = Field(0.5, ge=0, lt=1, description="ρ: how much of what is learnt is the start's own answer")
+
+
+def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Train ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on.
+
+    Raises:
+        VoicefitError: the start has no prior.
+    """
+    known = prior.posterior_head(shots, prior.Settings(), listen=False)(shots.pooled).softmax(1)
+    standardise_projector(encoder, shots)
+    return fine_tune(encoder, shots, settings, seed, encoder.trainable(), goals=_mixed(shots, known, settings.share))
+
+
+def _mixed(shots: Shots, known: Tensor, share: float) -> Tensor:
+    labels = nn.functional.one_hot(shots.targets, shots.classes).to(known)
+    return torch.lerp(labels, known, share)

@@ -1,0 +1,31 @@
+"""Fine-tune the last transformer layers, what follows them and a new head; lower layers stay as they are.
+
+Layers near the input differ least between tasks (Howard & Ruder 2018, "Universal Language Model Fine-tuning for Text
+Classification", section 3.3; Lee et al. 2019, "What Would Elsa Do? Freezing Layers During Transformer Fine-Tuning").
+"""
+
+from pydantic import Field
+
+from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
+from voicefit.heads import Head
+
+VERSION = 1
+TRAINS_ENCODER = True
+NEEDS_VALIDATION = False
+NEEDS_PRIOR = False
+
+
+class Settings(FineTuneSettings):
+    """How to fine-tune, and how much of the encoder."""
+
+    layers: int = Field(1, ge=0, description="transformer layers to train, counted from the last; 0: what follows them")
+
+
+def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Train the top of ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on."""
+    standardise_projector(encoder, shots)
+    lower = encoder.trained_layers()[: -settings.layers or None]
+    left = {id(p) for layer in lower for p in layer.parameters()}
+    return fine_tune(encoder, shots, settings, seed, [p for p in encoder.trainable() if id(p) not in left])
