@@ -66,7 +66,7 @@ class TrialStore:
             self._connection = self._open("ro" if read_only else "rwc")
             if not read_only:
                 self._create()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the schema's text may be what is damaged
             raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
 
     def _open(self, mode: str) -> sqlite3.Connection:
