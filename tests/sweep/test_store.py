@@ -221,3 +221,11 @@ def test_a_schema_that_is_no_longer_text_is_a_damaged_store(tmp_path):
     path.write_bytes(content[: keyword + 2] + b"\xff" + content[keyword + 3 :])
     with pytest.raises(VoicefitError, match="is damaged"):
         TrialStore(path, read_only=True)
+
+
+def test_a_column_name_that_is_no_longer_text_is_a_damaged_store(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    TrialStore(path).close()
+    path.write_bytes(path.read_bytes().replace(b"balanced_accuracy", b"balanced\xa5accuracy"))
+    with TrialStore(path, read_only=True) as store, pytest.raises(VoicefitError, match="is damaged"):
+        store.trials()

@@ -125,8 +125,15 @@ class TrialStore:
         return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
 
     def trials(self) -> pd.DataFrame:
-        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids)."""
-        return pd.read_sql_query("SELECT * FROM trials", self._connection)
+        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids).
+
+        Raises:
+            VoicefitError: what is stored cannot be read.
+        """
+        try:
+            return pd.read_sql_query("SELECT * FROM trials", self._connection)
+        except (pd.errors.DatabaseError, UnicodeDecodeError) as error:
+            raise VoicefitError(f"{self.path}: is damaged ({error})") from error
 
     def close(self) -> None:
         """Close the file."""
