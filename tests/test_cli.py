@@ -24,6 +24,7 @@ COMMANDS = [
     ["predict"],
     ["export"],
     ["push"],
+    ["serve"],
     ["sweep"],
     ["report"],
 ]

@@ -2,8 +2,8 @@
 
 import os
 import sys
+from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import soundfile
@@ -76,22 +76,32 @@ def load_waveform(
     return _to_16k(mono, rate if resample else SAMPLE_RATE, str(path))
 
 
-def decode_waveform(file: BinaryIO, name: str, max_seconds: float) -> np.ndarray:
+def decode_waveform(content: bytes, name: str, max_seconds: float) -> np.ndarray:
     """Decode what somebody sent, as :func:`load_waveform` does, without a file on disk.
 
     Args:
-        file: the bytes of an audio file, seekable.
+        content: the bytes of an audio file.
         name: what errors call it.
         max_seconds: the longest that is accepted; no more than this is decoded.
 
     Raises:
         AudioError: as :func:`load_waveform`; ``too-long`` also where there is more than ``max_seconds``.
     """
-    return _to_16k(*_decode(file, name, 0.0, None, max_seconds), name)
+    return _to_16k(*_decode(_Bytes(content), name, 0.0, None, max_seconds), name)
+
+
+class _Bytes(BytesIO):
+    """Damaged files make libsndfile seek to before the start, which a file answers by staying where it is."""
+
+    def seek(self, offset: int, whence: int = 0, /) -> int:
+        try:
+            return super().seek(offset, whence)
+        except ValueError:
+            return self.tell()
 
 
 def _decode(
-    source: Path | BinaryIO, name: str, start: float, end: float | None, max_seconds: float | None
+    source: Path | BytesIO, name: str, start: float, end: float | None, max_seconds: float | None
 ) -> tuple[np.ndarray, int]:
     """The mean of the channels between ``start`` and ``end``, and its rate."""
     try:
@@ -104,7 +114,8 @@ def _decode(
             _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
             return _read_mono(file, wanted, most, name), rate
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
-        raise AudioError("unreadable", f"{name}: not readable as audio ({error})") from error
+        reason = getattr(error, "error_string", error)  # without the address of the object that was read
+        raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
 
 
 def _check_header(file: soundfile.SoundFile, name: str) -> None:

@@ -299,6 +299,29 @@ def push(
 
 
 @app.command()
+def serve(
+    source: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint to adapt, or an adapted model.")],
+    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own needs --token.")] = (
+        "127.0.0.1"
+    ),
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
+    token: Annotated[
+        str, typer.Option(envvar="VOICEFIT_TOKEN", help="Secret that callers must send.", show_envvar=True)
+    ] = "",
+) -> None:
+    """Serve a page to adapt and try a model in a browser, and the same as a JSON API.
+
+    Example: `voicefit serve checkpoint`
+    """
+    try:
+        from voicefit.serving.server import serve as run
+    except ModuleNotFoundError as error:
+        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[serve]'") from error
+
+    run(source, host, port, token, lambda address: out.print(f"page: {address}   API: {address}/docs", soft_wrap=True))
+
+
+@app.command()
 def sweep(
     plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",

@@ -211,3 +211,21 @@ def test_what_was_added_survives_kill_9(path, new_process):
         assert len(draws) - len(told) in (0, 1)  # at most the one in hand was written and not told
         store.add(replace(SPEC, draw=10**9), RESULT)
         assert len(store.finished_keys()) == len(draws) + 1
+
+
+def test_a_schema_that_is_no_longer_text_is_a_damaged_store(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    TrialStore(path).close()
+    content = path.read_bytes()
+    keyword = content.index(b"KEY", content.index(b"CREATE TABLE"))
+    path.write_bytes(content[: keyword + 2] + b"\xff" + content[keyword + 3 :])
+    with pytest.raises(VoicefitError, match="is damaged"):
+        TrialStore(path, read_only=True)
+
+
+def test_a_column_name_that_is_no_longer_text_is_a_damaged_store(tmp_path):
+    path = tmp_path / "trials.sqlite"
+    TrialStore(path).close()
+    path.write_bytes(path.read_bytes().replace(b"balanced_accuracy", b"balanced\xa5accuracy"))
+    with TrialStore(path, read_only=True) as store, pytest.raises(VoicefitError, match="is damaged"):
+        store.trials()

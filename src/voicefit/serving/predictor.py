@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def read_recording(file: Path) -> np.ndarray:
     content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(content) > MAX_STDIN_BYTES:
         raise AudioError("too-long", f"{file}: over {MAX_STDIN_BYTES >> 20} MB on standard input; give a file")
-    return decode_waveform(BytesIO(content), str(file), MAX_FRAMES / SAMPLE_RATE)
+    return decode_waveform(content, str(file), MAX_FRAMES / SAMPLE_RATE)
 
 
 def reason_of(error: AudioError, file: Path) -> str:

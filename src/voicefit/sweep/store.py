@@ -66,7 +66,7 @@ class TrialStore:
             self._connection = self._open("ro" if read_only else "rwc")
             if not read_only:
                 self._create()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the schema's text may be what is damaged
             raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
 
     def _open(self, mode: str) -> sqlite3.Connection:
@@ -125,8 +125,15 @@ class TrialStore:
         return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
 
     def trials(self) -> pd.DataFrame:
-        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids)."""
-        return pd.read_sql_query("SELECT * FROM trials", self._connection)
+        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids).
+
+        Raises:
+            VoicefitError: what is stored cannot be read.
+        """
+        try:
+            return pd.read_sql_query("SELECT * FROM trials", self._connection)
+        except (pd.errors.DatabaseError, UnicodeDecodeError) as error:
+            raise VoicefitError(f"{self.path}: is damaged ({error})") from error
 
     def close(self) -> None:
         """Close the file."""

@@ -1,0 +1,294 @@
+"""The server: a JSON API, and the page mounted beside it."""
+
+import asyncio
+import contextlib
+import html
+import secrets
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, Request
+from fastapi.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+import voicefit
+from voicefit.errors import VoicefitError
+from voicefit.serving.guard import Guard
+from voicefit.serving.lane import BusyError
+from voicefit.serving.metrics import Metrics
+from voicefit.serving.service import Service
+from voicefit.serving.sessions import UnknownSessionError
+
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_RETRY_SECONDS = 2
+_SWEEP_SECONDS = 30.0
+_COUNTED = ("/predict", "/adapt", "/health", "/metrics")
+
+
+class Health(BaseModel):
+    """Whether the server works, and what it can do."""
+
+    status: str = "ok"
+    voicefit: str
+    model: str = Field(description="name of what is served")
+    predicts: bool = Field(description="POST /predict needs no Voicefit-Model")
+    adapts: bool = Field(description="POST /adapt can be used")
+
+
+class Answer(BaseModel):
+    """What a model says of a clip."""
+
+    label: str = Field(description="the likeliest label")
+    probabilities: dict[str, float] = Field(description="they add up to 1")
+
+
+class NewModel(BaseModel):
+    """A model that was adapted to a voice."""
+
+    model: str = Field(description="secret: send it as the header Voicefit-Model to POST /predict")
+    labels: list[str]
+    shots: dict[str, int] = Field(description="clips used, by label")
+    method: str
+    idle_seconds: float = Field(description="the model is removed when nobody has used it for so long")
+    download: str = Field(description="GET this for a zip of the transformers directory")
+
+
+class Fault(BaseModel):
+    """What was wrong, in one line."""
+
+    error: str
+
+
+def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": list(properties)}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+_FAULTS: dict[int | str, dict[str, Any]] = {
+    status: {"model": Fault, "description": about}
+    for status, about in {
+        400: "The request is not of this form.",
+        401: "The token is missing or wrong.",
+        404: "No such model, or it was removed.",
+        413: "Too many bytes.",
+        422: "A clip or label cannot be used, or there is no model to ask.",
+        429: "Too much is waiting already; try again after Retry-After seconds.",
+    }.items()
+}
+
+
+def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
+    """The API without the page.
+
+    Args:
+        service: what does the work; it is closed with the app.
+        token: what a caller has to send as ``Authorization: Bearer …``; empty for none.
+        hosts: names by which browsers may call this server, so that no other site can pose as it; empty for any.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeper = asyncio.create_task(_forget_idle(service))
+        yield
+        sweeper.cancel()
+        service.close()
+
+    metrics = Metrics()
+    app = FastAPI(
+        title="Voicefit",
+        version=voicefit.__version__,
+        description="Fit a speech emotion classifier to a voice from a few labelled clips. How a voice sounds is not "
+        "what a person feels: do not use it to judge, rank, monitor or diagnose people.",
+        docs_url=None,  # FastAPI's own fetch scripts from elsewhere
+        redoc_url=None,
+        lifespan=lifespan,
+    )
+    app.state.service = service
+    app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED)
+    if hosts:
+        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]"])
+    _add_fault_handlers(app)
+    _add_routes(app, service, metrics, _token_check(token))
+    return app
+
+
+async def _forget_idle(service: Service) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        await asyncio.to_thread(service.sessions.forget_idle)
+
+
+def _token_check(token: str) -> Callable[..., None]:
+    bearer = HTTPBearer(auto_error=False, description="The token that the server was started with, if any.")
+
+    def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+        given = sent.credentials if sent else ""
+        if token and not secrets.compare_digest(given.encode(), token.encode()):
+            text = "send the server's token as `Authorization: Bearer TOKEN`"
+            raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
+
+    return check
+
+
+def _add_fault_handlers(app: FastAPI) -> None:
+    def http(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        return JSONResponse({"error": str(error.detail)}, error.status_code, error.headers)
+
+    def fault(status: int, headers: dict[str, str], _: Request, error: Exception) -> Response:
+        return JSONResponse({"error": str(error)}, status, headers)
+
+    app.add_exception_handler(HTTPException, http)
+    app.add_exception_handler(BusyError, partial(fault, 429, {"Retry-After": str(_RETRY_SECONDS)}))
+    app.add_exception_handler(UnknownSessionError, partial(fault, 404, {}))
+    app.add_exception_handler(VoicefitError, partial(fault, 422, {}))
+
+
+def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callable[..., None]) -> None:
+    guarded: dict[str, Any] = {"dependencies": [Depends(check)], "responses": _FAULTS}
+    one_too_many = service.limits.clip_bytes + 1  # what read_clip refuses need not be read to its end
+
+    @app.get("/health")
+    async def health() -> Health:
+        """Whether the server works; needs no token."""
+        served = service.served
+        return Health(
+            voicefit=voicefit.__version__,
+            model=served.name,
+            predicts=served.model is not None,
+            adapts=served.start is not None,
+        )
+
+    @app.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(check)])
+    async def read_metrics() -> Response:
+        """Counts and times of requests, for Prometheus."""
+        gauges = {
+            "predictions_in_flight": ("Predictions at work or waiting.", service.predicting.inside),
+            "adaptations_in_flight": ("Adaptations at work or waiting.", service.adapting.inside),
+            "sessions": ("Voices whose clips or models are held.", service.sessions.held),
+        }
+        return Response(metrics.text(gauges), media_type="text/plain; version=0.0.4")
+
+    @app.post("/predict", openapi_extra=_multipart({"file": _FILE}), **guarded)
+    async def predict(request: Request, voicefit_model: Annotated[str, Header()] = "") -> Answer:
+        """Classify one clip, by the model that is served, or by the one that `Voicefit-Model` names."""
+        session = service.sessions.get(voicefit_model) if voicefit_model else None
+        with service.predicting.place():
+            content, name = await _read_form(request, 1, partial(_one_file, most=one_too_many))
+            found = await service.predicting.run(
+                lambda: service.predict(service.read_clip(content, name), session),
+            )
+        return Answer(label=max(found, key=lambda label: found[label]), probabilities=found)
+
+    properties = {name: {"type": "array", "items": item} for name, item in _ADAPT_FIELDS.items()}
+
+    @app.post("/adapt", openapi_extra=_multipart(properties), **guarded)
+    async def adapt(request: Request) -> NewModel:
+        """Fit a model to a voice: `files`, and as many `labels` in the same order; two labels at least."""
+        with service.adapting.place():
+            sent = await _read_form(request, service.limits.clips, partial(_labelled_files, most=one_too_many))
+            return await service.adapting.run(partial(_adapt, service, sent))
+
+    @app.get("/models/{key}.zip", response_class=FileResponse, responses={404: {"model": Fault}})
+    async def download(key: str) -> FileResponse:
+        """The adapted model as a zip of its `transformers` directory. The address is secret: it needs no token."""
+        session = service.sessions.get(key)
+        path = await asyncio.to_thread(service.zip_model, session)
+        return FileResponse(path, filename="voicefit-model.zip", headers={"cache-control": "no-store"})
+
+    @app.delete("/models/{key}", status_code=204)
+    async def forget(key: str) -> None:
+        """Remove a model at once; its key is enough, and one that is not there is no error."""
+        service.sessions.close(key)
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    async def docs() -> str:
+        return _docs_page(app.openapi())
+
+
+_ADAPT_FIELDS: dict[str, Any] = {"files": _FILE, "labels": {"type": "string"}}
+
+
+def _adapt(service: Service, sent: list[tuple[str, bytes, str]]) -> NewModel:
+    clips = [(label, service.read_clip(content, name)) for label, content, name in sent]
+    key = service.sessions.open()
+    try:
+        made = service.adapt(service.sessions.get(key), clips)
+    except BaseException:
+        service.sessions.close(key)
+        raise
+    return NewModel(
+        model=key,
+        labels=list(made.model.labels),
+        shots=made.shots,
+        method=made.method,
+        idle_seconds=service.limits.idle_seconds,
+        download=f"/models/{key}.zip",
+    )
+
+
+async def _read_form(request: Request, files: int, read: Callable[[FormData], Awaitable[Any]]) -> Any:
+    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+        raise HTTPException(400, "send multipart/form-data; /docs has examples")
+    async with request.form(max_files=files, max_fields=files, max_part_size=1024) as form:
+        return await read(form)
+
+
+async def _one_file(form: FormData, most: int) -> tuple[bytes, str]:
+    file = form.get("file")
+    if not isinstance(file, UploadFile):
+        raise HTTPException(400, "send one audio file, in the field `file`")
+    return await file.read(most), file.filename or ""
+
+
+async def _labelled_files(form: FormData, most: int) -> list[tuple[str, bytes, str]]:
+    files, labels = form.getlist("files"), form.getlist("labels")
+    if not files or len(files) != len(labels) or not all(isinstance(file, UploadFile) for file in files):
+        raise HTTPException(400, "send audio files in fields `files`, and as many labels in fields `labels`")
+    return [
+        (str(label), await file.read(most), file.filename or "")
+        for label, file in zip(labels, files, strict=True)
+        if isinstance(file, UploadFile)
+    ]
+
+
+_DOCS_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
+    "pre{background:#8881;padding:.75rem;overflow:auto}code{font-size:.9em}:root{color-scheme:light dark}"
+)
+_EXAMPLES = {
+    "/predict": "curl -F file=@clip.wav {base}/predict\ncurl -F file=@clip.wav -H 'Voicefit-Model: …' {base}/predict",
+    "/adapt": "curl -F files=@a.wav -F labels=calm -F files=@b.wav -F labels=upset {base}/adapt",
+    "/models/{key}.zip": "curl -o model.zip {base}/models/….zip",
+    "/models/{key}": "curl -X DELETE {base}/models/…",
+}
+
+
+def _docs_page(schema: dict[str, Any]) -> str:
+    """The OpenAPI description for people, without scripts."""
+    parts = []
+    for path, operations in schema["paths"].items():
+        for verb, operation in operations.items():
+            example = _EXAMPLES.get(path, f"curl {{base}}{path}").replace("{base}", "http://localhost:8000")
+            statuses = "".join(
+                f"<li><code>{status}</code> {html.escape(reply['description'])}</li>"
+                for status, reply in operation["responses"].items()
+            )
+            about = html.escape(operation.get("description", ""))
+            parts.append(
+                f"<h2><code>{verb.upper()} {html.escape(path)}</code></h2><p>{about}</p>"
+                f"<pre>{html.escape(example)}</pre><ul>{statuses}</ul>"
+            )
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>Voicefit API</title><style>{_DOCS_STYLE}</style><h1>Voicefit API</h1>"
+        f"<p>{html.escape(schema['info']['description'])}</p><p>For programs: <a href=openapi.json>openapi.json</a>. A "
+        "server that was started with a token wants <code>Authorization: Bearer TOKEN</code> with every request."
+        f"</p>{''.join(parts)}"
+    )

@@ -1,0 +1,267 @@
+"""The page: record or upload clips of a voice, adapt, try; for people who would rather not write commands."""
+
+import html
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from voicefit.audio import SAMPLE_RATE
+from voicefit.corpora.check import SILENCE_PEAK
+from voicefit.errors import VoicefitError
+from voicefit.serving.limits import clean_label
+from voicefit.serving.service import Service
+from voicefit.serving.sessions import LabelledClip, Session
+
+CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+
+THEME = gr.themes.Default(
+    primary_hue=gr.themes.colors.teal,
+    neutral_hue=gr.themes.colors.slate,
+    font=("system-ui", "sans-serif"),
+    font_mono=("ui-monospace", "monospace"),
+)
+"""Fonts of the system alone: nothing is fetched."""
+
+_COMMON = ("anger", "happiness", "sadness", "neutral", "fear", "surprise", "disgust", "calm")
+_SHORT_SECONDS = 0.5
+
+
+def build_page(service: Service) -> gr.Blocks:
+    """The page as Gradio blocks, to be mounted beside the API."""
+    served, handlers = service.served, _Handlers(service)
+    with gr.Blocks(
+        title="Voicefit", analytics_enabled=False, delete_cache=(60, int(service.limits.idle_seconds))
+    ) as page:
+        key = gr.State("", time_to_live=service.limits.idle_seconds, delete_callback=service.sessions.close)
+        gr.HTML(_introduction(service))
+        if served.start is not None:
+            with gr.Column(elem_classes="step"):
+                gr.HTML(_heading(1, "Give clips", "Two or more per label, a few seconds each, all of one voice."))
+                label = gr.Dropdown(
+                    [_pretty(name) for name in _offered(served.labels)],
+                    value=_pretty(_offered(served.labels)[0]),
+                    label="Label of the next clip",
+                    info="Pick one, or write your own.",
+                    allow_custom_value=True,
+                    elem_id="label",
+                )
+                recorder = _recorder("Record or drop a clip", "give")
+                several = gr.UploadButton(
+                    "Upload several of this label", file_count="multiple", size="md", elem_id="several"
+                )
+                clips = gr.HTML(render_clips([]), elem_id="clips")
+                with gr.Row():
+                    undo = gr.Button("Remove the last clip", size="sm", min_width=120, elem_id="undo")
+                    reset = gr.Button("Start over", size="sm", min_width=120, elem_id="reset")
+            with gr.Column(elem_classes="step"):
+                gr.HTML(_heading(2, "Adapt", "Fits the model to these clips; it takes seconds."))
+                adapt = gr.Button("Adapt", variant="primary", interactive=False, elem_id="adapt")
+                status = gr.HTML("", elem_id="status")
+        with gr.Column(elem_classes="step"):
+            last = 3 if served.start is not None else 1
+            gr.HTML(_heading(last, "Try it", "Record the same voice again, and see what the model says."))
+            trial = _recorder("Record or drop a clip to try", "try")
+            result = gr.HTML(_nothing_yet(service), elem_id="result")
+        _listen([trial.stop_recording, trial.upload], handlers.predict, [key, trial], [key, trial, result])
+        if served.start is not None:
+            shown = [key, recorder, clips, adapt]
+            _listen([recorder.stop_recording, recorder.upload], handlers.add, [key, label, recorder], shown)
+            _listen([several.upload], handlers.add, [key, label, several], [key, several, clips, adapt])
+            _listen([undo.click], handlers.undo, [key], [clips, adapt])
+            _listen([reset.click], handlers.reset, [key], [key, clips, adapt, status, result])
+            _listen([adapt.click], handlers.adapt, [key], [key, status, result])
+    page.queue(max_size=service.limits.predict_waiting, api_open=False, default_concurrency_limit=None)
+    return page
+
+
+def _listen(events: Sequence[Any], handler: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> None:
+    gr.on(events, handler, list(inputs), list(outputs), api_visibility="private", show_progress="minimal")
+
+
+def _recorder(label: str, name: str) -> gr.Audio:
+    return gr.Audio(
+        sources=["microphone", "upload"], type="filepath", label=label, editable=False, buttons=[], elem_id=name
+    )
+
+
+class _Handlers:
+    """What the page's events do; each is given the key of the browser's session, empty before its first clip."""
+
+    def __init__(self, service: Service):
+        self._service = service
+
+    async def add(self, key: str, label: str, sent: str | list[str] | None) -> tuple[Any, ...]:
+        """Take one clip or several, all of ``label``."""
+        paths = [Path(path) for path in ([sent] if isinstance(sent, str) else sent or [])]
+        try:
+            key, session = self._open(key)
+            word = clean_label(label or "")
+            most = self._service.limits.clips
+            for path in paths:
+                if len(session.clips) >= most:
+                    raise VoicefitError(f"{most} clips are enough: that is the most this page takes")
+                session.clips.append((word, await self._read(path)))
+        except VoicefitError as error:
+            gr.Warning(html.escape(str(error)))
+        finally:
+            _remove(paths)
+        return key, None, *self._clips(key)
+
+    def undo(self, key: str) -> tuple[Any, ...]:
+        """Take the last clip away."""
+        session = self._session(key)
+        if session and session.clips:
+            session.clips.pop()
+        return self._clips(key)
+
+    def reset(self, key: str) -> tuple[Any, ...]:
+        """Forget clips and model."""
+        self._service.sessions.close(key)
+        return "", *self._clips(""), "", _nothing_yet(self._service)
+
+    async def adapt(self, key: str) -> tuple[str, str, str]:
+        """Fit a model to the clips, and let it hear the last tried clip again."""
+        service = self._service
+        try:
+            key, session = self._open(key)
+            with service.adapting.place():
+                made = await service.adapting.run(lambda: service.adapt(session, list(session.clips)))
+            result = _nothing_yet(service, adapted=True)
+            if session.trial is not None:
+                result = await self._answer(session, session.trial)
+        except VoicefitError as error:
+            return key, f"<p class='fault'>{html.escape(str(error))}</p>", gr.skip()
+        clips = sum(made.shots.values())
+        done = f"Adapted on {clips} clips of {len(made.shots)} labels. "
+        link = f"<a href='models/{key}.zip' download='voicefit-model.zip' id='download'>Download the model</a>"
+        return key, f"<p class='done'>{done}{link}</p>", result
+
+    async def predict(self, key: str, sent: str | None) -> tuple[Any, ...]:
+        """Say how a clip sounds."""
+        if not sent:
+            return key, None, gr.skip()
+        try:
+            key, session = self._open(key)
+            return key, None, await self._answer(session, await self._read(Path(sent)))
+        except VoicefitError as error:
+            return key, None, f"<p class='fault'>{html.escape(str(error))}</p>"
+        finally:
+            _remove([Path(sent)])
+
+    async def _answer(self, session: Session, waveform: np.ndarray) -> str:
+        service = self._service
+        session.trial = waveform
+        with service.predicting.place():
+            found = await service.predicting.run(lambda: service.predict(waveform, session))
+        before, session.probabilities = session.probabilities, found
+        return render_answer(found, before)
+
+    async def _read(self, path: Path) -> np.ndarray:
+        service = self._service
+        with service.predicting.place():
+            return await service.predicting.run(lambda: service.read_clip(path.read_bytes(), path.name))
+
+    def _open(self, key: str) -> tuple[str, Session]:
+        """The browser's session, a new one where it has none or was away for too long."""
+        sessions = self._service.sessions
+        if key and self._session(key) is None:
+            gr.Info("Your clips and model were removed after a long rest. Please start over.")
+            key = ""
+        key = key or sessions.open()
+        return key, sessions.get(key)
+
+    def _session(self, key: str) -> Session | None:
+        try:
+            return self._service.sessions.get(key) if key else None
+        except VoicefitError:
+            return None
+
+    def _clips(self, key: str) -> tuple[str, dict[str, Any]]:
+        session = self._session(key)
+        clips = session.clips if session else []
+        return render_clips(clips), gr.update(interactive=len({label for label, _ in clips}) > 1)
+
+
+def _remove(paths: Sequence[Path]) -> None:
+    """Gradio keeps what is uploaded; this page does not."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+
+
+def _offered(known: Sequence[str]) -> list[str]:
+    """Labels to choose from, those first that people ask for."""
+    return [name for name in _COMMON if not known or name in known] + [name for name in known if name not in _COMMON]
+
+
+def _pretty(label: str) -> str:
+    return label.replace("_", " ")
+
+
+def _heading(number: int, title: str, about: str) -> str:
+    return f"<h2><span class='number'>{number}</span> {title}</h2><p class='about'>{about}</p>"
+
+
+def _introduction(service: Service) -> str:
+    served = service.served
+    what = (
+        "Teach it one voice from a few clips; it then says which of your labels a new clip sounds like."
+        if served.start is not None
+        else f"The model <b>{html.escape(served.name)}</b> says which of its labels a clip sounds like."
+    )
+    minutes = service.limits.idle_seconds / 60
+    return (
+        f"<h1>Voicefit</h1><p class='lead'>{what}</p><details><summary>Before you rely on it</summary><p>The model "
+        "learnt from acted emotion, and acted emotion is not felt emotion: it says how a voice sounds, not what a "
+        "person feels. Do not use it to judge, rank, monitor or diagnose people. It always answers with one of its "
+        f"labels, whatever it hears, and hears the first {served.heard_seconds:g} seconds of a clip. Clips stay in "
+        f"this server's memory; they and the model are removed after {minutes:.0f} minutes of rest.</p></details>"
+    )
+
+
+def _nothing_yet(service: Service, adapted: bool = False) -> str:
+    ready = adapted or service.served.model is not None
+    return f"<p class='about'>{'Ready: record a clip.' if ready else 'There is no model yet: adapt one first.'}</p>"
+
+
+def render_clips(clips: Sequence[LabelledClip]) -> str:
+    """The clips by label, each as its length, and what may be wrong with it."""
+    if not clips:
+        return "<p class='about'>No clips yet.</p>"
+    counts = Counter(label for label, _ in clips)
+    rows = []
+    for label, count in counts.items():
+        chips = "".join(_chip(waveform) for other, waveform in clips if other == label)
+        rows.append(f"<li><b>{html.escape(_pretty(label))}</b> <span class='count'>{count}</span> {chips}</li>")
+    more = "" if len(counts) > 1 else "<p class='about'>Give clips of a second label too.</p>"
+    return f"<ul class='clips'>{''.join(rows)}</ul>{more}"
+
+
+def _chip(waveform: np.ndarray) -> str:
+    seconds = len(waveform) / SAMPLE_RATE
+    fault = ""
+    if np.abs(waveform - waveform.mean()).max() < SILENCE_PEAK:
+        fault = "nearly silent"
+    elif seconds < _SHORT_SECONDS:
+        fault = "very short"
+    text = f"{seconds:.1f} s" + (f", {fault}" if fault else "")
+    return f"<span class='chip{' fault' if fault else ''}'>{text}</span>"
+
+
+def render_answer(probabilities: Mapping[str, float], before: Mapping[str, float]) -> str:
+    """A bar per label, the likeliest first, with the change since ``before`` where that had the same labels."""
+    rows = []
+    comparable = set(before) == set(probabilities)
+    for label, value in sorted(probabilities.items(), key=lambda item: -item[1]):
+        change = round(100 * value) - round(100 * before[label]) if comparable else 0
+        moved = f"<span class='change'>{'▲' if change > 0 else '▼'} {abs(change)}</span>" if change else ""
+        rows.append(
+            f"<li><span class='name'>{html.escape(_pretty(label))}</span><span class='track'><span class='bar' "
+            f"style='width:{100 * value:.1f}%'></span></span><span class='value'>{round(100 * value)} %</span>"
+            f"<span class='moved'>{moved}</span></li>"
+        )
+    note = "<p class='about'>▲▼ against the answer before, in points.</p>" if comparable else ""
+    return f"<ul class='answer'>{''.join(rows)}</ul>{note}"

@@ -1,0 +1,95 @@
+"""Start a server: API and page on one port."""
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+
+from fastapi import FastAPI
+
+from voicefit.errors import VoicefitError
+from voicefit.serving.app import LOOPBACK, create_app
+from voicefit.serving.limits import Limits
+from voicefit.serving.service import Service, open_served
+
+_SHORTEST_TOKEN = 12
+
+
+def serve(source: str, host: str, port: int, token: str, notice: Callable[[str], None]) -> None:
+    """Serve a starting point or a model until interrupted.
+
+    Args:
+        source: a pre-finetuned checkpoint, an encoder, or an adapted model.
+        host: address to listen on; other than the loopback it needs a ``token``.
+        port: 0 picks a free one.
+        token: what callers must send; empty for none.
+        notice: called with the address of the page once it can be opened.
+
+    Raises:
+        VoicefitError: ``source`` cannot be served, the address is taken or not this machine's, or there is no token
+            where there must be one.
+    """
+    import uvicorn
+
+    check_token(host, token)
+    listening = _listen(host, port)
+    with listening:
+        service = Service(open_served(source), Limits())
+        app = create_site(service, token, host)
+        settings = uvicorn.Config(
+            app, log_level="warning", access_log=False, limit_concurrency=256, timeout_graceful_shutdown=3
+        )
+        shown = f"[{host}]" if ":" in host else host
+        notice(f"http://{shown}:{listening.getsockname()[1]}")
+        uvicorn.Server(settings).run(sockets=[listening])
+
+
+def check_token(host: str, token: str) -> None:
+    """Refuse to let the network in without a token.
+
+    Raises:
+        VoicefitError: there is none and ``host`` is not the loopback, or it is too short to resist guessing.
+    """
+    if host not in LOOPBACK and not token:
+        raise VoicefitError(f"--host {host} lets other machines in: give a secret with --token too")
+    if token and len(token) < _SHORTEST_TOKEN:
+        raise VoicefitError(f"--token: give at least {_SHORTEST_TOKEN} characters")
+
+
+def create_site(service: Service, token: str = "", host: str = LOOPBACK[0]) -> FastAPI:
+    """The API and the page; with a token, the page asks for it as the password of any user name."""
+    import gradio as gr
+
+    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # uploads disappear with the service
+    from voicefit.serving.page import CSS, THEME, build_page
+
+    app = create_app(service, token, LOOPBACK if host in LOOPBACK else ())
+    return gr.mount_gradio_app(
+        app,
+        build_page(service),
+        path="/",
+        auth=(lambda _, password: _same(password, token)) if token else None,
+        auth_message="Any user name; the password is the server's token.",
+        footer_links=[],
+        run_history=False,
+        show_error=False,
+        max_file_size=service.limits.clip_bytes,
+        ssr_mode=False,
+        mcp_server=False,
+        enable_monitoring=False,
+        theme=THEME,
+        css=CSS,
+    )
+
+
+def _same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=256)
+    except OSError as error:
+        reason = error.strerror or error
+        raise VoicefitError(f"cannot listen on {host} port {port} ({reason}); choose another --port") from error

@@ -1,0 +1,172 @@
+"""What a server does, whoever asks: predict, adapt, hand out models. The API and the page both call this."""
+
+import math
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+import voicefit
+from voicefit import checkpoint
+from voicefit.api import Adapted, Model
+from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
+from voicefit.encoders import FrontEnd
+from voicefit.errors import VoicefitError
+from voicefit.files import new_file
+from voicefit.serving.lane import Lane
+from voicefit.serving.limits import Limits, clean_label
+from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
+
+
+@dataclass(frozen=True)
+class Served:
+    """What a server was started with.
+
+    Attributes:
+        name: its directory's name, to show.
+        model: an adapted model, or ``None`` where a start is served.
+        start: what adaptations begin at, or ``None`` where it is not on this machine.
+        labels: those that the corpora behind the start know.
+        heard_seconds: how much of a clip models hear.
+    """
+
+    name: str
+    model: Model | None
+    start: str | None
+    labels: tuple[str, ...]
+    heard_seconds: float
+
+
+def open_served(source: str) -> Served:
+    """Load what is to be served: a starting point, or an adapted model together with the start that it names.
+
+    A start is loaded once to see that it can be; an adapted model's start is taken where it is a directory here.
+
+    Raises:
+        VoicefitError: ``source`` is neither a start nor a model.
+    """
+    record = checkpoint.read_record(source)
+    adapted = record.get("kind") == "adapted"
+    model = voicefit.load_model(source) if adapted else None
+    start: str | None = str(record.get("source", "")) if adapted else source
+    if adapted and not (start and (Path(start) / "config.json").is_file()):
+        start = None
+    prior = None
+    if start is not None:
+        checkpoint.load_start(start)
+        prior = checkpoint.read_prior(start)
+    seconds = FrontEnd.model_validate(record.get("front_end", {})).max_seconds
+    return Served(Path(source).resolve().name, model, start, prior.labels if prior else (), seconds)
+
+
+class Service:
+    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk."""
+
+    def __init__(self, served: Served, limits: Limits):
+        self.served, self.limits = served, limits
+        self._folder = tempfile.TemporaryDirectory(prefix="voicefit-serve-")
+        root = Path(self._folder.name)
+        self.uploads = root / "uploads"
+        self.predicting = Lane("predict", limits.predict_workers, limits.predict_waiting)
+        self.adapting = Lane("adapt", limits.adapt_workers, limits.adapt_waiting)
+        self.sessions = Sessions(root, limits.sessions, limits.idle_seconds)
+
+    def close(self) -> None:
+        """Stop, and forget every session."""
+        self.predicting.close()
+        self.adapting.close()
+        self._folder.cleanup()
+
+    def read_clip(self, content: bytes, name: str) -> np.ndarray:
+        """The waveform of an audio file that somebody sent.
+
+        Raises:
+            AudioError: see :func:`voicefit.audio.decode_waveform`; ``too-long`` also where it has too many bytes.
+        """
+        shown = _shown(name)
+        if len(content) > self.limits.clip_bytes:
+            raise AudioError("too-long", f"{shown}: over {self.limits.clip_bytes / 2**20:.0f} MB")
+        waveform = decode_waveform(content, shown, self.limits.clip_seconds)
+        return waveform[: int(self.served.heard_seconds * SAMPLE_RATE)]
+
+    def predict(self, waveform: np.ndarray, session: Session | None = None) -> dict[str, float]:
+        """Label → probability, by the session's model, or by the one that is served.
+
+        Raises:
+            VoicefitError: there is no model yet, or it cannot say anything of this clip.
+        """
+        model = session.adapted.model if session and session.adapted else self.served.model
+        if model is None:
+            raise VoicefitError("there is no model yet; adapt one first")
+        probabilities = model.predict(waveform).probabilities
+        if not all(map(math.isfinite, probabilities.values())):
+            raise VoicefitError("the model has no answer for this clip; is it damaged?")
+        return probabilities
+
+    def adapt(self, session: Session, clips: Sequence[LabelledClip]) -> Adapted:
+        """Fit a model to ``clips`` and keep it in the session; the clips are on disk only while this runs.
+
+        Returns:
+            what :func:`voicefit.adapt` returns.
+
+        Raises:
+            VoicefitError: the start is not here, the clips are too many or too few, or the session was closed
+                meanwhile.
+        """
+        if self.served.start is None:
+            raise VoicefitError("this server only predicts: the start of its model is not on this machine")
+        if len(clips) > self.limits.clips:
+            raise VoicefitError(f"{len(clips)} clips; at most {self.limits.clips} can be used")
+        labelled = [(clean_label(label), waveform) for label, waveform in clips]
+        if len({label for label, _ in labelled}) < 2:
+            raise VoicefitError("give clips of at least two labels")
+        try:
+            return self._fit(self.served.start, session, labelled)
+        except OSError as error:
+            if session.closed:
+                raise UnknownSessionError("the session was closed before its model was made") from error
+            raise
+        finally:
+            if session.closed:
+                shutil.rmtree(session.folder, ignore_errors=True)
+
+    def _fit(self, start: str, session: Session, labelled: Sequence[LabelledClip]) -> Adapted:
+        out = Path(tempfile.mkdtemp(dir=session.folder, prefix="model-"))
+        with tempfile.TemporaryDirectory(dir=session.folder, prefix="clips-") as folder:
+            for index, (label, waveform) in enumerate(labelled):
+                place = Path(folder, label)
+                place.mkdir(exist_ok=True)
+                soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
+            adapted = voicefit.adapt(start, folder, out=out)
+        before, session.adapted, session.model_folder = session.model_folder, adapted, out
+        if before is not None:
+            before.with_suffix(".zip").unlink(missing_ok=True)
+            shutil.rmtree(before, ignore_errors=True)
+        return adapted
+
+    def zip_model(self, session: Session) -> Path:
+        """The session's model as a zip of its `transformers` directory, written at the first call.
+
+        Raises:
+            VoicefitError: there is no model yet.
+        """
+        folder = session.model_folder
+        if folder is None:
+            raise VoicefitError("there is no model yet; adapt one first")
+        path = folder.with_suffix(".zip")
+        if not path.is_file():
+            with new_file(path) as file, zipfile.ZipFile(file, "w") as archive:
+                for part in sorted(folder.iterdir()):
+                    archive.write(part, f"voicefit-model/{part.name}")
+        return path
+
+
+def _shown(name: str) -> str:
+    """The last part of a file name that somebody sent, fit to be printed."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in last if letter.isprintable())[:80] or "clip"

@@ -1,0 +1,101 @@
+"""Coverage-guided fuzzing of the readers of foreign files, with atheris: nothing but a `VoicefitError` may come out.
+
+    pip install atheris
+    python tests/fuzz/readers.py audio -max_total_time=600
+
+Targets are `audio`, `plan` and `store`; what follows is for libFuzzer. Coverage is that of the Python code: libsndfile
+and SQLite are run as they come. An input that fails, or takes over 10 s, is left as a file in the current folder.
+"""
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["voicefit", "tomllib"]):
+    from voicefit.audio import decode_waveform
+    from voicefit.errors import VoicefitError
+    from voicefit.sweep.plan import read_plan
+    from voicefit.sweep.store import TrialStore
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+from bad_audio import bad_files, encode
+from tiny_models import make_waveform
+
+SCRATCH = Path(tempfile.mkdtemp(prefix="voicefit-fuzz-"))
+PRESETS = Path(sys.modules["voicefit"].__file__ or "").parent / "presets"
+
+
+def audio(data: bytes) -> None:
+    """An upload."""
+    waveform = decode_waveform(data, "fuzz", 5.0)
+    assert 400 <= len(waveform) <= 5 * 16_000 + 1
+
+
+def plan(data: bytes) -> None:
+    """A plan that somebody wrote."""
+    path = SCRATCH / "plan.toml"
+    path.write_bytes(data)
+    read_plan(path)
+
+
+def store(data: bytes) -> None:
+    """A trial store that was damaged."""
+    path = SCRATCH / "trials.sqlite"
+    path.write_bytes(data)
+    with TrialStore(path, read_only=True) as found:
+        found.trials()
+
+
+def audio_seeds() -> dict[str, bytes]:
+    """Short clips of every common format, and broken ones."""
+    clip = make_waveform(0.1)
+    kinds = (("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "IMA_ADPCM"), ("FLAC", None), ("OGG", "VORBIS"))
+    kinds += (("OGG", "OPUS"), ("AIFF", None), ("MP3", None), ("AU", None), ("CAF", None), ("W64", None))
+    good = {f"{kind}-{subtype}": encode(clip, kind=kind, subtype=subtype) for kind, subtype in kinds}
+    return good | {name: content for name, content in bad_files().items() if len(content) < 30_000}
+
+
+def plan_seeds() -> dict[str, bytes]:
+    """The plans that come with Voicefit."""
+    return {path.name: path.read_bytes() for path in PRESETS.glob("*.toml")}
+
+
+def store_seeds() -> dict[str, bytes]:
+    """An empty store."""
+    path = SCRATCH / "seed.sqlite"
+    TrialStore(path).close()
+    return {"empty": path.read_bytes()}
+
+
+TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], dict[str, bytes]]]] = {
+    "audio": (audio, audio_seeds),
+    "plan": (plan, plan_seeds),
+    "store": (store, store_seeds),
+}
+
+
+def main() -> None:
+    """Fuzz one target."""
+    if len(sys.argv) < 2 or sys.argv[1] not in TARGETS:
+        sys.exit(f"usage: readers.py {'|'.join(TARGETS)} [-max_total_time=SECONDS]")
+    read, seeds = TARGETS[sys.argv[1]]
+    corpus = SCRATCH / "corpus"
+    corpus.mkdir()
+    for index, content in enumerate(seeds().values()):
+        (corpus / str(index)).write_bytes(content)
+
+    def one_input(data: bytes) -> None:
+        try:
+            read(data)
+        except VoicefitError as error:
+            assert str(error)
+
+    atheris.Setup([sys.argv[0], str(corpus), "-timeout=10", "-rss_limit_mb=2048", *sys.argv[2:]], one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
