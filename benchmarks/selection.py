@@ -1,8 +1,8 @@
 """Do the scores of `voicefit select` predict which corpora help a voice? Rank correlation with what was measured.
 
 VOICEFIT_DATA and VOICEFIT_MODELS name the folders that hold the corpora and the encoders. Each corpus in turn plays the
-target and the others, in all their subsets, the candidates; method `prior` on the untouched encoder is scored here. Where
-VOICEFIT_RUNS names a folder with the sweeps of the presets `nemo`, `nemo-prior` and `unseen-language`, their gains too.
+target and the others, in all their subsets, the candidates; method `prior` on the untouched encoder is scored here.
+Where VOICEFIT_RUNS names a folder with the sweeps `nemo`, `nemo-prior` and `unseen-language`, their gains too.
 """
 
 import os
@@ -13,7 +13,6 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from common import parse_options, publish
@@ -32,9 +31,9 @@ from voicefit.sweep.trial import SpeakerBench, run_trial
 
 FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
 ENCODER = "whisper-tiny.en-encoder-5s"
-SPEAKERS = 8  # of a target at most, in the order of their names
+SPEAKERS = 7  # of a target at most, in the order of their names
 SHOTS = (2, 8)
-TRIAL_DRAWS, CLIP_DRAWS = 3, 3
+TRIAL_DRAWS, CLIP_DRAWS = 3, 2
 PER_LABEL = 2  # clips of the few that a user would have
 SIZE, ORDER = "number of corpora", "number of corpora, then zero-shot"
 
@@ -221,8 +220,9 @@ def main() -> None:
     rows = list(evaluate(names, Path(runs) if runs and not options.quick else None))
     notes = [
         f"Whisper tiny.en; at most {SPEAKERS} speakers a target; mean gain at k = {' and '.join(map(str, SHOTS))}; "
-        f"{CLIP_DRAWS} draws of {PER_LABEL} clips a label, or all clips that are not for testing. Correlations are over the "
-        "candidates of one speaker, with 95 % intervals over speakers; lost is macro F1 below that of the best candidate.",
+        f"{CLIP_DRAWS} draws of {PER_LABEL} clips a label, or all clips that are not for testing. "
+        "Correlations are over the candidates of one speaker, with 95 % intervals over speakers; lost is macro F1 "
+        "below that of the best candidate.",
     ]
     publish(rows, options, notes)
 

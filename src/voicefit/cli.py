@@ -209,13 +209,13 @@ def select(
         return
     table = Table(box=None, header_style="bold")
     table.add_column("corpora", overflow="fold")
-    for column in ("clips", "speakers", *(score.title for score in SCORES.values())):
-        table.add_column(column, justify="right")
+    for column in ("clips", *(score.title for score in SCORES.values())):
+        table.add_column(column, justify="right", no_wrap=True)
     for item in found.candidates:
         cells = (f"{item.scores[name]:.2f}" for name in SCORES)
-        table.add_row(" + ".join(item.corpora), f"{item.clips:,}", f"{item.speakers:,}", *cells)
+        table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
     out.print(table)
-    out.print(f"ordered by {SCORES[ORDER].title}; more is better, but for A-distance")
+    out.print(f"more corpora first, then by {SCORES[ORDER].title}; more is better, but for A-distance")
     for score in SCORES.values():
         out.print(f"  {score.title}: {score.meaning}", soft_wrap=True)
     out.print(CAVEAT, soft_wrap=True)

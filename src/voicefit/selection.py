@@ -1,4 +1,4 @@
-"""Which corpora to pre-finetune on for a voice: candidates ranked on a few labelled clips of it, before any training."""
+"""Which corpora to pre-finetune on for a voice: candidates ranked on a few labelled clips of it, before training."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -31,10 +31,14 @@ _CLIPS_AT_ONCE = 256
 """Clips whose frames are in memory together while they are pooled."""
 
 ORDER = "zero_shot"
-"""The score that orders candidates of as many corpora: of those measured in docs/evidence.md, the steadiest."""
+"""The score that orders candidates of as many corpora: it asks what the method `prior` begins at."""
 
 
-CAVEAT = "placeholder"
+CAVEAT = (
+    "Where this was measured, pre-finetuning on all corpora together was the best choice or close to it. Among as many "
+    "corpora the scores agree with the measured gain on some voices and not on others: take them as a hint."
+)
+"""What docs/evidence.md says of the scores, in two sentences for whoever reads a ranking."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,9 @@ SCORES: Mapping[str, Score] = {
     "nleep": Score("NLEEP", "how well clusters of the voice's clips agree with its labels"),
     "leep": Score("LEEP", "how well the corpora's labels predict the voice's labels"),
     "label_overlap": Score("overlap", "share of the voice's labels that the corpora have"),
-    "proxy_a_distance": Score("A-distance", "how easily corpora and voice are told apart: 0 not at all, 2 always", False),
+    "proxy_a_distance": Score(
+        "A-distance", "how easily corpora and voice are told apart: 0 not at all, 2 always", False
+    ),
 }
 """Name → what the score says, in the order of the table."""
 
@@ -176,7 +182,9 @@ def pool_corpora(
 def _require_contrast(corpus: Corpus) -> None:
     labels_of = Counter(speaker for speaker, _ in {(clip.speaker, clip.label) for clip in corpus.clips})
     if not any(count > 1 for count in labels_of.values()):
-        raise VoicefitError(f"corpus {corpus.name}: no speaker has usable clips of two labels, so it teaches no contrast")
+        raise VoicefitError(
+            f"corpus {corpus.name}: no speaker has usable clips of two labels, so it teaches no contrast"
+        )
 
 
 def learn_together(group: Sequence[PooledCorpus]) -> Prior:
@@ -210,7 +218,9 @@ def judge(group: Sequence[PooledCorpus], prior: Prior, voice: PooledCorpus) -> C
     scores = {
         "h_score": h_score(points, labels),
         "logme": logme(points, labels),
-        "zero_shot": zero_shot(np.stack([known.get(name, np.zeros(len(labels))) for name in np.unique(labels)], axis=1), labels),
+        "zero_shot": zero_shot(
+            np.stack([known.get(name, np.zeros(len(labels))) for name in np.unique(labels)], axis=1), labels
+        ),
         "nleep": nleep(points, labels),
         "leep": leep(answers / answers.sum(axis=1, keepdims=True), labels),
         "label_overlap": label_overlap(prior.labels, labels),

@@ -7,6 +7,7 @@ score is larger where more transfer is expected, except :func:`proxy_a_distance`
 from collections.abc import Collection
 
 import numpy as np
+from scipy.linalg import helmert
 from scipy.special import log_softmax
 from sklearn.covariance import ledoit_wolf
 from sklearn.decomposition import PCA
@@ -18,7 +19,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from voicefit.errors import VoicefitError
 
-_FOLDS = 5
+_FOLDS, _SOURCE_CLIPS = 5, 500
+"""Of the classifier that tells corpus from voice; clips of the corpus that it sees, taken at even distances."""
+
 _ENERGY = 0.8
 """Share of the variance that NLEEP keeps, as its authors do."""
 
@@ -26,9 +29,9 @@ _ENERGY = 0.8
 def logme(features: np.ndarray, labels: np.ndarray) -> float:
     """Logarithm of maximum evidence (You et al. 2021, "LogME", ICML, equations 2 and 3).
 
-    The log evidence, per clip and averaged over labels, of a Bayesian linear regression from the features to whether a
-    clip has the label, at the precisions of weights and noise that maximise it. Features are centred first: the mean of
-    one voice says nothing of its emotions.
+    The log evidence, per contrast and averaged over labels, of a Bayesian linear regression from the features to
+    whether a clip has the label, at the precisions of weights and noise that maximise it. Clips enter by their Helmert
+    contrasts, one fewer than clips: the mean of one voice says nothing of its emotions.
 
     Args:
         features: ``(clips, d)``.
@@ -41,22 +44,22 @@ def logme(features: np.ndarray, labels: np.ndarray) -> float:
         VoicefitError: fewer than two labels.
     """
     names = _names(labels)
-    centred = features - features.mean(axis=0)
-    evidence = []
+    contrasts = helmert(len(labels))
+    varied, evidence = contrasts @ features, []
     for name in names:
-        truth = (labels == name).astype(float)
-        model = BayesianRidge(fit_intercept=False, compute_score=True, max_iter=500)
-        model.fit(centred, truth - truth.mean())
-        evidence.append(model.scores_[-1] / len(labels))
+        model = BayesianRidge(fit_intercept=False, compute_score=True, max_iter=1000, tol=1e-5)
+        model.fit(varied, contrasts @ (labels == name))
+        evidence.append(model.scores_[-1] / len(contrasts))
     return float(np.mean(evidence))
 
 
 def h_score(features: np.ndarray, labels: np.ndarray) -> float:
-    """Variance between labels relative to all variance (Bao et al. 2019, "An Information-Theoretic Approach to Transferability").
+    """Variance between labels relative to all variance (Bao et al. 2019, "An Information-Theoretic Approach …", ICIP).
 
-    tr(cov(f)⁻¹ cov(E[f | y])), equation 2. The covariance is shrunk by Ledoit & Wolf's rule (Ibrahim et al. 2022, "Newer
-    is not always better"): a few clips leave it singular, and the score would be the number of labels less one
-    for every corpus.
+    tr(cov(f)⁻¹ cov(E[f | y])), equation 2, with the shrinkage of Ibrahim et al. 2022 ("Newer is not always better"):
+    the covariance is drawn towards a multiple of the identity by Ledoit & Wolf's share, and that between labels
+    towards 0. Of a few clips the covariance is singular, and the score would be the number of labels less one for
+    every corpus.
 
     Args:
         features: ``(clips, d)``.
@@ -73,8 +76,9 @@ def h_score(features: np.ndarray, labels: np.ndarray) -> float:
     expected = np.zeros_like(centred)
     for name in names:
         expected[labels == name] = centred[labels == name].mean(axis=0)
-    covariance, _ = ledoit_wolf(centred, assume_centered=True)
-    return float(np.trace(np.linalg.solve(covariance, expected.T @ expected / len(labels))))
+    covariance, shrinkage = ledoit_wolf(centred, assume_centered=True)
+    between = (1 - shrinkage) * expected.T @ expected / len(labels)
+    return float(np.trace(np.linalg.solve(covariance, between)))
 
 
 def leep(probabilities: np.ndarray, labels: np.ndarray) -> float:
@@ -128,7 +132,7 @@ def zero_shot(log_odds: np.ndarray, labels: np.ndarray) -> float:
     probabilities among the target's labels by a softmax.
 
     Args:
-        log_odds: ``(clips, target labels)``, the labels sorted; 0 in the column of a label that the corpora do not have.
+        log_odds: ``(clips, target labels)``, the labels sorted; 0 for a label that the corpora do not have.
         labels: ``(clips,)``, of at least two kinds.
 
     Returns:
@@ -150,7 +154,7 @@ def label_overlap(source: Collection[str], target: Collection[str]) -> float:
 
 
 def proxy_a_distance(source: np.ndarray, target: np.ndarray) -> float:
-    """How easily a linear classifier tells the corpus from the voice (Ben-David et al. 2007, "Analysis of Representations").
+    """How easily a linear classifier tells the corpus from the voice (Ben-David et al. 2007, section 4).
 
     2 (1 - 2 ε), with ε the cross-validated error, both sides counting the same.
 
@@ -161,6 +165,7 @@ def proxy_a_distance(source: np.ndarray, target: np.ndarray) -> float:
     Returns:
         about 0 (not to be told apart) … 2; less is better.
     """
+    source = source[np.linspace(0, len(source) - 1, min(_SOURCE_CLIPS, len(source))).round().astype(int)]
     sides = np.repeat([0, 1], [len(source), len(target)])
     model = LinearDiscriminantAnalysis(solver="lsqr", shrinkage="auto", priors=[0.5, 0.5])
     folds = StratifiedKFold(min(_FOLDS, len(source), len(target)), shuffle=True, random_state=0)
