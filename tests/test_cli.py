@@ -124,7 +124,7 @@ def test_select_prints_a_ranking_and_what_each_score_says(run, tmp_path):
     arguments += ["--corpus", f"mine={build_folder(tmp_path / 'mine')}", "--subsets", "--depth", 1]
     code, out, err = run("select", *arguments)
     assert code == 0, err
-    assert next(line for line in out.splitlines() if "emodb" in line).startswith("emodb")
+    assert next(line for line in out.splitlines() if "emodb" in line).split()[:2] == ["emodb", "+"]
     assert all(f"{score.title}: {score.meaning}" in out for score in SCORES.values())
     assert "left out: target/Angry/broken.wav" in err
     code, out, _ = run("select", *arguments, "--json")

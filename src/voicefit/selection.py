@@ -166,7 +166,8 @@ def pool_corpora(
     Raises:
         VoicefitError: a corpus has no speaker with clips of two labels.
     """
-    found, left_out = [], {}
+    found: list[PooledCorpus] = []
+    left_out: dict[str, str] = {}
     for corpus in corpora:
         cache = FrontCache(encoder, cache_root)  # one a corpus: what it has read stays in memory
         (usable,), reasons = cache_corpora(cache, [corpus], progress)
