@@ -14,12 +14,14 @@ from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads
+from voicefit.selection import SCORES
 
 COMMANDS = [
     ["demo"],
     ["corpora", "list"],
     ["corpora", "check"],
     ["prefinetune"],
+    ["select"],
     ["adapt"],
     ["predict"],
     ["export"],
@@ -116,6 +118,25 @@ def test_a_corpus_given_twice_is_refused(run, tmp_path):
     code, _, err = run("prefinetune", "--encoder", tmp_path, *arguments)
     assert code == 2
     assert "given twice" in err
+
+
+def test_select_prints_a_ranking_and_what_each_score_says(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    voice = build_folder(tmp_path / "clips", speakers=())
+    (voice / "Angry" / "broken.wav").write_bytes(b"not audio")
+    arguments = ["--target", voice, "--encoder", encoder, "--corpus", f"emodb={build_emodb(tmp_path / 'EmoDB')}"]
+    arguments += ["--corpus", f"mine={build_folder(tmp_path / 'mine')}", "--subsets", "--depth", 1]
+    code, out, err = run("select", *arguments)
+    assert code == 0, err
+    assert next(line for line in out.splitlines() if "emodb" in line).split()[:2] == ["emodb", "+"]
+    assert all(f"{score.title}: {score.meaning}" in out for score in SCORES.values())
+    assert "left out: target/Angry/broken.wav" in err
+    code, out, _ = run("select", *arguments, "--json")
+    found = json.loads(out)
+    assert found["candidates"][0]["corpora"] == ["emodb", "mine"]
+    assert len(found["candidates"]) == 3
+    assert set(found["candidates"][0]["scores"]) == set(SCORES)
+    assert found["target"] == {"anger": 2, "neutral": 2}
 
 
 @pytest.fixture

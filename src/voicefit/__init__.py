@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import load_encoder
     from voicefit.report import build_report
+    from voicefit.selection import select_corpora
     from voicefit.serving.predictor import Model, Prediction, load_model
     from voicefit.sweep import read_plan, run_sweep
 
@@ -27,6 +28,7 @@ _HOMES = {
     "prefinetune": "voicefit.api",
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",
+    "select_corpora": "voicefit.selection",
 }
 
 __all__ = [
@@ -42,6 +44,7 @@ __all__ = [
     "prefinetune",
     "read_plan",
     "run_sweep",
+    "select_corpora",
 ]
 
 

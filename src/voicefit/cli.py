@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -184,6 +185,44 @@ def _corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:
 
 
 @app.command()
+def select(
+    target: Annotated[Path, typer.Option(help="Folder with a folder of audio files per label: the voice.")],
+    corpus: Annotated[list[str], typer.Option(help="NAME=PATH; give it once per corpus.")],
+    encoder: Annotated[str, typer.Option(help="Hub id or directory of a pretrained encoder.")],
+    depth: Annotated[int | None, typer.Option(min=1, help="Transformer layers to keep; all if left out.")] = None,
+    subsets: Annotated[bool, typer.Option("--subsets", help="Rank every subset, not only single corpora.")] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Rank corpora to pre-finetune on for a voice, from a few labelled clips of it and before any training.
+
+    Example: `voicefit select --target my-clips --encoder facebook/wav2vec2-base --corpus ravdess=~/RAVDESS
+    --corpus tess=~/TESS`
+    """
+    from voicefit.selection import CAVEAT, ORDER, SCORES, select_corpora
+
+    with _progress() as tell:
+        found = select_corpora(
+            target, dict(_corpus_arguments(corpus)), encoder, depth=depth, subsets=subsets, progress=tell
+        )
+    if as_json:
+        _print_json({"ordered_by": ORDER, "caveat": CAVEAT, **asdict(found)})
+        return
+    table = Table(box=None, header_style="bold")
+    table.add_column("corpora", overflow="fold")
+    for column in ("clips", *(score.title for score in SCORES.values())):
+        table.add_column(column, justify="right", no_wrap=True)
+    for item in found.candidates:
+        cells = (f"{item.scores[name]:.2f}" for name in SCORES)
+        table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
+    out.print(table)
+    out.print(f"more corpora first, then by {SCORES[ORDER].title}; more is better, but for A-distance")
+    for score in SCORES.values():
+        out.print(f"  {score.title}: {score.meaning}", soft_wrap=True)
+    out.print(CAVEAT, soft_wrap=True)
+    _tell_left_out(found.left_out)
+
+
+@app.command()
 def adapt(
     start: Annotated[str, typer.Argument(help="Directory or hub id of a pre-finetuned checkpoint or an encoder.")],
     clips: Annotated[Path, typer.Argument(help="Folder with a folder of audio files per label.")],
@@ -205,8 +244,7 @@ def adapt(
 
     with _progress() as tell:
         adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
-    for clip_id, reason in adapted.left_out.items():
-        err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
+    _tell_left_out(adapted.left_out)
     for clip_id, words in adapted.advice.items():
         err.print(f"[yellow]listen to[/] {_escape(clip_id)}: it {_escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
@@ -215,6 +253,11 @@ def adapt(
         adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
     )
     out.print(f"how sure: {sure}", soft_wrap=True)
+
+
+def _tell_left_out(left_out: dict[str, str]) -> None:
+    for clip_id, reason in left_out.items():
+        err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
 
 
 @app.command()
