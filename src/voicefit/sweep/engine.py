@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -61,15 +61,15 @@ class Workplace:
     devices: Sequence[str] = ("cpu",)
 
 
-def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Iterator[Record]:
+def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Generator[Record]:
     """Run every trial and yield its record as soon as it is there; a failed trial's record has ``error``.
 
     Raises:
         VoicefitError: worker processes cannot be started.
     """
-    groups: dict[tuple[str, str, str, str], list[TrialSpec]] = {}
+    groups: dict[tuple[str, str, str, str], deque[TrialSpec]] = {}
     for trial in trials:
-        groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), []).append(trial)
+        groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), deque()).append(trial)
     if workers == 1:
         runner = GroupRunner(workplace, workplace.devices[0])
         for group in groups.values():
@@ -85,7 +85,7 @@ class GroupRunner:
         self.workplace, self.device = workplace, device
         self._loaded: tuple[tuple[str, str], Encoder, FrontCache, Prior | None] | None = None
 
-    def run(self, group: Sequence[TrialSpec]) -> Iterator[Record]:
+    def run(self, group: Iterable[TrialSpec]) -> Iterator[Record]:
         """Yield the record of each trial of a group."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self.workplace.threads)
@@ -122,10 +122,10 @@ class _Worker:
     process: Any
     pipe: Connection
     device: str
-    todo: list[TrialSpec]
+    todo: deque[TrialSpec]
 
 
-def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, workers: int) -> Iterator[Record]:
+def _run_in_workers(groups: deque[deque[TrialSpec]], workplace: Workplace, workers: int) -> Iterator[Record]:
     crew: list[_Worker] = []
     deaths: Counter[TrialSpec] = Counter()
     try:
@@ -145,7 +145,7 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
                     crew.remove(worker)
                     yield from _bury(worker, groups, deaths)
                 else:
-                    worker.todo = worker.todo[1:]
+                    worker.todo.popleft()
                     yield record
     finally:
         for worker in crew:
@@ -161,10 +161,10 @@ def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
     process = context.Process(target=_work, args=(there, workplace, device), daemon=True)
     process.start()
     there.close()
-    return _Worker(process, here, device, [])
+    return _Worker(process, here, device, deque())
 
 
-def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
+def _bury(worker: _Worker, groups: deque[deque[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
     """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
     worker.process.join()
     if worker.process.exitcode > 0:  # not killed: a worker catches whatever a trial raises
@@ -175,7 +175,7 @@ def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[Trial
     in_hand = worker.todo[0]
     deaths[in_hand] += 1
     if deaths[in_hand] == 2:
-        worker.todo = worker.todo[1:]
+        worker.todo.popleft()
         yield in_hand, {"error": f"the worker process died twice (exit code {worker.process.exitcode})"}
     if worker.todo:
         groups.appendleft(worker.todo)
