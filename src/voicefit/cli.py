@@ -267,6 +267,10 @@ def sweep(
     max_failures: Annotated[
         int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
     ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds after which a trial is stopped and has failed; never if left out."),
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
@@ -289,6 +293,7 @@ def sweep(
             out_dir,
             workers=workers,
             max_failures=max_failures,
+            trial_timeout=trial_timeout,
             progress=tell,
             notice=lambda text: err.print(_escape(text), soft_wrap=True),
         )

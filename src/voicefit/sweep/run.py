@@ -134,6 +134,7 @@ def run_sweep(
     workers: int = 1,
     cache_root: Path | None = None,
     max_failures: int | None = None,
+    trial_timeout: float | None = None,
     progress: Progress = lambda what, done, total: None,
     notice: Callable[[str], None] = lambda message: None,
 ) -> SweepResult:
@@ -149,6 +150,7 @@ def run_sweep(
         workers: processes that run trials; 1 runs them in this one.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
+        trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
         progress: told of every step.
         notice: told in words of clips that are left out, and of each trial that fails.
 
@@ -174,7 +176,7 @@ def run_sweep(
             _prefinetune_once(materials, encoder, start, out, cache_root, progress)
         failed = 0
         workplace = _workplace(materials, out, cache_root, workers)
-        with contextlib.closing(run_trials(todo, workplace, workers)) as records:
+        with contextlib.closing(run_trials(todo, workplace, workers, trial_timeout)) as records:
             for count, (trial, result) in enumerate(records, 1):
                 store.add(trial, result)
                 progress("trials", len(trials) - len(todo) + count, len(trials))
