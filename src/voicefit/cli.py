@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 import voicefit
 from voicefit.errors import VoicefitError
@@ -49,10 +50,24 @@ def _escape(text: str) -> str:
     return " ".join(text.replace("[", "\\[").split("\n"))
 
 
+class _RateColumn(ProgressColumn):
+    """Steps per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text("" if speed is None else f"{speed:.3g}/s")
+
+
 @contextmanager
 def _progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar per kind of work, on standard error."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TimeRemainingColumn(),
+    )
     bars = Progress(*columns, console=err)
     tasks: dict[str, Any] = {}
 
@@ -370,6 +385,13 @@ def sweep(
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds after which a trial is stopped and has failed; never if left out."),
+    ] = None,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
@@ -387,7 +409,15 @@ def sweep(
     if out_dir is None:
         raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
     with _progress() as tell:
-        result = run_sweep(read, out_dir, workers=workers, progress=tell, notice=lambda text: err.print(_escape(text)))
+        result = run_sweep(
+            read,
+            out_dir,
+            workers=workers,
+            max_failures=max_failures,
+            trial_timeout=trial_timeout,
+            progress=tell,
+            notice=lambda text: err.print(_escape(text), soft_wrap=True),
+        )
     out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
     out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
 

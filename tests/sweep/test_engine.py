@@ -1,6 +1,7 @@
 import multiprocessing
 import os
 import signal
+import time
 from collections import Counter
 from dataclasses import replace
 
@@ -25,6 +26,8 @@ class Deadly:
     def l2(self):
         if self.end == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
+        if self.end == "hang":
+            time.sleep(600)
         raise SystemExit(3)
 
 
@@ -115,6 +118,16 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
     failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
     assert failed == {replace(head, method="head"): "the worker process died twice (exit code -9)"}
     assert len(results) == len(others) + 1
+
+
+def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run(trials, workplace, forked):
+    hanging = replace(workplace, methods={**workplace.methods, "head": Method("head", Deadly("hang"))})
+    head, others = replace(trials[0], method="head"), [trial for trial in trials if trial.method == "prototype"]
+    results = results_of(run_trials([*others[:2], head, *others[2:]], hanging, 1, limit=4))
+    failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
+    assert failed == {head: "took longer than the limit of 4 s and was stopped"}
+    assert results == {**results_of(run_trials(others, workplace, 1)), head: results[head]}
+    assert not multiprocessing.active_children()
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, workplace, forked):

@@ -186,13 +186,7 @@ def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, r
 def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_path, raw_plan, cache, monkeypatch):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}])
     fit = prototype.fit
-
-    def poisoned(encoder, shots, settings, seed):
-        if len(shots.targets) == 4:
-            raise ArithmeticError("poison")
-        return fit(encoder, shots, settings, seed)
-
-    monkeypatch.setattr(prototype, "fit", poisoned)
+    poison_four_shots(monkeypatch)
     assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=0, finished=36, failed=12)
     table = records(tmp_path / "out")
     failed = table[table["error"].notna()]
@@ -201,6 +195,53 @@ def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_pa
     monkeypatch.setattr(prototype, "fit", fit)
     assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=36, finished=12, failed=0)
     assert records(tmp_path / "out")["error"].isna().all()
+
+
+def poison_four_shots(monkeypatch):
+    fit = prototype.fit
+
+    def poisoned(encoder, shots, settings, seed):
+        if len(shots.targets) == 4:
+            raise ArithmeticError("poison")
+        return fit(encoder, shots, settings, seed)
+
+    monkeypatch.setattr(prototype, "fit", poisoned)
+
+
+def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch):
+    poison_four_shots(monkeypatch)
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
+    events = []
+    run_sweep(
+        plan,
+        tmp_path / "out",
+        cache_root=cache,
+        progress=lambda what, done, total: events.append(done) if what == "trials" else None,
+        notice=events.append,
+    )
+    told = [event for event in events if isinstance(event, str)]
+    assert len(told) == 6
+    assert told[0] == "failed trial 1: tiny/none, prototype, voices/anna, anger, k=4, draw 0: ArithmeticError: poison"
+    assert events.index(told[0]) == 1  # right after its own step of the progress
+
+
+@pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
+def test_a_sweep_ends_after_too_many_failures_and_can_go_on(tmp_path, raw_plan, cache, monkeypatch, allowed, failed):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
+    with monkeypatch.context() as patched:
+        poison_four_shots(patched)
+        with pytest.raises(VoicefitError, match=rf"stopped after {failed} failed trials, .* ArithmeticError: poison"):
+            run_sweep(plan, tmp_path / "out", cache_root=cache, max_failures=allowed)
+    assert records(tmp_path / "out")["error"].notna().sum() == failed
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, max_failures=0)
+    assert (result.skipped + result.finished, result.failed) == (12, 0)
+
+
+def test_as_many_failures_as_are_allowed_do_not_end_a_sweep(tmp_path, raw_plan, cache, monkeypatch):
+    poison_four_shots(monkeypatch)
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, max_failures=6)
+    assert result == SweepResult(skipped=0, finished=6, failed=6)
 
 
 def test_broken_clips_are_left_out_and_told(tmp_path, raw_plan, cache):

@@ -2,15 +2,17 @@
 
 A worker is given one group of trials at a time (one encoder, start, target and speaker), so that it loads the
 starting point and pools the speaker's clips once. A worker that is killed is replaced, its trial in hand is
-tried once more, and then recorded as failed. When the driver dies, its workers see their pipe close and end.
+tried once more, and then recorded as failed; one whose trial takes longer than the limit is killed, and the trial
+recorded as failed. When the driver dies, its workers see their pipe close and end.
 """
 
 import contextlib
 import multiprocessing
 import os
+import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -61,21 +63,30 @@ class Workplace:
     devices: Sequence[str] = ("cpu",)
 
 
-def run_trials(trials: Iterable[TrialSpec], workplace: Workplace, workers: int) -> Iterator[Record]:
+def run_trials(
+    trials: Iterable[TrialSpec], workplace: Workplace, workers: int, limit: float | None = None
+) -> Generator[Record]:
     """Run every trial and yield its record as soon as it is there; a failed trial's record has ``error``.
+
+    Args:
+        trials: what to run.
+        workplace: what workers need.
+        workers: how many; 1 is this process, unless there is a limit: no process can stop itself.
+        limit: seconds that a trial may take, with the start of its worker and the loading of its starting point
+            and speaker where these fall to it; ``None`` is for ever.
 
     Raises:
         VoicefitError: worker processes cannot be started.
     """
-    groups: dict[tuple[str, str, str, str], list[TrialSpec]] = {}
+    groups: dict[tuple[str, str, str, str], deque[TrialSpec]] = {}
     for trial in trials:
-        groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), []).append(trial)
-    if workers == 1:
+        groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), deque()).append(trial)
+    if workers == 1 and limit is None:
         runner = GroupRunner(workplace, workplace.devices[0])
         for group in groups.values():
             yield from runner.run(group)
     else:
-        yield from _run_in_workers(deque(groups.values()), workplace, workers)
+        yield from _run_in_workers(deque(groups.values()), workplace, workers, limit)
 
 
 class GroupRunner:
@@ -85,7 +96,7 @@ class GroupRunner:
         self.workplace, self.device = workplace, device
         self._loaded: tuple[tuple[str, str], Encoder, FrontCache, Prior | None] | None = None
 
-    def run(self, group: Sequence[TrialSpec]) -> Iterator[Record]:
+    def run(self, group: Iterable[TrialSpec]) -> Iterator[Record]:
         """Yield the record of each trial of a group."""
         threads = torch.get_num_threads()
         torch.set_num_threads(self.workplace.threads)
@@ -122,10 +133,13 @@ class _Worker:
     process: Any
     pipe: Connection
     device: str
-    todo: list[TrialSpec]
+    todo: deque[TrialSpec]
+    since: float = 0.0  # when the trial in hand was begun, by the monotonic clock
 
 
-def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, workers: int) -> Iterator[Record]:
+def _run_in_workers(
+    groups: deque[deque[TrialSpec]], workplace: Workplace, workers: int, limit: float | None
+) -> Iterator[Record]:
     crew: list[_Worker] = []
     deaths: Counter[TrialSpec] = Counter()
     try:
@@ -135,9 +149,10 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
             for worker in crew:
                 if groups and not worker.todo:
                     worker.todo = groups.popleft()
+                    worker.since = time.monotonic()
                     with contextlib.suppress(OSError):  # it has died: the end of its pipe is read below
                         worker.pipe.send(worker.todo)
-            ready = wait([worker.pipe for worker in crew if worker.todo])
+            ready = wait([worker.pipe for worker in crew if worker.todo], _patience(crew, limit))
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 try:
                     record: Record = worker.pipe.recv()
@@ -145,13 +160,43 @@ def _run_in_workers(groups: deque[list[TrialSpec]], workplace: Workplace, worker
                     crew.remove(worker)
                     yield from _bury(worker, groups, deaths)
                 else:
-                    worker.todo = worker.todo[1:]
+                    worker.todo.popleft()
+                    worker.since = time.monotonic()
                     yield record
+            for worker in _overdue(crew, limit):
+                crew.remove(worker)
+                yield _stop(worker, groups, limit)
     finally:
         for worker in crew:
             worker.pipe.close()
             worker.process.terminate()
             worker.process.join()
+
+
+def _patience(crew: Iterable[_Worker], limit: float | None) -> float | None:
+    """Seconds until the first trial in hand is overdue."""
+    if limit is None:
+        return None
+    return max(0.0, min(worker.since for worker in crew if worker.todo) + limit - time.monotonic())
+
+
+def _overdue(crew: Iterable[_Worker], limit: float | None) -> list[_Worker]:
+    """Workers whose trial takes too long; one whose record waits to be read is not among them."""
+    if limit is None:
+        return []
+    late = time.monotonic() - limit
+    return [worker for worker in crew if worker.todo and worker.since <= late and not worker.pipe.poll()]
+
+
+def _stop(worker: _Worker, groups: deque[deque[TrialSpec]], limit: float | None) -> Record:
+    """Kill a worker whose trial takes too long, put the rest of its trials back, and give the failed record."""
+    worker.process.kill()
+    worker.process.join()
+    worker.pipe.close()
+    in_hand = worker.todo.popleft()
+    if worker.todo:
+        groups.appendleft(worker.todo)
+    return in_hand, {"error": f"took longer than the limit of {limit:g} s and was stopped"}
 
 
 def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
@@ -161,21 +206,21 @@ def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
     process = context.Process(target=_work, args=(there, workplace, device), daemon=True)
     process.start()
     there.close()
-    return _Worker(process, here, device, [])
+    return _Worker(process, here, device, deque())
 
 
-def _bury(worker: _Worker, groups: deque[list[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
+def _bury(worker: _Worker, groups: deque[deque[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
     """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
     worker.process.join()
     if worker.process.exitcode > 0:  # not killed: a worker catches whatever a trial raises
         raise VoicefitError(
             f"a worker process ended with exit code {worker.process.exitcode}, see its error above. A script "
-            'that uses several workers must do so below `if __name__ == "__main__":`'
+            'that uses worker processes must do so below `if __name__ == "__main__":`'
         )
     in_hand = worker.todo[0]
     deaths[in_hand] += 1
     if deaths[in_hand] == 2:
-        worker.todo = worker.todo[1:]
+        worker.todo.popleft()
         yield in_hand, {"error": f"the worker process died twice (exit code {worker.process.exitcode})"}
     if worker.todo:
         groups.appendleft(worker.todo)

@@ -1,5 +1,6 @@
 """A sweep from plan to full store: check, pre-finetune what is needed, run the trials not finished yet."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -133,6 +134,8 @@ def run_sweep(
     *,
     workers: int = 1,
     cache_root: Path | None = None,
+    max_failures: int | None = None,
+    trial_timeout: float | None = None,
     progress: Progress = lambda what, done, total: None,
     notice: Callable[[str], None] = lambda message: None,
 ) -> SweepResult:
@@ -147,12 +150,14 @@ def run_sweep(
         out: new, or the directory of an earlier call with the same plan, whose ``grid`` may have changed.
         workers: processes that run trials; 1 runs them in this one.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
+        max_failures: end when more trials than this have failed in this call; ``None`` never does.
+        trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
         progress: told of every step.
-        notice: told in words of clips that are left out.
+        notice: told in words of clips that are left out, and of each trial that fails.
 
     Raises:
         VoicefitError: ``out`` belongs to another plan or other clips, or holds something else; its store is
-            damaged; or a corpus or encoder cannot be loaded.
+            damaged; a corpus or encoder cannot be loaded; or more than ``max_failures`` trials have failed.
     """
     out = Path(out)
     digests_before = _check_run_directory(plan, out)
@@ -172,11 +177,24 @@ def run_sweep(
             _prefinetune_once(materials, encoder, start, out, cache_root, progress)
         failed = 0
         workplace = _workplace(materials, out, cache_root, workers)
-        for count, (trial, result) in enumerate(run_trials(todo, workplace, workers), 1):
-            store.add(trial, result)
-            failed += "error" in result
-            progress("trials", len(trials) - len(todo) + count, len(trials))
+        with contextlib.closing(run_trials(todo, workplace, workers, trial_timeout)) as records:
+            for count, (trial, result) in enumerate(records, 1):
+                store.add(trial, result)
+                progress("trials", len(trials) - len(todo) + count, len(trials))
+                if "error" in result:
+                    failed += 1
+                    notice(f"failed trial {failed}: {_name(trial)}: {result['error']}")
+                    if max_failures is not None and failed > max_failures:
+                        raise VoicefitError(
+                            f"{out}: stopped after {failed} failed trials, the last with {result['error']}; finished "
+                            "trials are kept, and the same command goes on and tries the failed ones again"
+                        )
     return SweepResult(len(trials) - len(todo), len(todo) - failed, failed)
+
+
+def _name(trial: TrialSpec) -> str:
+    place = f"{trial.encoder}/{trial.start}, {trial.method}, {trial.target}/{trial.speaker}"
+    return f"{place}, {trial.label or trial.task}, k={trial.k}, draw {trial.draw}"
 
 
 def checkpoint_path(out: Path, encoder: str, start: str) -> Path:

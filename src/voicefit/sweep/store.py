@@ -109,7 +109,7 @@ class TrialStore:
             result: scores, floors, ``support`` (list of clip ids), ``test_clips``, ``seconds`` and ``error``;
                 what is not there is stored as null.
         """
-        record = {name: getattr(spec, name) for name in _COLUMNS if hasattr(spec, name)} | dict(result)
+        record = {**vars(spec), "key": spec.key, **result}
         if "support" in record:
             record["support"] = json.dumps(record["support"], ensure_ascii=False)
         record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
