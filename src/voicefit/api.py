@@ -105,10 +105,10 @@ def adapt(
     Args:
         start: directory or hub id of a pre-finetuned checkpoint or a plain encoder.
         clips: a folder with a folder of audio files per label.
-        method: ``prior``, ``head``, ``prototype`` or ``full``; left out, ``prior`` from a pre-finetuned checkpoint and
-            ``head`` from a plain encoder.
+        method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
+            checkpoint and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
-        unlabelled: a file or folder with more clips of the voice, whatever they say and how, for ``prior`` alone.
+        unlabelled: a file or folder with more clips of the voice, whatever they say and how, for ``prior`` and ``zero-shot``.
         seed: fixes what the method draws at random.
 
     Raises:
@@ -158,7 +158,7 @@ def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled
     module = find_method(name)
     if module.NEEDS_VALIDATION:
         raise VoicefitError(f"method {name} needs clips to validate on besides the shots; take another")
-    if has_unlabelled and not module.NEEDS_PRIOR:
+    if has_unlabelled and "unlabelled" not in module.Settings.model_fields:
         raise VoicefitError(f"method {name} learns nothing from unlabelled clips; method prior does")
     try:
         return Method(name, module.Settings(**(settings or {})))

@@ -244,7 +244,7 @@ def adapt(
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     method: Annotated[
         str | None,
-        typer.Option(help="prior, head, prototype or full; prior if left out, or head from a plain encoder."),
+        typer.Option(help="prior, head, lora, full, …; prior if left out, or head from a plain encoder."),
     ] = None,
     unlabelled: Annotated[
         Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for prior.")
