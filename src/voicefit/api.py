@@ -108,7 +108,7 @@ def adapt(
         method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
             checkpoint and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
-        unlabelled: a file or folder with more clips of the voice, whatever they say and how, for ``prior`` and ``zero-shot``.
+        unlabelled: a file or folder with more clips of the voice, for ``prior`` and ``zero-shot``.
         seed: fixes what the method draws at random.
 
     Raises:
