@@ -13,17 +13,18 @@ from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
 from common import parse_options, publish
-from scipy.stats import kendalltau, spearmanr
+from scipy.stats import bootstrap, kendalltau, spearmanr
 
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.prior import Prior
-from voicefit.report.statistics import bootstrap_intervals, finished, pair
+from voicefit.report.statistics import finished, pair
 from voicefit.selection import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
@@ -156,7 +157,7 @@ def correlate(scores: pd.DataFrame, gains: pd.DataFrame) -> Iterator[dict[str, A
         for score in (*(info.title for info in SCORES.values()), SIZE, ORDER):
             by = part.groupby(["speaker", "draw"])
             each = by[[score, "gain"]].apply(_agreement, score=score).groupby("speaker").mean()
-            low, high = bootstrap_intervals(each["spearman"].to_numpy()[None])[0]
+            low, high = bootstrap((each["spearman"],), np.mean, method="percentile", rng=0).confidence_interval
             yield {
                 "clips a label": clips,
                 "score": score,

@@ -1,26 +1,30 @@
 """Means, intervals and paired tests of a sweep's trials.
 
 The unit of inference is the speaker: what a researcher wants to know is how a method does on the next voice,
-so trials are first averaged within each speaker and the speakers are then resampled. Every function takes the
-trials as a table (one row a trial) and returns a table (one row a cell); none of them changes its input.
+so trials are first averaged within each speaker, every speaker weighs the same, and the tests flip speakers.
+Every function takes the trials as a table (one row a trial) and returns a table (one row a cell); none of them
+changes its input.
 """
 
-from collections.abc import Callable
 from itertools import product
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import t as t_distribution
+from statsmodels.stats.multitest import multipletests
+
+from voicefit.report.bootstrap import bootstrap_intervals
 
 NO_START = "none"
-LEVEL = 0.95
-RESAMPLES = 5000
 SEED = 20230212
 # Beyond this many speakers the exact test's 2^n sign patterns are sampled, not enumerated.
 EXACT_SPEAKERS = 12
 SAMPLED_FLIPS = 10_000
 
-PAIRED_BY = ["encoder", "protocol", "task", "target", "method", "speaker", "label", "k", "draw"]
+PAIRED_BY = ["encoder", "protocol", "task", "target", "start", "method", "speaker", "label", "k", "draw"]
+# Differences below this are a tie: means of macro F1 that are equal on paper can differ in the last bits.
+TIE = 1e-9
 
 Floats = npt.NDArray[np.float64]
 
@@ -58,7 +62,7 @@ def corpora_in(start: str) -> int:
 
 
 def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> pd.DataFrame:
-    """Averages a score in each cell and puts an interval over speakers around it.
+    """Averages a score in each cell and puts an interval around it.
 
     Trials are averaged within a speaker first, so a speaker with more trials weighs no more than another.
 
@@ -68,77 +72,104 @@ def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> 
         value: the column to average.
 
     Returns:
-        One row a cell, sorted by `by`: those columns, `value`, `low`, `high` (95 % percentile bootstrap; NaN
-        where there is one speaker), `speakers`, `trials`.
+        One row a cell, sorted by `by`: those columns, `value`, `low`, `high` (95 %, see
+        `bootstrap.bootstrap_intervals`; NaN where there is one speaker), `speakers`, `trials`.
     """
-    cells, speakers = _cells(trials, by, value)
-    intervals = _per_cell(cells, speakers[value], bootstrap_intervals)
-    cells["low"], cells["high"] = intervals[:, 0], intervals[:, 1]
+    cells = (
+        _speaker_means(trials, by, [value])
+        .groupby(by, as_index=False)
+        .agg(**{value: (value, "mean"), "speakers": ("speaker", "size"), "trials": ("trials", "sum")})
+    )
+    cells[["low", "high"]] = bootstrap_intervals(trials, by, value)
     return cells[[*by, value, "low", "high", "speakers", "trials"]]
 
 
-def pair(trials: pd.DataFrame) -> pd.DataFrame:
-    """Sets each trial beside the one with the same clips and no pre-finetuning.
+def pair(trials: pd.DataFrame, column: str = "start", reference: str = NO_START) -> pd.DataFrame:
+    """Sets each trial beside the one that differs from it in one column only.
 
     Args:
         trials: one row a trial, without failures.
+        column: "start" or "method".
+        reference: its value in the partners; left out, the trial of the same method on the same clips with no
+            pre-finetuning.
 
     Returns:
-        One row for each trial of a pre-finetuned start that has a partner: `start`, the columns of
-        `PAIRED_BY`, `macro_f1`, `base` (the partner's macro F1), `gain` (the difference) and `corpora`.
-        Repeats of one pairing (other seeds) are averaged before they are paired.
+        One row for each trial that has a partner: the columns of `PAIRED_BY`, `macro_f1`, `base` (the partner's
+        macro F1), `gain` (the difference) and `corpora`. Repeats of one pairing (other seeds) are averaged before
+        they are paired.
     """
-    repeats = trials.groupby(["start", *PAIRED_BY], as_index=False)["macro_f1"].mean()
-    base = repeats[repeats["start"] == NO_START].drop(columns="start")
-    paired = repeats[repeats["start"] != NO_START].merge(
-        base.rename(columns={"macro_f1": "base"}), on=PAIRED_BY, validate="many_to_one"
-    )
+    repeats = trials.groupby(PAIRED_BY, as_index=False)["macro_f1"].mean()
+    is_partner = repeats[column] == reference
+    partners = repeats[is_partner].drop(columns=column).rename(columns={"macro_f1": "base"})
+    same = [name for name in PAIRED_BY if name != column]
+    paired = repeats[~is_partner].merge(partners, on=same, validate="many_to_one")
     paired["gain"] = paired["macro_f1"] - paired["base"]
     paired["corpora"] = paired["start"].map(corpora_in).astype("int64")
     return paired
 
 
 def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Averages paired gains in each cell, with an interval and an exact test over speakers.
+    """Averages paired gains in each cell, with an interval, an exact test over speakers and an effect size.
 
     Args:
         paired: the table of `pair`.
         by: the columns that make a cell.
 
     Returns:
-        One row a cell, sorted by `by`: those columns, `gain`, `low`, `high`, `p` (two-sided sign-flip test),
-        `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`, `speakers`, `trials`.
-        All three means are over the same pairs, so `gain` equals `macro_f1 - base`.
+        One row a cell, sorted by `by`: those columns; `gain`, `low`, `high`; `p` (two-sided sign-flip test over
+        speakers, exact but never below 2 / 2^speakers); `p_t` (t-test over speakers' means) and `holm` (`p_t`
+        corrected for the number of rows, Holm 1979); `effect` (the gain divided by its
+        standard deviation over speakers: Cohen's d_z, Lakens 2013, equation 6; NaN for one speaker or no
+        deviation); `wins`, `ties`, `losses` (over speakers × emotions, means over draws); `base`, `base_low`,
+        `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`, `speakers`, `trials`. All three means are over the
+        same pairs, so `gain` equals `macro_f1 - base`.
     """
     cells = cell_means(paired, by, "gain")
-    _, speakers = _cells(paired, by, "gain")
-    cells["p"] = _per_cell(cells, speakers["gain"], sign_flip_p)[:, 0]
+    means = _speaker_means(paired, by, ["gain"])
+    cells["p"] = _p_values(means["gain"], cells["speakers"])
+    spread = means.groupby(by)["gain"].std().to_numpy()
+    cells["effect"] = cells["gain"] / np.where(spread > TIE, spread, np.nan)
+    cells["p_t"] = t_test_p(cells["effect"], cells["speakers"])
+    cells["holm"] = holm(cells["p_t"])
+    contests = paired.groupby([*by, "speaker", "label"], as_index=False)["gain"].mean()
+    outcomes = contests.assign(
+        wins=contests["gain"] > TIE, ties=contests["gain"].abs() <= TIE, losses=contests["gain"] < -TIE
+    )
+    cells[["wins", "ties", "losses"]] = outcomes.groupby(by)[["wins", "ties", "losses"]].sum().to_numpy()
     for value in ("base", "macro_f1"):
-        means = cell_means(paired, by, value)
-        cells[[value, f"{value}_low", f"{value}_high"]] = means[[value, "low", "high"]]
+        cells[[value, f"{value}_low", f"{value}_high"]] = cell_means(paired, by, value)[[value, "low", "high"]]
+    tests = ["gain", "low", "high", "p", "p_t", "holm", "effect", "wins", "ties", "losses"]
     sides = ["base", "base_low", "base_high", "macro_f1", "macro_f1_low", "macro_f1_high"]
-    return cells[[*by, "gain", "low", "high", "p", *sides, "speakers", "trials"]]
+    return cells[[*by, *tests, *sides, "speakers", "trials"]]
 
 
-def bootstrap_intervals(values: Floats) -> Floats:
-    """Percentile bootstrap interval of the mean of each row (Efron & Tibshirani 1993, chapter 13).
-
-    Every row of one width uses the same resamples, so intervals of paired cells can be compared.
+def t_test_p(effect: pd.Series, speakers: pd.Series) -> Floats:
+    """Two-sided one-sample t-test that a mean over speakers is zero.
 
     Args:
-        values: (cells, speakers), one mean per speaker.
+        effect: (cells,), means divided by their standard deviation over speakers.
+        speakers: (cells,), how many there are.
 
     Returns:
-        (cells, 2): low and high at 95 %; NaN where there is only one speaker.
+        (cells,); NaN where there is one speaker or no deviation.
     """
-    cells, speakers = values.shape
-    if speakers < 2:
-        return np.full((cells, 2), np.nan)
-    drawn = np.random.default_rng(SEED).integers(0, speakers, size=(RESAMPLES, speakers))
-    weights = np.zeros((RESAMPLES, speakers))
-    np.add.at(weights, (np.arange(RESAMPLES)[:, None], drawn), 1.0 / speakers)
-    tail = 100 * (1 - LEVEL) / 2
-    return np.percentile(values @ weights.T, [tail, 100 - tail], axis=1).T
+    return 2 * t_distribution.sf(np.abs(effect) * np.sqrt(speakers), np.maximum(speakers - 1, 1))
+
+
+def holm(p: pd.Series) -> Floats:
+    """p values corrected for their number (Holm 1979); NaN stays NaN and is not counted.
+
+    Args:
+        p: (tests,), from 0 to 1.
+
+    Returns:
+        (tests,).
+    """
+    known = p.notna().to_numpy()
+    corrected = np.full(len(p), np.nan)
+    if known.any():
+        corrected[known] = multipletests(p[known], method="holm")[1]
+    return corrected
 
 
 def sign_flip_p(values: Floats) -> Floats:
@@ -198,24 +229,16 @@ def ordered_starts(starts: pd.Series) -> list[str]:
     return sorted(starts.unique(), key=lambda start: (corpora_in(start), start))
 
 
-def _cells(trials: pd.DataFrame, by: list[str], value: str) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Cells (mean, speakers, trials) and the speaker means behind them, both sorted by `by`."""
-    grouped = trials.groupby([*by, "speaker"])[value]
-    speakers = grouped.agg(["mean", "size"]).reset_index()
-    speakers = speakers.rename(columns={"mean": value, "size": "trials"})
-    cells = speakers.groupby(by, as_index=False).agg(
-        **{value: (value, "mean"), "speakers": ("speaker", "size"), "trials": ("trials", "sum")}
-    )
-    return cells, speakers
+def _speaker_means(trials: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
+    """The means of each speaker in each cell and the number of `trials` behind them, sorted by `by` and speaker."""
+    groups = trials.groupby([*by, "speaker"])
+    return groups[values].mean().assign(trials=groups.size()).reset_index()
 
 
-def _per_cell(cells: pd.DataFrame, means: pd.Series, function: Callable[[Floats], Floats]) -> Floats:
-    """Applies `function` to the (cells, speakers) matrix of each number of speakers; (cells, columns)."""
-    widths = cells["speakers"].to_numpy()
-    width_of_mean = np.repeat(widths, widths)
-    flat = means.to_numpy(dtype=float)
-    parts = {width: function(flat[width_of_mean == width].reshape(-1, width)) for width in np.unique(widths)}
-    result = np.full((len(cells), next(iter(parts.values())).shape[1] if parts else 2), np.nan)
-    for width, part in parts.items():
-        result[widths == width] = part
-    return result
+def _p_values(means: pd.Series, speakers: pd.Series) -> Floats:
+    """`sign_flip_p` of each cell, whose speakers' means are the next of `means`; (cells,)."""
+    cells = np.split(means.to_numpy(dtype=float), np.cumsum(speakers)[:-1])
+    p = np.full(len(cells), np.nan)
+    for rows in speakers.groupby(speakers).indices.values():
+        p[rows] = sign_flip_p(np.stack([cells[row] for row in rows]))[:, 0]
+    return p
