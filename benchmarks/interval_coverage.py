@@ -1,8 +1,8 @@
 """How often a report's 95 % intervals hold the mean of all speakers, on scores drawn from a known distribution.
 
 A score is a speaker's own level, that of an emotion in this speaker, and that of a draw, all normal, around an
-emotion's level that is the same for everyone. Three ways to an interval: the hierarchical bootstrap that the reports use
-(`voicefit.report.bootstrap`), the bootstrap of speakers' means, and Student's interval of speakers' means.
+emotion's level that is the same for everyone. Three ways to an interval: the hierarchical bootstrap of
+the reports (`voicefit.report.bootstrap`), the bootstrap of speakers' means, and Student's interval of speakers' means.
 """
 
 from collections.abc import Iterator
