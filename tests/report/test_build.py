@@ -104,7 +104,8 @@ def test_every_figure_is_there_with_its_data(report):
     assert {path.name for path in (report / "figures").iterdir()} == {
         f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
     }
-    assert {path.stem for path in (report / "data").iterdir()} == names | {"floors", "macro-f1-by-seconds", "failures"}
+    tables = {"floors", "macro-f1-by-seconds", "failures", "claims", "effects", "methods"}
+    assert {path.stem for path in (report / "data").iterdir()} == names | tables
     gains = pd.read_csv(report / "data" / "gain.csv")
     assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from voicefit.report import figures, tables
+from voicefit.report import figures, inference, tables
+from voicefit.report.claims import claims
+from voicefit.report.effects import effects
 from voicefit.report.method_figures import compared_shots, seconds_scatter
 from voicefit.report.statistics import cell_means, gain_cells, largest_start, pair
 from voicefit.report.style import LineStyle, save, start_label, start_styles
@@ -110,8 +112,11 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
     by_target = [trials[trials["target"] == target] for target in sorted(trials["target"].unique())]
     section = Section(f"{task}, {encoder}, {protocol} protocol", [findings(part) for part in by_target])
     styles, floor, largest = start_styles(trials), figures.floors(trials), largest_start(trials)
-    _scores(section, trials, styles, floor, writer)
     paired = pair(trials)
+    if not paired.empty:
+        _claims(section, paired, writer)
+    _methods(section, trials, largest, writer)
+    _scores(section, trials, styles, floor, writer)
     if not paired.empty:
         gains = gain_cells(paired, CELL)
         section.glance = tables.glance_table(gains, largest) if largest in set(gains["start"]) else None
@@ -119,6 +124,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
     if (trials["label"] != "").any():
         _emotions(section, trials, paired, largest, writer)
     _corpora(section, trials, floor, writer)
+    _effects(section, trials, writer)
     _seconds(section, trials, largest, writer)
     return section
 
@@ -131,7 +137,7 @@ def _scores(
     writer.data("floors", floor.reset_index())
     caption = (
         "Macro F1 on the speaker's remaining clips after adaptation with k support clips. Lines: means over "
-        f"{_speakers(trials)}; bands: 95 % intervals over speakers. Dashed and dotted: what the commonest "
+        f"{_speakers(trials)}; bands: 95 % intervals. Dashed and dotted: what the commonest "
         "answer (“never”) and a fair coin score without listening."
     )
     figure = figures.k_curves(cells, floor, styles)
@@ -144,13 +150,38 @@ def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], 
     writer.data("gain", gains)
     caption = (
         "Each trial minus the trial with the same speaker, clips and method and no pre-finetuning, averaged "
-        "over speakers; bands: 95 % intervals over speakers. A band that "
-        "crosses the zero line shows no reliable difference."
+        "over speakers; bands: 95 % intervals. A band that crosses the zero line shows no reliable difference."
     )
     figure = figures.gain_curves(gains, styles)
     section.figures.append(writer.figure("gain", figure, "Gain over no pre-finetuning", caption))
     for target, part in gains.groupby("target"):
         section.tables.append(tables.gain_table(part, f"Gain over no pre-finetuning, {target}"))
+
+
+def _methods(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
+    """Methods against the best of them, from the largest start."""
+    found = []
+    for target, part in trials[trials["start"] == largest].groupby("target"):
+        if part["method"].nunique() > 1:
+            cells, best = inference.method_cells(part)
+            found.append(cells.assign(target=target, reference=best))
+            section.tables.append(inference.methods_table(cells, best, str(target), largest))
+    if found:
+        writer.data("methods", pd.concat(found))
+
+
+def _claims(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
+    found = claims(paired)
+    writer.data("claims", found)
+    section.tables.append(inference.claims_table(found))
+
+
+def _effects(section: Section, trials: pd.DataFrame, writer: Writer) -> None:
+    """The mixed model; nothing where too little varies to fit it."""
+    fitted = effects(trials)
+    if not fitted.empty:
+        writer.data("effects", fitted)
+    section.tables += [inference.effects_table(part, str(target)) for target, part in fitted.groupby("target")]
 
 
 def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
@@ -161,7 +192,7 @@ def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, larg
     writer.data("emotions", cells)
     shown = cells[cells["start"] == largest]
     what = "Gain" if gains else "Macro F1"
-    bold = " Bold: the 95 % interval over speakers leaves out zero." if gains else ""
+    bold = " Bold: the 95 % interval leaves out zero." if gains else ""
     caption = f"{what} of {start_label(largest)}, one emotion against the rest.{bold}"
     figure = figures.emotion_map(shown, "gain" if gains else "macro_f1")
     section.figures.append(writer.figure("emotions", figure, f"{what} by emotion", caption))

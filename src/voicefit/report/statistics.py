@@ -18,6 +18,8 @@ from voicefit.report.bootstrap import bootstrap_intervals
 
 NO_START = "none"
 SEED = 20230212
+# Of tests, after correction.
+ALPHA = 0.05
 # Beyond this many speakers the exact test's 2^n sign patterns are sampled, not enumerated.
 EXACT_SPEAKERS = 12
 SAMPLED_FLIPS = 10_000
@@ -76,7 +78,7 @@ def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> 
         `bootstrap.bootstrap_intervals`; NaN where there is one speaker), `speakers`, `trials`.
     """
     cells = (
-        _speaker_means(trials, by, [value])
+        _speaker_means(trials, by, value)
         .groupby(by, as_index=False)
         .agg(**{value: (value, "mean"), "speakers": ("speaker", "size"), "trials": ("trials", "sum")})
     )
@@ -108,6 +110,28 @@ def pair(trials: pd.DataFrame, column: str = "start", reference: str = NO_START)
     return paired
 
 
+def tested_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
+    """The cells of `cell_means` with tests that the mean over speakers is zero.
+
+    Args:
+        trials: as for `cell_means`.
+        by: the columns that make a cell.
+        value: the column to average; differences.
+
+    Returns:
+        The columns of `cell_means`, and: `p` (two-sided sign-flip test over speakers, exact but never below
+        2 / 2^speakers); `p_t` (t-test over speakers); `effect` (the mean divided by its standard deviation over
+        speakers: Cohen's d_z, Lakens 2013, equation 6; NaN for one speaker or no deviation).
+    """
+    cells = cell_means(trials, by, value)
+    means = _speaker_means(trials, by, value)
+    cells["p"] = _p_values(means[value], cells["speakers"])
+    spread = means.groupby(by)[value].std().to_numpy()
+    cells["effect"] = cells[value] / np.where(spread > TIE, spread, np.nan)
+    cells["p_t"] = t_test_p(cells["effect"], cells["speakers"])
+    return cells
+
+
 def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Averages paired gains in each cell, with an interval, an exact test over speakers and an effect size.
 
@@ -116,20 +140,12 @@ def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         by: the columns that make a cell.
 
     Returns:
-        One row a cell, sorted by `by`: those columns; `gain`, `low`, `high`; `p` (two-sided sign-flip test over
-        speakers, exact but never below 2 / 2^speakers); `p_t` (t-test over speakers' means) and `holm` (`p_t`
-        corrected for the number of rows, Holm 1979); `effect` (the gain divided by its
-        standard deviation over speakers: Cohen's d_z, Lakens 2013, equation 6; NaN for one speaker or no
-        deviation); `wins`, `ties`, `losses` (over speakers × emotions, means over draws); `base`, `base_low`,
-        `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`, `speakers`, `trials`. All three means are over the
-        same pairs, so `gain` equals `macro_f1 - base`.
+        One row a cell, sorted by `by`: those columns; `gain`, `low`, `high`, `p`, `p_t`, `effect` (see
+        `tested_means`); `holm` (`p_t` corrected for the number of rows); `wins`, `ties`, `losses` (over speakers ×
+        emotions, means over draws); `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`,
+        `speakers`, `trials`. All three means are over the same pairs, so `gain` equals `macro_f1 - base`.
     """
-    cells = cell_means(paired, by, "gain")
-    means = _speaker_means(paired, by, ["gain"])
-    cells["p"] = _p_values(means["gain"], cells["speakers"])
-    spread = means.groupby(by)["gain"].std().to_numpy()
-    cells["effect"] = cells["gain"] / np.where(spread > TIE, spread, np.nan)
-    cells["p_t"] = t_test_p(cells["effect"], cells["speakers"])
+    cells = tested_means(paired, by, "gain")
     cells["holm"] = holm(cells["p_t"])
     contests = paired.groupby([*by, "speaker", "label"], as_index=False)["gain"].mean()
     outcomes = contests.assign(
@@ -229,10 +245,10 @@ def ordered_starts(starts: pd.Series) -> list[str]:
     return sorted(starts.unique(), key=lambda start: (corpora_in(start), start))
 
 
-def _speaker_means(trials: pd.DataFrame, by: list[str], values: list[str]) -> pd.DataFrame:
+def _speaker_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """The means of each speaker in each cell and the number of `trials` behind them, sorted by `by` and speaker."""
     groups = trials.groupby([*by, "speaker"])
-    return groups[values].mean().assign(trials=groups.size()).reset_index()
+    return groups.agg(**{value: (value, "mean"), "trials": (value, "size")}).reset_index()
 
 
 def _p_values(means: pd.Series, speakers: pd.Series) -> Floats:

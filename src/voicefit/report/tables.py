@@ -6,9 +6,9 @@ from typing import Any
 
 import pandas as pd
 
-from voicefit.report.statistics import corpora_in, failed_rows
+from voicefit.report.statistics import corpora_in, failed_rows, holm
 from voicefit.report.style import start_label
-from voicefit.report.text import count, interval, p_value, score, signed
+from voicefit.report.text import bare_p, count, interval, p_value, score, signed
 
 MOST_FAILURES = 50
 
@@ -73,7 +73,8 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
     """
     note = (
         "Difference from the trial with the same clips and no pre-finetuning; its 95 % interval, and "
-        "the sign-flip test over speakers. Bold: the interval leaves out zero."
+        "the exact sign-flip test over speakers, not corrected for the number of cells. Bold: the interval "
+        "leaves out zero."
     )
     return _by_k(cells, ["method", "start"], title, note, _gain_cell)
 
@@ -129,11 +130,14 @@ def glance_table(gains: pd.DataFrame, start: str) -> Table:
             Cell(score(row["base"], 3), (interval(row["base_low"], row["base_high"]),)),
             Cell(score(row["macro_f1"], 3), (interval(row["macro_f1_low"], row["macro_f1_high"]),)),
             _gain_cell(row, with_p=False),
-            Cell(p_value(row["p"]).removeprefix("p ").removeprefix("= ") or "–"),
+            Cell(signed(row["effect"], 1)),
+            Cell(f"{row['wins']}/{row['ties']}/{row['losses']}"),
+            Cell(bare_p(row["p"])),
+            Cell(bare_p(row["holm"])),
             Cell(str(row["speakers"])),
             Cell(f"{row['trials']:,}"),
         ]
-        for row in ends.sort_values(["target", "k", "method"]).to_dict("records")
+        for row in ends.assign(holm=holm(ends["p_t"])).sort_values(["target", "k", "method"]).to_dict("records")
     ]
     header = [
         "target",
@@ -142,11 +146,19 @@ def glance_table(gains: pd.DataFrame, start: str) -> Table:
         "no pre-finetuning",
         "pre-finetuned",
         "gain",
-        "p",
+        "d_z",
+        "won/tied/lost",
+        "p, exact",
+        "p, Holm",
         "speakers",
         "trials",
     ]
-    return Table(f"At a glance: {start_label(start)}", "", header, 2, rows)
+    note = (
+        "Intervals: 95 %, over speakers, emotions and draws. d_z: the gain divided by its standard deviation over "
+        "speakers. Won, tied, lost: over speakers and emotions. p, exact: sign-flip test over speakers, never below "
+        "2 / 2^speakers. p, Holm: t-test over speakers, corrected for the rows of this table."
+    )
+    return Table(f"At a glance: {start_label(start)}", note, header, 2, rows)
 
 
 def seconds_cells(trials: pd.DataFrame) -> pd.DataFrame:

@@ -37,6 +37,11 @@ def p_value(p: float) -> str:
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
+def bare_p(p: float) -> str:
+    """A p value for a column of them: "0.016", "< 0.001"; a dash where there is none."""
+    return p_value(p).removeprefix("p ").removeprefix("= ") or "–"
+
+
 def count(number: int, noun: str) -> str:
     """A number and its noun: "1 clip", "1,200 trials"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")

@@ -1,0 +1,122 @@
+"""The report's tables of tests: claims, the mixed model, methods against the best of them."""
+
+import pandas as pd
+
+from voicefit.report.statistics import ALPHA, gain_cells, pair
+from voicefit.report.style import start_label
+from voicefit.report.tables import Cell, Table
+from voicefit.report.text import bare_p, interval, p_value, signed
+
+
+def claims_table(found: pd.DataFrame) -> Table:
+    """The publication's claims and what the trials say of them.
+
+    Args:
+        found: the table of `claims.claims`.
+
+    Returns:
+        The table, a row per target, method and claim.
+    """
+    rows = [
+        [
+            Cell(row["claim"]),
+            Cell(row["target"]),
+            Cell(row["method"]),
+            Cell(row["verdict"], strong=row["verdict"] in ("supported", "contradicted")),
+            _estimate(row),
+            Cell(signed(row["effect"], 1)),
+            Cell(bare_p(row["p"])),
+            Cell(bare_p(row["holm"])),
+        ]
+        for row in found.to_dict("records")
+    ]
+    note = (
+        "What the publication says (Chen & Yu 2023), as differences in macro F1 that are positive where it holds, "
+        "with 95 % intervals. The verdict is that of the t-test over speakers at 0.05 after Holm's correction for the "
+        "claims of one method; d_z is the estimate divided by its standard deviation over speakers."
+    )
+    header = ["claim", "target", "method", "verdict", "estimate", "d_z", "p, exact", "p, Holm"]
+    return Table("The publication's claims", note, header, 4, rows)
+
+
+def effects_table(found: pd.DataFrame, target: str) -> Table:
+    """The mixed model's terms, a column per method.
+
+    Args:
+        found: the rows of `effects.effects` of one target.
+        target: its name.
+
+    Returns:
+        The table.
+    """
+    methods = sorted(found["method"].unique())
+    cells = {(row["term"], row["method"]): _effect(row) for row in found.to_dict("records")}
+    rows = [
+        [Cell(term), *(cells.get((term, method), Cell("–")) for method in methods)] for term in found["term"].unique()
+    ]
+    notes = [f"{method}: {note}." for method, note in found.groupby("method")["note"].first().items() if note]
+    note = (
+        "Macro F1 explained by corpora, doublings of k, emotion and their products at once; speakers have a level, a "
+        "level in each emotion and an effect of corpora of their own. An emotion's rows are its deviations from the "
+        "mean of all. Bold: Wald's p, not corrected, is below 0.05."
+    )
+    return Table(f"What macro F1 depends on, {target}", " ".join([note, *notes]), ["term", *methods], 1, rows)
+
+
+def method_cells(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """Every method paired with the one of the highest macro F1, on the clips that both were given.
+
+    Args:
+        trials: the table of `statistics.finished` of one target and starting point, with two methods or more.
+
+    Returns:
+        `gain_cells` by method and k, whose `base` is the best method, and that method's name. The best is chosen on
+        the clips that all methods were given, else on all trials.
+    """
+    methods = trials["method"].nunique()
+    common = trials.groupby(["speaker", "label", "k", "draw"])["method"].transform("nunique") == methods
+    chosen = trials[common] if common.any() else trials
+    best = str(chosen.groupby("method")["macro_f1"].mean().idxmax())
+    return gain_cells(pair(trials, "method", best), ["method", "k"]), best
+
+
+def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Table:
+    """Methods against the best of them, a column per k.
+
+    Args:
+        cells: as from `method_cells`.
+        best: the method that the others are compared with.
+        target: the target's name.
+        start: the starting point.
+
+    Returns:
+        The table.
+    """
+    ks = sorted(cells["k"].unique())
+    by_place = {(row["method"], row["k"]): row for row in cells.to_dict("records")}
+    rows = [
+        [Cell(method), *(_difference(by_place[method, k]) if (method, k) in by_place else Cell("–") for k in ks)]
+        for method in cells.groupby("method")["gain"].mean().sort_values(ascending=False).index
+    ]
+    note = (
+        f"Macro F1 minus that of {best} on the same clips, {start_label(start)}, with 95 % intervals and the t-test "
+        "over speakers after Holm's correction for the cells of this table. Bold: below 0.05. "
+        f"{best} was chosen for its mean on these very trials, which flatters it a little."
+    )
+    return Table(f"Methods against {best}, {target}", note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
+
+
+def _estimate(row: dict) -> Cell:
+    return Cell(signed(row["estimate"], 3), tuple(filter(None, [interval(row["low"], row["high"], 3, sign=True)])))
+
+
+def _effect(row: dict) -> Cell:
+    if pd.isna(row["estimate"]):
+        return Cell("–")
+    small = interval(row["low"], row["high"], 3, sign=True), p_value(row["p"])
+    return Cell(signed(row["estimate"], 3), small, strong=bool(row["p"] < ALPHA))
+
+
+def _difference(row: dict) -> Cell:
+    small = interval(row["low"], row["high"], 3, sign=True), p_value(row["holm"])
+    return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=bool(row["holm"] < ALPHA))
