@@ -441,14 +441,27 @@ def _duration(seconds: float) -> str:
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")],
+    other: Annotated[Path | None, typer.Argument(help="Another one: print what changed from RUN to it.")] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
+    ] = "html,csv",
+    out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
+) -> None:
     """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
 
-    Example: `voicefit report run`
+    Examples: `voicefit report run`, `voicefit report run --format latex,markdown`, `voicefit report run-a run-b`
     """
-    from voicefit.report import build_report
+    from voicefit.report import build_report, compare_runs, parse_formats, rich_table
 
-    out.print(f"report: {build_report(run)}", soft_wrap=True)
+    if other is not None:
+        for table in compare_runs(run, other, out_dir, parse_formats(formats)):
+            out.print(rich_table(table))
+    elif out_dir is not None:
+        raise VoicefitError("--out is for comparing two runs; the report of one goes to RUN/report")
+    else:
+        out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pandas as pd
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json, write_text
 from voicefit.report import page, style
+from voicefit.report.formats import write_tables
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
@@ -18,13 +20,14 @@ from voicefit.report.tables import failure_table
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
 
 
-def build_report(run: str | Path) -> Path:
+def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
     """Writes a run's figures, tables and page to `run/report`, replacing what was there.
 
     The new report is made beside the old one and takes its place when it is whole.
 
     Args:
         run: the folder of a sweep, finished or not.
+        formats: any of `formats.FORMATS`: the page's tables are then also written to `report/tables`.
 
     Returns:
         The path of `run/report/index.html`.
@@ -35,21 +38,17 @@ def build_report(run: str | Path) -> Path:
     """
     run = Path(run)
     record = read_record(run)
-    # Imported here: it brings PyTorch, which no other part of a report needs.
-    from voicefit.sweep.store import TrialStore
-
-    with TrialStore(run / "trials.sqlite", read_only=True) as store:
-        trials = store.trials()
-    return write_report(run, record, trials)
+    return write_report(run, record, read_trials(run), formats)
 
 
-def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Path:
+def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame, formats: Collection[str] = ()) -> Path:
     """Writes the report of a table of trials; `build_report` reads the table from the run's store.
 
     Args:
         run: the folder of the sweep, whose pre-finetuning curves are shown too.
         record: the contents of `run.json`.
         trials: one row a trial.
+        formats: as for `build_report`.
 
     Returns:
         The path of `run/report/index.html`.
@@ -67,6 +66,10 @@ def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Pat
             made = sections(kept, read_history(run), out)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
         write_json(out / "summary.json", summary(kept))
+        if formats:
+            (out / "tables").mkdir()
+            shown = [table for section in made for table in (section.glance, *section.tables) if table]
+            write_tables(shown, out / "tables", formats)
         write_text(out / "index.html", page.render(record, len(kept), failure_table(trials), made))
     _replace(run / "report", building)
     return run / "report" / "index.html"
@@ -88,6 +91,25 @@ def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
     cells = cell_means(one_vs_rest, ["encoder", "protocol", "start", "method", "target", "k"])[SUMMARY_KEYS]
     rows = cells.astype(object).where(cells.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
+
+
+def read_trials(run: Path) -> pd.DataFrame:
+    """Reads the run's store.
+
+    Args:
+        run: the folder of a sweep.
+
+    Returns:
+        One row a trial, failures included.
+
+    Raises:
+        VoicefitError: what the store raises on a damaged file.
+    """
+    # Imported here: it brings PyTorch, which no other part of a report needs.
+    from voicefit.sweep.store import TrialStore
+
+    with TrialStore(run / "trials.sqlite", read_only=True) as store:
+        return store.trials()
 
 
 def read_record(run: Path) -> dict[str, Any]:
