@@ -9,6 +9,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 
+from voicefit.api import Adapted
 from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora.check import SILENCE_PEAK
 from voicefit.errors import VoicefitError
@@ -23,7 +24,7 @@ THEME = gr.themes.Default(
     neutral_hue=gr.themes.colors.slate,
     font=("system-ui", "sans-serif"),
     font_mono=("ui-monospace", "monospace"),
-)
+).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")
 """Fonts of the system alone: nothing is fetched."""
 
 _COMMON = ("anger", "happiness", "sadness", "neutral", "fear", "surprise", "disgust", "calm")
@@ -135,10 +136,7 @@ class _Handlers:
                 result = await self._answer(session, session.trial)
         except VoicefitError as error:
             return key, f"<p class='fault'>{html.escape(str(error))}</p>", gr.skip()
-        clips = sum(made.shots.values())
-        done = f"Adapted on {clips} clips of {len(made.shots)} labels. "
-        link = f"<a href='models/{key}.zip' download='voicefit-model.zip' id='download'>Download the model</a>"
-        return key, f"<p class='done'>{done}{link}</p>", result
+        return key, render_adapted(made, f"models/{key}.zip"), result
 
     async def predict(self, key: str, sent: str | None) -> tuple[Any, ...]:
         """Say how a clip sounds."""
@@ -249,6 +247,28 @@ def _chip(waveform: np.ndarray) -> str:
         fault = "very short"
     text = f"{seconds:.1f} s" + (f", {fault}" if fault else "")
     return f"<span class='chip{' fault' if fault else ''}'>{text}</span>"
+
+
+def render_adapted(made: Adapted, address: str) -> str:
+    """What the model was made of, how sure it is, and where it is; which clips to listen to again, if any.
+
+    Args:
+        address: of the model, to download.
+    """
+    clips = sum(made.shots.values())
+    link = f"<a href='{html.escape(address)}' download='voicefit-model.zip' id='download'>Download the model</a>"
+    lines = [f"<p class='done'>Adapted on {clips} clips of {len(made.shots)} labels. {link}</p>"]
+    if made.sure is not None:
+        right, tested, chance = made.sure.right, len(made.sure.targets), made.sure.chance
+        lines.append(
+            f"<p class='about'>{right} of these {tested} clips were told right when each was left out; guessing gets "
+            f"{chance:.3g}. More clips make it better.</p>"
+        )
+    for clip_id, words in made.advice.items():
+        # The names of files and what follows a colon, other files' names, say nothing to somebody who saw none.
+        label, fault = clip_id.rpartition("/")[0], words.partition(":")[0]
+        lines.append(f"<p class='fault'>A clip of {html.escape(_pretty(label))} {html.escape(fault)}.</p>")
+    return "".join(lines)
 
 
 def render_answer(probabilities: Mapping[str, float], before: Mapping[str, float]) -> str:
