@@ -70,7 +70,7 @@ def page(report):
 
 def test_the_page_stands_alone(page):
     for tag, attributes in tags(page):
-        assert tag not in {"script", "link", "iframe", "object", "embed", "base", "img"}
+        assert tag not in {"link", "iframe", "object", "embed", "base", "img"}
         assert "src" not in attributes
         if tag != "a":
             assert all(attributes.get(name, "#").startswith(("#", "data:")) for name in ("href", "xlink:href"))
@@ -79,7 +79,7 @@ def test_the_page_stands_alone(page):
 
 
 def test_names_from_outside_are_escaped(page):
-    assert "<script" not in page
+    assert page.count("<script") == 1  # our own
     assert "&lt;script&gt;alert" in page
     assert not any("javascript:" in (attributes.get("href") or "") for _, attributes in tags(page))
 

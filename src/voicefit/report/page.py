@@ -32,6 +32,7 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
         .get_template("page.html")
         .render(
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
             run=run,
             done=done,
             progress=progress(done, int(run.get("planned_trials", 0))),
