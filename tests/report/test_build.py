@@ -99,12 +99,21 @@ def test_the_page_says_what_was_found_and_how_far_it_is(page):
 
 
 def test_every_figure_is_there_with_its_data(report):
-    names = {"macro-f1", "gain", "emotions", "corpora", "learning", "seconds"}
+    names = {
+        "macro-f1",
+        "gain",
+        "gain-by-corpora",
+        "speakers",
+        "emotions",
+        "corpora",
+        "learning",
+        "macro-f1-by-seconds",
+    }
 
     assert {path.name for path in (report / "figures").iterdir()} == {
-        f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
+        f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf")
     }
-    tables = {"floors", "macro-f1-by-seconds", "failures", "claims", "effects", "methods"}
+    tables = {"floors", "seconds", "failures", "claims", "effects", "methods"}
     assert {path.stem for path in (report / "data").iterdir()} == names | tables
     gains = pd.read_csv(report / "data" / "gain.csv")
     assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)

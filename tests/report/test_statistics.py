@@ -5,7 +5,10 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from report.synthetic import row, table
 from voicefit.report.statistics import (
@@ -100,6 +103,13 @@ def test_holm_by_hand():
     assert holm(pd.Series([0.02, np.nan, 0.01, 0.03])).tolist() == pytest.approx(
         [0.04, np.nan, 0.03, 0.04], nan_ok=True
     )
+
+
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_holm_agrees_with_statsmodels(p):
+    reference = multipletests(p, method="holm")[1] if p else []
+
+    assert holm(pd.Series(p, dtype=float)).tolist() == pytest.approx(list(reference))
 
 
 def test_methods_are_paired_like_starting_points():

@@ -36,9 +36,7 @@ def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.
     # A name of its own, since `by` may hold the label.
     trials = trials.assign(emotion=trials["label"])
     draws = trials.groupby([*by, "speaker", "emotion", "draw"])[value].mean()
-    labels = draws.groupby([*by, "speaker", "emotion"]).size()
-    speakers = labels.groupby([*by, "speaker"]).agg(tuple)
-    shapes: list[Shape] = speakers.groupby(by).agg(tuple).tolist()
+    shapes = _shapes(draws, by)
     sizes = [sum(map(sum, shape)) for shape in shapes]
     values = np.split(draws.to_numpy(dtype=float), np.cumsum(sizes)[:-1])
     cells_of = defaultdict(list)
@@ -51,6 +49,16 @@ def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.
             means = resampled_means(np.stack([values[cell] for cell in cells]), shape)
             intervals[cells] = np.percentile(means, [tail, 100 - tail], axis=1).T
     return intervals
+
+
+def _shapes(draws: pd.Series, by: list[str]) -> list[Shape]:
+    """The shape of each cell of `draws`, which is indexed by `by`, speaker, emotion and draw."""
+    sizes = draws.groupby([*by, "speaker", "emotion"]).size().reset_index(name="draws")
+    cells = sizes.groupby(by).ngroup().tolist()
+    shapes: list[dict[str, list[int]]] = [{} for _ in range(max(cells, default=-1) + 1)]
+    for cell, speaker, count in zip(cells, sizes["speaker"], sizes["draws"].tolist(), strict=True):
+        shapes[cell].setdefault(speaker, []).append(count)
+    return [tuple(map(tuple, shape.values())) for shape in shapes]
 
 
 def resampled_means(values: npt.NDArray[np.float64], shape: Shape) -> npt.NDArray[np.float64]:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -92,7 +93,7 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT)
     for axes, target, part, last in grid:
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
@@ -113,7 +114,7 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT)
     for axes, _, part, _ in grid:
         axes.axhline(0, color=INK, linewidth=1)
         _curves(axes, part, "gain", styles)
@@ -139,35 +140,52 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
         The figure.
     """
     labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
-    figure, grid = _grid(cells, 1.1 + 0.34 * len(labels))
+    figure, grid = method_panels(cells, 1.1 + 0.34 * len(labels))
     if value == "gain":
         reach = max(0.05, float(cells[value].abs().max()))
         scale, colours = Normalize(-reach, reach), colormaps["PuOr_r"]
     else:
         scale, colours = Normalize(float(cells[value].min()), float(cells[value].max())), colormaps["Blues"]
     for axes, _, part, _ in grid:
-        table = part.pivot(index="label", columns="k", values=value).reindex(index=labels, columns=ks)
-        axes.imshow(table.to_numpy(), cmap=colours, norm=scale, aspect="auto")
-        axes.set_xticks(range(len(ks)), [str(k) for k in ks])
-        axes.set_yticks(range(len(labels)), labels)
-        axes.tick_params(length=0)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
-        axes.set_xlabel("support clips k")
-        for row in part.to_dict("records"):
-            shade = np.dot(colours(scale(row[value]))[:3], (0.299, 0.587, 0.114))
-            certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
-            axes.text(
-                ks.index(row["k"]),
-                labels.index(row["label"]),
-                (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                weight="bold" if certain else "normal",
-                color="white" if shade < 0.45 else INK,
-            )
+        heat_cells(axes, part, value, ("label", labels), ks, ScalarMappable(scale, colours))
     return figure
+
+
+def heat_cells(
+    axes: Axes, cells: pd.DataFrame, value: str, rows: tuple[str, list[str]], ks: list[int], shades: ScalarMappable
+) -> None:
+    """Fills axes with a heat map over k, each number written in its cell; bold where a gain's interval leaves out zero.
+
+    Args:
+        axes: what to fill.
+        cells: one row per cell, with `value`, `low`, `high`, `k` and the rows' column.
+        value: "gain" or "macro_f1".
+        rows: the column that makes the rows, and its values from the top.
+        ks: the columns.
+        shades: from value to colour.
+    """
+    column, names = rows
+    table = cells.pivot(index=column, columns="k", values=value).reindex(index=names, columns=ks)
+    axes.imshow(table.to_numpy(), cmap=shades.cmap, norm=shades.norm, aspect="auto")  # type: ignore[arg-type]
+    axes.set_xticks(range(len(ks)), [str(k) for k in ks])
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    axes.set_xlabel("support clips k")
+    for row in cells.to_dict("records"):
+        shade = np.dot(shades.to_rgba(row[value])[:3], (0.299, 0.587, 0.114))
+        certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
+        axes.text(
+            ks.index(row["k"]),
+            names.index(row[column]),
+            (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
+            ha="center",
+            va="center",
+            fontsize=8.5,
+            weight="bold" if certain else "normal",
+            color="white" if shade < 0.45 else INK,
+        )
 
 
 def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
@@ -181,24 +199,30 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
         The figure.
     """
     ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
-    figure, grid = _grid(cells, 3.6)
-    # The last tenth of the map is too light to read on white.
-    shades = colormaps["viridis_r"](np.linspace(0.18, 1, len(ks)))
+    figure, grid = method_panels(cells, 3.6)
+    looks = number_lines(len(ks))
     for axes, target, part, last in grid:
-        for k, shade, marker in zip(ks, shades, "osDv^Pp*hX" * len(ks), strict=False):
+        for k, look in zip(ks, looks, strict=True):
             line = part[part["k"] == k]
-            axes.plot(line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
+            axes.plot(line["corpora"], line["macro_f1"], **look)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
         _floor_lines(axes, floor[floor.index == target], labelled=last)
-    handles = [
-        Line2D([], [], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
-        for shade, marker in zip(shades, "osDv^Pp*hX" * len(ks), strict=False)
-    ]
-    legend_below(figure, handles, [f"k = {k}" for k in ks])
+    legend_below(figure, [Line2D([], [], **look) for look in looks], [f"k = {k}" for k in ks])
     _first_column(figure, "macro F1")
     return figure
+
+
+def number_lines(lines: int) -> list[dict[str, Any]]:
+    """What `Axes.plot` takes for lines that stand for rising numbers: dark to light, a marker each."""
+    # The last tenth of the map is too light to read on white.
+    shades = colormaps["viridis_r"](np.linspace(0.18, 1, lines))
+    markers = "osDv^Pp*hX" * lines
+    return [
+        {"color": shade, "marker": marker, "markersize": 4.5, "linewidth": 1.6}
+        for shade, marker in zip(shades, markers, strict=False)
+    ]
 
 
 def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest: str) -> Figure:
@@ -231,8 +255,15 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
     return figure
 
 
-def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
+def method_panels(
+    cells: pd.DataFrame, row_height: float
+) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
+    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row.
+
+    Args:
+        cells: any table with `target` and `method`.
+        row_height: inches per row of panels.
+    """
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
     columns = min(MOST_COLUMNS, len(methods))
     rows_each = -(-len(methods) // columns)

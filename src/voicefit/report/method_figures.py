@@ -1,17 +1,13 @@
 """Figures that set methods side by side."""
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels
+from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels, spread_labels
 
 WIDTH, HEIGHT = 11.0, 5.4
-LEAST_GAP = 0.042
-"""Between two labels, as a share of the height."""
-
 MANY_SHOTS = 16
 
 
@@ -56,7 +52,7 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
-    heights = _spread(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
+    heights = spread_labels(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
     for height, (method, score, seconds) in zip(
         heights, part[["method", "macro_f1", "seconds"]].itertuples(index=False), strict=True
     ):
@@ -72,18 +68,3 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkB": 4, "relpos": (0, 0.5)},
         )
-
-
-def _spread(heights: np.ndarray) -> np.ndarray:
-    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
-
-    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
-    """
-    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
-    spread = np.clip(heights, 0.02, 0.98)
-    for i in range(1, len(spread)):
-        spread[i] = max(spread[i], spread[i - 1] + gap)
-    spread[-1] = min(spread[-1], 0.98)
-    for i in range(len(spread) - 2, -1, -1):
-        spread[i] = min(spread[i], spread[i + 1] - gap)
-    return spread

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from voicefit.report import figures, inference, tables
+from voicefit.report import figures, inference, start_figures, tables
 from voicefit.report.claims import claims
 from voicefit.report.effects import effects
 from voicefit.report.method_figures import compared_shots, seconds_scatter
@@ -76,10 +76,11 @@ class Writer:
         frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False)
 
     def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
-        """Writes `figures/<prefix><name>.svg` and `.png` and returns what the page needs."""
+        """Writes `figures/<prefix><name>.svg` and `.pdf` and returns what the page needs."""
         stem = f"{self.prefix}{name}"
         path = save(figure, self.out / "figures" / f"{stem}.svg")
-        save(figure, path.with_suffix(".png"))
+        figure.set_layout_engine("none")  # it stays as it was laid out
+        save(figure, path.with_suffix(".pdf"))
         return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
 
 
@@ -121,6 +122,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         gains = gain_cells(paired, CELL)
         section.glance = tables.glance_table(gains, largest) if largest in set(gains["start"]) else None
         _gains(section, gains, styles, writer)
+        _starts(section, paired, largest, writer)
     if (trials["label"] != "").any():
         _emotions(section, trials, paired, largest, writer)
     _corpora(section, trials, floor, writer)
@@ -184,6 +186,36 @@ def _effects(section: Section, trials: pd.DataFrame, writer: Writer) -> None:
     section.tables += [inference.effects_table(part, str(target)) for target, part in fitted.groupby("target")]
 
 
+def _starts(section: Section, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
+    """Gains by number of corpora, by subset and emotion, and speaker by speaker; each where there is enough to see."""
+    if paired["corpora"].nunique() > 1:
+        cells = gain_cells(paired, ["corpora", "method", "target", "k"])
+        writer.data("gain-by-corpora", cells)
+        caption = "Paired gain, mean over the starting points with that many corpora."
+        figure = start_figures.corpora_gains(cells)
+        section.figures.append(writer.figure("gain-by-corpora", figure, "Gain by number of corpora", caption))
+    for target, part in paired.groupby("target"):
+        few = part[part["k"] == part["k"].min()].groupby("method")["macro_f1"].mean()
+        best = part[part["method"] == few.idxmax()]
+        suffix = f"-{target}" if paired["target"].nunique() > 1 else ""
+        if part["start"].nunique() > 2 and (part["label"] != "").any():
+            cells = gain_cells(best, ["start", "label", "k"])
+            writer.data(f"subsets{suffix}", cells)
+            caption = f"Paired gain of {few.idxmax()} on {target}. Bold: the 95 % interval leaves out zero."
+            title = f"Gain by corpora and emotion, {target}"
+            section.figures.append(writer.figure(f"subsets{suffix}", start_figures.subset_map(cells), title, caption))
+        shown = best[(best["start"] == largest) & best["k"].isin(compared_shots(best["k"].unique().tolist()))]
+        speakers = shown.groupby(["speaker", "k"], as_index=False)[["base", "macro_f1", "gain"]].mean()
+        if speakers["speaker"].nunique() > 1:
+            writer.data(f"speakers{suffix}", speakers)
+            caption = (
+                f"{few.idxmax()} on {target}, without and with {start_label(largest)}; black: the mean over speakers."
+            )
+            title = f"Speaker by speaker, {target}"
+            figure = start_figures.speaker_slopes(speakers)
+            section.figures.append(writer.figure(f"speakers{suffix}", figure, title, caption))
+
+
 def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
     """The largest start emotion by emotion: gains where it has pairs, else scores."""
     by = ["start", "target", "method", "label", "k"]
@@ -237,7 +269,7 @@ def _seconds(section: Section, trials: pd.DataFrame, largest: str, writer: Write
         f"Only trials on clips that every method here was given: {tasks_shown}."
     )
     figure = seconds_scatter(cells.reset_index())
-    section.figures.append(writer.figure("seconds", figure, "Macro F1 against seconds per trial", caption))
+    section.figures.append(writer.figure("macro-f1-by-seconds", figure, "Macro F1 against seconds per trial", caption))
 
 
 def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Drawn:

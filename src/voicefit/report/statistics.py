@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as t_distribution
-from statsmodels.stats.multitest import multipletests
 
 from voicefit.report.bootstrap import bootstrap_intervals
 
@@ -183,8 +182,9 @@ def holm(p: pd.Series) -> Floats:
     """
     known = p.notna().to_numpy()
     corrected = np.full(len(p), np.nan)
-    if known.any():
-        corrected[known] = multipletests(p[known], method="holm")[1]
+    order = np.argsort(p[known].to_numpy())
+    steps = p[known].to_numpy()[order] * np.arange(len(order), 0, -1)
+    corrected[np.flatnonzero(known)[order]] = np.minimum(np.maximum.accumulate(steps), 1)
     return corrected
 
 

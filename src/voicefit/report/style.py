@@ -33,6 +33,8 @@ LINES: tuple[Any, ...] = (
 # With more starting points than this a figure names three of them and draws the others in grey.
 NAMED_STARTS = 7
 LEGEND_WIDTH = 46
+# Between two labels beside a panel, as a share of its height.
+LEAST_GAP = 0.042
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -173,12 +175,27 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
 
 
+def spread_labels(heights: np.ndarray) -> np.ndarray:
+    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
+
+    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
+    """
+    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
+    spread = np.clip(heights, 0.02, 0.98)
+    for i in range(1, len(spread)):
+        spread[i] = max(spread[i], spread[i - 1] + gap)
+    spread[-1] = min(spread[-1], 0.98)
+    for i in range(len(spread) - 2, -1, -1):
+        spread[i] = min(spread[i], spread[i + 1] - gap)
+    return spread
+
+
 def save(figure: Figure, path: Path) -> Path:
     """Writes a figure in the format of its suffix, the same bytes for the same data.
 
     Args:
         figure: the figure.
-        path: ends in `.svg` or `.png`.
+        path: ends in `.svg`, `.pdf` or `.png`.
 
     Returns:
         `path`.
@@ -187,6 +204,8 @@ def save(figure: Figure, path: Path) -> Path:
         nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
         with matplotlib.rc_context({"svg.hashsalt": path.stem}):
             figure.savefig(path, metadata=nothing)
+    elif path.suffix == ".pdf":
+        figure.savefig(path, metadata={"Creator": None, "Producer": None, "CreationDate": None})
     else:
         figure.savefig(path, dpi=200, metadata={"Software": None})
     return path

@@ -8,7 +8,7 @@ import pandas as pd
 
 from voicefit.report.statistics import corpora_in, failed_rows, holm
 from voicefit.report.style import start_label
-from voicefit.report.text import bare_p, count, interval, p_value, score, signed
+from voicefit.report.text import bare_p, count, interval, p_value, score, seconds, signed
 
 MOST_FAILURES = 50
 
@@ -191,7 +191,8 @@ def seconds_table(cells: pd.DataFrame) -> Table:
     for method, part in cells.groupby("method"):
         by_k = {row["k"]: row for row in part.to_dict("records")}
         numbers = [
-            Cell(f"{by_k[k]['median']:.2f}", (f"95 %: {by_k[k]['p95']:.2f}",)) if k in by_k else Cell("–") for k in ks
+            Cell(seconds(by_k[k]["median"]), (f"95 %: {seconds(by_k[k]['p95'])}",)) if k in by_k else Cell("–")
+            for k in ks
         ]
         rows.append([Cell(str(method)), *numbers, Cell(f"{part['hours'].sum():.2f}")])
     note = "Median, and below it the time that 95 % of the trials stay under; the last column sums all trials."

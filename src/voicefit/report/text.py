@@ -42,6 +42,11 @@ def bare_p(p: float) -> str:
     return p_value(p).removeprefix("p ").removeprefix("= ") or "–"
 
 
+def seconds(value: float) -> str:
+    """Seconds to two digits: "0.0014", "1.3", "140"."""
+    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
 def count(number: int, noun: str) -> str:
     """A number and its noun: "1 clip", "1,200 trials"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
