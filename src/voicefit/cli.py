@@ -448,18 +448,24 @@ def report(
         str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
     ] = "html,csv",
     out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
+    watch: Annotated[bool, typer.Option(help="While the sweep runs, write it again as trials come in.")] = False,
 ) -> None:
     """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
 
-    Examples: `voicefit report run`, `voicefit report run --format latex,markdown`, `voicefit report run-a run-b`
+    Examples: `voicefit report run`, `voicefit report run --watch`, `voicefit report run-a run-b`
     """
-    from voicefit.report import build_report, compare_runs, parse_formats, rich_table
+    from voicefit.report import build_report, compare_runs, parse_formats, rich_table, watch_report
 
+    if other is not None and watch:
+        raise VoicefitError("--watch is for one run; leave it out, or the second run")
+    if other is None and out_dir is not None:
+        raise VoicefitError("--out is for comparing two runs; the report of one goes to RUN/report")
     if other is not None:
         for table in compare_runs(run, other, out_dir, parse_formats(formats)):
             out.print(rich_table(table))
-    elif out_dir is not None:
-        raise VoicefitError("--out is for comparing two runs; the report of one goes to RUN/report")
+    elif watch:
+        for page, left in watch_report(run, parse_formats(formats)):
+            out.print(f"report: {page or 'not yet'}, {left or 'complete'}", soft_wrap=True)
     else:
         out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)
 

@@ -17,12 +17,16 @@ from voicefit.sweep.store import TrialStore
 def write_run(folder, rows, **changes):
     folder.mkdir()
     write_json(folder / "run.json", RECORD | changes)
+    add_rows(folder, rows)
+    return folder
+
+
+def add_rows(folder, rows):
     with TrialStore(folder / "trials.sqlite") as store:
         for trial in rows:
             about = {field.name: trial.get(field.name, "") for field in fields(TrialSpec)}
-            result = {name: trial[name] for name in ("macro_f1", "floor_never", "floor_coin", "seconds")}
+            result = {name: trial[name] for name in ("macro_f1", "floor_never", "floor_coin", "seconds", "error")}
             store.add(TrialSpec(**about), result | {"support": trial["support"]})
-    return folder
 
 
 @pytest.fixture

@@ -41,7 +41,13 @@ def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
     return write_report(run, record, read_trials(run), formats)
 
 
-def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame, formats: Collection[str] = ()) -> Path:
+def write_report(
+    run: Path,
+    record: dict[str, Any],
+    trials: pd.DataFrame,
+    formats: Collection[str] = (),
+    refresh: int | None = None,
+) -> Path:
     """Writes the report of a table of trials; `build_report` reads the table from the run's store.
 
     Args:
@@ -49,6 +55,7 @@ def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame, format
         record: the contents of `run.json`.
         trials: one row a trial.
         formats: as for `build_report`.
+        refresh: seconds after which a browser that shows the page loads it again; left out, it does not.
 
     Returns:
         The path of `run/report/index.html`.
@@ -70,7 +77,8 @@ def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame, format
             (out / "tables").mkdir()
             shown = [table for section in made for table in (section.glance, *section.tables) if table]
             write_tables(shown, out / "tables", formats)
-        write_text(out / "index.html", page.render(record, len(kept), failure_table(trials), made))
+        html = page.render(record, len(trials), len(kept), failure_table(trials), made, refresh)
+        write_text(out / "index.html", html)
     _replace(run / "report", building)
     return run / "report" / "index.html"
 

@@ -15,14 +15,23 @@ from voicefit.report.text import count
 HERE = Path(__file__).parent
 
 
-def render(run: dict[str, Any], done: int, failures: Table | None, sections: list[Section]) -> str:
+def render(
+    run: dict[str, Any],
+    tried: int,
+    done: int,
+    failures: Table | None,
+    sections: list[Section],
+    refresh: int | None = None,
+) -> str:
     """Puts the sections and the run's record on one page.
 
     Args:
         run: the contents of `run.json`.
-        done: the number of trials with a score.
+        tried: the number of trials that ended, in a score or in an error.
+        done: the number of those with a score.
         failures: the failed trials, where there are any.
         sections: what to show, in order.
+        refresh: seconds after which a browser loads the page again; left out, it does not.
 
     Returns:
         HTML that loads nothing from anywhere; every text of the run is escaped.
@@ -35,7 +44,8 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
             script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
             run=run,
             done=done,
-            progress=progress(done, int(run.get("planned_trials", 0))),
+            refresh=refresh,
+            progress=progress(tried, int(run.get("planned_trials", 0))),
             failures=failures,
             sections=sections,
             corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
@@ -45,9 +55,9 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
     )
 
 
-def progress(done: int, planned: int) -> str:
-    """How far a run is, in words: "partial: 1,200 of 33,600 trials"; empty once it is complete."""
-    return f"partial: {done:,} of {count(planned, 'trial')}" if done < planned else ""
+def progress(tried: int, planned: int) -> str:
+    """How far a run is, in words: "partial: 1,200 of 33,600 trials"; empty once all were tried."""
+    return f"partial: {tried:,} of {count(planned, 'trial')}" if tried < planned else ""
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
