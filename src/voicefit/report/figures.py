@@ -330,7 +330,7 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
     for i, (words, y) in enumerate(sorted(known.items(), key=lambda item: item[1])):
         axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)
         if labelled:
-            axes.annotate(
+            note = axes.annotate(
                 f"{words} {y:.3f}",
                 xy=(1, y),
                 xycoords=("axes fraction", "data"),
@@ -340,6 +340,9 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
                 fontsize=7.5,
                 color=MUTED,
             )
+            place = axes.get_subplotspec()
+            # At the end of a short last row there is room for it without making any.
+            note.set_in_layout(place is None or place.is_last_col())
 
 
 def _first_column(figure: Figure, label: str) -> None:
