@@ -9,6 +9,7 @@ from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels, spread_l
 
 WIDTH, HEIGHT = 11.0, 5.4
 MANY_SHOTS = 16
+LEAST_RANGE = 0.1
 
 
 def compared_shots(ks: list[int]) -> list[int]:
@@ -48,7 +49,7 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = part["macro_f1"].min(), part["macro_f1"].max()
-    margin = 0.06 * max(high - low, 0.02)
+    margin = max(0.06 * (high - low), (LEAST_RANGE - (high - low)) / 2)
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
