@@ -1,21 +1,18 @@
 """The command line: parses, calls, prints; decides nothing."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Table
-from rich.text import Text
 
 import voicefit
+from voicefit import cli_sweep
 from voicefit.errors import VoicefitError
+from voicefit.terminal import err, escape, out, print_json, progress
 
 app = typer.Typer(
     name="voicefit",
@@ -27,9 +24,6 @@ app = typer.Typer(
 corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_args_is_help=True)
 app.add_typer(corpora_app, name="corpora")
 
-out = Console()
-err = Console(stderr=True)
-
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
@@ -39,49 +33,11 @@ def main() -> None:
     try:
         app()
     except VoicefitError as error:
-        err.print(f"[bold red]error:[/] {_escape(str(error))}", soft_wrap=True)
+        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         err.print("stopped; the same command goes on from here where it can")
         sys.exit(130)
-
-
-def _escape(text: str) -> str:
-    return " ".join(text.replace("[", "\\[").split("\n"))
-
-
-class _RateColumn(ProgressColumn):
-    """Steps per second."""
-
-    def render(self, task: Task) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text("" if speed is None else f"{speed:.3g}/s")
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar per kind of work, on standard error."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TimeRemainingColumn(),
-    )
-    bars = Progress(*columns, console=err)
-    tasks: dict[str, Any] = {}
-
-    def tell(what: str, done: int, total: int) -> None:
-        bars.start()  # not before there is something to show
-        if what not in tasks:
-            tasks[what] = bars.add_task(_escape(what), total=total)
-        bars.update(tasks[what], completed=done, total=total)
-
-    try:
-        yield tell
-    finally:
-        if tasks:
-            bars.stop()
 
 
 @app.callback(invoke_without_command=True)
@@ -104,7 +60,7 @@ def demo(
     """
     from voicefit.demo import run_demo
 
-    with _progress() as tell:
+    with progress() as tell:
         result = run_demo(out_dir, workers=workers, progress=tell)
     out.print(result.text())
     out.print(f"report: {result.report}", soft_wrap=True)
@@ -120,7 +76,7 @@ def corpora_list(as_json: JsonFlag = False) -> None:
 
     infos = corpus_infos()
     if as_json:
-        _print_json([vars(info) for info in infos])
+        print_json([vars(info) for info in infos])
         return
     table = Table(box=None, header_style="bold")
     for column in ("name", "language", "speakers", "clips", "use", "licence"):
@@ -146,10 +102,10 @@ def corpora_check(
     from voicefit.corpora.check import check_corpus, render
 
     loaded = load_corpus(*parse_corpus_argument(corpus))
-    with _progress() as tell:
+    with progress() as tell:
         report = check_corpus(loaded, lambda done, total: tell(f"reading {loaded.name}", done, total))
     if as_json:
-        _print_json(report.to_json())
+        print_json(report.to_json())
     else:
         out.print(render(report))
 
@@ -172,7 +128,7 @@ def prefinetune(
     """
     from voicefit.api import prefinetune as run
 
-    with _progress() as tell:
+    with progress() as tell:
         path = run(
             encoder,
             dict(_corpus_arguments(corpus)),
@@ -215,12 +171,12 @@ def select(
     """
     from voicefit.selection import CAVEAT, ORDER, SCORES, select_corpora
 
-    with _progress() as tell:
+    with progress() as tell:
         found = select_corpora(
             target, dict(_corpus_arguments(corpus)), encoder, depth=depth, subsets=subsets, progress=tell
         )
     if as_json:
-        _print_json({"ordered_by": ORDER, "caveat": CAVEAT, **asdict(found)})
+        print_json({"ordered_by": ORDER, "caveat": CAVEAT, **asdict(found)})
         return
     table = Table(box=None, header_style="bold")
     table.add_column("corpora", overflow="fold")
@@ -257,11 +213,11 @@ def adapt(
     """
     from voicefit.api import adapt as run
 
-    with _progress() as tell:
+    with progress() as tell:
         adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
     _tell_left_out(adapted.left_out)
     for clip_id, words in adapted.advice.items():
-        err.print(f"[yellow]listen to[/] {_escape(clip_id)}: it {_escape(words)}", soft_wrap=True)
+        err.print(f"[yellow]listen to[/] {escape(clip_id)}: it {escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
     sure = (
@@ -272,7 +228,7 @@ def adapt(
 
 def _tell_left_out(left_out: dict[str, str]) -> None:
     for clip_id, reason in left_out.items():
-        err.print(f"[yellow]left out:[/] {_escape(clip_id)} ({_escape(reason)})", soft_wrap=True)
+        err.print(f"[yellow]left out:[/] {escape(clip_id)} ({escape(reason)})", soft_wrap=True)
 
 
 @app.command()
@@ -295,7 +251,7 @@ def predict(
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
     predictor = load_model(model)
-    with _progress() as tell:
+    with progress() as tell:
         if window is None:
             found: list[Any] = predictor.predict_files(audio, tell)
         else:
@@ -303,7 +259,7 @@ def predict(
     if figure is not None:
         timeline.draw_only(found, figure)
     if as_json:
-        _print_json([vars(item) if window is None else item.to_json() for item in found])
+        print_json([vars(item) if window is None else item.to_json() for item in found])
     else:
         parts = [tables.prediction_table(found, predictor.labels)] if window is None else tables.timeline_tables(found)
         out.print(*parts, sep="\n")
@@ -379,100 +335,8 @@ def serve(
     run(source, host, port, token, lambda address: out.print(f"page: {address}   API: {address}/docs", soft_wrap=True))
 
 
-@app.command()
-def sweep(
-    plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
-    preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
-    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
-    max_failures: Annotated[
-        int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
-    ] = None,
-    trial_timeout: Annotated[
-        float | None,
-        typer.Option(min=1, help="Seconds after which a trial is stopped and has failed; never if left out."),
-    ] = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
-) -> None:
-    """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
-
-    Example: `voicefit sweep plan.toml --out run --workers 2`, or `voicefit sweep --preset paper --dry-run`
-    """
-    from voicefit.sweep import dry_run, read_plan, read_preset, run_sweep
-
-    if (plan is None) == (not preset):
-        raise VoicefitError("sweep: name a plan, or one that comes with Voicefit by --preset")
-    read = read_plan(plan) if plan else read_preset(preset)
-    if dry:
-        _print_dry_run(dry_run(read))
-        return
-    if out_dir is None:
-        raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
-    with _progress() as tell:
-        result = run_sweep(
-            read,
-            out_dir,
-            workers=workers,
-            max_failures=max_failures,
-            trial_timeout=trial_timeout,
-            progress=tell,
-            notice=lambda text: err.print(_escape(text), soft_wrap=True),
-        )
-    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
-    out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
-
-
-def _print_dry_run(found: Any) -> None:
-    out.print(f"trials: {found.trials:,}")
-    out.print(f"pre-finetunings: {len(found.prefinetunings)}")
-    if found.estimate is None:
-        out.print(f"time: unknown ({_escape(found.unknown)})", soft_wrap=True)
-        return
-    stages = {"front end": found.estimate.front_end, "pre-finetuning, at most": found.estimate.prefinetuning}
-    for name, seconds in {**stages, "trials": found.estimate.trials, "in all": found.estimate.total}.items():
-        out.print(f"time, {name}: {_duration(seconds)}")
-    out.print("measured on a few clips here, for one worker and an empty cache")
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-@app.command()
-def report(
-    run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")],
-    other: Annotated[Path | None, typer.Argument(help="Another one: print what changed from RUN to it.")] = None,
-    formats: Annotated[
-        str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
-    ] = "html,csv",
-    out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
-    watch: Annotated[bool, typer.Option(help="While the sweep runs, write it again as trials come in.")] = False,
-) -> None:
-    """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
-
-    Examples: `voicefit report run`, `voicefit report run --watch`, `voicefit report run-a run-b`
-    """
-    from voicefit.report import build_report, compare_runs, parse_formats, rich_table, watch_report
-
-    if other is not None and watch:
-        raise VoicefitError("--watch is for one run; leave it out, or the second run")
-    if other is None and out_dir is not None:
-        raise VoicefitError("--out is for comparing two runs; the report of one goes to RUN/report")
-    if other is not None:
-        for table in compare_runs(run, other, out_dir, parse_formats(formats)):
-            out.print(rich_table(table))
-    elif watch:
-        for page, left in watch_report(run, parse_formats(formats)):
-            out.print(f"report: {page or 'not yet'}, {left or 'complete'}", soft_wrap=True)
-    else:
-        out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)
-
-
-def _print_json(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, default=str) + "\n")
-
+for _command in (cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
+    app.command()(_command)
 
 if __name__ == "__main__":
     main()

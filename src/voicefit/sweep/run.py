@@ -1,34 +1,27 @@
 """A sweep from plan to full store: check, pre-finetune what is needed, run the trials not finished yet."""
 
 import contextlib
-import json
 import os
-import shlex
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from voicefit.adaptation import METHODS
-from voicefit.checkpoint import read_record
+from voicefit import checkpoint
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
-from voicefit.files import write_json
-from voicefit.machine import describe_machine, describe_versions, devices
+from voicefit.machine import devices
 from voicefit.prefinetune import cache_corpora, prefinetune
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
+from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
+from voicefit.sweep.shard import Shard
 from voicefit.sweep.store import TrialStore
 from voicefit.trainer import Progress
-
-STORE = "trials.sqlite"
 
 
 @dataclass(frozen=True)
@@ -107,20 +100,28 @@ class _Materials:
         settings = self.plan.prefinetune_settings(encoder).model_dump()
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
 
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """What `run.json` says of each corpus."""
+        used = self.used()
+        return {
+            name: describe_corpus(corpus, self.left_out.get(name, {}), name in used)
+            for name, corpus in {**self.corpora, **self.targets}.items()
+        }
+
     def trials(self) -> list[TrialSpec]:
         keys = {place: self.start_key(*place) for place in self.plan.places}
         return expand_trials(self.plan, list(self.targets.values()), keys)
 
 
-def dry_run(plan: Plan) -> DryRun:
-    """Count a plan's trials and estimate its time by measuring a few of its steps on this machine.
+def dry_run(plan: Plan, shard: Shard | None = None) -> DryRun:
+    """Count a plan's trials, or those of one shard, and estimate their time by measuring a few steps on this machine.
 
     Raises:
         VoicefitError: a corpus cannot be loaded.
     """
     materials = _Materials.load(plan)
-    trials = materials.trials()
-    needed = [f"{encoder}/{start}" for encoder, start in materials.plan.places if start != NONE]
+    trials = _part(materials.trials(), shard)
+    needed = [f"{encoder}/{start}" for encoder, start in _starts_of(trials)]
     try:
         estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
@@ -132,6 +133,7 @@ def run_sweep(
     plan: Plan,
     out: str | Path,
     *,
+    shard: Shard | None = None,
     workers: int = 1,
     cache_root: Path | None = None,
     max_failures: int | None = None,
@@ -148,6 +150,7 @@ def run_sweep(
     Args:
         plan: what to run.
         out: new, or the directory of an earlier call with the same plan, whose ``grid`` may have changed.
+        shard: run this part of the plan's trials alone; ``None`` runs all.
         workers: processes that run trials; 1 runs them in this one.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
@@ -156,11 +159,11 @@ def run_sweep(
         notice: told in words of clips that are left out, and of each trial that fails.
 
     Raises:
-        VoicefitError: ``out`` belongs to another plan or other clips, or holds something else; its store is
+        VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
             damaged; a corpus or encoder cannot be loaded; or more than ``max_failures`` trials have failed.
     """
     out = Path(out)
-    digests_before = _check_run_directory(plan, out)
+    digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
     with TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress)
@@ -169,10 +172,12 @@ def run_sweep(
                 first = next(iter(broken.items()))
                 notice(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
         _check_clips(materials, digests_before, out)
-        trials = materials.trials()
+        everything = materials.trials()
+        trials = _part(everything, shard)
         finished = store.finished_keys()
         todo = [trial for trial in trials if trial.key not in finished]
-        _write_run(out, materials, len(trials))
+        corpora = materials.describe()
+        write_record(out, plan, corpora, planned=len(trials), shard=shard, planned_in_all=len(everything))
         for encoder, start in _starts_of(todo):
             _prefinetune_once(materials, encoder, start, out, cache_root, progress)
         failed = 0
@@ -192,6 +197,10 @@ def run_sweep(
     return SweepResult(len(trials) - len(todo), len(todo) - failed, failed)
 
 
+def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
+    return trials if shard is None else shard.of(trials)
+
+
 def _name(trial: TrialSpec) -> str:
     place = f"{trial.encoder}/{trial.start}, {trial.method}, {trial.target}/{trial.speaker}"
     return f"{place}, {trial.label or trial.task}, k={trial.k}, draw {trial.draw}"
@@ -207,56 +216,13 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _check_run_directory(plan: Plan, out: Path) -> dict[str, str | None]:
-    """Refuse a folder that this plan may not go on in; the digests of the clips that it was begun with."""
-    record = out / "run.json"
-    if not record.exists():
-        # A sweep killed before its run.json leaves the store, and SQLite's files beside it.
-        ours = (STORE, ".run.json-")
-        foreign = out.is_dir() and any(not path.name.startswith(ours) for path in out.iterdir())
-        if foreign or (out.exists() and not out.is_dir()):
-            raise VoicefitError(f"{out}: is not a run directory (it has no run.json); choose another --out")
-        return {}
-    try:
-        written = json.loads(record.read_text(encoding="utf-8"))
-        before = dict(written["plan"])
-        digests = {name: corpus["digest"] for name, corpus in dict(written["corpora"]).items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VoicefitError(f"{record}: is damaged ({error!r}); choose another --out") from error
-    changed = [
-        name for name, value in plan.model_dump(mode="json").items() if not _extends(name, before.get(name), value)
-    ]
-    if changed:
-        raise VoicefitError(
-            f"{out}: was made with a plan that differs in {', '.join(changed)}; a plan may get other grids, and more "
-            "encoders, corpora, targets and named methods, but what it had must stay. Choose another --out"
-        )
-    return digests
-
-
-def _extends(field: str, before: Any, now: Any) -> bool:
-    """Whether trials made with ``before`` are still those of the plan."""
-    if field == "grid" or before == now:
-        return True
-    if not (isinstance(before, dict) and isinstance(now, dict)) or field == "prefinetune":
-        return False
-    # A method of the registry that was not named before had its default settings.
-    added = {name for name in now if name not in before and not (field == "methods" and name in METHODS)}
-    kept = {name: value for name, value in now.items() if name not in added}
-    return list(kept.items()) == list(before.items())  # in the same order, which names the starting points
-
-
 def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
     """Refuse to go on with other clips: checkpoints, draws and test sets would not be those of before."""
     for name, corpus in materials.used().items():
-        if before.get(name) not in (None, _clips_digest(corpus)):
+        if before.get(name) not in (None, clips_digest(corpus)):
             raise VoicefitError(
                 f"{out}: was begun when corpus {name} had other usable clips than now; choose another --out"
             )
-
-
-def _clips_digest(corpus: Corpus) -> str:
-    return digest([(clip.id, clip.speaker, clip.label, clip.split) for clip in corpus.clips])
 
 
 def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress) -> None:
@@ -284,7 +250,7 @@ def _prefinetune_once(
     path = checkpoint_path(out, encoder, start)
     key = materials.start_key(encoder, start)
     if path.exists():
-        if read_record(path).get("start_key") != key:
+        if checkpoint.read_record(path).get("start_key") != key:
             raise VoicefitError(
                 f"{path}: was made of other clips, settings or another encoder than the plan now names; "
                 "remove it, or choose another --out"
@@ -323,36 +289,3 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         threads=max(1, torch.get_num_threads() // workers),  # what the user left to this process, shared out
         devices=devices(),
     )
-
-
-def _write_run(out: Path, materials: _Materials, planned: int) -> None:
-    record = {
-        "voicefit": version("voicefit"),
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "planned_trials": planned,
-        "versions": describe_versions(),
-        "machine": describe_machine(),
-        "corpora": {
-            name: _corpus_record(corpus, materials.left_out.get(name, {}), name in materials.used())
-            for name, corpus in {**materials.corpora, **materials.targets}.items()
-        },
-        "plan": materials.plan.model_dump(mode="json"),
-    }
-    write_json(out / "run.json", record)
-
-
-def _corpus_record(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> dict[str, Any]:
-    info = corpus.info
-    return {
-        "title": info.title,
-        "language": info.language,
-        "licence": info.licence,
-        "usage": info.usage,
-        "homepage": info.homepage,
-        "clips": len(corpus.clips),
-        "speakers": len(corpus.speakers),
-        "labels": corpus.labels,
-        "left_out": dict(left_out),
-        "digest": _clips_digest(corpus) if used else None,  # of one that is not used nobody knows what is broken
-    }

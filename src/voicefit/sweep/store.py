@@ -120,6 +120,37 @@ class TrialStore:
                 [record.get(name) for name in names],
             )
 
+    def absorb(self, path: Path) -> int:
+        """Take over the records of another store that this one has not finished, in one transaction.
+
+        Args:
+            path: the other store, which stays as it is.
+
+        Returns:
+            how many were taken.
+
+        Raises:
+            VoicefitError: it is damaged, or both finished a trial with different scores.
+        """
+        TrialStore(path, read_only=True).close()
+        self._connection.execute("ATTACH DATABASE ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
+        try:
+            finished = "ours.error IS NULL AND theirs.error IS NULL"
+            clash = self._connection.execute(
+                f"SELECT count(*) FROM main.trials ours JOIN other.trials theirs USING ({_CELL}) "
+                f"WHERE {finished} AND ours.macro_f1 IS NOT theirs.macro_f1"
+            ).fetchone()[0]
+            if clash:
+                raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
+            names = ", ".join(_COLUMNS)
+            with self._connection:
+                return self._connection.execute(
+                    f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
+                    f"WHERE ({_CELL}) NOT IN (SELECT {_CELL} FROM main.trials WHERE error IS NULL)"
+                ).rowcount
+        finally:
+            self._connection.execute("DETACH DATABASE other")
+
     def finished_keys(self) -> set[str]:
         """Keys of the trials that ended without an error."""
         return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}

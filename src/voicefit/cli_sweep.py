@@ -1,0 +1,150 @@
+"""The commands around sweeps: run one, merge its shards, report it."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from voicefit.errors import VoicefitError
+from voicefit.terminal import err, escape, out, progress
+
+_WORST = 10
+
+
+def sweep(
+    plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
+    preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    max_failures: Annotated[
+        int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
+    ] = None,
+    trial_timeout: Annotated[
+        float | None,
+        typer.Option(min=1, help="Seconds after which a trial is stopped and has failed; never if left out."),
+    ] = None,
+    shard: Annotated[str, typer.Option(help="Run one part alone, as 2/8; voicefit merge joins the parts.")] = "",
+    again: Annotated[
+        Path | None, typer.Option("--reproduce", help="Run this run's plan once more, and say what differs.")
+    ] = None,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
+) -> None:
+    """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
+
+    Example: `voicefit sweep plan.toml --out run --workers 2`, or `voicefit sweep --preset paper --dry-run`
+    """
+    from voicefit.sweep import Shard, dry_run, run_sweep
+
+    read = _read_plan(plan, preset, again)
+    part = Shard.parse(shard) if shard else None
+    if again is not None and part is not None:
+        raise VoicefitError("sweep: --reproduce repeats a whole run; leave --shard out")
+    if dry:
+        _print_dry_run(dry_run(read, part))
+        return
+    if out_dir is None:
+        raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
+    with progress() as tell:
+        result = run_sweep(
+            read,
+            out_dir,
+            shard=part,
+            workers=workers,
+            max_failures=max_failures,
+            trial_timeout=trial_timeout,
+            progress=tell,
+            notice=lambda text: err.print(escape(text), soft_wrap=True),
+        )
+    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
+    if again is not None:
+        _print_reproduction(again, out_dir)
+    else:
+        out.print(f"next: voicefit {'merge' if part else 'report'} {out_dir}", soft_wrap=True)
+
+
+def _read_plan(plan: Path | None, preset: str, again: Path | None) -> Any:
+    from voicefit.sweep import read_plan, read_preset, recorded_plan
+
+    if sum((plan is not None, bool(preset), again is not None)) != 1:
+        raise VoicefitError("sweep: name a plan, or one that comes with Voicefit by --preset, or a run by --reproduce")
+    if again is not None:
+        return recorded_plan(again)
+    return read_plan(plan) if plan else read_preset(preset)
+
+
+def _print_reproduction(run: Path, again: Path) -> None:
+    """What differs; exit code 1 where a score does."""
+    from voicefit.sweep import compare_with
+
+    found = compare_with(run, again)
+    for name, before, after in found.made_of:
+        out.print(f"{escape(name)}: {escape(before)} → {escape(after)}", soft_wrap=True)
+    other = found.trials[found.trials["difference"] > 0]
+    out.print(f"{len(found.trials) - len(other)} of {len(found.trials)} trials have the same score to the last digit")
+    for row in other.head(_WORST).to_dict("records"):
+        name = f"{row['encoder']}/{row['start']}, {row['method']}, {row['target']}/{row['speaker']}, {row['label']}"
+        out.print(f"{escape(name)}, k={row['k']}, draw {row['draw']}: {row['before']} → {row['after']}", soft_wrap=True)
+    if not found.equal:
+        raise typer.Exit(1)
+
+
+def merge(
+    runs: Annotated[list[Path], typer.Argument(help="Run directories of one plan: its shards.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="New run directory.")],
+) -> None:
+    """Put the shards of a sweep together in one run directory.
+
+    Example: `voicefit merge shards/* --out run`
+    """
+    from voicefit.sweep import merge_runs
+
+    held = merge_runs(runs, out_dir, lambda text: err.print(escape(text), soft_wrap=True))
+    out.print(f"{held} trials in {out_dir}", soft_wrap=True)
+    out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
+
+
+def _print_dry_run(found: Any) -> None:
+    out.print(f"trials: {found.trials:,}")
+    out.print(f"pre-finetunings: {len(found.prefinetunings)}")
+    if found.estimate is None:
+        out.print(f"time: unknown ({escape(found.unknown)})", soft_wrap=True)
+        return
+    stages = {"front end": found.estimate.front_end, "pre-finetuning, at most": found.estimate.prefinetuning}
+    for name, seconds in {**stages, "trials": found.estimate.trials, "in all": found.estimate.total}.items():
+        out.print(f"time, {name}: {_duration(seconds)}")
+    out.print("measured on a few clips here, for one worker and an empty cache")
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def report(
+    run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")],
+    other: Annotated[Path | None, typer.Argument(help="Another one: print what changed from RUN to it.")] = None,
+    formats: Annotated[
+        str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
+    ] = "html,csv",
+    out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
+    watch: Annotated[bool, typer.Option(help="While the sweep runs, write it again as trials come in.")] = False,
+) -> None:
+    """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
+
+    Examples: `voicefit report run`, `voicefit report run --watch`, `voicefit report run-a run-b`
+    """
+    from voicefit.report import build_report, compare_runs, parse_formats, rich_table, watch_report
+
+    if other is not None and watch:
+        raise VoicefitError("--watch is for one run; leave it out, or the second run")
+    if other is None and out_dir is not None:
+        raise VoicefitError("--out is for comparing two runs; the report of one goes to RUN/report")
+    if other is not None:
+        for table in compare_runs(run, other, out_dir, parse_formats(formats)):
+            out.print(rich_table(table))
+    elif watch:
+        for page, left in watch_report(run, parse_formats(formats)):
+            out.print(f"report: {page or 'not yet'}, {left or 'complete'}", soft_wrap=True)
+    else:
+        out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)

@@ -1,0 +1,87 @@
+"""A run once more, and whether it comes out the same."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from voicefit.errors import VoicefitError
+from voicefit.sweep.plan import Plan, make_plan
+from voicefit.sweep.record import STORE, read_record
+from voicefit.sweep.store import TrialStore
+
+TRIAL = ["encoder", "start", "target", "protocol", "task", "method", "speaker", "label", "k", "draw", "seed"]
+MADE_OF = ("voicefit", "versions", "machine", "git", "corpora")
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A run beside its repetition.
+
+    Attributes:
+        made_of: record entry, what it was, what it is; those alone that differ.
+        trials: one row for each trial of either run, the largest difference first: the columns of `TRIAL`, `before` and
+            `after` (macro F1, NaN where failed or missing) and `difference` (absolute; infinite where one is missing).
+    """
+
+    made_of: list[tuple[str, str, str]]
+    trials: pd.DataFrame
+
+    @property
+    def equal(self) -> bool:
+        """Whether every trial has the score it had, to the last digit."""
+        return bool((self.trials["difference"] == 0).all())
+
+
+def recorded_plan(run: Path) -> Plan:
+    """The plan that a run was made with, paths included.
+
+    Raises:
+        VoicefitError: ``run`` is not a run directory, or only a shard of one.
+    """
+    record = read_record(run)
+    if record.get("shard"):
+        raise VoicefitError(f"{run}: is shard {record['shard']} of a plan; merge the shards first")
+    return make_plan(record["plan"], str(run / "run.json"))
+
+
+def compare_with(run: Path, again: Path) -> Reproduction:
+    """Set a run beside its repetition, trial by trial.
+
+    Args:
+        run: the first run.
+        again: the folder of the second.
+
+    Raises:
+        VoicefitError: either is not a run directory.
+    """
+    made_of = [
+        (f"{name}.{key}" if key else name, before, after)
+        for name in MADE_OF
+        for key, before, after in _changes(read_record(run).get(name), read_record(again).get(name))
+    ]
+    both = _scores(run).merge(_scores(again), on=TRIAL, how="outer", suffixes=("_before", "_after"), indicator="side")
+    both = both.rename(columns={"macro_f1_before": "before", "macro_f1_after": "after"})
+    difference = (both["before"] - both["after"]).abs().fillna(float("inf"))
+    # A trial that failed in both runs came out the same.
+    alike = (both["side"] == "both") & both["before"].isna() & both["after"].isna()
+    both["difference"] = difference.mask(alike, 0.0)
+    ordered = both.sort_values("difference", ascending=False, kind="stable", ignore_index=True)
+    return Reproduction(made_of, ordered[[*TRIAL, "before", "after", "difference"]])
+
+
+def _scores(run: Path) -> pd.DataFrame:
+    with TrialStore(run / STORE, read_only=True) as store:
+        return store.trials()[[*TRIAL, "macro_f1"]]
+
+
+def _changes(before: Any, after: Any) -> list[tuple[str, str, str]]:
+    if isinstance(before, dict) and isinstance(after, dict):
+        names = dict.fromkeys([*before, *after])
+        return [
+            (str(name), str(before.get(name)), str(after.get(name)))
+            for name in names
+            if before.get(name) != after.get(name)
+        ]
+    return [] if before == after else [("", str(before), str(after))]

@@ -1,0 +1,81 @@
+"""A run once more."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from voicefit.cli import app
+from voicefit.errors import VoicefitError
+from voicefit.files import write_json
+from voicefit.sweep import TrialStore, make_plan, recorded_plan, run_sweep
+from voicefit.sweep.record import NAME, STORE, describe_git
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def run(raw_plan, tmp_path, cache):
+    grid = [raw_plan["grid"][0] | {"methods": ["head"], "draws": 1}]
+    run_sweep(make_plan({**raw_plan, "grid": grid}, "plan"), tmp_path / "run")
+    return tmp_path / "run"
+
+
+def reproduce(run, out):
+    return CliRunner().invoke(app, ["sweep", "--reproduce", str(run), "--out", str(out)])
+
+
+def test_a_run_comes_out_the_same(run, tmp_path):
+    done = reproduce(run, tmp_path / "again")
+
+    assert done.exit_code == 0, done.output
+    with TrialStore(run / STORE, read_only=True) as store:
+        count = len(store.trials())
+    assert f"{count} of {count} trials have the same score to the last digit" in done.stdout
+    assert "→" not in done.stdout
+
+
+def test_what_differs_is_told(run, tmp_path):
+    with TrialStore(run / STORE) as store:
+        key = store.trials()["key"][0]
+        store._connection.execute("UPDATE trials SET macro_f1 = 0.125 WHERE key = ?", [key])
+        store._connection.commit()
+    record = json.loads((run / NAME).read_text(encoding="utf-8"))
+    write_json(run / NAME, record | {"versions": record["versions"] | {"torch": "0.1"}})
+
+    done = reproduce(run, tmp_path / "again")
+
+    assert done.exit_code == 1
+    assert "versions.torch: 0.1 → " in done.stdout.replace("\n", "")
+    told = [line for line in done.stdout.splitlines() if "0.125 → " in line]
+    assert len(told) == 1 and "k=" in told[0] and "draw 0" in told[0]
+
+
+def test_the_recorded_plan_is_the_plan(run, raw_plan):
+    assert recorded_plan(run).corpora == raw_plan["corpora"]
+
+
+def test_a_run_records_code_corpora_and_command(run):
+    record = json.loads((run / NAME).read_text(encoding="utf-8"))
+
+    assert record["git"] == describe_git()
+    assert all(corpus["digest"] and corpus["bytes"] > 0 for corpus in record["corpora"].values())
+    assert record["command"] and record["plan"]["seed"] == 0
+
+
+def test_git_of_a_folder_outside_a_repository_is_unknown(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+
+    assert describe_git() is None
+
+
+def test_a_shard_cannot_be_reproduced(run):
+    record = json.loads((run / NAME).read_text(encoding="utf-8"))
+    write_json(run / NAME, record | {"shard": "1/2"})
+
+    with pytest.raises(VoicefitError, match="merge the shards first"):
+        recorded_plan(run)
