@@ -120,7 +120,9 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
-    # Once all panels are drawn, as they share the axis. Ticks have two decimals: a smaller range would repeat them.
+        # Two decimals tell these steps apart.
+        axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    # Once all panels are drawn, as they share the axis: a smaller range would repeat ticks of two decimals.
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
     _first_column(figure, "gain in macro F1")
@@ -147,9 +149,13 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
         scale, colours = Normalize(float(cells[value].min()), float(cells[value].max())), colormaps["Blues"]
     for axes, _, part, _ in grid:
         table = part.pivot(index="label", columns="k", values=value).reindex(index=labels, columns=ks)
-        axes.imshow(table.to_numpy(), cmap=colours, norm=scale, aspect="auto")
-        axes.set_xticks(range(len(ks)), [str(k) for k in ks])
-        axes.set_yticks(range(len(labels)), labels)
+        # A mesh, as an image would be the one part that is not vector.
+        axes.pcolormesh(
+            np.ma.masked_invalid(table.to_numpy()), cmap=colours, norm=scale, edgecolors="white", linewidth=0.6
+        )
+        axes.set_ylim(len(labels), 0)
+        axes.set_xticks([i + 0.5 for i in range(len(ks))], [str(k) for k in ks])
+        axes.set_yticks([i + 0.5 for i in range(len(labels))], labels)
         axes.tick_params(length=0)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
@@ -158,8 +164,8 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
             shade = np.dot(colours(scale(row[value]))[:3], (0.299, 0.587, 0.114))
             certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
             axes.text(
-                ks.index(row["k"]),
-                labels.index(row["label"]),
+                ks.index(row["k"]) + 0.5,
+                labels.index(row["label"]) + 0.5,
                 (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
                 ha="center",
                 va="center",

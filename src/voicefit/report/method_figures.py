@@ -12,6 +12,9 @@ WIDTH, HEIGHT = 11.0, 5.4
 LEAST_GAP = 0.042
 """Between two labels, as a share of the height."""
 
+LEAST_REACH = 0.04
+"""Of the macro F1 axis, so that a difference that means nothing looks like nothing."""
+
 MANY_SHOTS = 16
 
 
@@ -52,7 +55,7 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = part["macro_f1"].min(), part["macro_f1"].max()
-    margin = 0.06 * max(high - low, 0.02)
+    margin = max(0.06 * (high - low), (LEAST_REACH - high + low) / 2)
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)

@@ -1,5 +1,7 @@
 """The report's page: one HTML file that needs nothing else."""
 
+import base64
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +27,15 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
         sections: what to show, in order.
 
     Returns:
-        HTML that loads nothing from anywhere; every text of the run is escaped.
+        HTML that loads nothing from anywhere, and forbids the browser to; every text of the run is escaped.
     """
+    script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
         _environment()
         .get_template("page.html")
         .render(
+            script=Markup(script),
+            script_hash=_source_hash(script),
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             run=run,
             done=done,
@@ -80,6 +85,11 @@ def _plain(value: Any) -> str:
     if value is None or value == {}:
         return "–"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _source_hash(script: str) -> str:
+    """What a content security policy calls the one script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 @cache
