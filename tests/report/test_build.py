@@ -102,15 +102,32 @@ def test_the_page_says_what_was_found_and_how_far_it_is(page):
     assert "grid.k" in page and "CC BY-NC-SA 4.0" in page and "no sound in it" in page
 
 
-def test_every_figure_is_there_with_its_data(report):
-    names = {"macro-f1", "gain", "emotions", "corpora", "learning"}
+def test_every_figure_is_there_with_its_data(report, page):
+    names = {"macro-f1", "gain", "gain-by-corpora", "speakers", "emotions", "subsets", "corpora", "learning"}
+    names |= {"macro-f1-by-seconds"}
 
     assert {path.name for path in (report / "figures").iterdir()} == {
-        f"{name}.{suffix}" for name in names for suffix in ("svg", "png")
+        f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf")
     }
     assert {path.stem for path in (report / "data").iterdir()} == names | {"floors", "seconds", "failures"}
+    assert all(path.read_bytes().startswith(b"%PDF-") for path in (report / "figures").glob("*.pdf"))
+    linked = {link["href"] for tag, link in tags(page) if tag == "a" and (link["href"] or "").startswith("figures/")}
+    assert linked == {f"figures/{name}.{suffix}" for name in names for suffix in ("svg", "pdf")}
     gains = pd.read_csv(report / "data" / "gain.csv")
     assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)
+    by_corpora = pd.read_csv(report / "data" / "gain-by-corpora.csv")
+    assert by_corpora.groupby("corpora")["gain"].mean().to_dict() == pytest.approx({1: 0.05, 2: 0.1})
+
+
+def test_a_report_is_the_same_twice(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        report = write_report(tmp_path / name, RECORD, trials).parent
+        made.append({path.name: path.read_bytes() for path in report.rglob("*.*")})
+
+    assert made[0] == made[1]
 
 
 def test_learning_curves_stand_with_their_encoder(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -25,6 +25,7 @@ from voicefit.report.style import (
     MUTED,
     LineStyle,
     drawing,
+    graded_lines,
     k_axis,
     legend_below,
     panels,
@@ -37,6 +38,8 @@ MOST_COLUMNS = 4
 SMALLEST_REACH = 0.03
 CURVE_HEIGHT = 3.7
 WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
+
+Panel = tuple[Axes, str, pd.DataFrame, bool]
 
 
 def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
@@ -92,13 +95,13 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT)
     for axes, target, part, last in grid:
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         _floor_lines(axes, floor[floor.index == target], labelled=last)
-    _first_column(figure, "macro F1")
+    label_rows(figure, "macro F1")
     _start_legend(figure, styles)
     return figure
 
@@ -113,21 +116,26 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
     Returns:
         The figure.
     """
-    figure, grid = _grid(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT)
     for axes, _, part, _ in grid:
         axes.axhline(0, color=INK, linewidth=1)
         _curves(axes, part, "gain", styles)
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
+    gain_ticks(figure)
+    label_rows(figure, "gain in macro F1")
+    _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
+    return figure
+
+
+def gain_ticks(figure: Figure) -> None:
+    """Signed ticks for panels of gains that share their y axis, once all of them are drawn."""
+    for axes in figure.axes:
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
         # Two decimals tell these steps apart.
         axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
-    # Once all panels are drawn, as they share the axis: a smaller range would repeat ticks of two decimals.
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
-    _first_column(figure, "gain in macro F1")
-    _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
-    return figure
 
 
 def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
@@ -141,39 +149,68 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
         The figure.
     """
     labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
-    figure, grid = _grid(cells, 1.1 + 0.34 * len(labels))
+    figure, grid = method_panels(cells, 1.1 + 0.34 * len(labels))
     if value == "gain":
-        reach = max(0.05, float(cells[value].abs().max()))
-        scale, colours = Normalize(-reach, reach), colormaps["PuOr_r"]
+        scale, colours = gain_scale(cells[value]), colormaps["PuOr_r"]
     else:
         scale, colours = Normalize(float(cells[value].min()), float(cells[value].max())), colormaps["Blues"]
     for axes, _, part, _ in grid:
-        table = part.pivot(index="label", columns="k", values=value).reindex(index=labels, columns=ks)
-        # A mesh, as an image would be the one part that is not vector.
-        axes.pcolormesh(
-            np.ma.masked_invalid(table.to_numpy()), cmap=colours, norm=scale, edgecolors="white", linewidth=0.6
-        )
-        axes.set_ylim(len(labels), 0)
-        axes.set_xticks([i + 0.5 for i in range(len(ks))], [str(k) for k in ks])
+        heat(axes, part.rename(columns={"label": "row"}), value, labels, ks, scale, colours)
         axes.set_yticks([i + 0.5 for i in range(len(labels))], labels)
         axes.tick_params(length=0)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-        axes.set_xlabel("support clips k")
-        for row in part.to_dict("records"):
-            shade = np.dot(colours(scale(row[value]))[:3], (0.299, 0.587, 0.114))
-            certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
-            axes.text(
-                ks.index(row["k"]) + 0.5,
-                labels.index(row["label"]) + 0.5,
-                (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
-                ha="center",
-                va="center",
-                fontsize=8.5,
-                weight="bold" if certain else "normal",
-                color="white" if shade < 0.45 else INK,
-            )
     return figure
+
+
+def gain_scale(gains: pd.Series) -> Normalize:
+    """Colours symmetric around a gain of zero, so that small gains look small."""
+    reach = max(0.05, float(gains.abs().max()))
+    return Normalize(-reach, reach)
+
+
+def heat(
+    axes: Axes,
+    part: pd.DataFrame,
+    value: str,
+    rows: list[str],
+    ks: list[int],
+    scale: Normalize,
+    colours: Colormap,
+    fontsize: float = 8.5,
+) -> None:
+    """Draws a heat map with its numbers: bold where the interval of a gain leaves out zero.
+
+    Args:
+        axes: where to draw; a cell is one unit wide and high, the first row on top.
+        part: `row`, `k`, `value`, `low` and `high`.
+        value: the column to draw; numbers of "gain" carry their sign.
+        rows: the values of `row`, from top to bottom.
+        ks: the columns, from left to right.
+        scale: from values to 0 … 1.
+        colours: from 0 … 1 to colours.
+        fontsize: of the numbers, in points.
+    """
+    table = part.pivot(index="row", columns="k", values=value).reindex(index=rows, columns=ks)
+    # A mesh, as an image would be the one part that is not vector.
+    mesh = np.ma.masked_invalid(table.to_numpy())
+    axes.pcolormesh(mesh, cmap=colours, norm=scale, edgecolors="white", linewidth=0.6)
+    axes.set_ylim(len(rows), 0)
+    axes.set_xticks([i + 0.5 for i in range(len(ks))], [str(k) for k in ks])
+    axes.set_xlabel("support clips k")
+    for cell in part.to_dict("records"):
+        shade = np.dot(colours(scale(cell[value]))[:3], (0.299, 0.587, 0.114))
+        certain = value == "gain" and (cell["low"] > 0 or cell["high"] < 0)
+        axes.text(
+            ks.index(cell["k"]) + 0.5,
+            rows.index(cell["row"]) + 0.5,
+            (signed(cell[value]) if value == "gain" else f"{cell[value]:.2f}").replace("0.", "."),
+            ha="center",
+            va="center",
+            fontsize=fontsize,
+            weight="bold" if certain else "normal",
+            color="white" if shade < 0.45 else INK,
+        )
 
 
 def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
@@ -187,23 +224,18 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
         The figure.
     """
     ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
-    figure, grid = _grid(cells, 3.6)
-    # The last tenth of the map is too light to read on white.
-    shades = colormaps["viridis_r"](np.linspace(0.18, 1, len(ks)))
+    figure, grid = method_panels(cells, 3.6)
+    lines = dict(zip(ks, graded_lines(len(ks)), strict=True))
     for axes, target, part, last in grid:
-        for k, shade, marker in zip(ks, shades, "osDv^Pp*hX" * len(ks), strict=False):
-            line = part[part["k"] == k]
-            axes.plot(line["corpora"], line["macro_f1"], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
+        for k, line in lines.items():
+            own = part[part["k"] == k]
+            axes.plot(own["corpora"], own["macro_f1"], **line)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
         _floor_lines(axes, floor[floor.index == target], labelled=last)
-    handles = [
-        Line2D([], [], color=shade, marker=marker, markersize=4.5, linewidth=1.6)
-        for shade, marker in zip(shades, "osDv^Pp*hX" * len(ks), strict=False)
-    ]
-    legend_below(figure, handles, [f"k = {k}" for k in ks])
-    _first_column(figure, "macro F1")
+    legend_below(figure, [Line2D([], [], **line) for line in lines.values()], [f"k = {k}" for k in ks])
+    label_rows(figure, "macro F1")
     return figure
 
 
@@ -237,7 +269,9 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
     return figure
 
 
-def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
+def method_panels(
+    cells: pd.DataFrame, row_height: float
+) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
     """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
     columns = min(MOST_COLUMNS, len(methods))
@@ -246,7 +280,7 @@ def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tupl
     for spare in axes.flat:
         spare.set_visible(False)
 
-    def each() -> Iterator[tuple[Axes, str, pd.DataFrame, bool]]:
+    def each() -> Iterator[Panel]:
         for t, target in enumerate(targets):
             for m, method in enumerate(methods):
                 panel = axes[t * rows_each + m // columns, m % columns]
@@ -254,7 +288,7 @@ def _grid(cells: pd.DataFrame, row_height: float) -> tuple[Figure, Iterator[tupl
                 panel.set_visible(True)
                 panel.set_title(method if len(targets) == 1 else f"{method}, {target}")
                 panel.tick_params(labelleft=m % columns == 0)
-                yield panel, target, part, m % columns == columns - 1 or m == len(methods) - 1
+                yield panel, target, part, m % columns == columns - 1
 
     return figure, each()
 
@@ -317,7 +351,8 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
             )
 
 
-def _first_column(figure: Figure, label: str) -> None:
+def label_rows(figure: Figure, label: str) -> None:
+    """Writes the name of the y axis beside the first panel of each row."""
     for axes in figure.axes:
         place = axes.get_subplotspec()
         if place and place.is_first_col():

@@ -59,7 +59,7 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
-    heights = _spread(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
+    heights = spread(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
     for height, (method, score, seconds) in zip(
         heights, part[["method", "macro_f1", "seconds"]].itertuples(index=False), strict=True
     ):
@@ -77,16 +77,16 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
         )
 
 
-def _spread(heights: np.ndarray) -> np.ndarray:
+def spread(heights: np.ndarray) -> np.ndarray:
     """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
 
     Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
     """
     gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
-    spread = np.clip(heights, 0.02, 0.98)
-    for i in range(1, len(spread)):
-        spread[i] = max(spread[i], spread[i - 1] + gap)
-    spread[-1] = min(spread[-1], 0.98)
-    for i in range(len(spread) - 2, -1, -1):
-        spread[i] = min(spread[i], spread[i + 1] - gap)
-    return spread
+    spaced = np.clip(heights, 0.02, 0.98)
+    for i in range(1, len(spaced)):
+        spaced[i] = max(spaced[i], spaced[i - 1] + gap)
+    spaced[-1] = min(spaced[-1], 0.98)
+    for i in range(len(spaced) - 2, -1, -1):
+        spaced[i] = min(spaced[i], spaced[i + 1] - gap)
+    return spaced

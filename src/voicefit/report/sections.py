@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from voicefit.report import figures, tables
+from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
 from voicefit.report.method_figures import compared_shots, seconds_scatter
-from voicefit.report.statistics import cell_means, gain_cells, largest_start, pair
+from voicefit.report.statistics import cell_means, corpora_in, gain_cells, largest_start, pair
 from voicefit.report.style import LineStyle, save, start_label, start_styles
 from voicefit.report.tables import Table
 from voicefit.report.text import count, findings
@@ -74,10 +75,10 @@ class Writer:
         frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False)
 
     def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
-        """Writes `figures/<prefix><name>.svg` and `.png` and returns what the page needs."""
+        """Writes `figures/<prefix><name>.svg` and `.pdf` and returns what the page needs."""
         stem = f"{self.prefix}{name}"
         path = save(figure, self.out / "figures" / f"{stem}.svg")
-        save(figure, path.with_suffix(".png"))
+        save(figure, path.with_suffix(".pdf"))
         return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
 
 
@@ -116,6 +117,8 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         gains = gain_cells(paired, CELL)
         section.glance = tables.glance_table(gains, largest) if largest in set(gains["start"]) else None
         _gains(section, gains, styles, writer)
+        _gains_by_corpora(section, paired, writer)
+        _gains_by_speaker(section, paired, gains, writer)
     if (trials["label"] != "").any():
         _emotions(section, trials, paired, largest, writer)
     _corpora(section, trials, floor, writer)
@@ -153,6 +156,62 @@ def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], 
         section.tables.append(tables.gain_table(part, f"Gain over no pre-finetuning, {target}"))
 
 
+def _gains_by_corpora(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
+    """Gains by number of corpora; one number alone would repeat the figure before."""
+    if paired["corpora"].nunique() < 2:
+        return
+    cells = gain_cells(paired, ["corpora", "method", "target", "k"])
+    writer.data("gain-by-corpora", cells)
+    caption = (
+        "Mean over the starting points with that many corpora; bands: 95 % intervals over speakers. Starting points "
+        "differ in which corpora they hold, so a step mixes “more” with “other”."
+    )
+    title = "Gain over no pre-finetuning, by number of corpora"
+    section.figures.append(writer.figure("gain-by-corpora", corpora_gains(cells), title, caption))
+
+
+def _gains_by_speaker(section: Section, paired: pd.DataFrame, gains: pd.DataFrame, writer: Writer) -> None:
+    """Speaker by speaker: the paired start with the most corpora, the method that scores highest, two k's."""
+    start, method = _largest_paired(gains)
+    by = ["start", "method", "target", "speaker", "k"]
+    cells = paired.groupby(by, as_index=False)[["base", "macro_f1", "gain"]].mean()
+    writer.data("speakers", cells)
+    shown = cells[(cells["start"] == start) & (cells["method"] == method)]
+    ks = sorted(shown["k"].unique())
+    shown = shown[shown["k"].isin({ks[0], ks[len(ks) // 2]})]
+    caption = (
+        f"Method {method}, of those compared the one with the highest macro F1 at the fewest clips. Both ends of a "
+        "line are means over the same clips."
+    )
+    section.figures.append(writer.figure("speakers", speaker_slopes(shown, start), "Speaker by speaker", caption))
+
+
+def _gains_by_subset(section: Section, cells: pd.DataFrame, writer: Writer) -> None:
+    """Every starting point emotion by emotion; one start alone would repeat the figure before."""
+    _, method = _largest_paired(cells)
+    shown = cells[cells["method"] == method]
+    if shown["start"].nunique() < 2:
+        return
+    caption = (
+        f"Gain in macro F1 over no pre-finetuning, method {method}; dots: the corpora of a row. Bold: the 95 % "
+        "interval over speakers leaves out zero."
+    )
+    for i, (target, part) in enumerate(shown.groupby("target"), start=1):
+        name = "subsets" if i == 1 else f"subsets-{i}"
+        writer.data(name, part)
+        title = f"Gain by set of corpora and emotion, {target}"
+        section.figures.append(writer.figure(name, subset_map(part), title, caption))
+
+
+def _largest_paired(gains: pd.DataFrame) -> tuple[str, str]:
+    """The paired start with the most corpora, and the method that scores highest from it at the smallest k."""
+    means = gains.groupby("start")["macro_f1"].mean()
+    start = max(means.index, key=lambda name: (corpora_in(name), means[name]))
+    own = gains[gains["start"] == start]
+    best = own[own["k"] == own["k"].min()].groupby("method")["macro_f1"].mean().idxmax()
+    return str(start), str(best)
+
+
 def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
     """The largest start emotion by emotion: gains where it has pairs, else scores."""
     by = ["start", "target", "method", "label", "k"]
@@ -168,6 +227,8 @@ def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, larg
     for target, part in shown.groupby("target"):
         title = f"By emotion, {target}: {start_label(largest)}"
         section.tables.append(tables.emotion_table(part, title, gains))
+    if gains:
+        _gains_by_subset(section, cells, writer)
 
 
 def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer: Writer) -> None:
@@ -206,7 +267,7 @@ def _seconds(section: Section, trials: pd.DataFrame, largest: str, writer: Write
         f"Only trials on clips that every method here was given: {tasks_shown}."
     )
     figure = seconds_scatter(cells.reset_index())
-    section.figures.append(writer.figure("seconds", figure, "Macro F1 against seconds per trial", caption))
+    section.figures.append(writer.figure("macro-f1-by-seconds", figure, "Macro F1 against seconds per trial", caption))
 
 
 def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Drawn:
