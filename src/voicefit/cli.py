@@ -441,14 +441,24 @@ def _duration(seconds: float) -> str:
 
 
 @app.command()
-def report(run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")]) -> None:
+def report(
+    run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")],
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again as trials come, until the sweep ends.")
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 30,
+) -> None:
     """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
 
-    Example: `voicefit report run`
+    Example: `voicefit report run`, or `voicefit report run --watch` beside a running sweep
     """
-    from voicefit.report import build_report
+    from voicefit.report import build_report, watch_report
 
-    out.print(f"report: {build_report(run)}", soft_wrap=True)
+    if watch:
+        for state in watch_report(run, every):
+            out.print(state, soft_wrap=True)
+    else:
+        out.print(f"report: {build_report(run)}", soft_wrap=True)
 
 
 def _print_json(value: Any) -> None:

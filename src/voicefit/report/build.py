@@ -34,22 +34,38 @@ def build_report(run: str | Path) -> Path:
             raises on a damaged file.
     """
     run = Path(run)
+    record, trials = read_run(run)
+    return write_report(run, record, trials)
+
+
+def read_run(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Reads a run's record and its trials, one row each.
+
+    Args:
+        run: the folder of a sweep, finished or not.
+
+    Returns:
+        The contents of `run.json`, and the table of `TrialStore.trials`.
+
+    Raises:
+        VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
+    """
     record = read_record(run)
     # Imported here: it brings PyTorch, which no other part of a report needs.
     from voicefit.sweep.store import TrialStore
 
     with TrialStore(run / "trials.sqlite", read_only=True) as store:
-        trials = store.trials()
-    return write_report(run, record, trials)
+        return record, store.trials()
 
 
-def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Path:
+def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame, reload: int | None = None) -> Path:
     """Writes the report of a table of trials; `build_report` reads the table from the run's store.
 
     Args:
         run: the folder of the sweep, whose pre-finetuning curves are shown too.
         record: the contents of `run.json`.
         trials: one row a trial.
+        reload: after how many seconds the page asks for itself again, while somebody watches.
 
     Returns:
         The path of `run/report/index.html`.
@@ -67,7 +83,7 @@ def write_report(run: Path, record: dict[str, Any], trials: pd.DataFrame) -> Pat
             made = sections(kept, read_history(run), out)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
         write_json(out / "summary.json", summary(kept))
-        write_text(out / "index.html", page.render(record, len(kept), failure_table(trials), made))
+        write_text(out / "index.html", page.render(record, len(kept), failure_table(trials), made, reload))
     _replace(run / "report", building)
     return run / "report" / "index.html"
 

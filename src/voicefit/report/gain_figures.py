@@ -1,6 +1,7 @@
 """Figures of what pre-finetuning gains: by number of corpora, by set of corpora and emotion, speaker by speaker."""
 
 import textwrap
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,9 +19,9 @@ from voicefit.report.style import COLOURS, FAINT, INK, graded_lines, k_axis, leg
 WIDTH = 12.5
 EMOTIONS_A_ROW = 3
 MOST_NAMED_SPEAKERS = 14
-RISES = {"color": COLOURS[0], "linestyle": "-", "marker": "o"}
-FALLS = {"color": COLOURS[1], "linestyle": (0, (4, 1.5)), "marker": "s"}
-MEAN = {"color": INK, "linestyle": "-", "marker": "D", "linewidth": 3.2}
+RISES: dict[str, Any] = {"color": COLOURS[0], "linestyle": "-", "marker": "o"}
+FALLS: dict[str, Any] = {"color": COLOURS[1], "linestyle": (0, (4, 1.5)), "marker": "s"}
+MEAN: dict[str, Any] = {"color": INK, "linestyle": "-", "marker": "D", "linewidth": 3.2}
 
 
 def corpora_gains(cells: pd.DataFrame) -> Figure:
@@ -132,7 +133,7 @@ def _gains_of_emotion(axes: Axes, part: pd.DataFrame, starts: list[str], scale: 
     heat(axes, part.rename(columns={"start": "row"}), "gain", starts, ks, scale, colormaps["PuOr_r"], fontsize=7.5)
     sizes = [corpora_in(start) for start in starts]
     for row in np.flatnonzero(np.diff(sizes)) + 1:
-        axes.axhline(row, color=INK, linewidth=0.9)
+        axes.axhline(float(row), color=INK, linewidth=0.9)
     axes.set_yticks([])
     _bare(axes)
 

@@ -17,7 +17,7 @@ from voicefit.report.text import count
 HERE = Path(__file__).parent
 
 
-def render(run: dict[str, Any], done: int, failures: Table | None, sections: list[Section]) -> str:
+def render(run: dict[str, Any], done: int, failures: Table | None, sections: list[Section], reload: int | None) -> str:
     """Puts the sections and the run's record on one page.
 
     Args:
@@ -25,6 +25,7 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
         done: the number of trials with a score.
         failures: the failed trials, where there are any.
         sections: what to show, in order.
+        reload: after how many seconds the page asks for itself again; None where it stays as it is.
 
     Returns:
         HTML that loads nothing from anywhere, and forbids the browser to; every text of the run is escaped.
@@ -42,11 +43,18 @@ def render(run: dict[str, Any], done: int, failures: Table | None, sections: lis
             progress=progress(done, int(run.get("planned_trials", 0))),
             failures=failures,
             sections=sections,
+            reload=Markup(reload_tag(reload)) if reload else "",
+            reload_seconds=reload,
             corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
             settings=flatten(run.get("plan", {})),
             machine=flatten(run.get("machine", {})),
         )
     )
+
+
+def reload_tag(seconds: int) -> str:
+    """What makes a page ask for itself again."""
+    return f'<meta http-equiv="refresh" content="{seconds}">'
 
 
 def progress(done: int, planned: int) -> str:
