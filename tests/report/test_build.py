@@ -2,8 +2,6 @@
 
 import json
 import re
-import sys
-import types
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from voicefit.report.build import read_history, summary, write_report
 from voicefit.report.page import flatten, progress, web_address
 from voicefit.report.sections import inline_svg
 from voicefit.report.statistics import finished
+from voicefit.sweep import TrialSpec, TrialStore
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -237,29 +236,14 @@ def test_a_run_without_a_finished_trial_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_trials_come_from_the_runs_store(tmp_path, monkeypatch):
-    closed = []
-
-    class TrialStore:
-        def __init__(self, path, read_only):
-            assert path == tmp_path / "trials.sqlite"
-            assert read_only
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            closed.append(True)
-
-        def trials(self):
-            return table(row())
-
-    monkeypatch.setitem(sys.modules, "voicefit.sweep.store", types.SimpleNamespace(TrialStore=TrialStore))
-    (tmp_path / "trials.sqlite").touch()
+def test_the_trials_come_from_the_runs_store(tmp_path):
+    spec = TrialSpec("tiny", "a", "", "nemo", "clean", "one-vs-rest", "head", "", "anna", "anger", 2, 0, 0)
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        store.add(spec, {"macro_f1": 0.625, "floor_never": 0.45, "floor_coin": 0.44, "seconds": 0.1})
     (tmp_path / "run.json").write_text(json.dumps(RECORD))
 
     assert build_report(tmp_path) == tmp_path / "report" / "index.html"
-    assert closed == [True]
+    assert [cell["macro_f1"] for cell in json.loads((tmp_path / "report" / "summary.json").read_text())] == [0.625]
 
 
 def test_readme_figure(tmp_path):

@@ -14,6 +14,7 @@ from voicefit.report import page, style
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
+from voicefit.sweep.store import TrialStore
 
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
 
@@ -51,9 +52,6 @@ def read_run(run: Path) -> tuple[dict[str, Any], pd.DataFrame]:
         VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
     """
     record = read_record(run)
-    # Imported here: it brings PyTorch, which no other part of a report needs.
-    from voicefit.sweep.store import TrialStore
-
     with TrialStore(run / "trials.sqlite", read_only=True) as store:
         return record, store.trials()
 
