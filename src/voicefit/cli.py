@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -455,8 +456,7 @@ def report(
     from voicefit.report import build_report, watch_report
 
     if watch:
-        for state in watch_report(run, every):
-            out.print(state, soft_wrap=True)
+        watch_report(run, every, partial(out.print, soft_wrap=True))
     else:
         out.print(f"report: {build_report(run)}", soft_wrap=True)
 

@@ -286,5 +286,38 @@ def test_plain_pieces():
         ("on", "true"),
         ("off", "–"),
     ]
+    assert flatten({"grid": [{"k": [2]}, {"k": [4], "draws": 1}]}) == [
+        ("grid.1.k", "2"),
+        ("grid.2.k", "4"),
+        ("grid.2.draws", "1"),
+    ]
     assert web_address("https://example.org") == "https://example.org"
     assert web_address("javascript:alert(1)") == web_address(None) == ""
+
+
+def test_two_targets_have_a_map_each(tmp_path):
+    starts = {"none": 0.5, "a": 0.55, "b": 0.6}
+    trials = pd.concat([grid(starts), grid(starts, target="other")], ignore_index=True)
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("subsets*.svg")}
+    assert drawn == {"subsets.svg", "subsets-2.svg"}
+    assert "Gain by set of corpora and emotion, other" in page
+    assert set(pd.read_csv(tmp_path / "report" / "data" / "subsets-2.csv")["target"]) == {"other"}
+
+
+def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.55, "b": 0.6})
+    trials["macro_f1"] = trials["start"].map({"none": 0.5, "a": 0.55, "b": 0.6})
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    named = set(pd.read_csv(tmp_path / "report" / "data" / "speakers.csv")["method"])
+    assert [f"({method}, nemo, 3 speakers" in page for method in named] == [True]
+
+
+def test_short_times_are_not_rounded_to_nothing(tmp_path):
+    trials = table(row(seconds=0.00204), row(seconds=0.00204, draw=1), row(seconds=3.14159, k=4))
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    assert "<td>0.0020<small>95 %: 0.0020</small></td>" in page
+    assert "<td>3.14<small>95 %: 3.14</small></td>" in page

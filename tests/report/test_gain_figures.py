@@ -85,6 +85,16 @@ def test_slopes_tell_who_rises():
     ]
 
 
+def test_a_target_without_a_k_leaves_its_place_empty():
+    rows = [("t", 2), ("t", 8), ("u", 2)]
+    cells = pd.DataFrame(
+        [{"target": t, "speaker": "anna", "k": k, "base": 0.5, "macro_f1": 0.6} for t, k in rows],
+    )
+
+    titles = [axes.get_title() for axes in shown(speaker_slopes(cells, "a"))]
+    assert titles == [f"{t}, k = {k}: 1 of 1 speakers rise" for t, k in rows]
+
+
 def test_many_speakers_have_no_names():
     cells = pd.DataFrame({"target": "t", "speaker": range(20), "k": 2, "base": 0.5, "macro_f1": 0.6})
 

@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -42,44 +41,46 @@ def page_of(run):
 
 
 def test_it_follows_a_sweep_to_its_end(run):
-    states = watch_report(run, 1)
-    assert next(states) == "waiting for the first score: 0 of 8 trials"
-    add(run, SPECS[:4])
-    assert next(states) == f"partial, 4 of 8 trials: {run / 'report' / 'index.html'}"
-    assert "partial: 4 of 8 trials" in page_of(run)
-    assert "every 1 second" in page_of(run)
-    assert f'{RELOAD} content="1">' in page_of(run)
-    add(run, SPECS[4:])
+    told, pages = [], []
 
-    assert list(states) == [f"complete, 8 of 8 trials: {run / 'report' / 'index.html'}"]
-    assert "partial" not in page_of(run)
-    assert RELOAD not in page_of(run)
+    def sweep_on(words):
+        told.append(words.partition(":")[0])
+        pages.append(page_of(run) if (run / "report").exists() else "")
+        add(run, SPECS[: 4 * len(told)])
+
+    watch_report(run, 1, sweep_on)
+
+    assert told == ["waiting for the first score", "partial, 4 of 8 trials", "complete, 8 of 8 trials"]
+    assert "partial: 4 of 8 trials" in pages[1]
+    assert "every 1 second" in pages[1]
+    assert f'{RELOAD} content="1">' in pages[1]
+    assert "partial" not in pages[2]
+    assert RELOAD not in pages[2]
 
 
 def test_failed_trials_do_not_keep_it_waiting(run):
     add(run, SPECS[:-1])
     add(run, SPECS[-1:], macro_f1=None, error="boom")
+    told = []
+    watch_report(run, 1, told.append)
 
-    assert [state.partition(":")[0] for state in watch_report(run, 1)] == ["complete, 8 of 8 trials"]
+    assert told == [f"complete, 8 of 8 trials: {run / 'report' / 'index.html'}"]
     assert "partial: 7 of 8 trials" in page_of(run)
     assert RELOAD not in page_of(run)
 
 
 def test_an_error_leaves_a_page_that_rests(run):
     add(run, SPECS[:4])
-    states = watch_report(run, 1)
-    next(states)
-    (run / "run.json").write_text("{")
-
     with pytest.raises(VoicefitError, match="not readable as JSON"):
-        next(states)
+        watch_report(run, 1, lambda _: (run / "run.json").write_text("{"))
+
     assert "partial: 4 of 8 trials" in page_of(run)
     assert RELOAD not in page_of(run)
 
 
 def test_another_folder_is_refused(tmp_path):
     with pytest.raises(VoicefitError, match="not a run directory"):
-        next(watch_report(tmp_path, 1))
+        watch_report(tmp_path, 1, print)
 
 
 def test_ctrl_c_ends_the_command_and_the_reloading(run):
@@ -92,24 +93,24 @@ def test_ctrl_c_ends_the_command_and_the_reloading(run):
         rest, _ = watching.communicate(timeout=60)
 
     assert watching.returncode == 0
-    assert rest.strip() == f"no longer watched: {run / 'report' / 'index.html'}"
+    assert rest.splitlines()[-1] == f"no longer watched: {run / 'report' / 'index.html'}"
     assert RELOAD not in page_of(run)
     assert "partial: 4 of 8 trials" in page_of(run)
 
 
 def test_an_open_page_follows(run, browser):
     add(run, SPECS[:4])
-    states = watch_report(run, 1)
-    next(states)
     page = browser.new_page()
-    page.goto((run / "report" / "index.html").as_uri())
-    assert page.get_by_role("status").inner_text().startswith("partial: 4 of 8 trials.")
-    add(run, SPECS[4:])
-    list(states)
 
-    end = time.monotonic() + 20
-    while page.get_by_role("status").count() and time.monotonic() < end:
-        page.wait_for_timeout(100)
+    def look(words):
+        if words.startswith("partial"):
+            page.goto((run / "report" / "index.html").as_uri())
+            assert page.get_by_role("status").inner_text().startswith("partial: 4 of 8 trials.")
+            add(run, SPECS[4:])
+
+    watch_report(run, 1, look)
+
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page.locator("header")).to_contain_text("8 finished trials", timeout=20_000)
     assert page.get_by_role("status").count() == 0
-    assert "8 finished trials" in page.inner_text("header")
     page.close()

@@ -100,12 +100,15 @@ def speaker_slopes(cells: pd.DataFrame, start: str) -> Figure:
     for row, target in zip(axes, targets, strict=True):
         for panel, k in zip(row, ks, strict=True):
             part = cells[(cells["target"] == target) & (cells["k"] == k)]
+            panel.set_visible(not part.empty)
+            if part.empty:
+                continue
             _slopes(panel, part)
             risen = int((part["macro_f1"] > part["base"]).sum())
             where = "" if len(targets) == 1 else f"{target}, "
             panel.set_title(f"{where}k = {k}: {risen} of {len(part)} speakers rise")
             panel.set_xticks([0, 1], ends)
-            panel.set_xlim(-0.2, 1.5 if len(part) <= MOST_NAMED_SPEAKERS else 1.2)
+            panel.set_xlim(-0.3, 1.5 if len(part) <= MOST_NAMED_SPEAKERS else 1.3)
             panel.grid(visible=False, axis="x")
     label_rows(figure, "macro F1")
     fall = (cells["macro_f1"] <= cells["base"]).any()

@@ -63,10 +63,10 @@ def progress(done: int, planned: int) -> str:
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as rows: {"grid": {"k": [2, 4]}} gives ("grid.k", "2, 4").
+    """Nested settings as rows: {"grid": [{"k": [2, 4]}]} gives ("grid.1.k", "2, 4").
 
     Args:
-        settings: nested dictionaries of plain values.
+        settings: nested dictionaries, and lists of them, of plain values.
         prefix: put before every name.
 
     Returns:
@@ -74,6 +74,8 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]
     """
     rows = []
     for name, value in settings.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = {str(i): item for i, item in enumerate(value, start=1)}
         if isinstance(value, dict) and value:
             rows += flatten(value, f"{prefix}{name}.")
         else:

@@ -15,6 +15,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from voicefit.report.statistics import NO_START, best_start, corpora_in, largest_start, ordered_starts
 
@@ -204,12 +205,22 @@ def save(figure: Figure, path: Path) -> Path:
     Returns:
         `path`.
     """
+    _settle(figure)
     if path.suffix == ".png":
         figure.savefig(path, dpi=200, metadata={"Software": None})
         return path
     names = {".svg": ["Creator", "Date", "Format", "Type"], ".pdf": ["Creator", "Producer", "CreationDate"]}
     with matplotlib.rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(path, metadata=dict.fromkeys(names[path.suffix]))
-    # Panels stay where they are for the next format; finding their places takes longer than drawing them.
-    figure.set_layout_engine("none")
     return path
+
+
+def _settle(figure: Figure) -> None:
+    """Finds the places of panels once for all formats, rounded: the solver's last digits differ from run to run."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            left, bottom, width, height = (round(float(edge), 6) for edge in axes.get_position().bounds)
+            axes.set_position((left, bottom, width, height))

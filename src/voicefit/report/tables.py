@@ -179,11 +179,17 @@ def seconds_table(cells: pd.DataFrame) -> Table:
     for method, part in cells.groupby("method"):
         by_k = {row["k"]: row for row in part.to_dict("records")}
         numbers = [
-            Cell(f"{by_k[k]['median']:.2f}", (f"95 %: {by_k[k]['p95']:.2f}",)) if k in by_k else Cell("–") for k in ks
+            Cell(_seconds(by_k[k]["median"]), (f"95 %: {_seconds(by_k[k]['p95'])}",)) if k in by_k else Cell("–")
+            for k in ks
         ]
         rows.append([Cell(str(method)), *numbers, Cell(f"{part['hours'].sum():.2f}")])
     note = "Median, and below it the time that 95 % of the trials stay under; the last column sums all trials."
     return Table("Seconds per trial", note, ["method", *(f"k = {k}" for k in ks), "hours in all"], 1, rows)
+
+
+def _seconds(value: float) -> str:
+    """Two decimals, or two digits where these would say nothing: "3.15", "0.0020"."""
+    return f"{value:.2f}" if value >= 1 else f"{value:#.2g}"
 
 
 def failure_table(trials: pd.DataFrame) -> Table | None:

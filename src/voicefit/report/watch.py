@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from voicefit.files import write_text
@@ -14,7 +14,7 @@ from voicefit.report.text import count
 State = tuple[tuple[int, int], ...]
 
 
-def watch_report(run: str | Path, every: int) -> Iterator[str]:
+def watch_report(run: str | Path, every: int, tell: Callable[[str], object]) -> None:
     """Writes a run's report again whenever trials have come, until each planned trial has a record.
 
     While it watches, the page asks for itself again every `every` seconds. It no longer does once the sweep is
@@ -23,9 +23,7 @@ def watch_report(run: str | Path, every: int) -> Iterator[str]:
     Args:
         run: the folder of a sweep that has begun.
         every: seconds between two looks, at least 1.
-
-    Yields:
-        What was done, in words, each time something was.
+        tell: is told in words what was done, each time something was.
 
     Raises:
         VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
@@ -39,12 +37,12 @@ def watch_report(run: str | Path, every: int) -> Iterator[str]:
             if state != seen:
                 seen = state
                 words, complete = _report(run, every)
-                yield words
+                tell(words)
                 if complete:
                     return
             time.sleep(every)
     except KeyboardInterrupt:
-        yield f"no longer watched: {page}" if page.exists() else "no longer watched"
+        tell(f"no longer watched: {page}" if page.exists() else "no longer watched")
     finally:
         _settle(page, every)
 
