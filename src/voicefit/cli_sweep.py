@@ -1,5 +1,6 @@
 """The commands around sweeps: run one, merge its shards, report it."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -128,7 +129,10 @@ def report(
         str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
     ] = "html,csv",
     out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
-    watch: Annotated[bool, typer.Option(help="While the sweep runs, write it again as trials come in.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Write it again as trials come, until the sweep ends.")
+    ] = False,
+    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 30,
 ) -> None:
     """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
 
@@ -144,7 +148,6 @@ def report(
         for table in compare_runs(run, other, out_dir, parse_formats(formats)):
             out.print(rich_table(table))
     elif watch:
-        for page, left in watch_report(run, parse_formats(formats)):
-            out.print(f"report: {page or 'not yet'}, {left or 'complete'}", soft_wrap=True)
+        watch_report(run, every, partial(out.print, soft_wrap=True), parse_formats(formats))
     else:
         out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)

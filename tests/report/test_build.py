@@ -2,14 +2,14 @@
 
 import json
 import re
-import sys
-import types
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import voicefit.report
 from report.synthetic import RECORD, grid, row, table
 from voicefit.errors import VoicefitError
 from voicefit.report import build_report, k_curve_figure
@@ -17,6 +17,7 @@ from voicefit.report.build import read_history, summary, write_report
 from voicefit.report.page import flatten, progress, web_address
 from voicefit.report.sections import inline_svg
 from voicefit.report.statistics import finished
+from voicefit.sweep import TrialSpec, TrialStore
 
 HOSTILE = "<script>alert('x')</script>"
 
@@ -79,7 +80,9 @@ def test_the_page_stands_alone(page):
 
 
 def test_names_from_outside_are_escaped(page):
-    assert page.count("<script") == 1  # our own
+    script = (Path(voicefit.report.__file__).parent / "page.js").read_text(encoding="utf-8")
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page, flags=re.DOTALL) == [f"\n{script}"]
+    assert page.count("<script") == 1
     assert "&lt;script&gt;alert" in page
     assert not any("javascript:" in (attributes.get("href") or "") for _, attributes in tags(page))
 
@@ -98,25 +101,33 @@ def test_the_page_says_what_was_found_and_how_far_it_is(page):
     assert "grid.k" in page and "CC BY-NC-SA 4.0" in page and "no sound in it" in page
 
 
-def test_every_figure_is_there_with_its_data(report):
-    names = {
-        "macro-f1",
-        "gain",
-        "gain-by-corpora",
-        "speakers",
-        "emotions",
-        "corpora",
-        "learning",
-        "macro-f1-by-seconds",
-    }
+def test_every_figure_is_there_with_its_data(report, page):
+    names = {"macro-f1", "gain", "gain-by-corpora", "speakers", "emotions", "subsets", "corpora", "learning"}
+    names |= {"macro-f1-by-seconds"}
 
     assert {path.name for path in (report / "figures").iterdir()} == {
         f"{name}.{suffix}" for name in names for suffix in ("svg", "pdf")
     }
     tables = {"floors", "seconds", "failures", "claims", "effects", "methods"}
     assert {path.stem for path in (report / "data").iterdir()} == names | tables
+    assert all(path.read_bytes().startswith(b"%PDF-") for path in (report / "figures").glob("*.pdf"))
+    linked = {link["href"] for tag, link in tags(page) if tag == "a" and (link["href"] or "").startswith("figures/")}
+    assert linked == {f"figures/{name}.{suffix}" for name in names for suffix in ("svg", "pdf")}
     gains = pd.read_csv(report / "data" / "gain.csv")
     assert gains[gains["start"] == "a+b"]["gain"].tolist() == pytest.approx([0.1] * 4)
+    by_corpora = pd.read_csv(report / "data" / "gain-by-corpora.csv")
+    assert by_corpora.groupby("corpora")["gain"].mean().to_dict() == pytest.approx({1: 0.05, 2: 0.1})
+
+
+def test_a_report_is_the_same_twice(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
+    made = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        report = write_report(tmp_path / name, RECORD, trials).parent
+        made.append({path.name: path.read_bytes() for path in report.rglob("*.*")})
+
+    assert made[0] == made[1]
 
 
 def test_learning_curves_stand_with_their_encoder(tmp_path):
@@ -226,29 +237,14 @@ def test_a_run_without_a_finished_trial_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_trials_come_from_the_runs_store(tmp_path, monkeypatch):
-    closed = []
-
-    class TrialStore:
-        def __init__(self, path, read_only):
-            assert path == tmp_path / "trials.sqlite"
-            assert read_only
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            closed.append(True)
-
-        def trials(self):
-            return table(row())
-
-    monkeypatch.setitem(sys.modules, "voicefit.sweep.store", types.SimpleNamespace(TrialStore=TrialStore))
-    (tmp_path / "trials.sqlite").touch()
+def test_the_trials_come_from_the_runs_store(tmp_path):
+    spec = TrialSpec("tiny", "a", "", "nemo", "clean", "one-vs-rest", "head", "", "anna", "anger", 2, 0, 0)
+    with TrialStore(tmp_path / "trials.sqlite") as store:
+        store.add(spec, {"macro_f1": 0.625, "floor_never": 0.45, "floor_coin": 0.44, "seconds": 0.1})
     (tmp_path / "run.json").write_text(json.dumps(RECORD))
 
     assert build_report(tmp_path) == tmp_path / "report" / "index.html"
-    assert closed == [True]
+    assert [cell["macro_f1"] for cell in json.loads((tmp_path / "report" / "summary.json").read_text())] == [0.625]
 
 
 def test_readme_figure(tmp_path):
@@ -291,5 +287,38 @@ def test_plain_pieces():
         ("on", "true"),
         ("off", "–"),
     ]
+    assert flatten({"grid": [{"k": [2]}, {"k": [4], "draws": 1}]}) == [
+        ("grid.1.k", "2"),
+        ("grid.2.k", "4"),
+        ("grid.2.draws", "1"),
+    ]
     assert web_address("https://example.org") == "https://example.org"
     assert web_address("javascript:alert(1)") == web_address(None) == ""
+
+
+def test_two_targets_have_a_map_each(tmp_path):
+    starts = {"none": 0.5, "a": 0.55, "b": 0.6}
+    trials = pd.concat([grid(starts), grid(starts, target="other")], ignore_index=True)
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    drawn = {path.name for path in (tmp_path / "report" / "figures").glob("subsets*.svg")}
+    assert drawn == {"subsets.svg", "subsets-2.svg"}
+    assert "Gain by set of corpora and emotion, other" in page
+    assert set(pd.read_csv(tmp_path / "report" / "data" / "subsets-2.csv")["target"]) == {"other"}
+
+
+def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.55, "b": 0.6})
+    trials["macro_f1"] = trials["start"].map({"none": 0.5, "a": 0.55, "b": 0.6})
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    named = set(pd.read_csv(tmp_path / "report" / "data" / "speakers.csv")["method"])
+    assert [f"({method}, nemo, 3 speakers" in page for method in named] == [True]
+
+
+def test_short_times_are_not_rounded_to_nothing(tmp_path):
+    trials = table(row(seconds=0.00204), row(seconds=0.00204, draw=1), row(seconds=3.14159, k=4))
+    page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
+
+    assert "<td>0.0020<small>95 %: 0.0020</small></td>" in page
+    assert "<td>3.14<small>95 %: 3.14</small></td>" in page

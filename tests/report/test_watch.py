@@ -1,57 +1,117 @@
-"""A run that grows while it is watched."""
+"""A report that follows a sweep, beside the real store."""
+
+import itertools
+import json
+import signal
+import subprocess
+import sys
 
 import pytest
-from typer.testing import CliRunner
 
-from report.synthetic import RECORD, row
-from report.test_compare import add_rows, write_run
-from voicefit.cli import app
+from report.synthetic import RECORD
 from voicefit.errors import VoicefitError
-from voicefit.report.watch import EVERY_SECONDS, watch_report
+from voicefit.report import watch_report
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.store import TrialStore
 
-REFRESH = f'<meta http-equiv="refresh" content="{EVERY_SECONDS}">'
+RELOAD = '<meta http-equiv="refresh"'
+SPECS = [
+    TrialSpec("tiny", start, "", "nemo", "clean", "one-vs-rest", "head", "m", speaker, "anger", 2, draw, 0)
+    for draw, start, speaker in itertools.product(range(2), ("none", "a"), "xy")
+]
+RESULT = {"macro_f1": 0.6, "floor_never": 0.45, "floor_coin": 0.44, "seconds": 0.1, "support": [], "test_clips": 9}
 
 
-def rows(*speakers, **changes):
-    return [row(speaker=speaker, **changes) for speaker in speakers]
+def add(run, specs, **changes):
+    with TrialStore(run / "trials.sqlite") as store:
+        for spec in specs:
+            store.add(spec, RESULT | changes)
 
 
-def test_the_report_follows_the_store_until_the_plan_is_done(tmp_path):
-    run = write_run(tmp_path / "run", [], planned_trials=3)
-    waits = iter([rows("a"), [], rows("b"), rows("c", error="boom", macro_f1=None)])
+@pytest.fixture
+def run(tmp_path):
+    """A sweep of eight trials, none of them done."""
+    add(tmp_path, [])
+    (tmp_path / "run.json").write_text(json.dumps(RECORD | {"planned_trials": len(SPECS)}))
+    return tmp_path
+
+
+def page_of(run):
+    return (run / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_it_follows_a_sweep_to_its_end(run):
+    told, pages = [], []
+
+    def sweep_on(words):
+        told.append(words.partition(":")[0])
+        pages.append(page_of(run) if (run / "report").exists() else "")
+        add(run, SPECS[: 4 * len(told)])
+
+    watch_report(run, 1, sweep_on)
+
+    assert told == ["waiting for the first score", "partial, 4 of 8 trials", "complete, 8 of 8 trials"]
+    assert "partial: 4 of 8 trials" in pages[1]
+    assert "every 1 second" in pages[1]
+    assert f'{RELOAD} content="1">' in pages[1]
+    assert "partial" not in pages[2]
+    assert RELOAD not in pages[2]
+
+
+def test_failed_trials_do_not_keep_it_waiting(run):
+    add(run, SPECS[:-1])
+    add(run, SPECS[-1:], macro_f1=None, error="boom")
     told = []
+    watch_report(run, 1, told.append)
 
-    for page, left in watch_report(run, wait=lambda _: add_rows(run, next(waits))):
-        text = page.read_text(encoding="utf-8") if page else ""
-        told.append((left, REFRESH in text, "partial" in text))
-
-    assert told == [
-        ("partial: 0 of 3 trials", False, False),
-        ("partial: 1 of 3 trials", True, True),
-        ("partial: 2 of 3 trials", True, True),
-        ("", False, False),
-    ]
-    assert next(waits, None) is None
+    assert told == [f"complete, 8 of 8 trials: {run / 'report' / 'index.html'}"]
+    assert "partial" not in page_of(run)
+    assert "1 failed trial" in page_of(run)
+    assert RELOAD not in page_of(run)
 
 
-def test_a_complete_run_is_reported_once(tmp_path):
-    run = write_run(tmp_path / "run", rows("a", "b"), planned_trials=2)
+def test_an_error_leaves_a_page_that_rests(run):
+    add(run, SPECS[:4])
+    with pytest.raises(VoicefitError, match="not readable as JSON"):
+        watch_report(run, 1, lambda _: (run / "run.json").write_text("{"))
 
-    done = CliRunner().invoke(app, ["report", str(run), "--watch"])
-
-    assert done.exit_code == 0
-    assert done.stdout.count("report:") == 1 and "complete" in done.stdout
+    assert "partial: 4 of 8 trials" in page_of(run)
+    assert RELOAD not in page_of(run)
 
 
-def test_what_is_no_run_is_refused(tmp_path):
+def test_another_folder_is_refused(tmp_path):
     with pytest.raises(VoicefitError, match="not a run directory"):
-        next(watch_report(tmp_path))
+        watch_report(tmp_path, 1, print)
 
 
-def test_two_runs_are_not_watched(tmp_path):
-    run = write_run(tmp_path / "run", rows("a"), planned_trials=RECORD["planned_trials"])
+def test_ctrl_c_ends_the_command_and_the_reloading(run):
+    add(run, SPECS[:4])
+    command = [sys.executable, "-c", "from voicefit.cli import main; main()", "report", str(run), "--watch"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as watching:
+        assert watching.stdout.readline().startswith("partial, 4 of 8 trials")
+        assert RELOAD in page_of(run)
+        watching.send_signal(signal.SIGINT)
+        rest, _ = watching.communicate(timeout=60)
 
-    failed = CliRunner().invoke(app, ["report", str(run), str(run), "--watch"])
+    assert watching.returncode == 0
+    assert rest.splitlines()[-1] == f"no longer watched: {run / 'report' / 'index.html'}"
+    assert RELOAD not in page_of(run)
+    assert "partial: 4 of 8 trials" in page_of(run)
 
-    assert isinstance(failed.exception, VoicefitError)
-    assert "--watch is for one run" in str(failed.exception)
+
+def test_an_open_page_follows(run, browser):
+    add(run, SPECS[:4])
+    page = browser.new_page()
+
+    def look(words):
+        if words.startswith("partial"):
+            page.goto((run / "report" / "index.html").as_uri())
+            assert page.get_by_role("status").inner_text().startswith("partial: 4 of 8 trials.")
+            add(run, SPECS[4:])
+
+    watch_report(run, 1, look)
+
+    expect = pytest.importorskip("playwright.sync_api").expect
+    expect(page.locator("header")).to_contain_text("8 finished trials", timeout=20_000)
+    assert page.get_by_role("status").count() == 0
+    page.close()

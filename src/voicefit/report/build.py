@@ -16,6 +16,7 @@ from voicefit.report.formats import write_tables
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
+from voicefit.sweep.store import TrialStore
 
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
 
@@ -46,7 +47,7 @@ def write_report(
     record: dict[str, Any],
     trials: pd.DataFrame,
     formats: Collection[str] = (),
-    refresh: int | None = None,
+    reload: int | None = None,
 ) -> Path:
     """Writes the report of a table of trials; `build_report` reads the table from the run's store.
 
@@ -55,7 +56,7 @@ def write_report(
         record: the contents of `run.json`.
         trials: one row a trial.
         formats: as for `build_report`.
-        refresh: seconds after which a browser that shows the page loads it again; left out, it does not.
+        reload: after how many seconds the page asks for itself again, while somebody watches.
 
     Returns:
         The path of `run/report/index.html`.
@@ -77,7 +78,7 @@ def write_report(
             (out / "tables").mkdir()
             shown = [table for section in made for table in (section.glance, *section.tables) if table]
             write_tables(shown, out / "tables", formats)
-        html = page.render(record, len(trials), len(kept), failure_table(trials), made, refresh)
+        html = page.render(record, len(trials), len(kept), failure_table(trials), made, reload)
         write_text(out / "index.html", html)
     _replace(run / "report", building)
     return run / "report" / "index.html"
@@ -113,9 +114,6 @@ def read_trials(run: Path) -> pd.DataFrame:
     Raises:
         VoicefitError: what the store raises on a damaged file.
     """
-    # Imported here: it brings PyTorch, which no other part of a report needs.
-    from voicefit.sweep.store import TrialStore
-
     with TrialStore(run / "trials.sqlite", read_only=True) as store:
         return store.trials()
 

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
@@ -26,6 +25,7 @@ from voicefit.report.style import (
     MUTED,
     LineStyle,
     drawing,
+    graded_lines,
     k_axis,
     legend_below,
     panels,
@@ -38,6 +38,8 @@ MOST_COLUMNS = 4
 SMALLEST_REACH = 0.03
 CURVE_HEIGHT = 3.7
 WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
+
+Panel = tuple[Axes, str, pd.DataFrame, bool]
 
 
 def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
@@ -99,7 +101,7 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
         _floor_lines(axes, floor[floor.index == target], labelled=last)
-    _first_column(figure, "macro F1")
+    label_rows(figure, "macro F1")
     _start_legend(figure, styles)
     return figure
 
@@ -120,13 +122,20 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         _curves(axes, part, "gain", styles)
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
-        axes.yaxis.set_major_formatter(lambda y, _: signed(y))
-    # Once all panels are drawn, as they share the axis. Ticks have two decimals: a smaller range would repeat them.
-    low, high = figure.axes[0].get_ylim()
-    figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
-    _first_column(figure, "gain in macro F1")
+    gain_ticks(figure)
+    label_rows(figure, "gain in macro F1")
     _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
     return figure
+
+
+def gain_ticks(figure: Figure) -> None:
+    """Signed ticks for panels of gains that share their y axis, once all of them are drawn."""
+    for axes in figure.axes:
+        axes.yaxis.set_major_formatter(lambda y, _: signed(y))
+        # Two decimals tell these steps apart.
+        axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
+    low, high = figure.axes[0].get_ylim()
+    figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
 
 
 def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
@@ -142,47 +151,63 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
     labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
     figure, grid = method_panels(cells, 1.1 + 0.34 * len(labels))
     if value == "gain":
-        reach = max(0.05, float(cells[value].abs().max()))
-        scale, colours = Normalize(-reach, reach), colormaps["PuOr_r"]
+        scale, colours = gain_scale(cells[value]), colormaps["PuOr_r"]
     else:
         scale, colours = Normalize(float(cells[value].min()), float(cells[value].max())), colormaps["Blues"]
     for axes, _, part, _ in grid:
-        heat_cells(axes, part, value, ("label", labels), ks, ScalarMappable(scale, colours))
+        heat(axes, part.rename(columns={"label": "row"}), value, labels, ks, scale, colours)
+        axes.set_yticks([i + 0.5 for i in range(len(labels))], labels)
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        axes.spines[:].set_visible(False)
     return figure
 
 
-def heat_cells(
-    axes: Axes, cells: pd.DataFrame, value: str, rows: tuple[str, list[str]], ks: list[int], shades: ScalarMappable
+def gain_scale(gains: pd.Series) -> Normalize:
+    """Colours symmetric around a gain of zero, so that small gains look small."""
+    reach = max(0.05, float(gains.abs().max()))
+    return Normalize(-reach, reach)
+
+
+def heat(
+    axes: Axes,
+    part: pd.DataFrame,
+    value: str,
+    rows: list[str],
+    ks: list[int],
+    scale: Normalize,
+    colours: Colormap,
+    fontsize: float = 8.5,
 ) -> None:
-    """Fills axes with a heat map over k, each number written in its cell; bold where a gain's interval leaves out zero.
+    """Draws a heat map with its numbers: bold where the interval of a gain leaves out zero.
 
     Args:
-        axes: what to fill.
-        cells: one row per cell, with `value`, `low`, `high`, `k` and the rows' column.
-        value: "gain" or "macro_f1".
-        rows: the column that makes the rows, and its values from the top.
-        ks: the columns.
-        shades: from value to colour.
+        axes: where to draw; a cell is one unit wide and high, the first row on top.
+        part: `row`, `k`, `value`, `low` and `high`.
+        value: the column to draw; numbers of "gain" carry their sign.
+        rows: the values of `row`, from top to bottom.
+        ks: the columns, from left to right.
+        scale: from values to 0 … 1.
+        colours: from 0 … 1 to colours.
+        fontsize: of the numbers, in points.
     """
-    column, names = rows
-    table = cells.pivot(index=column, columns="k", values=value).reindex(index=names, columns=ks)
-    axes.imshow(table.to_numpy(), cmap=shades.cmap, norm=shades.norm, aspect="auto")  # type: ignore[arg-type]
-    axes.set_xticks(range(len(ks)), [str(k) for k in ks])
-    axes.set_yticks(range(len(names)), names)
-    axes.tick_params(length=0)
-    axes.grid(visible=False)
-    axes.spines[:].set_visible(False)
+    table = part.pivot(index="row", columns="k", values=value).reindex(index=rows, columns=ks)
+    # A mesh, as an image would be the one part that is not vector.
+    mesh = np.ma.masked_invalid(table.to_numpy())
+    axes.pcolormesh(mesh, cmap=colours, norm=scale, edgecolors="white", linewidth=0.6)
+    axes.set_ylim(len(rows), 0)
+    axes.set_xticks([i + 0.5 for i in range(len(ks))], [str(k) for k in ks])
     axes.set_xlabel("support clips k")
-    for row in cells.to_dict("records"):
-        shade = np.dot(shades.to_rgba(row[value])[:3], (0.299, 0.587, 0.114))
-        certain = value == "gain" and (row["low"] > 0 or row["high"] < 0)
+    for cell in part.to_dict("records"):
+        shade = np.dot(colours(scale(cell[value]))[:3], (0.299, 0.587, 0.114))
+        certain = value == "gain" and (cell["low"] > 0 or cell["high"] < 0)
         axes.text(
-            ks.index(row["k"]),
-            names.index(row[column]),
-            (signed(row[value]) if value == "gain" else f"{row[value]:.2f}").replace("0.", "."),
+            ks.index(cell["k"]) + 0.5,
+            rows.index(cell["row"]) + 0.5,
+            (signed(cell[value]) if value == "gain" else f"{cell[value]:.2f}").replace("0.", "."),
             ha="center",
             va="center",
-            fontsize=8.5,
+            fontsize=fontsize,
             weight="bold" if certain else "normal",
             color="white" if shade < 0.45 else INK,
         )
@@ -200,29 +225,18 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
     """
     ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
     figure, grid = method_panels(cells, 3.6)
-    looks = number_lines(len(ks))
+    lines = dict(zip(ks, graded_lines(len(ks)), strict=True))
     for axes, target, part, last in grid:
-        for k, look in zip(ks, looks, strict=True):
-            line = part[part["k"] == k]
-            axes.plot(line["corpora"], line["macro_f1"], **look)
+        for k, line in lines.items():
+            own = part[part["k"] == k]
+            axes.plot(own["corpora"], own["macro_f1"], **line)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
         _floor_lines(axes, floor[floor.index == target], labelled=last)
-    legend_below(figure, [Line2D([], [], **look) for look in looks], [f"k = {k}" for k in ks])
-    _first_column(figure, "macro F1")
+    legend_below(figure, [Line2D([], [], **line) for line in lines.values()], [f"k = {k}" for k in ks])
+    label_rows(figure, "macro F1")
     return figure
-
-
-def number_lines(lines: int) -> list[dict[str, Any]]:
-    """What `Axes.plot` takes for lines that stand for rising numbers: dark to light, a marker each."""
-    # The last tenth of the map is too light to read on white.
-    shades = colormaps["viridis_r"](np.linspace(0.18, 1, lines))
-    markers = "osDv^Pp*hX" * lines
-    return [
-        {"color": shade, "marker": marker, "markersize": 4.5, "linewidth": 1.6}
-        for shade, marker in zip(shades, markers, strict=False)
-    ]
 
 
 def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest: str) -> Figure:
@@ -258,12 +272,7 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
 def method_panels(
     cells: pd.DataFrame, row_height: float
 ) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row.
-
-    Args:
-        cells: any table with `target` and `method`.
-        row_height: inches per row of panels.
-    """
+    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
     columns = min(MOST_COLUMNS, len(methods))
     rows_each = -(-len(methods) // columns)
@@ -271,7 +280,7 @@ def method_panels(
     for spare in axes.flat:
         spare.set_visible(False)
 
-    def each() -> Iterator[tuple[Axes, str, pd.DataFrame, bool]]:
+    def each() -> Iterator[Panel]:
         for t, target in enumerate(targets):
             for m, method in enumerate(methods):
                 panel = axes[t * rows_each + m // columns, m % columns]
@@ -279,7 +288,7 @@ def method_panels(
                 panel.set_visible(True)
                 panel.set_title(method if len(targets) == 1 else f"{method}, {target}")
                 panel.tick_params(labelleft=m % columns == 0)
-                yield panel, target, part, m % columns == columns - 1 or m == len(methods) - 1
+                yield panel, target, part, m % columns == columns - 1
 
     return figure, each()
 
@@ -330,7 +339,7 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
     for i, (words, y) in enumerate(sorted(known.items(), key=lambda item: item[1])):
         axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)
         if labelled:
-            note = axes.annotate(
+            axes.annotate(
                 f"{words} {y:.3f}",
                 xy=(1, y),
                 xycoords=("axes fraction", "data"),
@@ -340,12 +349,10 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
                 fontsize=7.5,
                 color=MUTED,
             )
-            place = axes.get_subplotspec()
-            # At the end of a short last row there is room for it without making any.
-            note.set_in_layout(place is None or place.is_last_col())
 
 
-def _first_column(figure: Figure, label: str) -> None:
+def label_rows(figure: Figure, label: str) -> None:
+    """Writes the name of the y axis beside the first panel of each row."""
     for axes in figure.axes:
         place = axes.get_subplotspec()
         if place and place.is_first_col():

@@ -1,15 +1,21 @@
 """Figures that set methods side by side."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
-from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels, spread_labels
+from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels
 
 WIDTH, HEIGHT = 11.0, 5.4
+LEAST_GAP = 0.042
+"""Between two labels, as a share of the height."""
+
+LEAST_REACH = 0.04
+"""Of the macro F1 axis, so that a difference that means nothing looks like nothing."""
+
 MANY_SHOTS = 16
-LEAST_RANGE = 0.1
 
 
 def compared_shots(ks: list[int]) -> list[int]:
@@ -49,11 +55,11 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = part["macro_f1"].min(), part["macro_f1"].max()
-    margin = max(0.06 * (high - low), (LEAST_RANGE - (high - low)) / 2)
+    margin = max(0.06 * (high - low), (LEAST_REACH - high + low) / 2)
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
-    heights = spread_labels(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
+    heights = spread(((part["macro_f1"] - low + margin) / (high - low + 2 * margin)).to_numpy())
     for height, (method, score, seconds) in zip(
         heights, part[["method", "macro_f1", "seconds"]].itertuples(index=False), strict=True
     ):
@@ -69,3 +75,18 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.2},
             arrowprops={"arrowstyle": "-", "color": FAINT, "linewidth": 0.7, "shrinkB": 4, "relpos": (0, 0.5)},
         )
+
+
+def spread(heights: np.ndarray) -> np.ndarray:
+    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
+
+    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
+    """
+    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
+    spaced = np.clip(heights, 0.02, 0.98)
+    for i in range(1, len(spaced)):
+        spaced[i] = max(spaced[i], spaced[i - 1] + gap)
+    spaced[-1] = min(spaced[-1], 0.98)
+    for i in range(len(spaced) - 2, -1, -1):
+        spaced[i] = min(spaced[i], spaced[i + 1] - gap)
+    return spaced

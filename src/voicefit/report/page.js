@@ -1,82 +1,90 @@
-// Tables that sort by a click on a column's head and, where they are long, filter by words. The page works without it.
 "use strict";
+// Tables that can be sorted and filtered. Without this script the page says the same.
 
-const LONG = 12;
+const FILTERED_FROM = 12;
+const LEADING_NUMBER = /^<?\s*([+-]?\d+(\.\d+)?(e[+-]?\d+)?)/;
 
-/** The number that a cell begins with; null where it has none, as in "–". */
-function numberOf(text) {
-  const found = text.trim().replace(/−/g, "-").replace(/^< /, "").match(/^[+-]?\d[\d,]*(\.\d+)?/);
-  return found && parseFloat(found[0].replace(/,/g, ""));
+/** A cell's own words, without the small print below them. */
+const words = (cell) => (cell.firstChild ? cell.firstChild.textContent.trim() : "");
+
+/** The number that a text begins with ("−0.02", "1,200", "< 0.001"), or NaN. */
+function leadingNumber(text) {
+  const found = text.replaceAll("−", "-").replaceAll(",", "").match(LEADING_NUMBER);
+  return found ? Number(found[1]) : NaN;
 }
 
-/** What a cell is sorted by: the large print alone. */
-function valueOf(row, column) {
-  const cell = row.cells[column];
-  return (cell.querySelector("strong") || cell.firstChild || cell).textContent;
-}
-
-/** Words before numbers that are missing; the latter stay last whichever way the rest goes. */
-function compare(left, right, isNumber, direction) {
-  if (!isNumber) return direction * left.localeCompare(right, undefined, { numeric: true });
-  const [a, b] = [numberOf(left), numberOf(right)];
-  if (a === null || b === null) return (a === null) - (b === null);
-  return direction * (a - b);
-}
-
-/** First words that repeat are hidden only while rows stand in their first order and none is left out. */
-function showWords(rows, plain) {
-  rows.forEach((row) => {
-    row.classList.toggle("group", plain && row.dataset.group === "true");
-    row.cells[0].classList.toggle("again", plain && row.dataset.again === "true");
+/** Rows in the order of a column; what has no number among numbers comes last, whichever way. */
+function inOrder(rows, column, direction) {
+  const keyed = rows.map((row) => {
+    const text = words(row.cells[column]);
+    return { row, text, number: leadingNumber(text), none: text === "" || text === "–" };
   });
+  const numeric = keyed.every((item) => item.none || !Number.isNaN(item.number));
+  return keyed
+    .sort((a, b) => {
+      if (a.none || b.none) return a.none - b.none;
+      const order = numeric ? a.number - b.number : a.text.localeCompare(b.text, "en", { numeric: true });
+      return direction === "ascending" ? order : -order;
+    })
+    .map((item) => item.row);
 }
 
-function enhance(table) {
-  const body = table.tBodies[0], rows = [...body.rows], heads = [...table.tHead.rows[0].cells];
-  const state = { column: -1, direction: 0, words: [] };
-  rows.forEach((row) => {
-    row.dataset.group = row.classList.contains("group");
-    row.dataset.again = row.cells[0].classList.contains("again");
-  });
-
-  function update() {
-    const { column, direction, words } = state;
-    const isNumber = column >= 0 && heads[column].classList.contains("number");
-    const order = direction ? [...rows].sort((a, b) => compare(valueOf(a, column), valueOf(b, column), isNumber, direction)) : rows;
-    body.append(...order);
-    rows.forEach((row) => { row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word)); });
-    showWords(rows, !direction && !words.length);
-    heads.forEach((head, i) => head.setAttribute("aria-sort", i !== column || !direction ? "none" : direction > 0 ? "ascending" : "descending"));
+/** In the order as written, a first word that repeats the row above is hidden; elsewhere each row shows its own. */
+function regroup(body, asWritten) {
+  let above = null;
+  for (const row of body.rows) {
+    if (row.hidden || row.cells[0].tagName !== "TH") continue;
+    const word = words(row.cells[0]);
+    row.cells[0].classList.toggle("again", asWritten && word === above);
+    row.classList.toggle("group", asWritten && above !== null && word !== above);
+    above = word;
   }
+}
 
-  heads.forEach((head, i) => {
+function makeSortable(table) {
+  const body = table.tBodies[0];
+  const written = [...body.rows];
+  const headers = [...table.tHead.rows[0].cells];
+  headers.forEach((header, column) => {
     const button = document.createElement("button");
     button.type = "button";
-    button.append(...head.childNodes);
-    button.title = "sort; a third click restores the order";
+    button.append(...header.childNodes);
+    header.append(button);
     button.addEventListener("click", () => {
-      const first = head.classList.contains("number") ? -1 : 1;
-      const next = state.column !== i || !state.direction ? first : state.direction === first ? -first : 0;
-      Object.assign(state, { column: i, direction: next });
-      update();
+      const next = { ascending: "descending", descending: "none" }[header.getAttribute("aria-sort")] ?? "ascending";
+      headers.forEach((other) => other.removeAttribute("aria-sort"));
+      if (next !== "none") header.setAttribute("aria-sort", next);
+      body.append(...(next === "none" ? written : inOrder(written, column, next)));
+      regroup(body, next === "none");
     });
-    head.append(button);
   });
-
-  if (rows.length <= LONG) return;
-  const box = document.createElement("p"), input = document.createElement("input"), told = document.createElement("span");
-  box.className = "filter";
-  input.type = "search";
-  input.placeholder = "filter rows by words";
-  input.setAttribute("aria-label", `filter ${table.parentElement.getAttribute("aria-label")}`);
-  told.setAttribute("role", "status");
-  input.addEventListener("input", () => {
-    state.words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
-    update();
-    told.textContent = state.words.length ? `${rows.filter((row) => !row.hidden).length} of ${rows.length} rows` : "";
-  });
-  box.append(input, " ", told);
-  table.parentElement.before(box);
 }
 
-document.querySelectorAll("section.table table").forEach(enhance);
+function makeFilterable(table) {
+  const body = table.tBodies[0];
+  if (body.rows.length < FILTERED_FROM) return;
+  const label = document.createElement("label");
+  const input = document.createElement("input");
+  const found = document.createElement("output");
+  label.className = "filter";
+  input.type = "search";
+  input.placeholder = "words that a row must have";
+  label.append("Filter", input, found);
+  table.closest(".scroll").before(label);
+  input.addEventListener("input", () => {
+    const wanted = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let left = 0;
+    for (const row of body.rows) {
+      const text = [...row.cells].map(words).join(" ").toLowerCase();
+      row.hidden = !wanted.every((word) => text.includes(word));
+      left += !row.hidden;
+    }
+    found.value = wanted.length ? `${left} of ${body.rows.length} rows` : "";
+    regroup(body, !table.querySelector("[aria-sort]"));
+  });
+}
+
+for (const table of document.querySelectorAll("table")) {
+  makeFilterable(table);
+  makeSortable(table);
+}

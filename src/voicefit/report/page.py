@@ -1,5 +1,7 @@
 """The report's page: one HTML file that needs nothing else."""
 
+import base64
+import hashlib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +23,7 @@ def render(
     done: int,
     failures: Table | None,
     sections: list[Section],
-    refresh: int | None = None,
+    reload: int | None = None,
 ) -> str:
     """Puts the sections and the run's record on one page.
 
@@ -31,20 +33,23 @@ def render(
         done: the number of those with a score.
         failures: the failed trials, where there are any.
         sections: what to show, in order.
-        refresh: seconds after which a browser loads the page again; left out, it does not.
+        reload: after how many seconds the page asks for itself again; left out, it stays as it is.
 
     Returns:
-        HTML that loads nothing from anywhere; every text of the run is escaped.
+        HTML that loads nothing from anywhere, and forbids the browser to; every text of the run is escaped.
     """
+    script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
         _environment()
         .get_template("page.html")
         .render(
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-            script=Markup((HERE / "page.js").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=_source_hash(script),
             run=run,
             done=done,
-            refresh=refresh,
+            reload=Markup(reload_tag(reload)) if reload else "",
+            reload_seconds=reload,
             progress=progress(tried, int(run.get("planned_trials", 0))),
             failures=failures,
             sections=sections,
@@ -55,16 +60,21 @@ def render(
     )
 
 
+def reload_tag(seconds: int) -> str:
+    """What makes a page ask for itself again."""
+    return f'<meta http-equiv="refresh" content="{seconds}">'
+
+
 def progress(tried: int, planned: int) -> str:
     """How far a run is, in words: "partial: 1,200 of 33,600 trials"; empty once all were tried."""
     return f"partial: {tried:,} of {count(planned, 'trial')}" if tried < planned else ""
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as rows: {"grid": {"k": [2, 4]}} gives ("grid.k", "2, 4").
+    """Nested settings as rows: {"grid": [{"k": [2, 4]}]} gives ("grid.1.k", "2, 4").
 
     Args:
-        settings: nested dictionaries of plain values.
+        settings: nested dictionaries, and lists of them, of plain values.
         prefix: put before every name.
 
     Returns:
@@ -72,6 +82,8 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]
     """
     rows = []
     for name, value in settings.items():
+        if isinstance(value, list) and any(isinstance(item, dict) for item in value):
+            value = {str(i): item for i, item in enumerate(value, start=1)}
         if isinstance(value, dict) and value:
             rows += flatten(value, f"{prefix}{name}.")
         else:
@@ -91,6 +103,11 @@ def _plain(value: Any) -> str:
     if value is None or value == {}:
         return "–"
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _source_hash(script: str) -> str:
+    """What a content security policy calls the one script that may run."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 @cache

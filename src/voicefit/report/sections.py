@@ -8,11 +8,12 @@ from typing import Any
 
 import pandas as pd
 
-from voicefit.report import figures, inference, start_figures, tables
+from voicefit.report import figures, inference, tables
 from voicefit.report.claims import claims
 from voicefit.report.effects import effects
+from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
 from voicefit.report.method_figures import compared_shots, seconds_scatter
-from voicefit.report.statistics import cell_means, gain_cells, largest_start, pair
+from voicefit.report.statistics import cell_means, corpora_in, gain_cells, largest_start, pair
 from voicefit.report.style import LineStyle, save, start_label, start_styles
 from voicefit.report.tables import Table
 from voicefit.report.text import count, findings
@@ -79,7 +80,6 @@ class Writer:
         """Writes `figures/<prefix><name>.svg` and `.pdf` and returns what the page needs."""
         stem = f"{self.prefix}{name}"
         path = save(figure, self.out / "figures" / f"{stem}.svg")
-        figure.set_layout_engine("none")  # it stays as it was laid out
         save(figure, path.with_suffix(".pdf"))
         return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
 
@@ -113,7 +113,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
     by_target = [trials[trials["target"] == target] for target in sorted(trials["target"].unique())]
     section = Section(f"{task}, {encoder}, {protocol} protocol", [findings(part) for part in by_target])
     styles, floor, largest = start_styles(trials), figures.floors(trials), largest_start(trials)
-    paired = pair(trials)
+    paired, chosen = pair(trials), ""
     if not paired.empty:
         _claims(section, paired, writer)
     _methods(section, trials, largest, writer)
@@ -122,9 +122,11 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         gains = gain_cells(paired, CELL)
         section.glance = tables.glance_table(gains, largest) if largest in set(gains["start"]) else None
         _gains(section, gains, styles, writer)
-        _starts(section, paired, largest, writer)
+        start, chosen = _largest_paired(gains)
+        _gains_by_corpora(section, paired, writer)
+        _gains_by_speaker(section, paired[(paired["start"] == start) & (paired["method"] == chosen)], writer)
     if (trials["label"] != "").any():
-        _emotions(section, trials, paired, largest, writer)
+        _emotions(section, trials, paired, largest, chosen, writer)
     _corpora(section, trials, floor, writer)
     _effects(section, trials, writer)
     _seconds(section, trials, largest, writer)
@@ -186,38 +188,64 @@ def _effects(section: Section, trials: pd.DataFrame, writer: Writer) -> None:
     section.tables += [inference.effects_table(part, str(target)) for target, part in fitted.groupby("target")]
 
 
-def _starts(section: Section, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
-    """Gains by number of corpora, by subset and emotion, and speaker by speaker; each where there is enough to see."""
-    if paired["corpora"].nunique() > 1:
-        cells = gain_cells(paired, ["corpora", "method", "target", "k"])
-        writer.data("gain-by-corpora", cells)
-        caption = "Paired gain, mean over the starting points with that many corpora."
-        figure = start_figures.corpora_gains(cells)
-        section.figures.append(writer.figure("gain-by-corpora", figure, "Gain by number of corpora", caption))
-    for target, part in paired.groupby("target"):
-        few = part[part["k"] == part["k"].min()].groupby("method")["macro_f1"].mean()
-        best = part[part["method"] == few.idxmax()]
-        suffix = f"-{target}" if paired["target"].nunique() > 1 else ""
-        if part["start"].nunique() > 2 and (part["label"] != "").any():
-            cells = gain_cells(best, ["start", "label", "k"])
-            writer.data(f"subsets{suffix}", cells)
-            caption = f"Paired gain of {few.idxmax()} on {target}. Bold: the 95 % interval leaves out zero."
-            title = f"Gain by corpora and emotion, {target}"
-            section.figures.append(writer.figure(f"subsets{suffix}", start_figures.subset_map(cells), title, caption))
-        shown = best[(best["start"] == largest) & best["k"].isin(compared_shots(best["k"].unique().tolist()))]
-        speakers = shown.groupby(["speaker", "k"], as_index=False)[["base", "macro_f1", "gain"]].mean()
-        if speakers["speaker"].nunique() > 1:
-            writer.data(f"speakers{suffix}", speakers)
-            caption = (
-                f"{few.idxmax()} on {target}, without and with {start_label(largest)}; black: the mean over speakers."
-            )
-            title = f"Speaker by speaker, {target}"
-            figure = start_figures.speaker_slopes(speakers)
-            section.figures.append(writer.figure(f"speakers{suffix}", figure, title, caption))
+def _gains_by_corpora(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
+    """Gains by number of corpora; one number alone would repeat the figure before."""
+    if paired["corpora"].nunique() < 2:
+        return
+    cells = gain_cells(paired, ["corpora", "method", "target", "k"])
+    writer.data("gain-by-corpora", cells)
+    caption = (
+        "Mean over the starting points with that many corpora; bands: 95 % intervals. Starting points "
+        "differ in which corpora they hold, so a step mixes “more” with “other”."
+    )
+    title = "Gain over no pre-finetuning, by number of corpora"
+    section.figures.append(writer.figure("gain-by-corpora", corpora_gains(cells), title, caption))
 
 
-def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
-    """The largest start emotion by emotion: gains where it has pairs, else scores."""
+def _gains_by_speaker(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
+    """Speaker by speaker, at the smallest and a middle k, the pairs of one start and method."""
+    start, method = paired["start"].iloc[0], paired["method"].iloc[0]
+    by = ["start", "method", "target", "speaker", "k"]
+    shown = paired.groupby(by, as_index=False)[["base", "macro_f1", "gain"]].mean()
+    writer.data("speakers", shown)
+    ks = sorted(shown["k"].unique())
+    shown = shown[shown["k"].isin({ks[0], ks[len(ks) // 2]})]
+    caption = (
+        f"Method {method}, of those compared the one with the highest macro F1 at the fewest clips. Both ends of a "
+        "line are means over the same clips."
+    )
+    section.figures.append(writer.figure("speakers", speaker_slopes(shown, start), "Speaker by speaker", caption))
+
+
+def _gains_by_subset(section: Section, cells: pd.DataFrame, method: str, writer: Writer) -> None:
+    """Every starting point emotion by emotion; one start alone would repeat the figure before."""
+    shown = cells[cells["method"] == method]
+    if shown["start"].nunique() < 2:
+        return
+    caption = (
+        f"Gain in macro F1 over no pre-finetuning, method {method}; dots: the corpora of a row. Bold: the 95 % "
+        "interval leaves out zero."
+    )
+    for i, (target, part) in enumerate(shown.groupby("target"), start=1):
+        name = "subsets" if i == 1 else f"subsets-{i}"
+        writer.data(name, part)
+        title = f"Gain by set of corpora and emotion, {target}"
+        section.figures.append(writer.figure(name, subset_map(part), title, caption))
+
+
+def _largest_paired(gains: pd.DataFrame) -> tuple[str, str]:
+    """The paired start with the most corpora, and the method that scores highest from it at the smallest k."""
+    means = gains.groupby("start")["macro_f1"].mean()
+    start = max(means.index, key=lambda name: (corpora_in(name), means[name]))
+    own = gains[gains["start"] == start]
+    # As for the headline, so that both speak of one method where two score the same.
+    return str(start), str(own[own["k"] == own["k"].min()].sort_values("macro_f1")["method"].iloc[-1])
+
+
+def _emotions(
+    section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, chosen: str, writer: Writer
+) -> None:
+    """The largest start emotion by emotion, gains where it has pairs, else scores; then every start of one method."""
     by = ["start", "target", "method", "label", "k"]
     gains = largest in set(paired["start"])
     cells = gain_cells(paired, by) if gains else cell_means(trials, by)
@@ -231,6 +259,8 @@ def _emotions(section: Section, trials: pd.DataFrame, paired: pd.DataFrame, larg
     for target, part in shown.groupby("target"):
         title = f"By emotion, {target}: {start_label(largest)}"
         section.tables.append(tables.emotion_table(part, title, gains))
+    if gains:
+        _gains_by_subset(section, cells, chosen, writer)
 
 
 def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer: Writer) -> None:

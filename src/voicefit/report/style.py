@@ -4,15 +4,18 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from voicefit.report.statistics import NO_START, best_start, corpora_in, largest_start, ordered_starts
 
@@ -33,8 +36,6 @@ LINES: tuple[Any, ...] = (
 # With more starting points than this a figure names three of them and draws the others in grey.
 NAMED_STARTS = 7
 LEGEND_WIDTH = 46
-# Between two labels beside a panel, as a share of its height.
-LEAST_GAP = 0.042
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -63,6 +64,8 @@ RC: dict[Any, Any] = {
     "legend.handlelength": 3.2,
     "figure.facecolor": "white",
     "svg.fonttype": "none",
+    # Text stays text, which journals ask for.
+    "pdf.fonttype": 42,
 }
 
 
@@ -155,6 +158,23 @@ def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any
     return figure, figure.subplots(rows, columns, squeeze=False, **grid)
 
 
+def graded_lines(number: int) -> list[dict[str, Any]]:
+    """What `Axes.plot` takes for lines in an order, from light to dark, each with a marker of its own.
+
+    Args:
+        number: of lines.
+
+    Returns:
+        Keyword arguments, line by line.
+    """
+    # The first fifth of the map is too light to read on white.
+    shades = colormaps["viridis_r"](np.linspace(0.18, 1, number))
+    return [
+        {"color": shade, "marker": marker, "markersize": 4.5, "linewidth": 1.6}
+        for shade, marker in zip(shades, cycle("osDv^Pp*hX"), strict=False)
+    ]
+
+
 def k_axis(axes: Axes, ks: list[int]) -> None:
     """A base-2 logarithmic x axis with a tick at each k and nowhere else."""
     axes.set_xscale("log", base=2)
@@ -175,21 +195,6 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, fontsize=9)
 
 
-def spread_labels(heights: np.ndarray) -> np.ndarray:
-    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
-
-    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
-    """
-    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
-    spread = np.clip(heights, 0.02, 0.98)
-    for i in range(1, len(spread)):
-        spread[i] = max(spread[i], spread[i - 1] + gap)
-    spread[-1] = min(spread[-1], 0.98)
-    for i in range(len(spread) - 2, -1, -1):
-        spread[i] = min(spread[i], spread[i + 1] - gap)
-    return spread
-
-
 def save(figure: Figure, path: Path) -> Path:
     """Writes a figure in the format of its suffix, the same bytes for the same data.
 
@@ -200,12 +205,22 @@ def save(figure: Figure, path: Path) -> Path:
     Returns:
         `path`.
     """
-    if path.suffix == ".svg":
-        nothing = {"Creator": None, "Date": None, "Format": None, "Type": None}
-        with matplotlib.rc_context({"svg.hashsalt": path.stem}):
-            figure.savefig(path, metadata=nothing)
-    elif path.suffix == ".pdf":
-        figure.savefig(path, metadata={"Creator": None, "Producer": None, "CreationDate": None})
-    else:
+    _settle(figure)
+    if path.suffix == ".png":
         figure.savefig(path, dpi=200, metadata={"Software": None})
+        return path
+    names = {".svg": ["Creator", "Date", "Format", "Type"], ".pdf": ["Creator", "Producer", "CreationDate"]}
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata=dict.fromkeys(names[path.suffix]))
     return path
+
+
+def _settle(figure: Figure) -> None:
+    """Finds the places of panels once for all formats, rounded: the solver's last digits differ from run to run."""
+    engine = figure.get_layout_engine()
+    if isinstance(engine, ConstrainedLayoutEngine):
+        engine.execute(figure)
+        figure.set_layout_engine("none")
+        for axes in figure.axes:
+            left, bottom, width, height = (round(float(edge), 6) for edge in axes.get_position().bounds)
+            axes.set_position((left, bottom, width, height))

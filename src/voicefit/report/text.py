@@ -43,8 +43,8 @@ def bare_p(p: float) -> str:
 
 
 def seconds(value: float) -> str:
-    """Seconds to two digits: "0.0014", "1.3", "140"."""
-    return f"{value:.2g}" if value < 100 else f"{value:.0f}"
+    """Two decimals, or two digits where these would say nothing: "3.15", "0.0020"."""
+    return f"{value:.2f}" if value >= 1 else f"{value:#.2g}"
 
 
 def count(number: int, noun: str) -> str:

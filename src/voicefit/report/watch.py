@@ -1,44 +1,80 @@
-"""The report of a sweep that is still running, made again as trials come in."""
+"""A report that follows its sweep."""
 
+import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 
+from voicefit.files import write_text
 from voicefit.report.build import read_record, read_trials, write_report
-from voicefit.report.page import progress
-from voicefit.report.statistics import finished
+from voicefit.report.page import reload_tag
+from voicefit.report.statistics import failed_rows
+from voicefit.report.text import count
 
-EVERY_SECONDS = 15
-"""Between two looks at the store; the page loads itself again as often."""
+State = tuple[tuple[int, int], ...]
 
 
-def watch_report(
-    run: Path, formats: Collection[str] = (), wait: Callable[[float], None] = time.sleep
-) -> Iterator[tuple[Path | None, str]]:
-    """Makes the report again whenever trials were added, until all that were planned have been tried.
+def watch_report(run: str | Path, every: int, tell: Callable[[str], object], formats: Collection[str] = ()) -> None:
+    """Writes a run's report again whenever trials have come, until each planned trial has a record.
+
+    While it watches, the page asks for itself again every `every` seconds. It no longer does once the sweep is
+    complete or the watching ends, by Ctrl-C (which is the usual way, and no error) or by an error.
 
     Args:
-        run: the folder of a sweep.
+        run: the folder of a sweep that has begun.
+        every: seconds between two looks, at least 1.
+        tell: is told in words what was done, each time something was.
         formats: as for `build.build_report`.
-        wait: called with seconds between two looks.
-
-    Yields:
-        After each change: the path of the page, None while no trial is finished; and how far the run is, empty once it
-        is complete.
 
     Raises:
-        VoicefitError: as `build.build_report`, but for a run without a finished trial.
+        VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
     """
-    seen: object = None
-    while True:
-        record, trials = read_record(run), read_trials(run)
-        state = len(trials), str(trials["finished_at"].max())
-        if state != seen:
-            seen = state
-            left = progress(len(trials), int(record.get("planned_trials", 0)))
-            refresh = EVERY_SECONDS if left else None
-            ready = not left or len(finished(trials))
-            yield write_report(run, record, trials, formats, refresh) if ready else None, left
-            if not left:
-                return
-        wait(EVERY_SECONDS)
+    run = Path(run)
+    page = run / "report" / "index.html"
+    seen: State = ()
+    try:
+        while True:
+            state = _state(run)
+            if state != seen:
+                seen = state
+                words, complete = _report(run, every, formats)
+                tell(words)
+                if complete:
+                    return
+            time.sleep(every)
+    except KeyboardInterrupt:
+        tell(f"no longer watched: {page}" if page.exists() else "no longer watched")
+    finally:
+        _settle(page, every)
+
+
+def _state(run: Path) -> State:
+    """What changes when a trial is written: sizes and times of the store, its log and the run's record."""
+    read_record(run)
+    known = []
+    for name in ("trials.sqlite", "trials.sqlite-wal", "run.json"):
+        # The log comes and goes with whoever has the store open, this report among them.
+        with contextlib.suppress(FileNotFoundError):
+            found = (run / name).stat()
+            known += [(found.st_size, found.st_mtime_ns)] if found.st_size else []
+    return tuple(known)
+
+
+def _report(run: Path, every: int, formats: Collection[str]) -> tuple[str, bool]:
+    """Writes the report of what is there; in words what was done, and whether the sweep is complete."""
+    record, trials = read_record(run), read_trials(run)
+    planned = int(record.get("planned_trials", 0))
+    progress = f"{len(trials):,} of {count(planned, 'trial')}"
+    complete = len(trials) >= planned
+    if not complete and failed_rows(trials).all():
+        return f"waiting for the first score: {progress}", False
+    page = write_report(run, record, trials, formats, None if complete else every)
+    return f"{'complete' if complete else 'partial'}, {progress}: {page}", complete
+
+
+def _settle(page: Path, every: int) -> None:
+    """Takes the reloading out of a page that nobody writes any more."""
+    if page.exists():
+        text = page.read_text(encoding="utf-8")
+        if reload_tag(every) in text:
+            write_text(page, text.replace(f"{reload_tag(every)}\n", ""))

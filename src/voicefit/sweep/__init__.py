@@ -1,11 +1,30 @@
 """The grid of trials: plan, trial store, engine."""
 
-from voicefit.sweep.merge import merge_runs
-from voicefit.sweep.plan import Plan, TrialSpec, make_plan, read_plan, read_preset
-from voicefit.sweep.reproduce import compare_with, recorded_plan
-from voicefit.sweep.run import dry_run, run_sweep
-from voicefit.sweep.shard import Shard
-from voicefit.sweep.store import TrialStore
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from voicefit.sweep.merge import merge_runs
+    from voicefit.sweep.plan import Plan, TrialSpec, make_plan, read_plan, read_preset
+    from voicefit.sweep.reproduce import compare_with, recorded_plan
+    from voicefit.sweep.run import dry_run, run_sweep
+    from voicefit.sweep.shard import Shard
+    from voicefit.sweep.store import TrialStore
+
+_HOMES = {
+    "Plan": "voicefit.sweep.plan",
+    "Shard": "voicefit.sweep.shard",
+    "TrialSpec": "voicefit.sweep.plan",
+    "TrialStore": "voicefit.sweep.store",
+    "compare_with": "voicefit.sweep.reproduce",
+    "dry_run": "voicefit.sweep.run",
+    "make_plan": "voicefit.sweep.plan",
+    "merge_runs": "voicefit.sweep.merge",
+    "read_plan": "voicefit.sweep.plan",
+    "read_preset": "voicefit.sweep.plan",
+    "recorded_plan": "voicefit.sweep.reproduce",
+    "run_sweep": "voicefit.sweep.run",
+}
 
 __all__ = [
     "Plan",
@@ -21,3 +40,10 @@ __all__ = [
     "recorded_plan",
     "run_sweep",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first asked for: a report needs the store, and not the torch of the rest."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'voicefit.sweep' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -5,12 +5,14 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pandas as pd
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import TrialSpec
+
+if TYPE_CHECKING:
+    from voicefit.sweep.plan import TrialSpec
 
 _APPLICATION_ID = 0x56664974  # "VfIt", in the header of every store
 _VERSION = 1
@@ -101,7 +103,7 @@ class TrialStore:
             f"COMMIT"
         )
 
-    def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> None:
+    def add(self, spec: "TrialSpec", result: Mapping[str, Any]) -> None:
         """Write one record in a transaction of its own.
 
         Args:
