@@ -63,6 +63,8 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.handlelength": 3.2,
     "figure.facecolor": "white",
+    # A page draws the words in a font of its own, which may be wider.
+    "figure.constrained_layout.w_pad": 0.1,
     "svg.fonttype": "none",
     # Text stays text, which journals ask for.
     "pdf.fonttype": 42,
