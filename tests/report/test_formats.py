@@ -53,7 +53,7 @@ def test_latex_by_hand():
     small = r"\scriptsize {[}$-$0.030, $-$0.010{]} \\ \scriptsize p = 0.016"
 
     assert r"\caption{Gain \& loss}" in lines
-    assert r"\begin{tabular}{lr}" in lines
+    assert r"\sbox0{\begin{tabular}{lr}" in lines
     assert rf"head\_rest & \shortstack[r]{{\textbf{{$-$0.020}} \\ {small}}} \\" in lines
     assert r"100 \% & -- \\" in lines
 
@@ -66,7 +66,7 @@ def test_latex_compiles_whatever_the_names(tmp_path):
     (tmp_path / "paper.tex").write_text(
         "\n".join(
             [
-                r"\documentclass{article}\usepackage{booktabs}\begin{document}",
+                r"\documentclass{article}\usepackage{booktabs,graphicx}\begin{document}",
                 latex(TABLE),
                 latex(hostile),
                 r"\end{document}",

@@ -33,23 +33,24 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""The table as a LaTeX float to `\input`; it needs the package booktabs."""
+    r"""The table as a LaTeX float to `\input`, shrunk where the text is narrower; it needs booktabs and graphicx."""
     columns = "l" * table.heads + "r" * (len(table.header) - table.heads)
     rows = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
     note = [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", table.note.translate(LATEX), r"\end{minipage}"]
     return "\n".join(
         [
-            "% \\usepackage{booktabs}",
+            r"% \usepackage{booktabs,graphicx}",
             r"\begin{table}",
             r"\centering\small",
             rf"\caption{{{table.title.translate(LATEX)}}}",
-            rf"\begin{{tabular}}{{{columns}}}",
+            rf"\sbox0{{\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             " & ".join(word.translate(LATEX) for word in table.header) + r" \\",
             r"\midrule",
             *rows,
             r"\bottomrule",
-            r"\end{tabular}",
+            r"\end{tabular}}",
+            r"\ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi",
             *(note if table.note else []),
             r"\end{table}",
             "",
