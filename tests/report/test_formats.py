@@ -54,7 +54,8 @@ def test_latex_by_hand():
 
     assert r"\caption{Gain \& loss}" in lines
     assert r"\sbox0{\begin{tabular}{lr}" in lines
-    assert rf"head\_rest & \shortstack[r]{{\textbf{{$-$0.020}} \\ {small}}} \\" in lines
+    cell = rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}\textbf{{$-$0.020}} \\ {small}\end{{tabular}}"
+    assert rf"head\_rest & {cell} \\" in lines
     assert r"100 \% & -- \\" in lines
 
 

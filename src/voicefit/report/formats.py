@@ -125,4 +125,4 @@ def _latex_cell(cell: Cell) -> str:
     text = rf"\textbf{{{text}}}" if cell.strong else text
     small = [rf"\scriptsize {line.translate(LATEX)}" for line in cell.small if line]
     lines = r" \\ ".join([text, *small])
-    return rf"\shortstack[r]{{{lines}}}" if small else text
+    return rf"\begin{{tabular}}[t]{{@{{}}r@{{}}}}{lines}\end{{tabular}}" if small else text
