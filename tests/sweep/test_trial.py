@@ -11,7 +11,7 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec
-from voicefit.sweep.trial import SpeakerBench, floors, run_trial, score
+from voicefit.sweep.trial import SpeakerBench, floors, reliability, run_trial, score
 
 CLASSES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
 
@@ -196,3 +196,20 @@ def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_b
 def test_too_few_clips_is_an_error_that_says_so(make_bench):
     with pytest.raises(VoicefitError, match="speaker anna has too few clips of anger for k = 64"):
         run(make_bench(), spec_of(k=64))
+
+
+def test_reliability_by_hand():
+    # Confidences 0.5 (its answer 0 is right), 0.88 (wrong), 0.88 (right) and 1 (right).
+    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 50.0]])
+    clips, confidences, right = reliability(logits, [0, 1, 1, 1])
+
+    assert clips == [0, 0, 0, 0, 0, 1, 0, 0, 2, 1]
+    assert confidences[5] == 0.5 and confidences[9] == 1
+    assert confidences[8] == pytest.approx(2 / (1 + np.exp(-2)), abs=1e-4)
+    assert right == [0, 0, 0, 0, 0, 1, 0, 0, 1, 1]
+
+
+def test_what_is_no_number_is_sure_of_nothing():
+    clips, confidences, _ = reliability(torch.full((3, 2), torch.nan), [0, 1, 1])
+
+    assert clips[0] == 3 and sum(confidences) == 0

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from voicefit.report import figures, inference, tables
+from voicefit.report import calibration, figures, inference, tables
 from voicefit.report.claims import claims
 from voicefit.report.effects import effects
 from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
@@ -129,6 +129,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         _emotions(section, trials, paired, largest, chosen, writer)
     _corpora(section, trials, floor, writer)
     _effects(section, trials, writer)
+    _calibration(section, trials[trials["start"] == largest], largest, writer)
     _seconds(section, trials, largest, writer)
     return section
 
@@ -277,6 +278,22 @@ def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer
     section.figures.append(writer.figure("corpora", figure, "Macro F1 by number of corpora", caption))
     for target, part in cells.groupby("target"):
         section.tables.append(tables.corpora_table(part, f"By number of corpora, {target}"))
+
+
+def _calibration(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
+    """Confidence and accuracy, where trials recorded them."""
+    cells = calibration.reliability_cells(trials)
+    if cells.empty:
+        return
+    writer.data("calibration", cells)
+    caption = (
+        f"Of {start_label(largest)}: how often an answer is right by how sure the model is of it. On the diagonal "
+        "confidence is accuracy; below it the model is too sure. Speakers pooled; bins of at least 20 clips."
+    )
+    figure = calibration.reliability_curves(cells)
+    section.figures.append(writer.figure("calibration", figure, "Confidence and accuracy", caption))
+    for target, part in calibration.calibration_errors(cells).groupby("target"):
+        section.tables.append(calibration.calibration_table(part, f"Calibration error, {target}"))
 
 
 def _seconds(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:

@@ -35,12 +35,15 @@ _COLUMNS = {
     "balanced_accuracy": "REAL",
     "floor_never": "REAL",
     "floor_coin": "REAL",
+    "calibration": "TEXT",
     "support": "TEXT",
     "test_clips": "INTEGER",
     "seconds": "REAL",
     "error": "TEXT",
     "finished_at": "TEXT NOT NULL",
 }
+
+_LISTS = {"calibration", "support"}
 
 # A trial run again because its method's code has changed has another key, and takes the place of the old one.
 _CELL = "encoder, start, target, protocol, task, method, speaker, label, k, draw, seed"
@@ -102,18 +105,23 @@ class TrialStore:
             f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
             f"COMMIT"
         )
+        for name in set(_COLUMNS) - self._columns("main"):  # a store from before trials recorded this
+            self._connection.execute(f"ALTER TABLE trials ADD COLUMN {name} {_COLUMNS[name]}")
+
+    def _columns(self, schema: str) -> set[str]:
+        return {row[1] for row in self._connection.execute(f"PRAGMA {schema}.table_info(trials)")}
 
     def add(self, spec: "TrialSpec", result: Mapping[str, Any]) -> None:
         """Write one record in a transaction of its own.
 
         Args:
             spec: the trial.
-            result: scores, floors, ``support`` (list of clip ids), ``test_clips``, ``seconds`` and ``error``;
+            result: scores, floors, ``calibration`` and ``support`` (lists), ``test_clips``, ``seconds`` and ``error``;
                 what is not there is stored as null.
         """
         record = {**vars(spec), "key": spec.key, **result}
-        if "support" in record:
-            record["support"] = json.dumps(record["support"], ensure_ascii=False)
+        for name in _LISTS & set(record):
+            record[name] = json.dumps(record[name], ensure_ascii=False)
         record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         names = list(_COLUMNS)
         with self._connection:
@@ -144,7 +152,7 @@ class TrialStore:
             ).fetchone()[0]
             if clash:
                 raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
-            names = ", ".join(_COLUMNS)
+            names = ", ".join(sorted(self._columns("other")))
             with self._connection:
                 return self._connection.execute(
                     f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
@@ -158,7 +166,7 @@ class TrialStore:
         return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
 
     def trials(self) -> pd.DataFrame:
-        """Every record, a row each, the columns as stored (``support`` is a JSON list of clip ids).
+        """Every record, a row each, the columns as stored (``support`` and ``calibration`` as JSON).
 
         Raises:
             VoicefitError: what is stored cannot be read.

@@ -20,6 +20,9 @@ from voicefit.prior import Prior
 from voicefit.protocols import PAPER
 from voicefit.sweep.plan import TrialSpec
 
+BINS = 10
+"""Of confidence, from 0 to 1."""
+
 _CLIPS_AT_ONCE = 256
 """Clips of a speaker whose frames are in memory together while they are pooled."""
 
@@ -91,8 +94,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     """Adapt and score.
 
     Returns:
-        ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``support``
-        (clip ids in the order drawn), ``test_clips`` and ``seconds``.
+        ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``calibration`` (see
+        :func:`reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``.
 
     Raises:
         VoicefitError: the speaker has too few clips for the spec.
@@ -117,10 +120,11 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     else:
         head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
         pooled = bench.pool(episode.test)
-    predicted = head(pooled).argmax(1).tolist()
+    logits = head(pooled).float().cpu()
     return {
-        **score(episode.test_targets, predicted),
+        **score(episode.test_targets, logits.argmax(1).tolist()),
         **floors(episode.test_targets),
+        "calibration": reliability(logits, episode.test_targets),
         "support": [clip.id for clip in episode.support],
         "test_clips": len(episode.test),
         "seconds": time.perf_counter() - began,
@@ -154,6 +158,25 @@ def score(truth: Sequence[int], predicted: Sequence[int]) -> dict[str, float]:
         "accuracy": float(hits.sum() / len(truth)),
         "balanced_accuracy": float((hits[in_truth] / of_truth[in_truth]).mean()),
     }
+
+
+def reliability(logits: Tensor, truth: Sequence[int]) -> list[list[float]]:
+    """What a reliability diagram is drawn from (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+
+    Args:
+        logits: ``(clips, classes)``.
+        truth: the classes.
+
+    Returns:
+        for each of `BINS` equal bins of confidence, the probability of the answer: number of clips, sum of their
+        confidences, and how many were answered right; three lists.
+    """
+    confidence, answer = logits.softmax(1).max(1)
+    # A head that came out as no number is sure of nothing.
+    confidences, right = np.nan_to_num(confidence.double().numpy()), answer.numpy() == np.array(truth)
+    bins = np.minimum((BINS * confidences).astype(int), BINS - 1)
+    counts = [np.bincount(bins, weights, BINS) for weights in (None, confidences, right.astype(float))]
+    return [np.round(each, 4).tolist() for each in counts]
 
 
 def floors(truth: Sequence[int]) -> Mapping[str, float]:
