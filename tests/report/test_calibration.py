@@ -7,7 +7,13 @@ import pytest
 
 from report.synthetic import grid, row, table
 from voicefit.report.build import write_report
-from voicefit.report.calibration import calibration_errors, calibration_table, reliability_cells, reliability_curves
+from voicefit.report.calibration import (
+    calibration_errors,
+    calibration_table,
+    pooled_bins,
+    reliability_cells,
+    reliability_curves,
+)
 from voicefit.report.statistics import finished
 
 
@@ -52,7 +58,7 @@ def test_the_error_by_hand(trials):
 
 def test_a_diagram_leaves_out_bins_of_few_clips():
     trials = finished(table(row(calibration=bins(b6=(19, 12.0, 10), b9=(20, 19.0, 15)))))
-    figure = reliability_curves(reliability_cells(trials))
+    figure = reliability_curves(pooled_bins(reliability_cells(trials)))
 
     line = figure.axes[0].lines[1]
     assert line.get_xydata().tolist() == [[0.95, 0.75]]
@@ -70,3 +76,10 @@ def test_the_page_shows_it_where_it_was_recorded(tmp_path):
     assert "alibration" not in pages[1]
     data = pd.read_csv(tmp_path / "with" / "report" / "data" / "calibration.csv")
     assert set(data["accuracy"]) == {0.5, 0.9}
+
+
+def test_few_clips_give_a_table_without_a_diagram(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.6}).assign(calibration=bins(b6=(1, 0.65, 1)))
+    page = write_report(tmp_path, {"planned_trials": len(trials)}, trials).read_text(encoding="utf-8")
+
+    assert "Calibration error, nemo" in page and "Confidence and accuracy" not in page

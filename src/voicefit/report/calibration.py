@@ -63,14 +63,14 @@ def calibration_errors(cells: pd.DataFrame) -> pd.DataFrame:
     return shares.groupby(by).mean().reset_index()
 
 
-def reliability_curves(cells: pd.DataFrame) -> Figure:
-    """Accuracy by confidence, a line per k, a panel per method and target; on the diagonal, confidence is accuracy.
+def pooled_bins(cells: pd.DataFrame) -> pd.DataFrame:
+    """Adds the speakers' bins up; those of fewer than 20 clips are left out.
 
     Args:
-        cells: the table of `reliability_cells`; speakers are pooled, bins of fewer than 20 clips left out.
+        cells: the table of `reliability_cells`.
 
     Returns:
-        The figure.
+        A row per target, method, k and bin: these, `clips`, `confidence` and `accuracy` (means, 0 … 1).
     """
     by = ["target", "method", "k", "bin"]
     sums = (
@@ -78,18 +78,33 @@ def reliability_curves(cells: pd.DataFrame) -> Figure:
         .groupby(by, as_index=False)[["clips", "confidence", "accuracy"]]
         .sum()
     )
-    pooled = sums[sums["clips"] >= FEWEST_CLIPS]
-    ks = sorted(cells["k"].unique())
+    pooled = sums[sums["clips"] >= FEWEST_CLIPS].copy()
+    pooled[["confidence", "accuracy"]] = pooled[["confidence", "accuracy"]].div(pooled["clips"], axis=0)
+    return pooled
+
+
+def reliability_curves(bins: pd.DataFrame) -> Figure:
+    """Accuracy by confidence, a line per k, a panel per method and target; on the diagonal, confidence is accuracy.
+
+    Args:
+        bins: the table of `pooled_bins`, not empty.
+
+    Returns:
+        The figure.
+    """
+    # With two answers, confidence begins at a half.
+    lowest = bins[["confidence", "accuracy"]].to_numpy().min() - 0.03
+    ks = sorted(bins["k"].unique())
     lines = dict(zip(ks, graded_lines(len(ks)), strict=True))
-    figure, grid = method_panels(pooled, CURVE_HEIGHT)
+    figure, grid = method_panels(bins, CURVE_HEIGHT)
     for axes, _, part, _ in grid:
-        axes.plot([0, 1], [0, 1], color=FAINT, linewidth=1)
+        axes.axline((0, 0), slope=1, color=FAINT, linewidth=1)
         for k, line in lines.items():
             own = part[part["k"] == k]
-            axes.plot(own["confidence"] / own["clips"], own["accuracy"] / own["clips"], **line)
+            axes.plot(own["confidence"], own["accuracy"], **line)
         axes.set_xlabel("confidence")
-        # With two answers, confidence begins at a half.
-        axes.set_xlim(max(0, float((pooled["confidence"] / pooled["clips"]).min()) - 0.03), 1.02)
+        axes.set_xlim(lowest, 1.02)
+        axes.set_ylim(lowest, 1.02)
     label_rows(figure, "accuracy")
     legend_below(figure, [Line2D([], [], **line) for line in lines.values()], [f"k = {k}" for k in ks])
     return figure

@@ -290,8 +290,10 @@ def _calibration(section: Section, trials: pd.DataFrame, largest: str, writer: W
         f"Of {start_label(largest)}: how often an answer is right by how sure the model is of it. On the diagonal "
         "confidence is accuracy; below it the model is too sure. Speakers pooled; bins of at least 20 clips."
     )
-    figure = calibration.reliability_curves(cells)
-    section.figures.append(writer.figure("calibration", figure, "Confidence and accuracy", caption))
+    bins = calibration.pooled_bins(cells)
+    if not bins.empty:
+        figure = calibration.reliability_curves(bins)
+        section.figures.append(writer.figure("calibration", figure, "Confidence and accuracy", caption))
     for target, part in calibration.calibration_errors(cells).groupby("target"):
         section.tables.append(calibration.calibration_table(part, f"Calibration error, {target}"))
 
