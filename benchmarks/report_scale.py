@@ -14,12 +14,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import torch
 from common import LABELS, parse_options, publish, seconds_of
 
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
+from voicefit.sweep.trial import reliability
 
 CORPORA = ("emodb", "emovo", "ravdess", "tess")
 STARTS = (NONE, *("+".join(names) for size in range(1, 5) for names in combinations(CORPORA, size)))
@@ -56,8 +59,10 @@ def fill(run: Path, size: Size) -> int:
             score = float(np.clip(mean + levels[spec.speaker] + generator.normal(0, 0.06), 0, 1))
             scores = dict.fromkeys(("macro_f1", "accuracy", "balanced_accuracy"), score)
             support = [f"{spec.speaker}/{spec.label}/{clip:03}.flac" for clip in range(spec.k)]
-            floors = {"floor_never": 0.444, "floor_coin": 0.451, "test_clips": 150}
-            store.add(spec, {**scores, **floors, "support": support, "seconds": float(generator.gamma(2, 0.01))})
+            more: dict[str, Any] = {"floor_never": 0.444, "floor_coin": 0.451, "test_clips": 150}
+            logits = torch.from_numpy(generator.normal(0, 2, (150, 2)))
+            more["calibration"] = reliability(logits, (generator.random(150) > score).astype(int).tolist())
+            store.add(spec, {**scores, **more, "support": support, "seconds": float(generator.gamma(2, 0.01))})
             written += 1
     record = {"planned_trials": written, "corpora": {name: {"clips": 500, "speakers": 10} for name in CORPORA}}
     (run / "run.json").write_text(json.dumps(record))
