@@ -1,5 +1,6 @@
 """A run once more, and whether it comes out the same."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,11 +57,8 @@ def compare_with(run: Path, again: Path) -> Reproduction:
     Raises:
         VoicefitError: either is not a run directory.
     """
-    made_of = [
-        (f"{name}.{key}" if key else name, before, after)
-        for name in MADE_OF
-        for key, before, after in _changes(read_record(run).get(name), read_record(again).get(name))
-    ]
+    records = read_record(run), read_record(again)
+    made_of = list(_changes(*({name: record.get(name) for name in MADE_OF} for record in records)))
     both = _scores(run).merge(_scores(again), on=TRIAL, how="outer", suffixes=("_before", "_after"), indicator="side")
     both = both.rename(columns={"macro_f1_before": "before", "macro_f1_after": "after"})
     difference = (both["before"] - both["after"]).abs().fillna(float("inf"))
@@ -76,12 +74,10 @@ def _scores(run: Path) -> pd.DataFrame:
         return store.trials()[[*TRIAL, "macro_f1"]]
 
 
-def _changes(before: Any, after: Any) -> list[tuple[str, str, str]]:
+def _changes(before: Any, after: Any, name: str = "") -> Iterator[tuple[str, str, str]]:
+    """Entries that differ, however deep: dotted name, before, after."""
     if isinstance(before, dict) and isinstance(after, dict):
-        names = dict.fromkeys([*before, *after])
-        return [
-            (str(name), str(before.get(name)), str(after.get(name)))
-            for name in names
-            if before.get(name) != after.get(name)
-        ]
-    return [] if before == after else [("", str(before), str(after))]
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(before.get(key), after.get(key), f"{name}.{key}" if name else str(key))
+    elif before != after:
+        yield name, str(before), str(after)
