@@ -57,8 +57,8 @@ def compare_with(run: Path, again: Path) -> Reproduction:
     Raises:
         VoicefitError: either is not a run directory.
     """
-    records = read_record(run), read_record(again)
-    made_of = list(_changes(*({name: record.get(name) for name in MADE_OF} for record in records)))
+    before, after = ({name: read_record(each).get(name) for name in MADE_OF} for each in (run, again))
+    made_of = list(_changes(before, after))
     both = _scores(run).merge(_scores(again), on=TRIAL, how="outer", suffixes=("_before", "_after"), indicator="side")
     both = both.rename(columns={"macro_f1_before": "before", "macro_f1_after": "after"})
     difference = (both["before"] - both["after"]).abs().fillna(float("inf"))
