@@ -322,3 +322,13 @@ def test_short_times_are_not_rounded_to_nothing(tmp_path):
 
     assert "<td>0.0020<small>95 %: 0.0020</small></td>" in page
     assert "<td>3.14<small>95 %: 3.14</small></td>" in page
+
+
+def test_methods_that_share_no_clips_are_reported_without_comparing_them(tmp_path):
+    trials = grid({"none": 0.5, "a": 0.6})
+    apart = pd.concat([trials[(trials["method"] == m) & (trials["k"] == k)] for m, k in (("head", 2), ("full", 4))])
+
+    page = write_report(tmp_path, RECORD, apart).read_text(encoding="utf-8")
+
+    assert "Methods against" not in page
+    assert "Macro F1 by k, nemo" in page

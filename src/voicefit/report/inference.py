@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from voicefit.report.statistics import ALPHA, gain_cells, pair
+from voicefit.report.statistics import ALPHA
 from voicefit.report.style import start_label
 from voicefit.report.tables import Cell, Table
 from voicefit.report.text import bare_p, interval, p_value, signed
@@ -63,29 +63,27 @@ def effects_table(found: pd.DataFrame, target: str) -> Table:
     return Table(f"What macro F1 depends on, {target}", " ".join([note, *notes]), ["term", *methods], 1, rows)
 
 
-def method_cells(trials: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Every method paired with the one of the highest macro F1, on the clips that both were given.
+def best_method(trials: pd.DataFrame) -> str:
+    """The method of the highest macro F1, on the clips that all were given; on all trials where there are none.
 
     Args:
-        trials: the table of `statistics.finished` of one target and starting point, with two methods or more.
+        trials: the table of `statistics.finished` of one target and starting point.
 
     Returns:
-        `gain_cells` by method and k, whose `base` is the best method, and that method's name. The best is chosen on
-        the clips that all methods were given, else on all trials.
+        Its name.
     """
     methods = trials["method"].nunique()
     common = trials.groupby(["speaker", "label", "k", "draw"])["method"].transform("nunique") == methods
     chosen = trials[common] if common.any() else trials
-    best = str(chosen.groupby("method")["macro_f1"].mean().idxmax())
-    return gain_cells(pair(trials, "method", best), ["method", "k"]), best
+    return str(chosen.groupby("method")["macro_f1"].mean().idxmax())
 
 
 def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Table:
     """Methods against the best of them, a column per k.
 
     Args:
-        cells: as from `method_cells`.
-        best: the method that the others are compared with.
+        cells: `gain_cells` by method and k of trials paired with the best method's.
+        best: that method.
         target: the target's name.
         start: the starting point.
 

@@ -167,8 +167,10 @@ def _methods(section: Section, trials: pd.DataFrame, largest: str, writer: Write
     """Methods against the best of them, from the largest start."""
     found = []
     for target, part in trials[trials["start"] == largest].groupby("target"):
-        if part["method"].nunique() > 1:
-            cells, best = inference.method_cells(part)
+        best = inference.best_method(part)
+        paired = pair(part, "method", best)
+        if not paired.empty:  # methods of grids that share no k have nothing to compare
+            cells = gain_cells(paired, ["method", "k"])
             found.append(cells.assign(target=target, reference=best))
             section.tables.append(inference.methods_table(cells, best, str(target), largest))
     if found:
