@@ -97,7 +97,7 @@ def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
     one_vs_rest = trials[trials["task"] == "one-vs-rest"]
     if one_vs_rest.empty:
         return []
-    cells = cell_means(one_vs_rest, ["encoder", "protocol", "start", "method", "target", "k"])[SUMMARY_KEYS]
+    cells = cell_means(one_vs_rest, ["encoder", "protocol", "start", "method", "target", "k"])[SUMMARY_KEYS].round(6)
     rows = cells.astype(object).where(cells.notna(), None).to_dict("records")
     return [{str(name): value for name, value in row.items()} for row in rows]
 

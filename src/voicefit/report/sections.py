@@ -73,8 +73,8 @@ class Writer:
             (out / folder).mkdir(exist_ok=True)
 
     def data(self, name: str, frame: pd.DataFrame) -> None:
-        """Writes `data/<prefix><name>.csv`."""
-        frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False)
+        """Writes `data/<prefix><name>.csv`, numbers to six digits: the last bits differ with the number of threads."""
+        frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False, float_format="%.6g")
 
     def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
         """Writes `figures/<prefix><name>.svg` and `.pdf` and returns what the page needs."""
