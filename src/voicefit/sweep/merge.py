@@ -1,6 +1,5 @@
 """One run out of the shards of a sweep."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,9 +93,8 @@ def _take_checkpoints(source: Path, target: Path) -> None:
 
 def _merged_record(records: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The first run's, of all trials of the plan, begun when the first began."""
-    first = json.loads(json.dumps(records[0]))
-    first["planned_trials"] = max(record.get("planned_in_all") or record.get("planned_trials", 0) for record in records)
-    first["started_at"] = min(record.get("started_at", "") for record in records)
-    for name in ("shard", "planned_in_all"):
-        first.pop(name, None)
-    return dict(first)
+    merged = {name: value for name, value in records[0].items() if name not in ("shard", "planned_in_all")}
+    return merged | {
+        "planned_trials": max(record.get("planned_in_all") or record.get("planned_trials", 0) for record in records),
+        "started_at": min(record.get("started_at", "") for record in records),
+    }
