@@ -19,7 +19,6 @@ from voicefit.errors import VoicefitError
 
 ONE_VS_REST: Final = "one-vs-rest"
 MULTICLASS: Final = "multiclass"
-TASKS = (ONE_VS_REST, MULTICLASS)
 
 OTHER: Final = "other"
 """The first class of a one-vs-rest task: whatever does not carry the emotion."""

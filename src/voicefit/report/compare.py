@@ -58,7 +58,7 @@ def compare_runs(first: Path, second: Path, out: Path | None = None, formats: Co
     made = tables(found, *names)
     if out is not None:
         with new_directory(out) as folder:
-            found.cells.to_csv(folder / "comparison.csv", index=False)
+            found.cells.to_csv(folder / "comparison.csv", index=False, float_format="%.6g")
             write_tables(made, folder, formats)
     return made
 
