@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import torch
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
@@ -23,6 +24,9 @@ from voicefit.prior import Prior
 
 RECORD = "voicefit.json"
 PRIOR = "prior.safetensors"
+
+_SMALLEST_HALVED = 2.0**-10
+"""Half precision holds numbers from 2 ** -14 with 11 bits, and smaller ones with fewer."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -122,15 +126,21 @@ def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path,
         (folder / "README.md").write_text(adapted_card(record), encoding="utf-8")
 
 
+def set_head(encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
+    """Make ``head`` the encoder's own projector and classifier; ``labels`` in the order of its logits."""
+    model, config = encoder.model, encoder.model.config
+    model.projector = _linear(head.projector_weight, head.projector_bias)
+    model.classifier = _linear(head.classifier_weight, head.classifier_bias)
+    config.classifier_proj_size = head.projector_weight.shape[0]
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+
+
 def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Path) -> None:
     model, config = encoder.model, encoder.model.config
     before = (model.projector, model.classifier, config.to_dict())
     try:
-        model.projector = _linear(head.projector_weight, head.projector_bias)
-        model.classifier = _linear(head.classifier_weight, head.classifier_bias)
-        config.classifier_proj_size = head.projector_weight.shape[0]
-        config.id2label = dict(enumerate(labels))
-        config.label2id = {label: index for index, label in enumerate(labels)}
+        set_head(encoder, head, labels)
         with quiet_transformers():
             model.save_pretrained(folder)
         _let_read(folder / SAFE_WEIGHTS_NAME)
@@ -140,6 +150,19 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
         config.classifier_proj_size = before[2]["classifier_proj_size"]
         config.id2label = {int(index): label for index, label in before[2]["id2label"].items()}
         config.label2id = before[2]["label2id"]
+
+
+def halve_weights(folder: Path) -> None:
+    """Store a model's weights in half precision; its config still asks for float32, which they are loaded as.
+
+    Tensors of weights so small that half precision holds them badly stay as they are.
+    """
+    path = folder / SAFE_WEIGHTS_NAME
+    weights = load_file(path)
+    halved = {name: w.half() if w.abs().max() > _SMALLEST_HALVED else w for name, w in weights.items()}
+    path.unlink()
+    save_file(halved, path, metadata={"format": "pt"})
+    _let_read(path)
 
 
 def _let_read(path: Path) -> None:

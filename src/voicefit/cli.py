@@ -10,8 +10,9 @@ import typer
 from rich.table import Table
 
 import voicefit
-from voicefit import cli_sweep
+from voicefit import cli_distill, cli_sweep
 from voicefit.errors import VoicefitError
+from voicefit.hub import MINI
 from voicefit.terminal import err, escape, out, print_json, progress
 
 app = typer.Typer(
@@ -195,8 +196,14 @@ def select(
 
 @app.command()
 def adapt(
-    start: Annotated[str, typer.Argument(help="Directory or hub id of a pre-finetuned checkpoint or an encoder.")],
-    clips: Annotated[Path, typer.Argument(help="Folder with a folder of audio files per label.")],
+    start_and_clips: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[START] CLIPS",
+            help="Directory or hub id of a pre-finetuned checkpoint or an encoder (mini, which comes with Voicefit, if "
+            "left out), and a folder with a folder of audio files per label.",
+        ),
+    ],
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     method: Annotated[
         str | None,
@@ -209,9 +216,15 @@ def adapt(
 ) -> None:
     """Fit a model to one voice from a few labelled clips.
 
-    Example: `voicefit adapt checkpoint my-clips --out my-model`, where my-clips holds `angry/1.wav`, `calm/1.wav` …
+    Example: `voicefit adapt my-clips --out my-model`, where my-clips holds `angry/1.wav`, `calm/1.wav` …; or, from a
+    start of your own, `voicefit adapt checkpoint my-clips --out my-model`
     """
     from voicefit.api import adapt as run
+
+    if len(start_and_clips) > 2:
+        raise VoicefitError(f"adapt: {len(start_and_clips)} arguments; give a start, or none, and one folder of clips")
+    start, clips = ([MINI, *start_and_clips])[-2:]
+    _tell_of_mini(start)
 
     with progress() as tell:
         adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
@@ -226,6 +239,14 @@ def adapt(
     out.print(f"how sure: {sure}", soft_wrap=True)
 
 
+def _tell_of_mini(source: str) -> None:
+    """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
+    from voicefit.checkpoint import read_record
+
+    if source == MINI:
+        err.print(escape(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}"), soft_wrap=True)
+
+
 def _tell_left_out(left_out: dict[str, str]) -> None:
     for clip_id, reason in left_out.items():
         err.print(f"[yellow]left out:[/] {escape(clip_id)} ({escape(reason)})", soft_wrap=True)
@@ -233,8 +254,14 @@ def _tell_left_out(left_out: dict[str, str]) -> None:
 
 @app.command()
 def predict(
-    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
-    audio: Annotated[list[Path], typer.Argument(help="Audio files, folders of them, or - for standard input.")],
+    model_and_audio: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] AUDIO...",
+            help="Directory or hub id of an adapted model (mini, which has heard no clip of the voice, if left out), and "
+            "audio files, folders of them, or - for standard input.",
+        ),
+    ],
     window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
     figure: Annotated[Path | None, typer.Option(help="Draw the timeline, as .svg or .png.")] = None,
@@ -246,10 +273,12 @@ def predict(
     --figure talk.svg`
     """
     from voicefit.serving import tables, timeline
-    from voicefit.serving.predictor import load_model
+    from voicefit.serving.predictor import load_model, split_model
 
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
+    model, audio = split_model(model_and_audio)
+    _tell_of_mini(model)
     predictor = load_model(model)
     with progress() as tell:
         if window is None:
@@ -335,7 +364,7 @@ def serve(
     run(source, host, port, token, lambda address: out.print(f"page: {address}   API: {address}/docs", soft_wrap=True))
 
 
-for _command in (cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
+for _command in (cli_distill.distill, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
     app.command()(_command)
 
 if __name__ == "__main__":

@@ -5,14 +5,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pandas as pd
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
-from voicefit.audio import SAMPLE_RATE
+from voicefit.encoders.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.files import new_directory
 from voicefit.report import build_report
@@ -23,15 +21,7 @@ from voicefit.trainer import Progress
 _CLIPS_PER_LABEL = 12
 _TARGET_CLIPS_PER_LABEL = 36
 
-_BANDS = 40
-_TAPS = 400
-"""Samples in a filter of the bank: 25 ms, the usual frame of a log-mel front end."""
-
-_SILENCE = 1 / 500
-"""Amplitude within a band, full scale being 1, that counts as silence; -54 dB."""
-
-_KNEES, _RATIO = 5, 4.0
-"""The logarithm runs straight between ``_KNEES`` points, each ``_RATIO`` times the one before, and beyond the last."""
+_BANDS, _KNEES = 40, 5
 
 
 @dataclass(frozen=True)
@@ -126,7 +116,7 @@ def write_small_encoder(path: Path) -> None:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Wav2Vec2ForSequenceClassification(_small_config())
-    _set_filter_bank(model.wav2vec2.feature_extractor.conv_layers)
+    set_filter_bank(model.wav2vec2.feature_extractor.conv_layers)
     # No normalisation: all clips are recorded alike, as it were, and loudness is a cue to emotion.
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
     with new_directory(path) as folder, quiet_transformers():
@@ -136,8 +126,8 @@ def write_small_encoder(path: Path) -> None:
 
 def _small_config() -> Wav2Vec2Config:
     return Wav2Vec2Config(
-        conv_dim=(4 * _BANDS, _BANDS, _KNEES * _BANDS, 2 * _BANDS),
-        conv_kernel=(_TAPS, 8, 1, 1),
+        conv_dim=filter_bank_dims(_BANDS, _KNEES),
+        conv_kernel=(TAPS, 8, 1, 1),
         conv_stride=(80, 4, 1, 1),
         conv_bias=True,
         feat_extract_norm="group",
@@ -154,56 +144,3 @@ def _small_config() -> Wav2Vec2Config:
         classifier_proj_size=96,
         num_labels=2,
     )
-
-
-@torch.no_grad()
-def _set_filter_bank(layers: Any) -> None:
-    """Make the four convolutions of ``layers`` compute log amplitudes of mel bands, about 0, and their negatives.
-
-    GELU follows each layer. For the large values of the first three it is a rectifier; after the last,
-    GELU(x) - GELU(-x) = x, so that having both signs loses nothing.
-    """
-    filters, smoothing, excess, logarithm = layers
-    for layer in layers:
-        layer.conv.bias.zero_()
-    # Group norm would remove the level of each band. Filters so weak that its epsilon outweighs their variance keep
-    # it: the norm then multiplies, and takes away a mean that is 0 unless a pure tone fits the stride of 5 ms.
-    weakness = 1e-4
-    _fill(filters.conv.weight, weakness * _mel_filters()[:, None])
-    filters.layer_norm.weight.fill_(filters.layer_norm.eps**0.5 / weakness / _SILENCE)
-    # The four rectified phases of a band add up to its envelope, whatever the phase of the sound.
-    window = np.hanning(10)[1:-1]  # 40 ms
-    _fill(smoothing.conv.weight, np.repeat(np.eye(_BANDS), 4, axis=1)[:, :, None] * window / window.sum())
-    # ln x over x > 1 as a straight line between knees: a sum of max(0, x / knee - 1) with these slopes.
-    sharpness = 8.0  # times the argument of GELU, which makes it all but a rectifier
-    knees = _RATIO ** np.arange(_KNEES)
-    slopes = np.log(_RATIO) * np.array([1 / (_RATIO - 1)] + [-1.0] * (_KNEES - 1))
-    _fill(excess.conv.weight, sharpness * np.kron(1 / knees[:, None], np.eye(_BANDS))[:, :, None])
-    excess.conv.bias.fill_(-sharpness)
-    spread = 1.5  # nepers, about the standard deviation of speech
-    both = np.array([[1.0], [-1.0]])
-    _fill(logarithm.conv.weight, np.kron(both * slopes, np.eye(_BANDS))[:, :, None] / sharpness / spread)
-    middle = _KNEES * np.log(_RATIO) / 2
-    _fill(logarithm.conv.bias, np.repeat(-both, _BANDS) * middle / spread)
-
-
-def _mel_filters() -> np.ndarray:
-    """Gabor filters in four phases a quarter apart, band by band, ``(4 * bands, taps)``.
-
-    Centres are evenly spaced in mel, 2595 lg(1 + f / 700), between 60 and 7600 Hz; a filter's bandwidth follows the
-    distance of its neighbours. A sine of amplitude 1 at the centre comes out with amplitude 1 / 2.
-    """
-    lowest, highest = 2595 * np.log10(1 + np.array([60.0, 7600.0]) / 700)
-    mel = np.linspace(lowest, highest, _BANDS + 2)
-    hertz = 700 * (10 ** (mel / 2595) - 1)
-    time = (np.arange(_TAPS) - (_TAPS - 1) / 2) / SAMPLE_RATE
-    centres, spacing = hertz[1:-1, None], (hertz[2:] - hertz[:-2])[:, None] / 2
-    envelopes = np.exp(-((2 * np.pi * 0.6 * spacing * time) ** 2) / 2) * np.hanning(_TAPS)
-    phases = np.pi / 2 * np.arange(4)[:, None]
-    waves = np.cos(2 * np.pi * centres[:, None] * time + phases)
-    filters = waves * (envelopes / envelopes.sum(1, keepdims=True))[:, None]
-    return filters.reshape(-1, _TAPS)
-
-
-def _fill(weight: torch.Tensor, values: np.ndarray) -> None:
-    weight.copy_(torch.from_numpy(values))

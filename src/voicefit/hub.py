@@ -20,6 +20,16 @@ _PATIENCE = 10.0
 """Seconds in which the hub should answer."""
 
 
+MINI = "mini"
+"""The name of the pre-finetuned checkpoint that comes with Voicefit."""
+
+
+def locate(source: str | Path) -> str:
+    """``source`` as it is, a directory or a hub id; for ``mini``, unless there is such a directory, where it lies."""
+    packaged = str(source) == MINI and not Path(source).exists()
+    return str(Path(__file__).with_name(MINI)) if packaged else str(source)
+
+
 def find_file(source: str | Path, name: str) -> Path | None:
     """The file ``name`` of a directory, or of a repository of the hub if there is no such directory.
 
@@ -31,7 +41,7 @@ def find_file(source: str | Path, name: str) -> Path | None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
-    folder = Path(source)
+    folder = Path(locate(source))
     if folder.exists():
         return folder / name if (folder / name).is_file() else None
     try:

@@ -153,8 +153,7 @@ class Encoder(nn.Module, ABC):
 
     def _mean_frames(self, frames: Sequence[Tensor]) -> Tensor:
         """Means in the order of ``frames``, which are run in batches of similar length: little of them is padding."""
-        if self.front_end.train:
-            frames = [self._stem(clip.to(self.device).float()[None])[0] for clip in frames]
+        frames = self._stemmed(frames)
         order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
         most = _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cuda"])
         means = [
@@ -164,17 +163,61 @@ class Encoder(nn.Module, ABC):
         return torch.cat(means)[torch.tensor(order, device=self.device).argsort()]
 
     def _mean_of_batch(self, frames: Sequence[Tensor]) -> Tensor:
+        hidden, mask = self._hidden(frames)
+        if mask is None:
+            return hidden.mean(1)
+        return (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+
+    def hidden(self, frames: Sequence[Tensor], precision: Precision = "float32") -> tuple[Tensor, Tensor | None]:
+        """Hidden frames of clips in one padded batch, each given as the front end's output for it.
+
+        Returns:
+            float32 tensor ``(clips, frames, hidden_size)``, and a mask ``(clips, frames)`` that is true on real frames,
+            or ``None`` where all are.
+        """
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            hidden, mask = self._hidden(self._stemmed(frames))
+        return hidden.float(), mask
+
+    def _stemmed(self, frames: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Frames as the stem gives them, where training changes it and :meth:`front` leaves it out."""
+        if not self.front_end.train:
+            return frames
+        return [self._stem(clip.to(self.device).float()[None])[0] for clip in frames]
+
+    def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
         hidden = nn.utils.rnn.pad_sequence([clip.to(self.device).float() for clip in frames], batch_first=True)
         mask = None
-        if len(frames[0]) < len(frames[-1]):
+        if lengths.min() < lengths.max():
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
         if not self.frozen_layers:
             hidden = self._entry(hidden, mask)
-        hidden = self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth))
-        if mask is None:
-            return hidden.mean(1)
-        return (hidden * mask[:, :, None]).sum(1) / lengths[:, None]
+        return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth)), mask
+
+    @torch.no_grad()
+    def layer_frames(self, waveform: np.ndarray, layers: Sequence[int], precision: Precision = "float32") -> Tensor:
+        """What several layers say of one clip, without the silence that a family pads with.
+
+        Args:
+            waveform: float array ``(samples,)`` at 16 kHz.
+            layers: numbers of transformer layers from 1, rising; none of them frozen.
+            precision: of the matrix products.
+
+        Returns:
+            float32 tensor ``(len(layers), frames, hidden_size)``.
+        """
+        frames = self.front(waveform)[None]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            hidden, said = self._entry(frames, None), []
+            for first, last in zip((0, *layers[:-1]), layers, strict=True):
+                hidden = self._run_layers(hidden, None, first, last)
+                said.append(hidden[0, : self._spoken_frames(len(waveform))].float())
+        return torch.stack(said)
+
+    def _spoken_frames(self, samples: int) -> int:
+        """How many frames of so many samples hear any of them."""
+        return samples
 
     @torch.no_grad()
     def pool(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
@@ -235,6 +278,11 @@ class Encoder(nn.Module, ABC):
         entry = self._entry_parts() if self.frozen_layers else []
         stem = [] if self.front_end.train else self._stem_parts()
         return [*stem, *entry, *self._layers()[: self.frozen_layers]]
+
+    @property
+    @abstractmethod
+    def first_centre(self) -> float:
+        """The sample about which the first frame is centred; the others follow at 50 a second."""
 
     @abstractmethod
     def _inputs(self, waveform: np.ndarray) -> Tensor:

@@ -1,5 +1,6 @@
 """How each family of encoders in `transformers` falls into stem, entry, layers and exit."""
 
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,6 +10,17 @@ from torch import Tensor, nn
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders.encoder import Encoder
 
+_FRAME_SAMPLES = SAMPLE_RATE // 50
+"""Samples from one frame of Whisper to the next."""
+
+
+def receptive_field(config: Any) -> int:
+    """Samples that one frame of a convolutional front end hears."""
+    field, stride = 1, 1
+    for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
+        field, stride = field + (kernel - 1) * stride, stride * step
+    return field
+
 
 class WaveformEncoder(Encoder):
     """wav2vec 2.0, HuBERT and WavLM: convolutions over the waveform, relative positions by a convolution."""
@@ -16,6 +28,11 @@ class WaveformEncoder(Encoder):
     @property
     def _base(self) -> Any:
         return self.model.base_model
+
+    @property
+    def first_centre(self) -> float:
+        """Half of what one frame hears."""
+        return receptive_field(self.model.config) / 2
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
@@ -90,6 +107,14 @@ class WhisperEncoder(Encoder):
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
+
+    @property
+    def first_centre(self) -> float:
+        """The first log-mel frame's, whose window begins before the clip."""
+        return 0.0
+
+    def _spoken_frames(self, samples: int) -> int:
+        return math.ceil(samples / _FRAME_SAMPLES)
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")

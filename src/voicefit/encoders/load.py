@@ -15,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from voicefit.encoders.encoder import Encoder, FrontEnd
 from voicefit.encoders.families import FAMILIES
 from voicefit.errors import VoicefitError
+from voicefit.hub import locate
 
 _WHISPER_RATE = 50
 """Positions of a Whisper encoder in a second."""
@@ -36,7 +37,7 @@ def load_encoder(
     """Load an encoder from a hub id or a directory, strictly.
 
     Args:
-        source: a hub id such as ``facebook/wav2vec2-base``, or a directory that `transformers` wrote.
+        source: a hub id such as ``facebook/wav2vec2-base``, a directory that `transformers` wrote, or ``mini``.
         depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
         frozen_layers: transformer layers that join the frozen, cached front end.
         front_end: how a clip becomes what the rest reads; ``None`` takes the defaults.
@@ -48,6 +49,7 @@ def load_encoder(
         VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
             or a depth that the encoder does not have.
     """
+    source = locate(source)
     config = _load_config(source)
     family = FAMILIES[config.model_type]
     depth = config.num_hidden_layers if depth is None else depth

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,12 @@ from pydantic import ValidationError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from voicefit import checkpoint
+from voicefit.adaptation import Method, Shots, find_method
 from voicefit.audio import AUDIO_SUFFIXES, MAX_FRAMES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
 from voicefit.encoders import FrontEnd
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.hub import find_file
+from voicefit.hub import MINI, find_file
 from voicefit.trainer import Progress
 
 STDIN = Path("-")
@@ -117,6 +118,20 @@ def read_recording(file: Path) -> np.ndarray:
     return decode_waveform(content, str(file), MAX_FRAMES / SAMPLE_RATE)
 
 
+def _zero_shot_model(path: str | Path) -> Model:
+    encoder, prior = checkpoint.load_start(path), checkpoint.read_prior(path)
+    if prior is None or encoder.front_end.pad_first or not encoder.front_end.resample:
+        raise VoicefitError(
+            f"{path}: is a starting point that cannot tell labels; run `voicefit adapt {path} CLIPS_DIR` first"
+        )
+    count = len(prior.labels)
+    unheard = torch.zeros(count, encoder.hidden_size)
+    shots = Shots(unheard, list(unheard), torch.arange(count), count, labels=prior.labels, prior=prior)
+    method = Method("zero-shot", find_method("zero-shot").Settings())
+    checkpoint.set_head(encoder, method.module.fit(encoder, shots, method.settings, 0), prior.labels)
+    return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
+
+
 def reason_of(error: AudioError, file: Path) -> str:
     """What is wrong with ``file``, without its name."""
     return str(error).removeprefix(f"{file}: ")
@@ -141,17 +156,31 @@ def audio_files(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     return files
 
 
+def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
+    """Tell a model from the audio after it; ``mini`` where the first argument is audio already.
+
+    Raises:
+        VoicefitError: there is a model, and no audio after it.
+    """
+    first = Path(arguments[0])
+    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and not first.exists() and first != STDIN)
+    if is_model and len(arguments) == 1:
+        raise VoicefitError(f"{first}: is a model; give audio files after it")
+    return (arguments[0] if is_model else MINI), [Path(part) for part in arguments[is_model:]]
+
+
 def load_model(path: str | Path) -> Model:
     """Load an adapted model from its directory or from the hub.
 
+    A pre-finetuned checkpoint gives a model that has heard no clip of the voice: it tells its corpora's labels apart,
+    by the method `zero-shot`.
+
     Raises:
-        VoicefitError: there is no model, or it has not been adapted to a voice yet.
+        VoicefitError: there is no model, or it is a starting point that knows no labels.
     """
     record = checkpoint.read_record(path)
     if record.get("kind") == "prefinetuned":
-        raise VoicefitError(
-            f"{path}: is a starting point, not yet a model; run `voicefit adapt {path} CLIPS_DIR` first"
-        )
+        return _zero_shot_model(path)
     if find_file(path, "config.json") is None:
         raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`, or a hub id")
     try:

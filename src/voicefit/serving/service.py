@@ -18,6 +18,7 @@ from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file
+from voicefit.hub import locate
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
@@ -54,7 +55,7 @@ def open_served(source: str) -> Served:
     adapted = record.get("kind") == "adapted"
     model = voicefit.load_model(source) if adapted else None
     start: str | None = str(record.get("source", "")) if adapted else source
-    if adapted and not (start and (Path(start) / "config.json").is_file()):
+    if adapted and not (start and (Path(locate(start)) / "config.json").is_file()):
         start = None
     prior = None
     if start is not None:

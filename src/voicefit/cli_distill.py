@@ -1,0 +1,64 @@
+"""The command that makes encoders small."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from voicefit.errors import VoicefitError
+from voicefit.terminal import err, escape, out, progress
+
+
+def distill(
+    teacher: Annotated[str, typer.Option(help="Hub id or directory of the encoder to learn from.")],
+    audio: Annotated[list[Path], typer.Option(help="File or folder of unlabelled speech; give it once per folder.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Encoder directory to write.")],
+    student: Annotated[str, typer.Option(help="mini (3 million weights), or a JSON file with a Wav2Vec2Config.")] = (
+        "mini"
+    ),
+    layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
+    epochs: Annotated[int, typer.Option(min=1, help="How often every recording is heard.")] = 20,
+    views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 5 s in a step.")] = 8,
+    lr: Annotated[float, typer.Option(min=1e-7, help="Peak learning rate.")] = 2e-3,
+    precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products.")] = "float32",
+    seed: Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
+) -> None:
+    """Make an encoder small: a wav2vec 2.0 learns from unlabelled speech what a larger encoder says of it.
+
+    Example: `voicefit distill --teacher openai/whisper-base --audio ~/recordings --out small-encoder`
+    """
+    from voicefit.distillation import DistilSettings
+    from voicefit.distillation import distil as run
+    from voicefit.machine import devices
+
+    settings = DistilSettings(
+        layers=_numbers(layers), epochs=epochs, views=views, batch_size=batch_size, lr=lr, precision=precision
+    )
+    with progress() as tell:
+        made = run(
+            teacher,
+            student,
+            audio,
+            out_dir,
+            settings=settings,
+            seed=seed,
+            resume=resume,
+            device=devices()[0],
+            progress=tell,
+        )
+    for path, reason in made.left_out.items():
+        err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
+    out.print(
+        f"learnt from {made.hours:.1f} hours; held-out loss {made.held_out_loss:.3f}, where an encoder that says "
+        f"nothing has {made.silent_loss:.3f}; encoder: {out_dir}",
+        soft_wrap=True,
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise VoicefitError(f"--layers {text}: give numbers with commas between, as 1,2,3") from error

@@ -1,0 +1,62 @@
+"""Small wav2vec 2.0 encoders that nobody has trained yet, to be distilled from a larger one."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+
+from voicefit.encoders.encoder import Encoder, FrontEnd
+from voicefit.encoders.families import WaveformEncoder
+from voicefit.encoders.filter_bank import LAYERS, set_filter_bank
+from voicefit.errors import VoicefitError
+
+_MINI = Path(__file__).with_name("mini.json")
+
+
+def build_student(source: str | Path, seed: int) -> Encoder:
+    """A wav2vec 2.0 with random weights, all of it trainable.
+
+    Args:
+        source: ``mini``, the student of 3 million parameters that comes with Voicefit, or a JSON file with a
+            `transformers` ``Wav2Vec2Config``. Two keys are ours: with ``filter_bank``, the first four convolutions are
+            and stay a log-mel filter bank (:mod:`voicefit.encoders.filter_bank`); with ``do_normalize``, the feature
+            extractor brings every clip to unit variance.
+        seed: fixes the weights.
+
+    Raises:
+        VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
+    """
+    settings = _read(_MINI if str(source) == "mini" else Path(source))
+    has_bank, normalise = settings.pop("filter_bank", False), settings.pop("do_normalize", True)
+    try:
+        config = Wav2Vec2Config(**settings)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = Wav2Vec2ForSequenceClassification(config)
+        convolutions = model.wav2vec2.feature_extractor.conv_layers
+        if has_bank:
+            set_filter_bank(convolutions[:LAYERS])
+    except Exception as error:  # transformers and torch have a different one for each impossible setting
+        raise VoicefitError(f"{source}: does not describe a wav2vec 2.0 that can be built ({error})") from error
+    feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=normalise)
+    student = WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True))
+    if has_bank:
+        convolutions[:LAYERS].requires_grad_(False)
+    return student
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: is no student; give mini, or a JSON file with a Wav2Vec2Config") from error
+    if not isinstance(settings, dict) or settings.pop("model_type", None) != "wav2vec2":
+        raise VoicefitError(f'{path}: should hold a JSON object with "model_type": "wav2vec2"')
+    step = 1
+    for stride in settings.get("conv_stride", Wav2Vec2Config().conv_stride):
+        step *= stride
+    if step != 320:
+        raise VoicefitError(f"{path}: conv_stride makes a frame every {step} samples; 50 frames a second need 320")
+    return settings
