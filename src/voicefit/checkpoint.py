@@ -25,8 +25,8 @@ from voicefit.prior import Prior
 RECORD = "voicefit.json"
 PRIOR = "prior.safetensors"
 
-_SMALLEST_HALVED = 2.0**-10
-"""Half precision holds numbers from 2 ** -14 with 11 bits, and smaller ones with fewer."""
+_HALVED = 2.0**-10, 2.0**15
+"""Half precision holds numbers from 2 ** -14 to 2 ** 16 with 11 bits, smaller ones with fewer, and larger ones not."""
 
 
 def read_metadata(path: Path) -> dict[str, str]:
@@ -155,11 +155,11 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
 def halve_weights(folder: Path) -> None:
     """Store a model's weights in half precision; its config still asks for float32, which they are loaded as.
 
-    Tensors of weights so small that half precision holds them badly stay as they are.
+    Tensors of weights so small or so large that half precision holds them badly stay as they are.
     """
     path = folder / SAFE_WEIGHTS_NAME
     weights = load_file(path)
-    halved = {name: w.half() if w.abs().max() > _SMALLEST_HALVED else w for name, w in weights.items()}
+    halved = {name: w.half() if _HALVED[0] < w.abs().max() < _HALVED[1] else w for name, w in weights.items()}
     path.unlink()
     save_file(halved, path, metadata={"format": "pt"})
     _let_read(path)

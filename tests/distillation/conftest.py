@@ -20,7 +20,7 @@ def student(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "model_type": "wav2vec2",
         "filter_bank": True,
         "do_normalize": False,
-        "conv_dim": [32, 8, 40, 16, 16],
+        "conv_dim": [32, 8, 56, 16, 16],
         "conv_kernel": [400, 8, 1, 1, 3],
         "conv_stride": [80, 2, 1, 1, 2],
         "conv_bias": True,

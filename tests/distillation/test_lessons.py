@@ -105,5 +105,6 @@ def test_mini_has_50_frames_a_second_and_learns_all_but_its_filter_bank():
     assert learns == [False] * 4 + [True] * 2
     waveform = np.zeros(48_000, np.float32)
     hidden, _ = mini.hidden([mini.front(waveform), mini.front(np.concatenate([waveform, waveform[:16_000]]))])
+    assert hidden.isfinite().all()
     assert hidden.shape[2] == 256
     assert hidden.shape[1] == 50 * 4 - 4
