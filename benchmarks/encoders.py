@@ -1,19 +1,20 @@
 """Encoders side by side as they are, and log-mel statistics: how far a few clips of a new voice get with each.
 
-Four corpora teach heads alone (no weight of an encoder is trained), and speakers of a fifth are adapted to. Give encoders
-as NAME=SOURCE@DEPTH; the default is what VOICEFIT_MODELS holds, and mini. VOICEFIT_DATA names the folder of the corpora.
+Four corpora teach heads alone (no weight of an encoder is trained), and speakers of a fifth are adapted to. Give
+encoders as NAME=SOURCE@DEPTH; the default is mini and what VOICEFIT_MODELS holds. VOICEFIT_DATA has the corpora.
 """
 
 import argparse
 import os
 from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from common import publish
+from common import Options, publish
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
@@ -66,55 +67,62 @@ def measure(name: str, encoder: Any, cache: Any, corpora: Sequence[Corpus], targ
     rows = []
     for speaker in sorted({clip.speaker for clip in target.clips}):
         bench = SpeakerBench(encoder, cache, SpeakerEpisodes(target, speaker), prior)
-        for label in sorted(bench.episodes.pool):
-            for k in SHOTS:
-                for draw in range(draws):
-                    spec = TrialSpec(name, NONE, "", target.name, "clean", ONE_VS_REST, "", "", speaker, label, k, draw, 0)
-                    if bench.episodes.make(ONE_VS_REST, label, k, draw) is None:
-                        continue
-                    for method in ("prior", "head") if k > 2 or draw else methods:
-                        score = run_trial(bench, spec, methods[method])["macro_f1"]
-                        row_k = 0 if method == "zero-shot" else k
-                        rows.append((name, method, speaker, label, row_k, score))
+        for label, k, draw in product(sorted(bench.episodes.pool), SHOTS, range(draws)):
+            if bench.episodes.make(ONE_VS_REST, label, k, draw) is None:
+                continue
+            spec = TrialSpec(name, NONE, "", target.name, "clean", ONE_VS_REST, "", "", speaker, label, k, draw, 0)
+            for method in methods if (k, draw) == (SHOTS[0], 0) else ("prior", "head"):
+                score = run_trial(bench, spec, methods[method])["macro_f1"]
+                rows.append((name, method, speaker, label, 0 if method == "zero-shot" else k, score))
     return pd.DataFrame(rows, columns=["encoder", "method", "speaker", "label", "k", "macro_f1"])
 
 
 def main() -> None:
-    """Measure each encoder and print mean macro F1 over speakers and emotions."""
+    """Measure each encoder; macro F1, mean over speakers of their means over emotions and draws."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("encoder", nargs="*", help="NAME=SOURCE@DEPTH")
+    parser.add_argument("encoders", nargs="*", metavar="NAME=SOURCE@DEPTH")
     parser.add_argument("--target", default="nemo", choices=FOLDERS)
-    parser.add_argument("--corpora", default="ravdess,tess,emodb,emovo")
-    parser.add_argument("--draws", type=int, default=10)
-    parser.add_argument("--no-log-mel", action="store_true")
-    parser.add_argument("--quick", action="store_true", help="under a minute, on a smaller case: to see that it runs")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
+    parser.add_argument("--corpora", default="ravdess,tess,emodb,emovo", help="without the target")
+    parser.add_argument("--quick", action="store_true", help="one draw, without the encoders of VOICEFIT_MODELS")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    arguments = parser.parse_args()
     data = Path(os.environ["VOICEFIT_DATA"])
-    names = [name for name in options.corpora.split(",") if name != options.target]
-    corpora = [load_corpus(name, data / FOLDERS[name]) for name in names]
-    target = load_corpus(options.target, data / FOLDERS[options.target])
-    models = Path(os.environ.get("VOICEFIT_MODELS", "."))
-    given = options.encoder or [f"tiny-1={models}/whisper-tiny.en-encoder-5s@1", "mini=mini@1"]
+    *corpora, target = (
+        load_corpus(name, data / FOLDERS[name])
+        for name in (*(n for n in arguments.corpora.split(",") if n != arguments.target), arguments.target)
+    )
+    draws = 1 if arguments.quick else 10
+    given = arguments.encoders or ["mini=mini@2", *([] if arguments.quick else _pretrained())]
     found = []
-    for each in given:
-        name, _, rest = each.partition("=")
-        source, _, depth = rest.rpartition("@")
-        encoder = load_encoder(source, depth=int(depth), frozen_layers=int(depth))
+    for name, source, depth in map(_parse, given):
+        encoder = load_encoder(source, depth=depth)
         cache = FrontCache(encoder)
-        usable, _ = cache_corpora(cache, [*corpora, target], lambda *_: None)
-        found.append(measure(name, encoder, cache, usable[:-1], usable[-1], 1 if options.quick else options.draws))
-        print(table(found[-1]), flush=True)
-    if not options.no_log_mel:
-        plain = LogMelStatistics()
-        found.append(measure("log-mel", plain, plain, corpora, target, 1 if options.quick else options.draws))
-    print(table(pd.concat(found)).round(3).to_string())
+        *usable, usable_target = cache_corpora(cache, [*corpora, target], lambda *_: None)[0]
+        found.append(measure(name, encoder, cache, usable, usable_target, draws))
+    statistics = LogMelStatistics()
+    found.append(measure("log-mel statistics", statistics, statistics, corpora, target, draws))
+    by_speaker = pd.concat(found).groupby(["encoder", "method", "k", "speaker"], sort=False)["macro_f1"].mean()
+    means = by_speaker.groupby(["encoder", "method", "k"], sort=False).mean().unstack("k").sort_index(axis=1)
+    rows = [
+        {"encoder": encoder, "method": method, **{f"k={k}": round(v, 3) for k, v in row.items() if v == v}}
+        for (encoder, method), row in means.iterrows()
+    ]
+    publish(
+        rows,
+        Options(arguments.quick, arguments.json),
+        [f"{arguments.corpora} teach heads; {target.name}, {draws} draws"],
+    )
 
 
-def table(trials: pd.DataFrame) -> pd.DataFrame:
-    """Mean macro F1 by encoder and method, over speakers of their means over emotions and draws."""
-    by_speaker = trials.groupby(["encoder", "method", "k", "speaker"])["macro_f1"].mean()
-    return by_speaker.groupby(["encoder", "method", "k"]).mean().unstack("k")
+def _pretrained() -> list[str]:
+    models = os.environ["VOICEFIT_MODELS"]
+    return [f"whisper-tiny.en={models}/whisper-tiny.en-encoder-5s@{depth}" for depth in (1, 2)]
+
+
+def _parse(argument: str) -> tuple[str, str, int]:
+    name, _, rest = argument.partition("=")
+    source, _, depth = rest.rpartition("@")
+    return f"{name}, layer {depth}", source, int(depth)
 
 
 if __name__ == "__main__":

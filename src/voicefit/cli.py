@@ -258,8 +258,8 @@ def predict(
         list[str],
         typer.Argument(
             metavar="[MODEL] AUDIO...",
-            help="Directory or hub id of an adapted model (mini, which has heard no clip of the voice, if left out), and "
-            "audio files, folders of them, or - for standard input.",
+            help="Directory or hub id of an adapted model (if left out, mini, which has heard no clip of the voice), "
+            "and audio files, folders of them, or - for standard input.",
         ),
     ],
     window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,

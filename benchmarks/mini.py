@@ -1,0 +1,67 @@
+"""How fast is the model that comes with Voicefit, beside Whisper tiny and wav2vec 2.0 Base, on one core?
+
+The last two have their real architecture and random weights, which changes no time.
+"""
+
+import shutil
+import statistics
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from common import ARCHITECTURES, alternate, parse_options, publish, seconds_of, waveforms, write_speakers
+
+from voicefit import adapt
+from voicefit.serving.predictor import Model
+
+SECONDS = 3.0
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    torch.set_num_threads(1)
+    rounds = 2 if options.quick else 15
+    clip = waveforms(1, seconds=SECONDS)[0]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        shots = _four_clips(folder / "clips")
+        starts = {"mini": "mini"} | {each: str(build(folder / each)) for each, build in ARCHITECTURES.items()}
+        models: dict[str, Model] = {}
+        adapting: dict[str, list[float]] = {name: [] for name in starts}
+        for index in range(2 if options.quick else 5):
+            for start, source in starts.items():
+                out = folder / f"{start}-{index}"
+                run = partial(_adapt_into, models, start, source, shots, out)
+                adapting[start].append(seconds_of(run))
+        actions = {start: partial(seconds_of, partial(model.predict, clip)) for start, model in models.items()}
+        alternate(actions, 2)
+        predicting = alternate(actions, rounds)
+    publish([_row(start, models[start], adapting[start], predicting) for start in starts], options)
+
+
+def _four_clips(folder: Path) -> Path:
+    for label in sorted((write_speakers(folder, 1, 2) / "s0").iterdir())[2:]:
+        shutil.rmtree(label)
+    return folder / "s0"
+
+
+def _adapt_into(models: dict[str, Model], name: str, source: str, shots: Path, out: Path) -> None:
+    models[name] = adapt(source, shots, out=out).model
+
+
+def _row(name: str, model: Model, adapting: list[float], predicting: dict[str, list[float]]) -> dict[str, Any]:
+    of_mini = [other / mine for other, mine in zip(predicting[name], predicting["mini"], strict=True)]
+    return {
+        "start": name,
+        "parameters, million": sum(p.numel() for p in model.model.parameters()) / 1e6,
+        "adapt from 4 clips, s": statistics.median(adapting),
+        f"predict a clip of {SECONDS:g} s, ms": 1000 * statistics.median(predicting[name]),
+        "times mini's": statistics.median(of_mini),
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""Put a pre-finetuned checkpoint, and what is known of how its encoder was distilled, in the package as `mini`.
+
+python examples/mini/package.py run/checkpoints/mini-all/… students/distilled-all src/voicefit/mini
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from voicefit.checkpoint import PRIOR, RECORD, halve_weights
+from voicefit.files import new_directory, write_json, write_text
+
+TERMS = {
+    "non-commercial": "For non-commercial use only: it learnt from {names}.",
+    "research": "For research only: it learnt from {names}.",
+    "unknown": "It learnt from {names}, whose terms are not settled.",
+}
+
+
+def describe_terms(corpora: list[dict[str, str]]) -> str:
+    """One sentence per kind of terms that the corpora come under, the strictest first."""
+    said = []
+    for usage, sentence in TERMS.items():
+        found = [f"{corpus['title']} ({corpus['licence']})" for corpus in corpora if corpus["usage"] == usage]
+        if found:
+            said.append(sentence.format(names=", ".join(found)))
+    return " ".join(said) or "It learnt from recordings that anybody may use."
+
+
+def main() -> None:
+    """Copy, halve the weights, and write the card and the checksums."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name, what in (("checkpoint", "pre-finetuned"), ("student", "that it was made of"), ("out", "folder to write")):
+        parser.add_argument(name, type=Path, help=what)
+    arguments = parser.parse_args()
+    record = json.loads((arguments.checkpoint / RECORD).read_text())
+    distilled = json.loads((arguments.student / "distillation.json").read_text())
+    distilled |= {"teacher": Path(distilled["teacher"]).name, "student": Path(distilled["student"]).name}
+    record |= {"source": arguments.student.name, "distillation": distilled | {"left_out": len(distilled["left_out"])}}
+    record["terms"] = describe_terms(record["corpora"])
+    for corpus in record["corpora"]:
+        corpus["left_out"] = len(corpus["left_out"])
+    with new_directory(arguments.out) as folder:
+        for name in ("config.json", "model.safetensors", "preprocessor_config.json", PRIOR):
+            shutil.copy(arguments.checkpoint / name, folder / name)
+        halve_weights(folder)
+        write_json(folder / RECORD, record)
+        write_text(folder / "README.md", card(record))
+        sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
+        write_text(folder / "SHA256SUMS", "\n".join(sums) + "\n")
+
+
+def card(record: dict) -> str:
+    """The model card."""
+    distilled = record["distillation"]
+    corpora = "\n".join(
+        f"| {corpus['title']} | {corpus['language']} | {corpus['train_clips'] + corpus['validation_clips']} "
+        f"| {', '.join(corpus['labels'])} | {corpus['licence']} ({corpus['usage']}) |"
+        for corpus in record["corpora"]
+    )
+    return f"""---
+library_name: transformers
+pipeline_tag: audio-classification
+tags: [speech-emotion-recognition, few-shot, voicefit, wav2vec2]
+---
+# mini: the model that comes with Voicefit
+
+A small wav2vec 2.0, distilled from `{distilled["teacher"]}` (MIT) on {distilled["hours"]:.1f} hours of speech without
+labels, {record["depth"]} layers of it, with heads pre-finetuned on the corpora below. `voicefit adapt my-clips --out
+my-model` begins at it.
+
+**Terms.** {record["terms"]} The weights derive from these recordings: the strictest of their terms apply to what
+you do with them.
+
+| corpus | language | clips | labels | licence |
+|---|---|---|---|---|
+{corpora}
+
+It also heard synthetic speech, by espeak-ng and flite, in about a hundred languages. How it was made, command by
+command: docs/how-to/make-the-mini.md in Voicefit's repository; how good it is: docs/evidence.md.
+
+## Intended and unintended use
+
+A starting point for one voice's own model, on a laptop, a phone or in a browser. All that it learnt emotion from is
+*acted*: the output says how a voice sounds, not what a person feels. Do not use it to judge, rank, hire, monitor or
+diagnose people.
+"""
+
+
+if __name__ == "__main__":
+    main()

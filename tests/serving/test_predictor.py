@@ -1,0 +1,75 @@
+from pathlib import Path
+
+import pytest
+import torch
+
+from tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
+from voicefit import checkpoint, load_model
+from voicefit.errors import VoicefitError
+from voicefit.hub import locate
+from voicefit.serving.predictor import STDIN, split_model
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model, a folder of clips and a clip."""
+    monkeypatch.chdir(tmp_path)
+    build_wav2vec2_group_norm(tmp_path / "model")
+    (tmp_path / "clips").mkdir()
+    for name in ("clip.wav", "clips/1.wav"):
+        (tmp_path / name).write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("arguments", "model", "audio"),
+    [
+        (["model", "clip.wav"], "model", ["clip.wav"]),
+        (["model", "clips", "clip.wav"], "model", ["clips", "clip.wav"]),
+        (["me/on-the-hub", "clip.wav"], "me/on-the-hub", ["clip.wav"]),
+        (["mini", "clip.wav"], "mini", ["clip.wav"]),
+        (["clip.wav"], "mini", ["clip.wav"]),
+        (["clips"], "mini", ["clips"]),
+        (["clip.wav", "clips"], "mini", ["clip.wav", "clips"]),
+        (["-"], "mini", [str(STDIN)]),
+        (["-", "clip.wav"], "mini", [str(STDIN), "clip.wav"]),
+        (["absent.wav"], "mini", ["absent.wav"]),
+    ],
+)
+def test_audio_first_means_the_model_that_comes_with_voicefit(folder, arguments, model, audio):
+    assert split_model(arguments) == (model, [Path(name) for name in audio])
+
+
+def test_a_model_without_audio_is_told(folder):
+    with pytest.raises(VoicefitError, match="model: is a model; give audio files after it"):
+        split_model(["model"])
+
+
+def test_mini_is_a_name_unless_a_folder_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Path(locate("mini")).parent == Path(checkpoint.__file__).parent
+    assert locate("me/mini") == "me/mini"
+    (tmp_path / "mini").mkdir()
+    assert locate("mini") == "mini"
+
+
+def test_a_checkpoint_tells_its_corpora_s_labels_before_any_shot(start):
+    """By hand: each label's head of the prior in discriminant coordinates, less the log-odds of one label in three."""
+    model = load_model(start)
+    assert model.labels == list(LABELS)
+    waveform = make_waveform(0.5)
+    encoder, prior = checkpoint.load_start(start), make_prior(16)
+    point = prior.project(encoder.pool([encoder.front(waveform)]))[0]
+    logits = torch.tensor(prior.heads @ point + prior.biases - torch.log(torch.tensor(2.0)).item())
+    found = model.predict(waveform).probabilities
+    assert [found[label] for label in LABELS] == pytest.approx(logits.softmax(0).tolist(), abs=1e-4)
+
+
+def test_a_checkpoint_without_a_prior_is_no_model(start, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for path in start.iterdir():
+        if path.name != checkpoint.PRIOR:
+            (copy / path.name).write_bytes(path.read_bytes())
+    with pytest.raises(VoicefitError, match="cannot tell labels; run `voicefit adapt"):
+        load_model(copy)
