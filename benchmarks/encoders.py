@@ -71,7 +71,8 @@ def measure(name: str, encoder: Any, cache: Any, corpora: Sequence[Corpus], targ
             if bench.episodes.make(ONE_VS_REST, label, k, draw) is None:
                 continue
             spec = TrialSpec(name, NONE, "", target.name, "clean", ONE_VS_REST, "", "", speaker, label, k, draw, 0)
-            for method in methods if (k, draw) == (SHOTS[0], 0) else ("prior", "head"):
+            first = (k, draw) == (SHOTS[0], 0) and label in prior.labels
+            for method in methods if first else ("prior", "head"):
                 score = run_trial(bench, spec, methods[method])["macro_f1"]
                 rows.append((name, method, speaker, label, 0 if method == "zero-shot" else k, score))
     return pd.DataFrame(rows, columns=["encoder", "method", "speaker", "label", "k", "macro_f1"])

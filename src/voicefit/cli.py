@@ -299,8 +299,13 @@ def predict(
 @app.command()
 def export(
     model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
-    out_file: Annotated[Path, typer.Option("--out", help="File to write.")],
-    output_format: Annotated[Literal["onnx"], typer.Option("--format", help="The format of the file.")] = "onnx",
+    out_path: Annotated[Path, typer.Option("--out", help="File to write, or folder for a page.")],
+    output_format: Annotated[
+        Literal["onnx", "web"], typer.Option("--format", help="One ONNX file, or a page that runs it in a browser.")
+    ] = "onnx",
+    runtime: Annotated[Path, typer.Option("--onnxruntime-web", help="Folder of that npm package, for a page.")] = Path(
+        "node_modules/onnxruntime-web"
+    ),
     int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits: smaller, a little different.")] = False,
     clips: Annotated[
         list[Path] | None, typer.Option(help="Audio file or folder to compare on; noise if left out.")
@@ -311,9 +316,13 @@ def export(
     Example: `voicefit export my-model --format onnx --out my-model.onnx --clips my-clips`
     """
     from voicefit.serving.export import export as run
+    from voicefit.serving.web import export_web
 
-    found = run(model, out_file, int8=int8, clips=clips)
-    out.print(f"{output_format}: {found.file}", soft_wrap=True)
+    if output_format == "web":
+        found = export_web(model, out_path, runtime, int8=int8, clips=clips)
+    else:
+        found = run(model, out_path, int8=int8, clips=clips)
+    out.print(f"{output_format}: {out_path}", soft_wrap=True)
     out.print(f"size: {found.bytes / 1e6:.1f} MB (model.safetensors: {found.torch_bytes / 1e6:.1f} MB)")
     out.print(
         f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "

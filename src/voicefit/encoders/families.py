@@ -7,15 +7,27 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.audio import SAMPLE_RATE
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
 from voicefit.encoders.encoder import Encoder
 
 _FRAME_SAMPLES = SAMPLE_RATE // 50
 """Samples from one frame of Whisper to the next."""
 
 
-def receptive_field(config: Any) -> int:
-    """Samples that one frame of a convolutional front end hears."""
+def shortest(config: Any) -> int:
+    """Samples of the shortest waveform that a model makes a frame of: what one frame of its convolutions hears.
+
+    No less than :data:`voicefit.audio.MIN_SAMPLES`, which is wav2vec 2.0's; other convolutions may need more.
+    """
+    return MIN_SAMPLES if config.model_type == "whisper" else max(MIN_SAMPLES, _receptive_field(config))
+
+
+def lengthen(waveform: np.ndarray, config: Any) -> np.ndarray:
+    """``waveform``, with silence after it where it is shorter than :func:`shortest`."""
+    return np.pad(waveform, (0, max(0, shortest(config) - len(waveform))))
+
+
+def _receptive_field(config: Any) -> int:
     field, stride = 1, 1
     for kernel, step in zip(config.conv_kernel, config.conv_stride, strict=True):
         field, stride = field + (kernel - 1) * stride, stride * step
@@ -32,10 +44,11 @@ class WaveformEncoder(Encoder):
     @property
     def first_centre(self) -> float:
         """Half of what one frame hears."""
-        return receptive_field(self.model.config) / 2
+        return _receptive_field(self.model.config) / 2
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
-        inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        heard = lengthen(waveform, self.model.config)
+        inputs = self.feature_extractor(heard, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return inputs.input_values.to(self.device)[:, :, None]
 
     def _stem(self, inputs: Tensor) -> Tensor:

@@ -17,7 +17,8 @@ import torch
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 import voicefit
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, load_waveform
+from voicefit.audio import SAMPLE_RATE, load_waveform
+from voicefit.encoders.families import shortest
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file, require_absent
 from voicefit.hub import find_file
@@ -46,6 +47,7 @@ class Export:
         changed: clips whose likeliest label is another.
         seconds, torch_seconds: for a clip, median over the clips, waveform in and probabilities out.
         threads: processor threads in both measurements.
+        metadata: what the file says of itself.
     """
 
     file: Path
@@ -57,6 +59,7 @@ class Export:
     seconds: float
     torch_seconds: float
     threads: int
+    metadata: dict[str, str]
 
 
 def export(
@@ -64,9 +67,9 @@ def export(
 ) -> Export:
     """Write an adapted model as one ONNX file and compare it with the model.
 
-    Its input ``waveform`` is float32 ``(samples,)``, mono at 16 kHz, at least 400 samples; what is beyond the model's
-    seconds is cut. Its output ``probabilities`` is float32 ``(labels,)``. Its metadata hold ``labels`` (JSON, in the
-    order of the output), ``sample_rate``, ``min_samples``, ``max_seconds`` and ``voicefit``.
+    Its input ``waveform`` is float32 ``(samples,)``, mono at 16 kHz, at least ``min_samples`` of them; what is beyond
+    the model's seconds is cut. Its output ``probabilities`` is float32 ``(labels,)``. Its metadata hold ``labels``
+    (JSON, in the order of the output), ``sample_rate``, ``min_samples``, ``max_seconds`` and ``voicefit``.
 
     Args:
         model: directory or hub id of an adapted model.
@@ -86,7 +89,7 @@ def export(
     proto = _trace(loaded)
     if int8:
         proto = _quantised(proto)
-    _describe(proto, loaded)
+    metadata = _describe(proto, loaded)
     content = proto.SerializeToString()
     expected, torch_seconds = _measure(lambda waveform: loaded.predict(waveform).probabilities.values(), waveforms)
     session = _session(content)
@@ -109,6 +112,7 @@ def export(
         seconds=seconds,
         torch_seconds=torch_seconds,
         threads=torch.get_num_threads(),
+        metadata=metadata,
     )
 
 
@@ -124,7 +128,7 @@ def _require_onnx() -> None:
 def _trace(model: Model) -> Any:
     """The model's graph as an ONNX `ModelProto`, in float32."""
     example = torch.zeros(2 * SAMPLE_RATE)
-    samples = torch.export.Dim("samples", min=MIN_SAMPLES)
+    samples = torch.export.Dim("samples", min=shortest(model.model.config))
     with _quiet():
         program = torch.onnx.export(
             WaveformClassifier(model).eval(),
@@ -152,17 +156,18 @@ def _quantised(proto: Any) -> Any:
         return onnx.load(path)
 
 
-def _describe(proto: Any, model: Model) -> None:
+def _describe(proto: Any, model: Model) -> dict[str, str]:
     from onnx.helper import set_model_props
 
     facts = {
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "sample_rate": str(SAMPLE_RATE),
-        "min_samples": str(MIN_SAMPLES),
+        "min_samples": str(shortest(model.model.config)),
         "max_seconds": f"{model.max_seconds:g}",
         "voicefit": voicefit.__version__,
     }
     set_model_props(proto, facts)
+    return facts
 
 
 def _session(content: bytes) -> Any:

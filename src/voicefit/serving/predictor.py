@@ -16,6 +16,7 @@ from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.audio import AUDIO_SUFFIXES, MAX_FRAMES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
 from voicefit.encoders import FrontEnd
+from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI, find_file
@@ -72,7 +73,7 @@ class Model:
 
         One clip at a time: a batch was measured to be no faster on a processor.
         """
-        cut = waveform[: int(self.max_seconds * SAMPLE_RATE)]
+        cut = lengthen(waveform[: int(self.max_seconds * SAMPLE_RATE)], self.model.config)
         inputs = self.feature_extractor(cut, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         inputs.pop("attention_mask", None)  # one clip alone has no padding
         return self.model(**inputs).logits.softmax(-1)[0].numpy()

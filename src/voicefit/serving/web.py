@@ -1,0 +1,67 @@
+"""An adapted model as a folder of static files: a page that runs it in the browser, with no server behind it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+from voicefit import checkpoint
+from voicefit.errors import VoicefitError
+from voicefit.files import new_directory, write_json
+from voicefit.serving.export import Export, export
+
+RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
+"""What the page needs of the npm package onnxruntime-web."""
+
+_PAGE = Path(__file__).with_name("web")
+
+
+def export_web(
+    model: str | Path, out: str | Path, runtime: str | Path, *, int8: bool = False, clips: list[Path] | None = None
+) -> Export:
+    """Write a page, the model as ONNX, and what runs it; any server of files will do, as `python -m http.server`.
+
+    Args:
+        model: directory or hub id of an adapted model, or of a pre-finetuned checkpoint.
+        out: the folder to write.
+        runtime: folder of the npm package onnxruntime-web.
+        int8: see :func:`voicefit.serving.export.export`.
+        clips: see :func:`voicefit.serving.export.export`.
+
+    Raises:
+        VoicefitError: ``out`` exists, ``runtime`` is not that package, or the model cannot be exported.
+    """
+    dist = Path(runtime) / "dist"
+    missing = [name for name in RUNTIME_FILES if not (dist / name).is_file()]
+    if missing:
+        raise VoicefitError(
+            f"{dist}: has no {missing[0]}; run `npm install onnxruntime-web`, and name its folder by --onnxruntime-web"
+        )
+    with new_directory(Path(out)) as folder:
+        found = export(model, folder / "model.onnx", int8=int8, clips=clips)
+        for name in RUNTIME_FILES:
+            shutil.copy(dist / name, folder / name)
+        for path in _PAGE.iterdir():
+            shutil.copy(path, folder / path.name)
+        write_json(folder / "model.json", _facts(model, found))
+    return found
+
+
+def _facts(model: str | Path, found: Export) -> dict[str, Any]:
+    """What the page says of the model."""
+    record, about = checkpoint.read_record(model), found.metadata
+    labels = json.loads(about["labels"])
+    if record.get("shots"):
+        clips = sum(record["shots"].values())
+        words = f"A model of one voice, made from {clips} clips of it; it knows {len(labels)} labels."
+    else:
+        words = f"A model that has not heard your voice yet; it knows {len(labels)} labels."
+    terms = [f"{corpus['title']}: {corpus['licence']} ({corpus['usage']})" for corpus in record.get("corpora", [])]
+    return {
+        "about": words,
+        "labels": labels,
+        "sample_rate": int(about["sample_rate"]),
+        "min_samples": int(about["min_samples"]),
+        "max_seconds": float(about["max_seconds"]),
+        "terms": terms or ["No corpus: the encoder was not pre-finetuned by Voicefit."],
+    }
