@@ -61,7 +61,7 @@ def commands_of(block):
 
 def test_every_command_of_the_readme_runs(home):
     outputs = {line: run_command(line) for _, block in blocks_to_test("bash") for line in commands_of(block)}
-    assert len(outputs) == 10
+    assert len(outputs) == 11
     assert (home / "run" / "report" / "index.html").is_file()
     assert (home / "my-model" / "model.safetensors").is_file()
     assert (home / "talk.svg").is_file() and (home / "my-model.onnx").is_file()

@@ -1,0 +1,90 @@
+"""The model that comes with Voicefit, as a person gets it."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import AutoModelForAudioClassification
+from typer.testing import CliRunner
+
+from layouts import write_noise
+from tiny_models import make_waveform
+from voicefit import load_model
+from voicefit.checkpoint import load_start, read_prior, read_record
+from voicefit.cli import app
+from voicefit.hub import locate
+
+FOLDER = Path(locate("mini"))
+
+
+@pytest.fixture
+def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for seed, clip in enumerate(("angry/1", "angry/2", "calm/1", "calm/2")):
+        write_noise(tmp_path / "clips" / f"{clip}.wav", seed, seconds=0.4)
+    return tmp_path / "clips"
+
+
+def test_it_is_small_whole_and_what_was_checked_in():
+    sums = dict(reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
+    assert {path.name for path in FOLDER.iterdir()} == {*sums, "SHA256SUMS"}
+    assert all(hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == found for name, found in sums.items())
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
+    large = [w for w in load_file(FOLDER / "model.safetensors").values() if w.numel() > 100_000]
+    assert large and all(w.dtype == torch.float16 for w in large)
+
+
+def test_transformers_loads_it_in_float32_with_nothing_missing():
+    model, info = AutoModelForAudioClassification.from_pretrained(FOLDER, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    assert model.dtype == torch.float32
+
+
+def test_its_card_names_the_terms_and_every_corpus():
+    record, card = read_record("mini"), (FOLDER / "README.md").read_text()
+    assert record["terms"] in card
+    assert all(f"| {corpus['title']} |" in card and corpus["licence"] in card for corpus in record["corpora"])
+    assert not any(path in json.dumps(record) for path in ("/home", "/tmp", "/root"))
+
+
+def test_it_knows_the_labels_and_gives_finite_vectors_of_the_shortest_clip():
+    prior = read_prior("mini")
+    assert prior is not None and {"anger", "happiness", "neutral", "sadness"} <= set(prior.labels)
+    encoder = load_start("mini")
+    pooled = encoder.pool([encoder.front(make_waveform(seconds)) for seconds in (0.025, 0.5, 5)])
+    assert pooled.isfinite().all()
+
+
+def test_silence_and_full_scale_noise_have_finite_answers():
+    model = load_model("mini")
+    for waveform in (np.zeros(8_000, np.float32), np.sign(make_waveform(1.0)).astype(np.float32)):
+        assert sum(model.predict(waveform).probabilities.values()) == pytest.approx(1)
+
+
+def test_adapt_without_a_start_begins_at_it_and_says_on_what_terms(clips: Path, tmp_path: Path):
+    out = tmp_path / "model"
+    found = CliRunner().invoke(app, ["adapt", str(clips), "--out", str(out)])
+    assert found.exit_code == 0, found.output
+    assert " ".join(found.stderr.splitlines()[0].split()) == (
+        f"model: mini, which comes with Voicefit. {read_record('mini')['terms']}"
+    )
+    assert "by method prior" in found.stdout
+    record = json.loads((out / "voicefit.json").read_text())
+    assert record["source"] == "mini" and record["corpora"] == read_record("mini")["corpora"]
+
+
+def test_predict_without_a_model_asks_it(clips: Path):
+    found = CliRunner().invoke(app, ["predict", str(clips / "calm"), "--json"])
+    assert found.exit_code == 0, found.output
+    answers = json.loads(found.stdout)
+    assert [set(answer["probabilities"]) for answer in answers] == [set(read_prior("mini").labels)] * 2
+
+
+def test_more_than_a_start_and_clips_is_refused(clips: Path, tmp_path: Path):
+    found = CliRunner().invoke(app, ["adapt", "a", "b", "c", "--out", str(tmp_path / "model")])
+    assert found.exit_code != 0
+    assert "give a start, or none, and one folder of clips" in str(found.exception)
