@@ -4,15 +4,11 @@ import contextlib
 import math
 import os
 import re
+import secrets
 import socket
+import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
-
-# Ray reads these when it is imported. What it says of lost workers and nodes would land on standard output.
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
-
-import ray
 
 from voicefit.errors import VoicefitError
 
@@ -28,25 +24,43 @@ def connected(address: str | None) -> Iterator[None]:
 
     Args:
         address: ``HOST:PORT`` of the cluster's head, or ``auto`` for the one that this machine is a node of. ``None``
-            is ``$RAY_ADDRESS`` and, where that is not set, a cluster of this machine alone, on the loopback address.
+            is ``$RAY_ADDRESS`` and, where that is not set, a cluster of this machine alone.
 
     Raises:
-        VoicefitError: no cluster answers, or it does not take us.
+        VoicefitError: ``ray`` is not installed, or no cluster answers, or it does not take us.
     """
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    _check_address(address)
+    ray = _import_ray(address == "local")
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS") or "local"
-    own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE, "_node_ip_address": "127.0.0.1"}
-    _check_address(address)
+    own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE} if address == "local" else {}
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", **(own if address == "local" else {}))
+        ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise VoicefitError(f"Ray at {address}: {last_line(error)}") from error
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _import_ray(local: bool) -> Any:
+    """Ray, told by the environment what it reads when it is imported.
+
+    What it says of lost workers and nodes would land on standard output. It listens on every address of the machine,
+    and runs what it is sent: a cluster of our own asks for a token that its processes alone have.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
+    if local and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
+        os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    try:
+        import ray
+    except ImportError as error:
+        raise VoicefitError("engine ray needs the library ray: pip install 'voicefit[ray]'") from error
+    return ray
 
 
 def _check_address(address: str) -> None:

@@ -15,6 +15,7 @@ from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
 from voicefit.prefinetune import cache_corpora, prefinetune
+from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
@@ -214,11 +215,9 @@ def _engine(
             raise VoicefitError("an address is that of a Ray cluster; add --engine ray, or leave it out")
         yield lambda trials, workplace: run_trials(trials, workplace, workers or 1, limit)
         return
-    try:
-        from voicefit.sweep import ray_cluster, ray_engine  # in this order: what Ray reads when it is imported
-    except ImportError as error:
-        raise VoicefitError("engine ray needs the library ray: pip install 'voicefit[ray]'") from error
     with ray_cluster.connected(address):
+        from voicefit.sweep import ray_engine
+
         yield lambda trials, workplace: ray_engine.run_trials(trials, workplace, workers, limit)
 
 
