@@ -9,6 +9,7 @@ import threading
 import time
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import deadly
 import pandas as pd
@@ -25,6 +26,7 @@ from voicefit.sweep.record import STORE
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the library ray is not installed")
 
+EXAMPLE = Path(__file__).parents[2] / "examples" / "slurm" / "ray.sh"
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 NOTICE_AT_ONCE = {  # that a node is gone: after a second, not half a minute
     "health_check_initial_delay_ms": 0,
@@ -36,7 +38,7 @@ NOTICE_AT_ONCE = {  # that a node is gone: after a second, not half a minute
 @pytest.fixture(scope="session")
 def cluster():
     """Two nodes with a CPU each, which this process has joined."""
-    ray = ray_cluster._import_ray(local=True)
+    ray = ray_cluster.import_ray(local=True)
     from ray.cluster_utils import Cluster
 
     head = {**NODE, "include_dashboard": False, "_system_config": NOTICE_AT_ONCE}
@@ -249,3 +251,33 @@ def test_an_address_without_ray_as_the_engine_is_an_error(raw_plan, tmp_path):
     with pytest.raises(VoicefitError, match="add --engine ray"):
         run_sweep(make_plan(raw_plan, "plan"), tmp_path / "out", address="127.0.0.1:6379")
     assert not (tmp_path / "out").exists()
+
+
+@needs_ray
+def test_the_slurm_example_starts_a_cluster_of_its_nodes_and_ends_it(raw_plan, write_plan, tmp_path):
+    srun = tmp_path / "bin" / "srun"
+    srun.parent.mkdir()
+    srun.write_text(
+        '#!/usr/bin/env bash\nprintf "%s\\n" "$@" > "$0.said"\nexec "${@:4}"\n'
+    )  # the other node is here too
+    srun.chmod(0o755)
+    environment = os.environ | {
+        "PATH": f"{srun.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "SLURM_JOB_ID": str(os.getpid()),
+        "SLURM_JOB_NUM_NODES": "2",
+        "SLURM_CPUS_PER_TASK": "1",
+    }
+    plan = {**raw_plan, "grid": [{**raw_plan["grid"][0], "starts": ["none"]}]}
+
+    command = [EXAMPLE, write_plan(plan), tmp_path / "out", "--max-failures", "0"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
+
+    assert done.returncode == 0, done.stderr
+    assert "48 trials finished, 0 were finished before, 0 failed" in done.stdout
+    said = (tmp_path / "bin" / "srun.said").read_text().splitlines()
+    assert said[:2] == ["--nodes=1", "--ntasks-per-node=1"]
+    assert said[2].startswith("--exclude=")
+    address = next(word for word in said if word.startswith("--address="))
+    wait_until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if address in (p.info["cmdline"] or [])])
+    with pytest.raises(VoicefitError, match="nobody answers"), connected(address.removeprefix("--address=")):
+        pass

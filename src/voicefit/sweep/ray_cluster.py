@@ -31,7 +31,7 @@ def connected(address: str | None) -> Iterator[None]:
     """
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     _check_address(address)
-    ray = _import_ray(address == "local")
+    ray = import_ray(address == "local")
     if ray.is_initialized():
         yield
         return
@@ -46,7 +46,7 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _import_ray(local: bool) -> Any:
+def import_ray(local: bool) -> Any:
     """Ray, told by the environment what it reads when it is imported.
 
     What it says of lost workers and nodes would land on standard output. It listens on every address of the machine,
