@@ -167,7 +167,9 @@ def measure(folder: Path, plan: Path, expected: pd.DataFrame, rounds: int) -> It
         for number, (name, kill) in enumerate(islice(cycle(kills.items()), rounds), 1):
             moment = generator.randrange(1, int(0.8 * len(expected)))
             found, row = run_round(plan, folder / f"round-{number}", nodes, kill, moment)
-            yield {"round": number, "killed": name, **row, "records": len(found), **differences(found, expected)}
+            row = {"round": number, "killed": name, **row, "records": len(found), **differences(found, expected)}
+            print(row, file=sys.stderr)
+            yield row
     finally:
         nodes.cluster.shutdown()
 

@@ -50,10 +50,12 @@ def import_ray(local: bool) -> Any:
     """Ray, told by the environment what it reads when it is imported.
 
     What it says of lost workers and nodes would land on standard output. It listens on every address of the machine,
-    and runs what it is sent: a cluster of our own asks for a token that its processes alone have.
+    and runs what it is sent: a cluster of our own asks for a token that its processes alone have, and its workers have
+    the priority that worker processes have.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
+    os.environ.setdefault("RAY_worker_niceness", "0")
     if local and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     try:
