@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -253,31 +254,56 @@ def test_an_address_without_ray_as_the_engine_is_an_error(raw_plan, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-@needs_ray
-def test_the_slurm_example_starts_a_cluster_of_its_nodes_and_ends_it(raw_plan, write_plan, tmp_path):
-    srun = tmp_path / "bin" / "srun"
-    srun.parent.mkdir()
-    srun.write_text(
-        '#!/usr/bin/env bash\nprintf "%s\\n" "$@" > "$0.said"\nexec "${@:4}"\n'
-    )  # the other node is here too
-    srun.chmod(0o755)
-    environment = os.environ | {
-        "PATH": f"{srun.parent}:{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "SLURM_JOB_ID": str(os.getpid()),
-        "SLURM_JOB_NUM_NODES": "2",
-        "SLURM_CPUS_PER_TASK": "1",
-    }
-    plan = {**raw_plan, "grid": [{**raw_plan["grid"][0], "starts": ["none"]}]}
+STAND_INS = {
+    "ray": """#!/usr/bin/env bash
+        echo "ray $* token=$RAY_AUTH_TOKEN" >> "$SAID"
+        for word in "$@"; do [[ $word == --port=* ]] && port=${word#--port=}; done
+        exec "$REAL_PYTHON" -c "
+import socket, sys, time
+held = socket.create_server(('', $port)) if '--head' in sys.argv else None
+time.sleep(600)" "$@" """,
+    "srun": """#!/usr/bin/env bash
+        echo "srun ${*:1:3}" >> "$SAID"
+        exec "${@:4}" """,
+    "python": """#!/usr/bin/env bash
+        cat > /dev/null
+        until [[ $(grep -c ^ray "$SAID") == "$3" ]]; do sleep 0.05; done
+        echo "nodes $3 of $2" >> "$SAID" """,
+    "voicefit": """#!/usr/bin/env bash
+        echo "voicefit $* token=$RAY_AUTH_TOKEN" >> "$SAID"
+        exit 2 """,
+}
 
-    command = [EXAMPLE, write_plan(plan), tmp_path / "out", "--max-failures", "0"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=180)
 
-    assert done.returncode == 0, done.stderr
-    assert "48 trials finished, 0 were finished before, 0 failed" in done.stdout
-    said = (tmp_path / "bin" / "srun.said").read_text().splitlines()
-    assert said[:2] == ["--nodes=1", "--ntasks-per-node=1"]
-    assert said[2].startswith("--exclude=")
-    address = next(word for word in said if word.startswith("--address="))
-    wait_until(lambda: not [p for p in psutil.process_iter(["cmdline"]) if address in (p.info["cmdline"] or [])])
-    with pytest.raises(VoicefitError, match="nobody answers"), connected(address.removeprefix("--address=")):
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_slurm_example_sweeps_when_all_nodes_have_joined_and_ends_them(tmp_path, nodes):
+    for name, text in STAND_INS.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "8"}
+    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SAID": str(tmp_path / "said"), "REAL_PYTHON": sys.executable}
+
+    command = [EXAMPLE, "my plan.toml", "run", "--trial-timeout", "600"]
+    done = subprocess.run(command, env=os.environ | paths | slurm, timeout=120)
+
+    said = (tmp_path / "said").read_text().splitlines()
+    tokens = {line.partition(" token=")[2] for line in said} - {""}
+    said = [line.partition(" token=")[0] for line in said]
+    host, port = platform.node(), 20_000 + os.getpid() % 20_000
+    start = "ray start --block --num-cpus=8 --num-gpus=0"
+    assert done.returncode == 2  # that of the sweep
+    assert said[0] == f"{start} --head --port={port} --include-dashboard=false"
+    assert (
+        said[1:-2]
+        == [
+            f"srun --nodes=1 --ntasks-per-node=1 --exclude={host}",
+            f"{start} --address={host}:{port}",
+        ][: 2 * (nodes - 1)]
+    )
+    assert said[-2:] == [
+        f"nodes {nodes} of {host}:{port}",
+        f"voicefit sweep my plan.toml --out run --engine ray --address {host}:{port} --trial-timeout 600",
+    ]
+    assert len(tokens) == 1 and len(tokens.pop()) == 64
+    with pytest.raises(VoicefitError, match="nobody answers"), connected(f"127.0.0.1:{port}"):
         pass
