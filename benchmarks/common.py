@@ -14,7 +14,7 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import product
@@ -40,7 +40,7 @@ from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.episodes import ONE_VS_REST
 from voicefit.machine import describe_machine, describe_versions
-from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.plan import NONE, TrialSpec
 
 LABELS = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -190,17 +190,26 @@ def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: in
     ]
 
 
-def trials_per_second(workplace: Workplace, method: str, k: int, workers: int, seconds: float) -> float:
+def trials_per_second(
+    workplace: Workplace,
+    method: str,
+    k: int,
+    workers: int,
+    seconds: float,
+    run: Callable[..., Generator[Record]] = run_trials,
+    draws: int = 2000,
+) -> float:
     """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
 
-    Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips.
+    Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips. ``run`` is the
+    engine, and ``draws`` as in :func:`make_trials`: it ends with the first worker that has done all of its trials.
     """
     (corpus,) = workplace.targets.values()
-    trials = make_trials(corpus, method, k, workers)
+    trials = make_trials(corpus, method, k, workers, draws)
     left = Counter(trial.encoder for trial in trials)
     arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
     fresh, began = set(left), 0.0
-    with contextlib.closing(run_trials(trials, workplace, workers)) as records:
+    with contextlib.closing(run(trials, workplace, workers)) as records:
         for trial, result in records:
             now = time.perf_counter()
             if "error" in result:

@@ -1,6 +1,7 @@
 """What a sweep adds to each trial, and what a second worker adds to a sweep: the costs that no method can avoid.
 
-The first is measured on a method that does nothing, in a whole sweep; its parts are timed while it runs.
+The first is measured on a method that does nothing, in a whole sweep; its parts are timed while it runs. Then both
+engines run such trials, and trials that train, with one worker and with two.
 """
 
 import contextlib
@@ -8,7 +9,8 @@ import statistics
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -24,18 +26,35 @@ from voicefit.encoders import Encoder
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.heads import Head
 from voicefit.sweep import run, trial
+from voicefit.sweep.engine import Record, run_trials
 from voicefit.sweep.plan import make_plan
+from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.store import TrialStore
 
 
 def answer_first(encoder: Encoder, shots: Shots, settings: BaseModel, seed: int) -> Head:
     """A head that gives every clip the first class."""
     weight, bias = encoder.projector.weight.detach(), encoder.projector.bias.detach()
-    return Head(weight, bias, torch.zeros(shots.classes, len(bias)), torch.zeros(shots.classes))
+    return Head(weight, bias, weight.new_zeros(shots.classes, len(bias)), bias.new_zeros(shots.classes))
 
 
 # All that a method must say of itself is as for the nearest mean, which has nothing to set and needs nothing but shots.
-METHODS["no-op"] = cast(Any, SimpleNamespace(**{**vars(METHODS["prototype"]), "fit": answer_first}))
+_SAID = ("VERSION", "TRAINS_ENCODER", "NEEDS_VALIDATION", "NEEDS_PRIOR", "Settings")
+NO_OP = SimpleNamespace(**{name: getattr(METHODS["prototype"], name) for name in _SAID}, fit=answer_first)
+METHODS["no-op"] = cast(Any, NO_OP)
+
+
+class NoOp(Method):
+    """The method that does nothing, which carries its code along: the registry of a worker of Ray does not know it."""
+
+    @property
+    def module(self) -> Any:
+        """As in the registry of this process."""
+        return NO_OP
+
+
+ENGINES = ("process", "ray")
+DRAWS = {"no-op": 10_000, "full": 2000}  # times 6 labels: enough for one worker until the other has begun, and after
 PARTS = {
     "expanding the plan": [(run, "expand_trials")],
     "drawing the episode": [(SpeakerEpisodes, "make")],
@@ -92,17 +111,37 @@ def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[d
         yield _row(f"… of which {part}", milliseconds, "ms per trial")
 
 
+@contextlib.contextmanager
+def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Record]]]:
+    """The Ray engine, on a cluster of this machine that lends as many CPUs, each to a worker of one thread."""
+    ray = import_ray(local=True)
+    ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    try:
+        from voicefit.sweep import ray_engine
+
+        yield ray_engine.run_trials
+    finally:
+        ray.shutdown()
+
+
 def worker_rows(workplace: run.Workplace, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
-    """One worker and two in turn, on single-threaded trials that train the encoder."""
+    """One worker and two of each engine in turn, on trials that do nothing and on trials that train the encoder."""
 
-    def rate(workers: int) -> float:
-        return trials_per_second(workplace, "full", 2, workers, seconds)
+    def rate(engine: str, workers: int, method: str) -> float:
+        with ray_cluster_of(workers) if engine == "ray" else contextlib.nullcontext(run_trials) as trials_of:
+            return trials_per_second(workplace, method, 2, workers, seconds, run=trials_of, draws=DRAWS[method])
 
-    rates = alternate({"1 worker": lambda: rate(1), "2 workers": lambda: rate(2)}, rounds)
-    for name, values in rates.items():
-        yield _row(f"full fine-tuning, {name}", statistics.median(values), "trials per second")
-    ratio = statistics.median(two / one for one, two in zip(*rates.values(), strict=True))
-    yield _row("full fine-tuning, 2 workers against 1", ratio, "times as fast", "≥ 1.8")
+    for method, what in {"no-op": "trials that do nothing", "full": "full fine-tuning"}.items():
+        cases = {(engine, workers): partial(rate, engine, workers, method) for engine in ENGINES for workers in (1, 2)}
+        rates = alternate(cases, rounds)
+        for (engine, workers), values in rates.items():
+            found = statistics.median(values)
+            cost = (1000 / found, "ms per trial") if method == "no-op" else (found, "trials per second")
+            yield _row(f"{what}, {engine}, {workers} worker{'s' * (workers > 1)}", *cost)
+        for engine in ENGINES:
+            ratio = statistics.median(two / one for one, two in zip(rates[engine, 1], rates[engine, 2], strict=True))
+            aim = "≥ 1.8" if method == "full" else ""
+            yield _row(f"{what}, {engine}, 2 workers against 1", ratio, "times as fast", aim)
 
 
 def _row(measured: str, value: float, unit: str, target: str = "") -> dict[str, Any]:
@@ -113,8 +152,9 @@ def main() -> None:
     """Print the table."""
     options = parse_options(__doc__)
     torch.set_num_threads(1)
-    draws, rounds, seconds = (20, 1, 5.0) if options.quick else (100, 5, 15.0)
-    methods = {"full": Method("full", METHODS["full"].Settings(steps=5))}
+    draws, rounds, seconds = (20, 1, 5.0) if options.quick else (100, 3, 15.0)
+    full, nothing = METHODS["full"].Settings(steps=5), METHODS["no-op"].Settings()
+    methods = {"full": Method("full", full), "no-op": NoOp("no-op", nothing)}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = load_corpus("folder", write_speakers(folder / "small", 1, clips_per_label=3))
@@ -127,8 +167,9 @@ def main() -> None:
     notes = [
         "Overhead: k = 2 … 64, 96 test clips, Whisper tiny architecture; from the first record to the last, and the "
         "expansion of the plan. Left out: the loading of the encoder, the front end and the pooling of the clips.",
-        f"Workers: full fine-tuning of 1 layer, 5 steps, k = 2, 6 test clips, 1 thread each, {rounds} rounds of "
-        f"{seconds:.0f} s, counted from when every worker has finished a trial: without the start of processes.",
+        f"Workers: k = 2, 6 test clips, 1 thread each, {rounds} rounds of {seconds:.0f} s, counted from when every "
+        "worker has finished a trial: without the start of processes. Full fine-tuning is that of 1 layer, 5 steps. "
+        "One worker of the engine `process` is the process itself.",
     ]
     publish(rows, options, notes)
 

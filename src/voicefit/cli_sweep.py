@@ -2,7 +2,7 @@
 
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -16,7 +16,15 @@ def sweep(
     plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that run trials: 1, or with Ray all that there is room for.")
+    ] = None,
+    engine: Annotated[
+        Literal["process", "ray"], typer.Option(help="What runs trials: processes of this machine, or a Ray cluster.")
+    ] = "process",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster to join, as HOST:PORT or auto; left out, one is started here.")
+    ] = None,
     max_failures: Annotated[
         int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
     ] = None,
@@ -50,6 +58,8 @@ def sweep(
             read,
             out_dir,
             shard=part,
+            engine=engine,
+            address=address,
             workers=workers,
             max_failures=max_failures,
             trial_timeout=trial_timeout,

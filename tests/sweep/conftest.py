@@ -1,3 +1,4 @@
+import json
 import multiprocessing
 import zlib
 from collections.abc import Callable, Iterator
@@ -10,7 +11,11 @@ import torch
 
 from layouts import write_noise
 from tiny_models import build_wav2vec2_group_norm
-from voicefit.corpora import Clip, Corpus, folder
+from voicefit.adaptation import METHODS, Method
+from voicefit.corpora import Clip, Corpus, folder, load_corpus
+from voicefit.encoders import FrontEnd
+from voicefit.sweep.engine import StartingPoint, Workplace
+from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -61,6 +66,45 @@ def raw_plan(encoder_folder: Path, corpora_folder: Path) -> dict[str, Any]:
         "methods": {"full": {"steps": 2}},
         "grid": [{"starts": ["none", "all"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}],
     }
+
+
+@pytest.fixture
+def write_plan(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
+    """Write a plan with one encoder and one grid as a TOML file."""
+
+    def lines(table: str, entries: dict[str, Any]) -> str:
+        return "\n".join([table, *(f"{name} = {json.dumps(value)}" for name, value in entries.items())])
+
+    def write(raw: dict[str, Any]) -> Path:
+        tables = {
+            "[encoders.tiny]": raw["encoders"]["tiny"],
+            **{f"[{table}]": raw[table] for table in ("corpora", "targets", "prefinetune")},
+            **{f"[methods.{name}]": settings for name, settings in raw["methods"].items()},
+            "[[grid]]": raw["grid"][0],
+        }
+        path = tmp_path / "plan.toml"
+        path.write_text("\n\n".join(lines(*table) for table in tables.items()))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def workplace(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> Workplace:
+    return Workplace(
+        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1, FrontEnd())},
+        targets={"voices": load_corpus("voices", corpora_folder / "voices")},
+        methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
+        cache_root=tmp_path / "cache",
+        threads=1,
+    )
+
+
+@pytest.fixture
+def trials(raw_plan: dict[str, Any], workplace: Workplace) -> list[TrialSpec]:
+    grid = [{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 3}]
+    plan = make_plan({**raw_plan, "grid": grid}, "plan")
+    return expand_trials(plan, list(workplace.targets.values()), {("tiny", "none"): "s"})
 
 
 @pytest.fixture

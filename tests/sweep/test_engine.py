@@ -1,34 +1,17 @@
 import multiprocessing
 import os
 import signal
-import time
 from collections import Counter
 from dataclasses import replace
 
 import pytest
+from deadly import Deadly
 
 from voicefit.adaptation import METHODS, Method
-from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.sweep import engine
-from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
-from voicefit.sweep.plan import expand_trials, make_plan
-
-
-class Deadly:
-    """Settings of a method that end the process that reads them."""
-
-    def __init__(self, end):
-        self.end = end
-
-    @property
-    def l2(self):
-        if self.end == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
-        if self.end == "hang":
-            time.sleep(600)
-        raise SystemExit(3)
+from voicefit.sweep.engine import StartingPoint, run_trials
 
 
 @pytest.fixture
@@ -36,24 +19,6 @@ def forked(monkeypatch):
     """Workers that start at once; that they can be spawned too is for the tests of whole sweeps."""
     context = multiprocessing.get_context("fork")
     monkeypatch.setattr(engine.multiprocessing, "get_context", lambda method: context)
-
-
-@pytest.fixture
-def workplace(encoder_folder, corpora_folder, tmp_path):
-    return Workplace(
-        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1, FrontEnd())},
-        targets={"voices": load_corpus("voices", corpora_folder / "voices")},
-        methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
-        cache_root=tmp_path / "cache",
-        threads=1,
-    )
-
-
-@pytest.fixture
-def trials(raw_plan, workplace):
-    grid = [{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 3}]
-    plan = make_plan({**raw_plan, "grid": grid}, "plan")
-    return expand_trials(plan, list(workplace.targets.values()), {("tiny", "none"): "s"})
 
 
 def results_of(records):

@@ -182,23 +182,16 @@ def test_other_versions_are_told(shards, tmp_path):
     assert told == [f"{shards[1]}: was made with other versions than {shards[0]}; see versions in their run.json"]
 
 
-def test_the_slurm_example_runs_shards_then_merges_and_reports(raw_plan, cache, whole, tmp_path, monkeypatch):
+def test_the_slurm_example_runs_shards_then_merges_and_reports(
+    raw_plan, write_plan, cache, whole, tmp_path, monkeypatch
+):
     sbatch = tmp_path / "bin" / "sbatch"
     sbatch.parent.mkdir()
     sbatch.write_text(
         '#!/usr/bin/env bash\nprintf "%s\\n" "$@" >> "$0.said"; echo end >> "$0.said"; echo "42;cluster"\n'
     )
     sbatch.chmod(0o755)
-    plan = tmp_path / "plan.toml"
-    lines = [f"[encoders.tiny]\nsource = {json.dumps(raw_plan['encoders']['tiny']['source'])}\nfrozen_layers = 1"]
-    lines += [
-        f"[{table}]\n" + "\n".join(f"{name} = {json.dumps(path)}" for name, path in raw_plan[table].items())
-        for table in ("corpora", "targets")
-    ]
-    lines += ["[prefinetune]\nmax_epochs = 1\nbatch_size = 4"]
-    grid = raw_plan["grid"][0]
-    lines += ["[[grid]]\n" + "\n".join(f"{name} = {json.dumps(value)}" for name, value in grid.items())]
-    plan.write_text("\n\n".join(lines))
+    plan = write_plan(raw_plan)
     environment = os.environ | {"PATH": f"{sbatch.parent}:{os.environ['PATH']}"}
     subprocess.run([EXAMPLE, plan, tmp_path / "run", "2", "--time=1:00"], check=True, env=environment)
 

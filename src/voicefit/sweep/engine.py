@@ -78,15 +78,26 @@ def run_trials(
     Raises:
         VoicefitError: worker processes cannot be started.
     """
+    groups = group_trials(trials)
+    if workers == 1 and limit is None:
+        runner = GroupRunner(workplace, workplace.devices[0])
+        for group in groups:
+            yield from runner.run(group)
+    else:
+        yield from _run_in_workers(groups, workplace, workers, limit)
+
+
+def group_trials(trials: Iterable[TrialSpec]) -> deque[deque[TrialSpec]]:
+    """The trials of each encoder, start, target and speaker together, in the order in which they come."""
     groups: dict[tuple[str, str, str, str], deque[TrialSpec]] = {}
     for trial in trials:
         groups.setdefault((trial.encoder, trial.start, trial.target, trial.speaker), deque()).append(trial)
-    if workers == 1 and limit is None:
-        runner = GroupRunner(workplace, workplace.devices[0])
-        for group in groups.values():
-            yield from runner.run(group)
-    else:
-        yield from _run_in_workers(deque(groups.values()), workplace, workers, limit)
+    return deque(groups.values())
+
+
+def overdue_error(limit: float | None) -> dict[str, Any]:
+    """The record of a trial that took longer than ``limit`` seconds."""
+    return {"error": f"took longer than the limit of {limit:g} s and was stopped"}
 
 
 class GroupRunner:
@@ -196,7 +207,7 @@ def _stop(worker: _Worker, groups: deque[deque[TrialSpec]], limit: float | None)
     in_hand = worker.todo.popleft()
     if worker.todo:
         groups.appendleft(worker.todo)
-    return in_hand, {"error": f"took longer than the limit of {limit:g} s and was stopped"}
+    return in_hand, overdue_error(limit)
 
 
 def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:

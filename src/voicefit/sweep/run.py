@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -15,13 +15,16 @@ from voicefit.encoders import FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
 from voicefit.prefinetune import cache_corpora, prefinetune
-from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep import ray_cluster
+from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
 from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.store import TrialStore
 from voicefit.trainer import Progress
+
+Engine = Literal["process", "ray"]
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,9 @@ def run_sweep(
     out: str | Path,
     *,
     shard: Shard | None = None,
-    workers: int = 1,
+    engine: Engine = "process",
+    address: str | None = None,
+    workers: int | None = None,
     cache_root: Path | None = None,
     max_failures: int | None = None,
     trial_timeout: float | None = None,
@@ -151,7 +156,10 @@ def run_sweep(
         plan: what to run.
         out: new, or the directory of an earlier call with the same plan, whose ``grid`` may have changed.
         shard: run this part of the plan's trials alone; ``None`` runs all.
-        workers: processes that run trials; 1 runs them in this one.
+        engine: ``process`` runs trials in this process or in worker processes, ``ray`` on a Ray cluster. Everything
+            else, pre-finetuning too, is done here.
+        address: of the cluster, see :func:`voicefit.sweep.ray_cluster.connected`.
+        workers: how many run trials. Left out, it is this process alone, or as many as the cluster has room for.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
@@ -160,12 +168,13 @@ def run_sweep(
 
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
-            damaged; a corpus or encoder cannot be loaded; or more than ``max_failures`` trials have failed.
+            damaged; a corpus or encoder cannot be loaded; more than ``max_failures`` trials have failed; or the
+            cluster cannot be reached, or has a node that cannot run the trials.
     """
     out = Path(out)
     digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
-    with TrialStore(_made(out) / STORE) as store:
+    with _engine(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress)
         for name, broken in materials.left_out.items():
             if broken:
@@ -181,8 +190,7 @@ def run_sweep(
         for encoder, start in _starts_of(todo):
             _prefinetune_once(materials, encoder, start, out, cache_root, progress)
         failed = 0
-        workplace = _workplace(materials, out, cache_root, workers)
-        with contextlib.closing(run_trials(todo, workplace, workers, trial_timeout)) as records:
+        with contextlib.closing(run(todo, _workplace(materials, out, cache_root, workers or 1))) as records:
             for count, (trial, result) in enumerate(records, 1):
                 store.add(trial, result)
                 progress("trials", len(trials) - len(todo) + count, len(trials))
@@ -195,6 +203,22 @@ def run_sweep(
                             "trials are kept, and the same command goes on and tries the failed ones again"
                         )
     return SweepResult(len(trials) - len(todo), len(todo) - failed, failed)
+
+
+@contextlib.contextmanager
+def _engine(
+    name: Engine, address: str | None, workers: int | None, limit: float | None
+) -> Iterator[Callable[[Sequence[TrialSpec], Workplace], Generator[Record]]]:
+    """What runs trials, for as long as the block lasts."""
+    if name == "process":
+        if address is not None:
+            raise VoicefitError("an address is that of a Ray cluster; add --engine ray, or leave it out")
+        yield lambda trials, workplace: run_trials(trials, workplace, workers or 1, limit)
+        return
+    with ray_cluster.connected(address):
+        from voicefit.sweep import ray_engine
+
+        yield lambda trials, workplace: ray_engine.run_trials(trials, workplace, workers, limit)
 
 
 def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:

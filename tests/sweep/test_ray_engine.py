@@ -1,0 +1,309 @@
+"""Sweeps on a Ray cluster of several nodes, all on this machine: real raylets, real actors, really killed."""
+
+import importlib.util
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import deadly
+import pandas as pd
+import psutil
+import pytest
+from deadly import Deadly, Gated
+
+from voicefit.adaptation import Method
+from voicefit.errors import VoicefitError
+from voicefit.sweep import TrialStore, engine, ray_cluster, run_sweep
+from voicefit.sweep.plan import make_plan
+from voicefit.sweep.ray_cluster import connected, share_out
+from voicefit.sweep.record import STORE
+
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the library ray is not installed")
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "slurm" / "ray.sh"
+NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
+NOTICE_AT_ONCE = {  # that a node is gone: after a second, not half a minute
+    "health_check_initial_delay_ms": 0,
+    "health_check_period_ms": 300,
+    "health_check_failure_threshold": 3,
+}
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """Two nodes with a CPU each, which this process has joined."""
+    ray = ray_cluster.import_ray(local=True)
+    from ray.cluster_utils import Cluster
+
+    head = {**NODE, "include_dashboard": False, "_system_config": NOTICE_AT_ONCE}
+    nodes = Cluster(initialize_head=True, head_node_args=head)
+    nodes.add_node(**NODE)
+    try:
+        with connected(nodes.address):
+            ray.cloudpickle.register_pickle_by_value(deadly)  # workers have no folder of tests
+            yield nodes
+    finally:
+        nodes.shutdown()
+
+
+def run_on_ray(*arguments, **named):
+    from voicefit.sweep import ray_engine
+
+    return ray_engine.run_trials(*arguments, **named)
+
+
+def results_of(records):
+    found = list(records)
+    results = {spec: {name: v for name, v in result.items() if name != "seconds"} for spec, result in found}
+    assert len(results) == len(found)
+    return results
+
+
+def stored(out):
+    with TrialStore(out / STORE, read_only=True) as store:
+        table = store.trials()
+    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+
+
+def workers_at_trials(parent=None):
+    """Processes below ``parent`` that run trials."""
+    found = []
+    for process in psutil.Process(parent).children(recursive=True):
+        try:
+            if process.cmdline()[:1] == ["ray::_Actor.run"]:
+                found.append(process)
+        except psutil.Error:  # it has just ended
+            continue
+    return found
+
+
+@contextmanager
+def once(condition, action):
+    """Do ``action`` as soon as ``condition`` holds, while the block runs."""
+
+    def watch():
+        wait_until(condition)
+        action()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    yield
+    thread.join()
+
+
+def wait_until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+@needs_ray
+class TestOnACluster:
+    def test_a_sweep_stores_what_it_stores_in_one_process(self, cluster, raw_plan, tmp_path):
+        plan, cache = make_plan(raw_plan, "plan"), tmp_path / "cache"
+        told = []
+
+        result = run_sweep(
+            plan, tmp_path / "ray", engine="ray", cache_root=cache, progress=lambda *step: told.append(step)
+        )
+
+        run_sweep(plan, tmp_path / "process", cache_root=cache)
+        assert (result.skipped, result.finished, result.failed) == (0, 96, 0)
+        assert [step for step in told if step[0] == "trials"] == [("trials", done, 96) for done in range(1, 97)]
+        pd.testing.assert_frame_equal(stored(tmp_path / "ray"), stored(tmp_path / "process"))
+
+    def test_the_trials_of_a_killed_worker_and_of_a_lost_node_run_elsewhere(self, cluster, trials, workplace, tmp_path):
+        starts = {("twin", "none"): workplace.starts["tiny", "none"], **workplace.starts}
+        waiting = Method("head", Gated(tmp_path / "gate"))  # whoever is at `head` is in the middle of it
+        workplace = replace(workplace, starts=starts, methods={**workplace.methods, "head": waiting})
+        both = [replace(trial, encoder=encoder) for encoder in ("tiny", "twin") for trial in trials]
+        doomed = cluster.add_node(**NODE)
+        raylet = doomed.all_processes["raylet"][0].process.pid
+
+        def lose_two():
+            lost = {process.pid for process in workers_at_trials(raylet)}
+            next(process for process in workers_at_trials() if process.pid not in lost).kill()
+            cluster.remove_node(doomed, allow_graceful=False)
+            (tmp_path / "gate").touch()
+
+        with once(lambda: len(workers_at_trials()) == 3, lose_two):
+            results = results_of(run_on_ray(both, workplace, 3))
+
+        assert results == results_of(engine.run_trials(both, workplace, 1))
+        assert not any("error" in result for result in results.values())
+
+    def test_a_trial_that_hangs_and_one_that_kills_are_recorded_as_failed_and_the_others_run(
+        self, cluster, trials, workplace
+    ):
+        bad = {"hanging": Method("head", Deadly("hang")), "deadly": Method("head", Deadly("kill"))}
+        hanging, killing = (replace(trials[0], method=name) for name in bad)
+        good = [trial for trial in trials if trial.speaker == trials[0].speaker]
+
+        mixed = [*good[:2], hanging, *good[2:], killing]
+        results = results_of(run_on_ray(mixed, replace(workplace, methods={**workplace.methods, **bad}), 1, limit=4))
+
+        assert results.pop(hanging) == {"error": "took longer than the limit of 4 s and was stopped"}
+        assert results.pop(killing)["error"].startswith("the worker died twice (The actor is dead because its worker")
+        assert results == results_of(engine.run_trials(good, workplace, 1))
+        wait_until(lambda: not workers_at_trials())
+
+    def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
+        self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(corpora_folder)  # so that this path is there for this process, and not for a worker
+        plan = make_plan({**raw_plan, "targets": {"voices": "/proc/self/cwd/voices"}}, "plan")
+
+        unseen = r"^Ray: node .* cannot see /proc/self/cwd/voices/anna/.*wav of target voices; every node must"
+        with pytest.raises(VoicefitError, match=unseen):
+            run_sweep(plan, tmp_path / "out", engine="ray", workers=1)
+
+        assert len(stored(tmp_path / "out")) == 0
+        assert run_sweep(plan, tmp_path / "out").finished == 96
+
+    def test_a_sweep_that_is_interrupted_leaves_the_cluster_and_goes_on(self, cluster, raw_plan, write_plan, tmp_path):
+        grid = [{**raw_plan["grid"][0], "starts": ["none"], "methods": ["full"], "draws": 20}]
+        plan, cache = {**raw_plan, "grid": grid}, tmp_path / "cache"
+        command = [sys.executable, "-c", "from voicefit.cli import main; main()", "sweep", write_plan(plan)]
+
+        process = subprocess.Popen(
+            [*command, "--out", tmp_path / "out", "--engine", "ray", "--address", cluster.address],
+            env=os.environ | {"VOICEFIT_CACHE": str(cache)},
+            start_new_session=True,
+            stdout=subprocess.PIPE,
+        )
+        wait_until(lambda: finished(tmp_path / "out") > 20)
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert process.communicate(timeout=30)[0] == b""
+        assert process.returncode == 130
+        before = finished(tmp_path / "out")
+        assert 20 < before < 240
+        wait_until(lambda: not workers_at_trials())
+        result = run_sweep(make_plan(plan, "plan"), tmp_path / "out", cache_root=cache)
+        assert (result.skipped, result.finished) == (before, 240 - before)
+        run_sweep(make_plan(plan, "plan"), tmp_path / "process", cache_root=cache)
+        pd.testing.assert_frame_equal(stored(tmp_path / "out"), stored(tmp_path / "process"))
+
+
+def finished(out):
+    try:
+        with TrialStore(out / STORE, read_only=True) as store:
+            return len(store.finished_keys())
+    except VoicefitError:
+        return 0
+
+
+def node(cpus, gpus=0, alive=True):
+    return {"Alive": alive, "Resources": {"CPU": float(cpus), "GPU": float(gpus), "memory": 1e9}}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "workers", "count", "threads", "gpu"),
+    [
+        ([node(4), node(2)], None, 6, 1, 0),
+        ([node(4), node(2)], 3, 3, 2, 0),
+        ([node(1), node(1)], 1, 1, 1, 0),
+        ([node(4), node(4)], 3, 3, 2, 0),  # three CPUs each would leave room for two
+        ([node(4), node(8, alive=False)], None, 4, 1, 0),
+        ([node(2)], 5, 5, 1, 0),
+        ([node(16, 1)], None, 1, 16, 1),
+        ([node(16, 1)], 3, 3, 5, 0.3333),
+        ([node(16, 2), node(8, 2), node(64)], 8, 8, 2, 0.5),  # the last node has no GPU
+        ([node(4, 1), node(16, 1)], None, 2, 4, 1),  # both workers would fit on the second, but for its GPU
+    ],
+)
+def test_the_cluster_is_shared_out_among_the_workers(nodes, workers, count, threads, gpu):
+    assert share_out(nodes, workers) == (count, {"num_cpus": threads, "num_gpus": gpu})
+
+
+def test_a_cluster_without_processors_is_an_error():
+    with pytest.raises(VoicefitError, match="no node with a CPU"):
+        share_out([node(0), node(4, alive=False)], 1)
+
+
+@pytest.mark.parametrize("address", ["ray://host:10001", "host", "host:port", ":6379", "host:123456"])
+def test_what_is_no_address_is_refused(address):
+    with pytest.raises(VoicefitError, match="write HOST:PORT, or auto"), connected(address):
+        pass
+
+
+@pytest.mark.parametrize("port", [1, 99999])
+def test_an_address_where_nobody_listens_is_refused(port):
+    with pytest.raises(VoicefitError, match=r"nobody answers .* is the cluster up"), connected(f"127.0.0.1:{port}"):
+        pass
+
+
+def test_without_ray_nothing_is_written_and_what_to_install_is_said(raw_plan, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(VoicefitError, match=r"pip install 'voicefit\[ray\]'"):
+        run_sweep(make_plan(raw_plan, "plan"), tmp_path / "out", engine="ray")
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_address_without_ray_as_the_engine_is_an_error(raw_plan, tmp_path):
+    with pytest.raises(VoicefitError, match="add --engine ray"):
+        run_sweep(make_plan(raw_plan, "plan"), tmp_path / "out", address="127.0.0.1:6379")
+    assert not (tmp_path / "out").exists()
+
+
+STAND_INS = {
+    "ray": """#!/usr/bin/env bash
+        echo "ray $* token=$RAY_AUTH_TOKEN" >> "$SAID"
+        for word in "$@"; do [[ $word == --port=* ]] && port=${word#--port=}; done
+        exec "$REAL_PYTHON" -c "
+import socket, sys, time
+held = socket.create_server(('', $port)) if '--head' in sys.argv else None
+time.sleep(600)" "$@" """,
+    "srun": """#!/usr/bin/env bash
+        echo "srun ${*:1:3}" >> "$SAID"
+        exec "${@:4}" """,
+    "python": """#!/usr/bin/env bash
+        cat > /dev/null
+        until [[ $(grep -c ^ray "$SAID") == "$3" ]]; do sleep 0.05; done
+        echo "nodes $3 of $2" >> "$SAID" """,
+    "voicefit": """#!/usr/bin/env bash
+        echo "voicefit $* token=$RAY_AUTH_TOKEN" >> "$SAID"
+        exit 2 """,
+}
+
+
+@pytest.mark.parametrize("nodes", [1, 2])
+def test_the_slurm_example_sweeps_when_all_nodes_have_joined_and_ends_them(tmp_path, nodes):
+    for name, text in STAND_INS.items():
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o755)
+    slurm = {"SLURM_JOB_ID": str(os.getpid()), "SLURM_JOB_NUM_NODES": str(nodes), "SLURM_CPUS_PER_TASK": "8"}
+    paths = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "SAID": str(tmp_path / "said"), "REAL_PYTHON": sys.executable}
+
+    command = [EXAMPLE, "my plan.toml", "run", "--trial-timeout", "600"]
+    done = subprocess.run(command, env=os.environ | paths | slurm, timeout=120)
+
+    said = (tmp_path / "said").read_text().splitlines()
+    tokens = {line.partition(" token=")[2] for line in said} - {""}
+    said = [line.partition(" token=")[0] for line in said]
+    host, port = platform.node(), 20_000 + os.getpid() % 20_000
+    start = "ray start --block --num-cpus=8 --num-gpus=0"
+    assert done.returncode == 2  # that of the sweep
+    assert said[0] == f"{start} --head --port={port} --include-dashboard=false"
+    assert (
+        said[1:-2]
+        == [
+            f"srun --nodes=1 --ntasks-per-node=1 --exclude={host}",
+            f"{start} --address={host}:{port}",
+        ][: 2 * (nodes - 1)]
+    )
+    assert said[-2:] == [
+        f"nodes {nodes} of {host}:{port}",
+        f"voicefit sweep my plan.toml --out run --engine ray --address {host}:{port} --trial-timeout 600",
+    ]
+    assert len(tokens) == 1 and len(tokens.pop()) == 64
+    with pytest.raises(VoicefitError, match="nobody answers"), connected(f"127.0.0.1:{port}"):
+        pass
