@@ -42,8 +42,9 @@ class LogMelStatistics:
     def __init__(self) -> None:
         self._extract = WhisperFeatureExtractor(chunk_length=int(SECONDS))
         self._held: dict[Clip, Tensor] = {}
-        self.projector = torch.nn.Linear(self.hidden_size, self.hidden_size, bias=False)
+        self.projector = torch.nn.Linear(self.hidden_size, self.hidden_size)
         torch.nn.init.eye_(self.projector.weight)
+        torch.nn.init.zeros_(self.projector.bias)
 
     def frames(self, clip: Clip) -> Tensor:
         """One frame for the whole clip, ``(1, 160)``."""

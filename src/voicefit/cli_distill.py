@@ -13,14 +13,16 @@ def distill(
     teacher: Annotated[str, typer.Option(help="Hub id or directory of the encoder to learn from.")],
     audio: Annotated[list[Path], typer.Option(help="File or folder of unlabelled speech; give it once per folder.")],
     out_dir: Annotated[Path, typer.Option("--out", help="Encoder directory to write.")],
-    student: Annotated[str, typer.Option(help="mini (3 million weights), or a JSON file with a Wav2Vec2Config.")] = (
-        "mini"
-    ),
+    student: Annotated[
+        str,
+        typer.Option(help="mini (3 million weights), a JSON file with a Wav2Vec2Config, or a student that goes on."),
+    ] = ("mini"),
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
     epochs: Annotated[int, typer.Option(min=1, help="How often every recording is heard.")] = 20,
     views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 5 s in a step.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-7, help="Peak learning rate.")] = 2e-3,
+    clip_weight: Annotated[float, typer.Option(min=0, help="Of the loss of each clip's mean frame.")] = 1.0,
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products.")] = "float32",
     seed: Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
@@ -34,7 +36,13 @@ def distill(
     from voicefit.machine import devices
 
     settings = DistilSettings(
-        layers=_numbers(layers), epochs=epochs, views=views, batch_size=batch_size, lr=lr, precision=precision
+        layers=_numbers(layers),
+        epochs=epochs,
+        views=views,
+        batch_size=batch_size,
+        lr=lr,
+        clip_weight=clip_weight,
+        precision=precision,
     )
     with progress() as tell:
         made = run(

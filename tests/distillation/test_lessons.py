@@ -67,14 +67,16 @@ def test_targets_are_standardised_and_freed_of_positions(lessons: Lessons, audio
     windows, _ = find_windows([audio])
     windows = [window for window in windows if window.end - window.start < 4]
     lessons.prepare(windows, quiet)
-    lessons.standardise(windows)
     lessons.lag = 0
+    lessons.standardise(windows)
     said = [lessons.read(window, 0)[1].numpy() for window in windows]
     means = [np.mean([clip[:, t] for clip in said if clip.shape[1] > t], axis=0) for t in range(20)]
     rest = np.concatenate([clip - lessons.position_means[:, : clip.shape[1]].numpy() for clip in said], axis=1)
     found = lessons.targets(torch.from_numpy(said[0]), 20).numpy()
     expected = (said[0][:, :20] - np.stack(means, axis=1)) / rest.std(axis=1)[:, None]
     assert found == pytest.approx(expected, abs=1e-3)
+    clips = [lessons.targets(torch.from_numpy(clip), 1000).mean(1).numpy() for clip in said]
+    assert lessons.clip_spread.numpy() == pytest.approx(np.std(clips, axis=0), rel=1e-4)
 
 
 def test_student_and_teacher_meet_at_the_same_moment(lessons: Lessons):
@@ -108,3 +110,13 @@ def test_mini_has_50_frames_a_second_and_learns_all_but_its_filter_bank():
     assert hidden.isfinite().all()
     assert hidden.shape[2] == 256
     assert hidden.shape[1] == 50 * 4 - 4
+
+
+def test_a_teacher_s_answers_are_found_again_whatever_head_it_came_with(teacher: Path, student: Path, tmp_path: Path):
+    folders = set()
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        loaded = load_encoder(teacher, depth=2)
+        torch.nn.init.normal_(loaded.model.classifier.weight)
+        folders.add(Lessons(loaded, build_student(student, 0), SETTINGS, 0, tmp_path).folder)
+    assert len(folders) == 1

@@ -48,6 +48,11 @@ class DistilSettings(BaseModel):
     )
     weight_decay: float = Field(default=0.01, ge=0)
     cosine_weight: float = Field(default=1.0, ge=0, description="of the cosine's loss beside the L1 loss")
+    clip_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="of the L1 loss of a clip's mean frame, which few shots read; 0 in the publication",
+    )
     held_out: float = Field(default=0.05, gt=0, lt=1, description="share of the recordings that is not learnt from")
     precision: Precision = Field(default="float32", description="of the matrix products of teacher and student")
 
@@ -102,11 +107,14 @@ class Lessons:
         self.folder = (cache_root or default_cache_root()) / f"teacher-{self._key()}"
         self.spread = torch.ones(0)
         self.position_means = torch.zeros(0)
+        self.clip_spread = torch.ones(0)
 
     def _key(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
         digest.update(json.dumps([self.teacher.front_key(), self.settings.layers, self.settings.precision]).encode())
         for name, parameter in self.teacher.named_parameters():
+            if name.startswith(("model.projector", "model.classifier")):  # not asked, and random in a plain encoder
+                continue
             digest.update(name.encode() + parameter.detach().cpu().numpy().tobytes())
         return digest.hexdigest()
 
@@ -152,7 +160,10 @@ class Lessons:
         return waveform, said
 
     def standardise(self, windows: Sequence[Window]) -> None:
-        """Learn what the teacher says of each position on average, and how much each dimension varies about that."""
+        """Learn what the teacher says of each position on average, and how much each dimension varies about that.
+
+        From frame to frame, and of that the mean frame from window to window.
+        """
         some = windows[:: max(1, len(windows) // _STATISTICS_WINDOWS)]
         longest = int(WINDOW * 50) + 1
         count = torch.zeros(longest, 1, dtype=torch.float64)
@@ -166,6 +177,8 @@ class Lessons:
         means = total / count.clamp(min=1)
         variance = square / count.sum() - (count * means**2).sum(1) / count.sum()
         self.position_means, self.spread = means.float(), variance.clamp(min=1e-12).sqrt().float()[:, None]
+        clips = [self.targets(said, said.shape[1]).mean(1) for said in (self.read(window, 0)[1] for window in some)]
+        self.clip_spread = torch.stack(clips).std(0, correction=0).clamp(min=1e-6)
 
     def targets(self, said: Tensor, frames: int) -> Tensor:
         """What the student should say in its first ``frames`` frames, ``(layers, frames, width)``; fewer where the

@@ -10,40 +10,48 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 from voicefit.encoders.encoder import Encoder, FrontEnd
 from voicefit.encoders.families import WaveformEncoder
 from voicefit.encoders.filter_bank import LAYERS, set_filter_bank
+from voicefit.encoders.load import load_encoder
 from voicefit.errors import VoicefitError
 
 _MINI = Path(__file__).with_name("mini.json")
 
 
 def build_student(source: str | Path, seed: int) -> Encoder:
-    """A wav2vec 2.0 with random weights, all of it trainable.
+    """A wav2vec 2.0 to be trained: with random weights, or with those that an earlier distillation gave it.
 
     Args:
-        source: ``mini``, the student of 3 million parameters that comes with Voicefit, or a JSON file with a
-            `transformers` ``Wav2Vec2Config``. Two keys are ours: with ``filter_bank``, the first four convolutions are
-            and stay a log-mel filter bank (:mod:`voicefit.encoders.filter_bank`); with ``do_normalize``, the feature
-            extractor brings every clip to unit variance.
+        source: ``mini``, the student of 3 million parameters that comes with Voicefit; a JSON file with a
+            `transformers` ``Wav2Vec2Config``; or the directory of a student, which goes on from there. Two keys are
+            ours: with ``filter_bank``, the first four convolutions are and stay a log-mel filter bank
+            (:mod:`voicefit.encoders.filter_bank`); with ``do_normalize``, the feature extractor brings every clip to
+            unit variance.
         seed: fixes the weights.
 
     Raises:
         VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
     """
+    if Path(source).is_dir():
+        return _go_on(load_encoder(source, front_end=FrontEnd(train=True)))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
-    has_bank, normalise = settings.pop("filter_bank", False), settings.pop("do_normalize", True)
+    normalise = settings.pop("do_normalize", True)
     try:
         config = Wav2Vec2Config(**settings)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             model = Wav2Vec2ForSequenceClassification(config)
         convolutions = model.wav2vec2.feature_extractor.conv_layers
-        if has_bank:
+        if settings.get("filter_bank"):
             set_filter_bank(convolutions[:LAYERS])
     except Exception as error:  # transformers and torch have a different one for each impossible setting
         raise VoicefitError(f"{source}: does not describe a wav2vec 2.0 that can be built ({error})") from error
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=normalise)
-    student = WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True))
-    if has_bank:
-        convolutions[:LAYERS].requires_grad_(False)
+    return _go_on(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
+
+
+def _go_on(student: Encoder) -> Encoder:
+    """Everything learns but a filter bank."""
+    if getattr(student.model.config, "filter_bank", False):
+        student.model.wav2vec2.feature_extractor.conv_layers[:LAYERS].requires_grad_(False)
     return student
 
 
