@@ -15,7 +15,7 @@ from voicefit.files import new_directory, write_json, write_text
 TERMS = {
     "non-commercial": "For non-commercial use only: it learnt from {names}.",
     "research": "For research only: it learnt from {names}.",
-    "unknown": "It learnt from {names}, whose terms are not settled.",
+    "unknown": "It learnt from {titles}, for which no terms are stated.",
 }
 
 
@@ -25,7 +25,8 @@ def describe_terms(corpora: list[dict[str, str]]) -> str:
     for usage, sentence in TERMS.items():
         found = [f"{corpus['title']} ({corpus['licence']})" for corpus in corpora if corpus["usage"] == usage]
         if found:
-            said.append(sentence.format(names=", ".join(found)))
+            titles = ", ".join(corpus["title"] for corpus in corpora if corpus["usage"] == usage)
+            said.append(sentence.format(names=", ".join(found), titles=titles))
     return " ".join(said) or "It learnt from recordings that anybody may use."
 
 
@@ -37,7 +38,10 @@ def main() -> None:
     arguments = parser.parse_args()
     record = json.loads((arguments.checkpoint / RECORD).read_text())
     distilled = json.loads((arguments.student / "distillation.json").read_text())
-    distilled |= {"teacher": Path(distilled["teacher"]).name, "student": Path(distilled["student"]).name}
+    distilled |= {
+        "teacher": Path(distilled["teacher"]).name.removesuffix("-encoder-5s"),
+        "student": Path(distilled["student"]).name,
+    }
     record |= {"source": arguments.student.name, "distillation": distilled | {"left_out": len(distilled["left_out"])}}
     record["terms"] = describe_terms(record["corpora"])
     for corpus in record["corpora"]:
