@@ -1,13 +1,16 @@
+from io import StringIO
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
 from tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import checkpoint, load_model
 from voicefit.errors import VoicefitError
 from voicefit.hub import locate
-from voicefit.serving.predictor import STDIN, split_model
+from voicefit.serving.predictor import STDIN, Prediction, split_model
+from voicefit.serving.tables import prediction_table
 
 
 @pytest.fixture
@@ -73,3 +76,15 @@ def test_a_checkpoint_without_a_prior_is_no_model(start, tmp_path):
             (copy / path.name).write_bytes(path.read_bytes())
     with pytest.raises(VoicefitError, match="cannot tell labels; run `voicefit adapt"):
         load_model(copy)
+
+
+def test_of_many_labels_the_likeliest_are_shown():
+    labels = list("abcdefgh")
+    chances = dict(zip(labels, (0.01, 0.3, 0.02, 0.5, 0.03, 0.1, 0.02, 0.02), strict=True))
+    console = Console(width=80, file=StringIO())
+    console.print(prediction_table([Prediction("x.wav", "d", chances), Prediction("y.wav", "", {}, "empty")], labels))
+    assert [line.split() for line in console.file.getvalue().splitlines()] == [
+        ["file", "likeliest"],
+        ["x.wav", "d", "0.500,", "b", "0.300,", "f", "0.100"],
+        ["y.wav", "empty"],
+    ]

@@ -8,14 +8,33 @@ from rich.text import Text
 from voicefit.serving.predictor import Prediction
 from voicefit.serving.timeline import Timeline, clock
 
+_MOST_COLUMNS = 5
+"""Labels that have a column each beside the file; of more, the likeliest are named in one."""
+
+_LIKELIEST = 3
+
 
 def prediction_table(found: Sequence[Prediction], labels: Sequence[str]) -> Table:
-    """A row per file: its likeliest label and every probability, or what is wrong with it."""
+    """A row per file: its likeliest label and every probability, or what is wrong with it.
+
+    Of more than five labels the three likeliest are shown, so that a row fits in a line.
+    """
+    if len(labels) > _MOST_COLUMNS:
+        return _likeliest_table(found)
     table = _table("file", "label", *labels)
     for item in found:
         # Text, not strings: names and labels may hold square brackets, which rich would take for markup.
         row = [Text(item.error, style="red")] if item.error else [Text(item.label), *_cells(item.probabilities)]
         table.add_row(Text(item.file), *row)
+    return table
+
+
+def _likeliest_table(found: Sequence[Prediction]) -> Table:
+    table = _table("file", "likeliest")
+    for item in found:
+        best = sorted(item.probabilities.items(), key=lambda pair: -pair[1])[:_LIKELIEST]
+        words = ", ".join(f"{label} {chance:.3f}" for label, chance in best)
+        table.add_row(Text(item.file), Text(item.error, style="red") if item.error else Text(words))
     return table
 
 
@@ -41,5 +60,7 @@ def _cells(probabilities: dict[str, float]) -> list[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(Text(column), justify="left" if column in ("file", "label") else "right", overflow="fold")
+        table.add_column(
+            Text(column), justify="left" if column in ("file", "label", "likeliest") else "right", overflow="fold"
+        )
     return table
