@@ -50,7 +50,7 @@ async function resample(buffer) {
 
 async function classify(waveform) {
   if (waveform.length < facts.min_samples) throw new Error("That is too short: a word at least is needed.");
-  const heard = waveform.slice(0, facts.max_seconds * facts.sample_rate);
+  const heard = waveform.slice(0, Math.floor(facts.max_seconds * facts.sample_rate));
   const found = await model.run({ waveform: new ort.Tensor("float32", heard, [heard.length]) });
   return Array.from(found.probabilities.data);
 }
@@ -83,59 +83,77 @@ async function hearFile(file) {
 }
 
 async function start() {
+  const context = new AudioContext(), blocks = [];
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ audio: { channelCount: 1 } });
+    await context.audioWorklet.addModule("recorder.js");
   } catch {
+    stream?.getTracks().forEach((track) => track.stop());
+    await context.close();
     return tell("There is no microphone, or this page may not use it.", true);
   }
-  const context = new AudioContext();
-  await context.audioWorklet.addModule("recorder.js");
-  const node = new AudioWorkletNode(context, "recorder"), blocks = [];
-  node.port.onmessage = ({ data }) => blocks.push(data);
+  const most = Math.ceil((facts.max_seconds * context.sampleRate) / 128); // blocks of 128 samples
+  const node = new AudioWorkletNode(context, "recorder");
+  node.port.onmessage = ({ data }) => {
+    blocks.push(data);
+    if (blocks.length > most) blocks.shift();
+  };
   new MediaStreamAudioSourceNode(context, { mediaStream: stream }).connect(node);
-  recording = { stream, context, blocks, timer: setInterval(look, EVERY), busy: false };
-  at("record").textContent = "Stop";
-  at("record").setAttribute("aria-pressed", "true");
+  const now = { stream, context, blocks, busy: false };
+  now.timer = setInterval(() => look(now), EVERY);
+  recording = now;
+  press("Stop", true);
   tell("Listening …");
 }
 
+function press(text, pressed) {
+  at("record").textContent = text;
+  at("record").setAttribute("aria-pressed", String(pressed));
+}
+
 // What the last seconds sound like; a look is left out while another is still at work.
-async function look() {
-  const now = recording;
-  if (!now || now.busy || !now.blocks.length) return;
+async function look(now) {
+  const length = now.blocks.reduce((sum, block) => sum + block.length, 0);
+  if (now.busy || length * facts.sample_rate < facts.min_samples * now.context.sampleRate) return;
   now.busy = true;
   try {
-    const rate = now.context.sampleRate, all = now.blocks.reduce((sum, block) => sum + block.length, 0);
-    const keep = Math.min(all, facts.max_seconds * rate), samples = new Float32Array(keep);
-    let end = keep;
-    for (let index = now.blocks.length - 1; end > 0; index--) {
-      const block = now.blocks[index].subarray(Math.max(0, now.blocks[index].length - end));
-      samples.set(block, end -= block.length);
+    const buffer = new AudioBuffer({ length, sampleRate: now.context.sampleRate, numberOfChannels: 1 });
+    let filled = 0;
+    for (const block of now.blocks) {
+      buffer.copyToChannel(block, 0, filled);
+      filled += block.length;
     }
-    const buffer = new AudioBuffer({ length: keep, sampleRate: rate, numberOfChannels: 1 });
-    buffer.copyToChannel(samples, 0);
     show(await classify(await resample(buffer)));
-  } catch {
-    // too short yet
+  } catch (error) {
+    tell(error.message, true);
   } finally {
     now.busy = false;
   }
 }
 
 async function stop() {
-  clearInterval(recording.timer);
-  const { stream, context } = recording;
-  await look();
+  const now = recording;
   recording = null;
-  stream.getTracks().forEach((track) => track.stop());
-  await context.close();
-  at("record").textContent = "Record";
-  at("record").setAttribute("aria-pressed", "false");
-  tell("");
+  clearInterval(now.timer);
+  now.stream.getTracks().forEach((track) => track.stop());
+  tell(now.blocks.length ? "" : "Nothing was heard.", !now.blocks.length);
+  await look(now);
+  await now.context.close();
+  press("Record", false);
 }
 
-at("record").addEventListener("click", () => (recording ? stop() : start()));
+// One at a time: a second click while the microphone opens or closes does nothing.
+async function toggle() {
+  at("record").disabled = true;
+  try {
+    await (recording ? stop() : start());
+  } finally {
+    at("record").disabled = false;
+  }
+}
+
+at("record").addEventListener("click", toggle);
 at("file").addEventListener("change", ({ target }) => target.files.length && hearFile(target.files[0]));
 for (const kind of ["dragover", "dragleave", "drop"]) {
   at("hear").addEventListener(kind, (event) => {
