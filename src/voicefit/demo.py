@@ -5,7 +5,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -25,37 +24,30 @@ _TARGET_CLIPS_PER_LABEL = 36
 _BANDS, _KNEES = 40, 5
 
 
-_STARTS = {
-    ("small", False): "random weights, not pre-finetuned",
-    ("small", True): "random weights, pre-finetuned on {}",
-    ("mini", False): "mini, which learnt from real speech",
-}
-
-
 @dataclass(frozen=True)
 class DemoResult:
     """What the demo found.
 
     Attributes:
-        scores: mean macro F1 at k = 2 by (encoder, method, start).
+        scores: mean macro F1 at k = 2 by (method, start).
         floor: the better of the two scores that need no model.
         report: the HTML page.
     """
 
-    scores: dict[tuple[str, str, str], float]
+    scores: dict[tuple[str, str], float]
     floor: float
     report: Path
 
     def text(self) -> str:
         """The result in a few lines, for the end of the run."""
-        full = max((start for _, _, start in self.scores), key=lambda start: start.count("+"))
-        methods = sorted({method for _, method, _ in self.scores})
-        lines = [f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}):"]
-        names = {key: name.format(full) for key, name in _STARTS.items()}
-        width = max(map(len, names.values()))
-        for (encoder, tuned), name in names.items():
-            cells = (f"{method} {self.scores[encoder, method, full if tuned else 'none']:.3f}" for method in methods)
-            lines.append(f"  {name:<{width}}  {'  '.join(cells)}")
+        full = max((start for _, start in self.scores), key=lambda start: start.count("+"))
+        lines = [
+            f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}),",
+            f"pre-finetuned on {full} or not:",
+        ]
+        for method in sorted({method for method, _ in self.scores}):
+            plain, tuned = self.scores[method, "none"], self.scores[method, full]
+            lines.append(f"  {method:<10} not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
         return "\n".join(lines)
 
 
@@ -98,8 +90,9 @@ def _one_thread() -> Iterator[None]:
 
 def _result(trials: pd.DataFrame, report: Path) -> DemoResult:
     two = trials[trials["k"] == 2]
-    means: dict[Any, float] = two.groupby(["encoder", "method", "start"])["macro_f1"].mean().to_dict()
-    return DemoResult(means, float(two[["floor_never", "floor_coin"]].mean().max()), report)
+    cells = two.groupby(["method", "start"], as_index=False)["macro_f1"].mean()
+    scores = dict(zip(zip(cells["method"], cells["start"], strict=True), cells["macro_f1"], strict=True))
+    return DemoResult(scores, float(two[["floor_never", "floor_coin"]].mean().max()), report)
 
 
 def _synthesise(root: Path, progress: Progress) -> None:
