@@ -1,3 +1,4 @@
+import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 import uvicorn
 from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, sync_playwright
 
 from bad_audio import encode
 from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
@@ -21,6 +23,19 @@ from voicefit.serving.server import create_site
 from voicefit.serving.service import Service, open_served
 
 BASE = "http://127.0.0.1"
+
+CHROMIUM = shutil.which("chromium")
+_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--use-fake-ui-for-media-stream",
+    "--use-fake-device-for-media-stream",
+)
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +62,20 @@ def service(start) -> Iterator[Service]:
 def client(service) -> Iterator[TestClient]:
     with TestClient(create_app(service), BASE) as found:
         yield found
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory) -> Iterator[Browser]:
+    """Chromium, to whose microphone somebody speaks."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    speech.write_bytes(clip(7, seconds=3))
+    with sync_playwright() as driver:
+        flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={speech}"]
+        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield found
+        found.close()
 
 
 def clip(seed: int, seconds: float = 0.3) -> bytes:

@@ -1,27 +1,13 @@
 """The page as a person uses it, in a real browser: Debian's Chromium, driven by Playwright."""
 
-import shutil
 import zipfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 import voicefit
-from serving.conftest import clip, running
-
-CHROMIUM = shutil.which("chromium")
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
+from serving.conftest import CHROMIUM, clip, running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
@@ -30,17 +16,6 @@ pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this ma
 def site(start):
     with running(start) as found:
         yield found
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    speech.write_bytes(clip(7, seconds=3))
-    with sync_playwright() as driver:
-        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={speech}"]
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 @pytest.fixture

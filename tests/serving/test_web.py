@@ -11,10 +11,9 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from serving.conftest import clip
-from serving.test_browser import CHROMIUM, FLAGS
 from voicefit import load_model
 from voicefit.errors import VoicefitError
 from voicefit.serving.web import RUNTIME_FILES, export_web
@@ -55,19 +54,6 @@ def address(site: Path):
     yield f"http://127.0.0.1:{server.server_address[1]}/"
     server.shutdown()
     server.server_close()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory):
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
-    speech.write_bytes(clip(7, seconds=3))
-    with sync_playwright() as driver:
-        flags = [*FLAGS, f"--use-file-for-fake-audio-capture={speech}"]
-        found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield found
-        found.close()
 
 
 @pytest.fixture
