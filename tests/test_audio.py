@@ -9,7 +9,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from voicefit import audio
-from voicefit.audio import AUDIO_SUFFIXES, MIN_SAMPLES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
+from voicefit.audio import (
+    AUDIO_SUFFIXES,
+    MIN_SAMPLES,
+    SAMPLE_RATE,
+    AudioError,
+    decode_waveform,
+    find_audio,
+    load_waveform,
+)
 
 
 def sine(frequency=440.0, seconds=1.0, rate=SAMPLE_RATE, amplitude=0.5):
@@ -261,3 +269,10 @@ def test_a_header_that_hides_the_length_is_refused_by_name():
     content[21] &= 0xF0  # total samples: the last 36 bits before the digest in STREAMINFO
     content[22:26] = bytes(4)
     assert "does not say how long" in refused(decode_waveform, bytes(content), "streamed.flac", 5)[1]
+
+
+def test_audio_is_found_at_any_depth_without_what_a_mac_hides_beside_it(tmp_path: Path):
+    (tmp_path / "deep").mkdir()
+    for name in ("b.WAV", "deep/a.flac", "._b.wav", "notes.txt"):
+        (tmp_path / name).touch()
+    assert find_audio([tmp_path]) == [tmp_path / "b.WAV", tmp_path / "deep" / "a.flac"]

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
-from voicefit.audio import AudioError, load_waveform
+from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
@@ -23,7 +23,7 @@ from voicefit.heads import Head
 from voicefit.machine import devices
 from voicefit.prefinetune import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
-from voicefit.serving.predictor import Model, audio_files, load_model
+from voicefit.serving.predictor import Model, load_model
 from voicefit.trainer import Progress
 
 
@@ -129,7 +129,7 @@ def adapt(
     targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
     shots = Shots(encoder.pool(frames), frames, targets, len(labels), labels=tuple(labels), prior=prior)
     if unlabelled is not None:
-        more = [Clip(str(path), path, "", None) for path in audio_files([Path(unlabelled)])]
+        more = [Clip(str(path), path, "", None) for path in find_audio([Path(unlabelled)])]
         _, more_frames, more_left_out = _read_clips(encoder, more, progress)
         if not more_frames:
             raise VoicefitError(f"{unlabelled}: holds no clip that can be used")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterable
 from io import BytesIO
 from pathlib import Path
 
@@ -24,6 +25,8 @@ AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_fo
 }  # raw samples tell neither rate nor channels
 """File suffixes that libsndfile may be able to read, lower case."""
 
+STDIN = Path("-")
+"""The path that stands for standard input."""
 
 RATES = range(4_000, 384_001)
 """Samples per second that a file may have: below there is no speech left, above there is no recorder."""
@@ -50,6 +53,26 @@ class AudioError(VoicefitError):
     def __init__(self, kind: str, message: str):
         super().__init__(message)
         self.kind = kind
+
+
+def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
+    """Files as they are given, and the audio files anywhere in folders, sorted; with ``stdin`` also ``-`` as it is.
+
+    Raises:
+        VoicefitError: a path does not exist, or there is no audio file at all.
+    """
+    files: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            inside = (p for p in path.rglob("*") if not p.name.startswith("."))  # a Mac's archives hold ._name.wav too
+            files += sorted(p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+        elif path.exists() or (stdin and path == STDIN):
+            files.append(path)
+        else:
+            raise VoicefitError(f"{path}: no such file or folder")
+    if not files:
+        raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
+    return files
 
 
 def load_waveform(

@@ -7,9 +7,10 @@ from rich.console import Console
 
 from tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import checkpoint, load_model
+from voicefit.audio import STDIN
 from voicefit.errors import VoicefitError
 from voicefit.hub import locate
-from voicefit.serving.predictor import STDIN, Prediction, split_model
+from voicefit.serving.predictor import Prediction, split_model
 from voicefit.serving.tables import prediction_table
 
 

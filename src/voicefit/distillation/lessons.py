@@ -13,13 +13,12 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, load_waveform
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio, load_waveform
 from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
 from voicefit.encoders.cache import default_cache_root
 from voicefit.files import new_file
-from voicefit.serving.predictor import audio_files
 from voicefit.trainer import Progress
 
 WINDOW = 5.0
@@ -76,7 +75,7 @@ def find_windows(audio: Sequence[Path]) -> tuple[list[Window], dict[str, str]]:
         VoicefitError: there is no audio file.
     """
     windows, left_out = [], {}
-    for path in audio_files(audio):
+    for path in find_audio(audio):
         try:
             seconds = soundfile.info(path).duration
         except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:

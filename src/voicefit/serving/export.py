@@ -17,13 +17,13 @@ import torch
 from transformers.utils import SAFE_WEIGHTS_NAME
 
 import voicefit
-from voicefit.audio import SAMPLE_RATE, load_waveform
+from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
 from voicefit.encoders.families import shortest
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file, require_absent
 from voicefit.hub import find_file
 from voicefit.serving.graph import WaveformClassifier
-from voicefit.serving.predictor import Model, audio_files, load_model
+from voicefit.serving.predictor import Model, load_model
 
 OPSET = 20
 """Version of the ONNX operators."""
@@ -85,7 +85,7 @@ def export(
     require_absent(out)
     _require_onnx()
     loaded = load_model(model)
-    waveforms = [load_waveform(file) for file in audio_files(map(Path, clips))] if clips is not None else _noise()
+    waveforms = [load_waveform(file) for file in find_audio(map(Path, clips))] if clips is not None else _noise()
     proto = _trace(loaded)
     if int8:
         proto = _quantised(proto)

@@ -14,16 +14,21 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
-from voicefit.audio import AUDIO_SUFFIXES, MAX_FRAMES, SAMPLE_RATE, AudioError, decode_waveform, load_waveform
+from voicefit.audio import (
+    MAX_FRAMES,
+    SAMPLE_RATE,
+    STDIN,
+    AudioError,
+    decode_waveform,
+    find_audio,
+    load_waveform,
+)
 from voicefit.encoders import FrontEnd
 from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI, find_file
 from voicefit.trainer import Progress
-
-STDIN = Path("-")
-"""The path that stands for standard input."""
 
 MAX_STDIN_BYTES = 2**30
 """The most that is read from standard input."""
@@ -94,7 +99,7 @@ class Model:
         Raises:
             VoicefitError: a path does not exist, or there is no audio file at all.
         """
-        files = audio_files(paths, stdin=True)
+        files = find_audio(paths, stdin=True)
         found = []
         for index, file in enumerate(files, 1):
             try:
@@ -136,25 +141,6 @@ def _zero_shot_model(path: str | Path) -> Model:
 def reason_of(error: AudioError, file: Path) -> str:
     """What is wrong with ``file``, without its name."""
     return str(error).removeprefix(f"{file}: ")
-
-
-def audio_files(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
-    """Files as they are given, and the audio files in folders, sorted; with ``stdin`` also ``-`` as it is.
-
-    Raises:
-        VoicefitError: a path does not exist, or there is no audio file at all.
-    """
-    files: list[Path] = []
-    for path in paths:
-        if path.is_dir():
-            files += sorted(p for p in path.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
-        elif path.exists() or (stdin and path == STDIN):
-            files.append(path)
-        else:
-            raise VoicefitError(f"{path}: no such file or folder")
-    if not files:
-        raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
-    return files
 
 
 def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:

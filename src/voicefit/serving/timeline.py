@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio
 from voicefit.errors import VoicefitError
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
-from voicefit.serving.predictor import Model, audio_files, read_recording, reason_of
+from voicefit.serving.predictor import Model, read_recording, reason_of
 from voicefit.trainer import Progress
 
 _COLUMNS = 1500
@@ -86,7 +86,7 @@ def timelines(
         VoicefitError: see :func:`timeline`; a path does not exist, or there is no audio file at all.
     """
     _check_settings(model, window, hop)
-    files = audio_files(paths, stdin=True)
+    files = find_audio(paths, stdin=True)
     found = []
     for index, file in enumerate(files, 1):
         try:
