@@ -371,20 +371,6 @@ def test_training_stops_at_the_end_of_patience(trainer, scores, patience, min_im
     assert run == epochs
 
 
-def test_learning_rate_worked_by_hand(trainer):
-    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": 0.4}))
-    made.steps_per_epoch = 5
-    factors = [made.lr_factor(step) for step in range(10)]
-    assert factors == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-
-
-@pytest.mark.parametrize(("warmup", "first", "last"), [(0.0, 1.0, 0.1), (1.0, 0.1, 1.0)])
-def test_learning_rate_at_the_limits_of_warm_up(trainer, warmup, first, last):
-    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": warmup}))
-    made.steps_per_epoch = 5
-    assert [made.lr_factor(0), made.lr_factor(9)] == pytest.approx([first, last])
-
-
 def test_the_two_learning_rates_follow_the_factor(run, monkeypatch):
     seen = []
     step = torch.optim.AdamW.step

@@ -4,27 +4,24 @@ Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled b
 of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1.
 """
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
-from voicefit import checkpoint
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontCache
-from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
+from voicefit.schedule import warmup_then_decay
+from voicefit.training_state import load_state, save_state
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -91,10 +88,9 @@ class Trainer:
         return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=True)
 
     def lr_factor(self, step: int) -> float:
-        """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
+        """Share of the peak learning rate at ``step`` of the whole run."""
         total = self.steps_per_epoch * self.settings.max_epochs
-        warmup = round(self.settings.warmup * total)
-        return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+        return warmup_then_decay(step, total, round(self.settings.warmup * total))
 
     @property
     def best_epoch(self) -> dict[str, float]:
@@ -227,14 +223,9 @@ class Trainer:
 
     def save_state(self, folder: Path, identity: str) -> None:
         """Write everything that resuming needs; the epoch before's stays valid until this one is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
-        metadata = {"identity": identity, "history": json.dumps(self.history)}
-        save_file(tensors, folder / "state.part", metadata=metadata)
-        os.replace(folder / "state.part", folder / "state.safetensors")
+        save_state(folder, identity, tensors, self.optimizer, history=self.history)
 
     def load_state(self, folder: Path, identity: str) -> None:
         """Continue from what :meth:`save_state` wrote, if it wrote anything.
@@ -242,26 +233,16 @@ class Trainer:
         Raises:
             VoicefitError: the state belongs to a run with another encoder, corpora, settings or seed.
         """
-        path = folder / "state.safetensors"
-        if not path.exists():
+        found = load_state(folder, identity, self.optimizer, "encoder, corpora, settings or seed")
+        if found is None:
             return
-        metadata = checkpoint.read_metadata(path)
-        if metadata.get("identity") != identity:
-            raise VoicefitError(
-                f"{folder}: was begun with another encoder, corpora, settings or seed; remove it to start afresh"
-            )
-        self.history = json.loads(metadata["history"])
-        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
-        for name, tensor in load_file(path).items():
+        tensors, record = found
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}}
+        for name, tensor in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
         self.load_weights(parts["now"])
-        self.best = parts["best"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["optimizer"].items():
-            index, field = name.split("/")
-            state.setdefault(int(index), {})[field] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.best, self.history = parts["best"], record["history"]
 
 
 def _speaker(corpus: str, clip: Clip) -> str:
