@@ -389,13 +389,50 @@ def test_the_two_learning_rates_follow_the_factor(run, monkeypatch):
 # Stopping and going on
 
 
-def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_root, cache_root, tmp_path):
+def histories_agree(one, other):
+    histories = [pd.read_csv(out / "history.csv").drop(columns="seconds") for out in (one, other)]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+@pytest.mark.parametrize(("save_every", "first"), [(30, ("epoch 3/4", 1)), (0, ("epoch 3/4", 3))])
+def test_a_killed_run_resumes_to_the_same_bits(
+    run, finished, model, corpora_root, cache_root, tmp_path, save_every, first
+):
     script = Path(__file__).with_name("run_prefinetune.py")
-    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, "3", "2"]
+    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, 3, 2, save_every]
     assert subprocess.run(list(map(str, command)), timeout=120).returncode == -signal.SIGKILL
-    unfinished = tmp_path / "out.unfinished"
     assert not (tmp_path / "out").exists()
 
+    steps = []
+    out = run(resume=True, progress=lambda what, done, total: steps.append((what, done)))
+    assert next(step for step in steps if step[0].startswith("epoch")) == first
+    for name in ("model.safetensors", "config.json"):
+        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
+    histories_agree(out, finished[0])
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+@pytest.mark.parametrize("last", [1, 5])  # of five steps: after the fifth the epoch is not validated yet
+def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(run, finished, last):
+    def stop(what, done, total):
+        if what.startswith("epoch 2/") and done == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop, save_every=0)
+    out = run(resume=True)
+    assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
+    histories_agree(out, finished[0])
+
+
+def test_only_the_same_run_is_continued(run, model, corpora_root, tmp_path):
+    def stop(what, done, total):
+        if what.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    unfinished = tmp_path / "out.unfinished"
     with pytest.raises(VoicefitError, match=f"{unfinished}.*--resume"):
         run()
     with pytest.raises(VoicefitError, match=f"{unfinished}: was begun with another"):
@@ -409,15 +446,6 @@ def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_roo
     assert other_rest.front_key() == load_encoder(model).front_key()
     with pytest.raises(VoicefitError, match="was begun with another"):
         run(encoder=other_rest, resume=True)
-
-    steps = []
-    out = run(resume=True, progress=lambda what, done, total: steps.append(what))
-    assert {step for step in steps if step.startswith("epoch")} == {"epoch 3/4", "epoch 4/4"}
-    for name in ("model.safetensors", "config.json"):
-        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
-    histories = [pd.read_csv(folder_ / "history.csv").drop(columns="seconds") for folder_ in (out, finished[0])]
-    pd.testing.assert_frame_equal(*histories, check_exact=True)
-    assert not unfinished.exists()
 
 
 def test_dropout_makes_the_resumed_bits_depend_on_the_random_state(trainer):

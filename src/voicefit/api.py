@@ -38,6 +38,7 @@ def prefinetune(
     settings: PrefinetuneSettings | None = None,
     seed: int = 0,
     resume: bool = False,
+    save_every: float = 30.0,
     progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetune.prefinetune`.
@@ -63,6 +64,7 @@ def prefinetune(
         settings=settings,
         seed=seed,
         resume=resume,
+        save_every=save_every,
         progress=progress,
     )
 

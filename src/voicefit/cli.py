@@ -121,6 +121,9 @@ def prefinetune(
     frozen_layers: Annotated[int, typer.Option(min=0, help="Transformer layers that stay as they are.")] = 0,
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
+    save_every: Annotated[
+        float, typer.Option(min=0, metavar="MINUTES", help="How often to save within an epoch, for --resume.")
+    ] = 30.0,
 ) -> None:
     """Fine-tune one encoder on several corpora at once, a head per corpus.
 
@@ -139,6 +142,7 @@ def prefinetune(
             frozen_layers=frozen_layers,
             seed=seed,
             resume=resume,
+            save_every=save_every,
             progress=tell,
         )
     out.print(f"checkpoint: {path}", soft_wrap=True)

@@ -6,7 +6,9 @@ speakers are never heard in training.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +44,14 @@ def prefinetune(
     seed: int = 0,
     cache_root: Path | None = None,
     resume: bool = False,
+    save_every: float = 30.0,
     start_key: str = "",
     progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
-    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from its last
-    epoch to the weights that it would have reached without the stop.
+    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from where it was last
+    saved to the weights that it would have reached without the stop.
 
     Args:
         encoder: trained in place; its weights afterwards are those of the best epoch.
@@ -60,6 +63,7 @@ def prefinetune(
         seed: fixes validation speakers, heads, batches and dropout.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         resume: continue an unfinished run if there is one.
+        save_every: minutes between saves within an epoch; the end of an epoch is saved in any case.
         start_key: a sweep's digest of what the starting point is made of, for the record.
         progress: told of every clip cached and every step.
 
@@ -84,9 +88,10 @@ def prefinetune(
         _begin_projector(encoder, splits, cache, settings, seed)
         trainer = Trainer(encoder, splits, cache, settings, seed)
         trainer.load_state(unfinished, identity)
+        save = partial(trainer.save_state, unfinished, identity)
         while not trainer.finished:
-            trainer.run_epoch(progress)
-            trainer.save_state(unfinished, identity)
+            trainer.run_epoch(progress, _at_most_every(60 * save_every, save))
+            save()
     trainer.load_weights(trainer.best)
     record = {
         "kind": "prefinetuned",
@@ -105,6 +110,19 @@ def prefinetune(
     checkpoint.save_prefinetuned(encoder, trainer.heads, prior, out, record, pd.DataFrame(trainer.history))
     _remove(unfinished)
     return out
+
+
+def _at_most_every(seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+    """``act``, but a call that comes sooner than so many seconds after the last act, or after now, does nothing."""
+    last = time.monotonic()
+
+    def act_if_due() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            act()
+            last = time.monotonic()
+
+    return act_if_due
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""The loop of pre-finetuning: an encoder and a linear head per corpus, epoch by epoch, resumable to the same bits.
+"""The loop of pre-finetuning: an encoder and a linear head per corpus, resumable after any step to the same bits.
 
 Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number
 of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1.
@@ -6,7 +6,9 @@ of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +38,31 @@ def multi_corpus_loss(
     """
     scales = {corpus: math.log(len(labels[corpus])) if scaling == "log_classes" else 1.0 for corpus in losses}
     return torch.stack([loss / scales[corpus] for corpus, loss in losses.items()]).mean()
+
+
+@dataclass
+class _Epoch:
+    """How far an epoch has come.
+
+    Attributes:
+        losses: of each step so far what was minimised, under the empty name, and of each corpus the losses it had.
+        seconds: spent on it.
+    """
+
+    losses: dict[str, list[float]]
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, corpora: Iterable[str]) -> "_Epoch":
+        return cls({name: [] for name in ("", *corpora)})
+
+    @property
+    def steps(self) -> int:
+        return len(self.losses[""])
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self.losses[name].append(value)
 
 
 class Trainer:
@@ -77,6 +104,7 @@ class Trainer:
         self.optimizer = self._make_optimizer()
         self.steps_per_epoch = math.ceil(sum(self.sizes.values()) / settings.batch_size)
         self.history: list[dict[str, float]] = []
+        self.epoch = _Epoch.of(self.sizes)
         self.best: dict[str, Tensor] = {}
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -146,46 +174,53 @@ class Trainer:
             return speaker_batches(speakers, settings.batch_size, settings.sampling, self.seed, epoch)
         return epoch_batches(self.sizes, settings.batch_size, settings.sampling, self.seed, epoch)
 
-    def run_epoch(self, progress: Progress) -> None:
-        """Train for one epoch, validate, and keep the weights if they are the best so far."""
-        epoch, began = len(self.history), time.monotonic()
-        torch.manual_seed(seeded_generator(self.seed, "dropout", str(epoch)).integers(2**63))
+    def run_epoch(self, progress: Progress, after_step: Callable[[], None] = lambda: None) -> None:
+        """Train to the end of the epoch, validate, and keep the weights if they are the best so far.
+
+        Args:
+            after_step: called when a step is done, to save the state if it is time.
+        """
+        number, began = len(self.history), time.monotonic() - self.epoch.seconds
         self.encoder.train()
-        totals: dict[str, list[float]] = {"": [], **{split.name: [] for split in self.splits}}
-        for index, batch in enumerate(self._batches(epoch)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
-            losses, more = self.losses(batch)
-            loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
-            if more is not None:
-                loss = loss + self.settings.objective_weight * more
-            loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
-            totals[""].append(loss.item())
-            for name, value in losses.items():
-                totals[name].append(value.item())
-            progress(f"epoch {epoch + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
+        for index, batch in islice(enumerate(self._batches(number)), self.epoch.steps, None):
+            self._step(batch, number, index)
+            self.epoch.seconds = time.monotonic() - began
+            after_step()
+            progress(f"epoch {number + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
         scores, accuracy = self.validate()
-        row = self._row(epoch, totals, scores, time.monotonic() - began)
-        self.history.append(row | {"validation_accuracy": accuracy})
+        self.epoch.seconds = time.monotonic() - began
+        self.history.append(self._row(number, scores) | {"validation_accuracy": accuracy})
+        self.epoch = _Epoch.of(self.sizes)
         if self.best_epoch is self.history[-1]:
             self.best = self._weights()
 
-    def _row(
-        self, epoch: int, totals: Mapping[str, list[float]], scores: Mapping[str, float], seconds: float
-    ) -> dict[str, float]:
+    def _step(self, batch: Mapping[str, np.ndarray], epoch: int, index: int) -> None:
+        # A seed for every step, so that a run goes on in the middle of an epoch with the dropout it would have had.
+        torch.manual_seed(seeded_generator(self.seed, "dropout", str(epoch), str(index)).integers(2**63))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
+        losses, more = self.losses(batch)
+        loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
+        if more is not None:
+            loss = loss + self.settings.objective_weight * more
+        loss.backward()
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
+        self.epoch.add({"": loss.item()} | {name: value.item() for name, value in losses.items()})
+
+    def _row(self, epoch: int, scores: Mapping[str, float]) -> dict[str, float]:
+        steps, losses = (epoch + 1) * self.steps_per_epoch, self.epoch.losses
         row: dict[str, float] = {
             "epoch": epoch + 1,
-            "step": (epoch + 1) * self.steps_per_epoch,
-            "train_loss": float(np.mean(totals[""])),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "seconds": round(seconds, 2),
+            "step": steps,
+            "train_loss": float(np.mean(losses[""])),
+            "lr": self.optimizer.param_groups[0]["peak"] * self.lr_factor(steps - 1),
+            "seconds": round(self.epoch.seconds, 2),
             "validation_mean_macro_f1": float(np.mean(list(scores.values()))),
         }
         row |= {f"validation_macro_f1/{name}": score for name, score in scores.items()}
         return row | {
-            f"train_loss/{name}": float(np.mean(values)) for name, values in totals.items() if name and values
+            f"train_loss/{name}": float(np.mean(values)) for name, values in losses.items() if name and values
         }
 
     @torch.no_grad()
@@ -222,10 +257,10 @@ class Trainer:
                 parameter.copy_(weights[name])
 
     def save_state(self, folder: Path, identity: str) -> None:
-        """Write everything that resuming needs; the epoch before's stays valid until this one is whole."""
+        """Write everything that resuming needs; what was saved before stays valid until this is whole."""
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        save_state(folder, identity, tensors, self.optimizer, history=self.history)
+        save_state(folder, identity, tensors, self.optimizer, history=self.history, epoch=asdict(self.epoch))
 
     def load_state(self, folder: Path, identity: str) -> None:
         """Continue from what :meth:`save_state` wrote, if it wrote anything.
@@ -242,7 +277,7 @@ class Trainer:
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
         self.load_weights(parts["now"])
-        self.best, self.history = parts["best"], record["history"]
+        self.best, self.history, self.epoch = parts["best"], record["history"], _Epoch(**record["epoch"])
 
 
 def _speaker(corpus: str, clip: Clip) -> str:
