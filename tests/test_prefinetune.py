@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
+from tones import PITCHES, build_tones
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetune import prefinetune, split_by_speaker
@@ -26,26 +26,6 @@ from voicefit.trainer import Trainer, multi_corpus_loss
 torch.set_num_threads(1)
 
 SCORE = "validation_mean_macro_f1"
-PITCHES = {"angry": 1500.0, "neutral": 200.0, "sad": 500.0}
-
-
-def write_tone(path, pitch, seed):
-    generator = np.random.default_rng(seed)
-    time = np.arange(int(generator.uniform(0.15, 0.3) * 16_000)) / 16_000
-    tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * time)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone + 0.01 * generator.normal(size=len(time)), 16_000)
-
-
-def build_tones(root, labels, takes=4, speakers=("ann", "bob", "cem")):
-    """A label's pitch tells it from the others, whoever speaks."""
-    seed = len(root.name)
-    for speaker in speakers:
-        for label in labels:
-            for take in range(takes):
-                seed += 1
-                write_tone(root / speaker / label / f"{take}.wav", PITCHES[label], seed)
-    return root
 
 
 @pytest.fixture(scope="module")

@@ -131,6 +131,7 @@ def prefinetune(
     --out checkpoint`
     """
     from voicefit.api import prefinetune as run
+    from voicefit.distributed import is_first
 
     with progress() as tell:
         path = run(
@@ -145,7 +146,8 @@ def prefinetune(
             save_every=save_every,
             progress=tell,
         )
-    out.print(f"checkpoint: {path}", soft_wrap=True)
+    if is_first():
+        out.print(f"checkpoint: {path}", soft_wrap=True)
 
 
 def _corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
 from voicefit.corpora import Clip
+from voicefit.distributed import ALONE, Processes
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
@@ -74,6 +76,7 @@ class Trainer:
         cache: where the front end's outputs are.
         settings: how to train.
         seed: fixes batches, initial heads and dropout.
+        processes: those that train together; weights, history and batches are the same in all.
     """
 
     def __init__(
@@ -83,14 +86,10 @@ class Trainer:
         cache: FrontCache,
         settings: PrefinetuneSettings,
         seed: int,
+        processes: Processes = ALONE,
     ):
-        self.encoder, self.splits, self.cache, self.settings, self.seed = (
-            encoder,
-            splits,
-            cache,
-            settings,
-            seed,
-        )
+        self.encoder, self.splits, self.cache = encoder, splits, cache
+        self.settings, self.seed, self.processes = settings, seed, processes
         self.sizes = {split.name: len(split.train) for split in splits}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -102,6 +101,7 @@ class Trainer:
             self.objective.to(encoder.device)
         self.targets = {split.name: {label: i for i, label in enumerate(split.labels)} for split in splits}
         self.optimizer = self._make_optimizer()
+        processes.copy_first(self._parameters().values())
         self.steps_per_epoch = math.ceil(sum(self.sizes.values()) / settings.batch_size)
         self.history: list[dict[str, float]] = []
         self.epoch = _Epoch.of(self.sizes)
@@ -114,6 +114,9 @@ class Trainer:
         rates = ((body, self.settings.lr), (heads, self.settings.head_lr))
         groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]
         return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=True)
+
+    def _optimized(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
 
     def lr_factor(self, step: int) -> float:
         """Share of the peak learning rate at ``step`` of the whole run."""
@@ -196,17 +199,32 @@ class Trainer:
 
     def _step(self, batch: Mapping[str, np.ndarray], epoch: int, index: int) -> None:
         # A seed for every step, so that a run goes on in the middle of an epoch with the dropout it would have had.
-        torch.manual_seed(seeded_generator(self.seed, "dropout", str(epoch), str(index)).integers(2**63))
+        place = (str(epoch), str(index), str(self.processes.rank))
+        torch.manual_seed(seeded_generator(self.seed, "dropout", *place).integers(2**63))
         for group in self.optimizer.param_groups:
             group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
-        losses, more = self.losses(batch)
-        loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
-        if more is not None:
-            loss = loss + self.settings.objective_weight * more
-        loss.backward()
+        loss, losses = self._share_of_loss(batch)
+        if loss.requires_grad:  # else there are more processes than clips, and none is left for this one
+            loss.backward()
+        self.processes.sum_gradients(self._optimized())
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
-        self.epoch.add({"": loss.item()} | {name: value.item() for name, value in losses.items()})
+        values = self.processes.sum(torch.stack([loss, *losses.values()]).detach())
+        self.epoch.add(dict(zip(("", *losses), values.tolist(), strict=True)))
+
+    def _share_of_loss(self, batch: Mapping[str, np.ndarray]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What this process's clips add to the loss of ``batch``, and to that of each of its corpora."""
+        mine: dict[str, list[int]] = {}
+        for name, clip in self.processes.share([(name, clip) for name, clips in batch.items() for clip in clips]):
+            mine.setdefault(name, []).append(clip)
+        means, more = self.losses({name: np.array(clips) for name, clips in mine.items()}) if mine else ({}, None)
+        nothing = torch.zeros((), device=self.encoder.device)
+        losses = {
+            name: means[name] * (len(mine[name]) / len(clips)) if name in mine else nothing
+            for name, clips in batch.items()
+        }
+        loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
+        return loss if more is None else loss + self.settings.objective_weight * more, losses
 
     def _row(self, epoch: int, scores: Mapping[str, float]) -> dict[str, float]:
         steps, losses = (epoch + 1) * self.steps_per_epoch, self.epoch.losses
@@ -230,34 +248,38 @@ class Trainer:
         scores: dict[str, float] = {}
         right: list[bool] = []
         for split in self.splits:
-            frames = [self.cache.frames(clip) for clip in split.validation]
-            pooled = self.encoder.pool(frames, self.settings.precision)
-            predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
+            predicted = self.processes.rows(split.validation, partial(self._predict, split.name)).tolist()
             truth = self._target(split.name, split.validation).tolist()
             scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))
             right += [a == b for a, b in zip(truth, predicted, strict=True)]
         return scores, float(np.mean(right))
 
-    def _weights(self) -> dict[str, Tensor]:
-        own = {name: p.detach().clone() for name, p in self._own_parameters().items()}
-        return own | {f"encoder.{name}": p for name, p in self.encoder.trainable_state().items()}
+    def _predict(self, corpus: str, clips: Sequence[Clip]) -> Tensor:
+        pooled = self.encoder.pool([self.cache.frames(clip) for clip in clips], self.settings.precision)
+        return self.heads(self.encoder.projector(pooled), corpus).argmax(1)
 
-    def _own_parameters(self) -> dict[str, nn.Parameter]:
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self._parameters().items()}
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
         parameters = {f"heads.{name}": p for name, p in self.heads.named_parameters()}
         if self.objective is not None:
             parameters |= {f"objective.{name}": p for name, p in self.objective.named_parameters()}
-        return parameters
+        return parameters | {f"encoder.{name}": p for name, p in self.encoder.named_parameters() if p.requires_grad}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Put back weights that were kept, in place."""
-        parameters = self._own_parameters()
-        parameters |= {f"encoder.{name}": p for name, p in self.encoder.named_parameters() if p.requires_grad}
         with torch.no_grad():
-            for name, parameter in parameters.items():
+            for name, parameter in self._parameters().items():
                 parameter.copy_(weights[name])
 
     def save_state(self, folder: Path, identity: str) -> None:
-        """Write everything that resuming needs; what was saved before stays valid until this is whole."""
+        """Write everything that resuming needs; what was saved before stays valid until this is whole.
+
+        Of several processes the first alone writes: the others have the same state.
+        """
+        if not self.processes.first:
+            return
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
         save_state(folder, identity, tensors, self.optimizer, history=self.history, epoch=asdict(self.epoch))
