@@ -178,11 +178,12 @@ def test_two_processes_go_on_from_what_one_has_left(outputs):
 def test_the_command_runs_under_torchrun_and_one_process_talks(material):
     command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", material / "printed")
     corpus = material / "corpora" / "three"
-    done = torchrun(material, *command, "--corpus", f"tones={corpus}")
+    done = torchrun(material, *command, "--corpus", f"tones={corpus}", "--precision", "bfloat16")
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("checkpoint:") == 1
     assert "front end on tones" in done.stderr and done.stderr.count("epoch 1/10") == 1
-    assert json.loads((material / "printed" / "voicefit.json").read_text())["corpora"][0]["train_clips"] == 24
+    record = json.loads((material / "printed" / "voicefit.json").read_text())
+    assert record["corpora"][0]["train_clips"] == 24 and record["settings"]["precision"] == "bfloat16"
 
     mistaken = torchrun(material, *command, "--corpus", f"tones={corpus}")
     assert mistaken.returncode == 1  # torchrun's own
