@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ T = TypeVar("T")
 
 _TIMEOUT = timedelta(hours=1)
 """How long a process waits for the others: the front end may have far more to do for one than for another."""
+
+_LAST_WORDS = 3.0
+"""Seconds that a process which fails in silence leaves to the one that says why: launchers end all when one ends."""
 
 _runs = itertools.count()
 
@@ -167,6 +171,7 @@ def joined() -> Iterator[Processes]:
         yield processes
     except VoicefitError as error:
         if not _fails_first(store):
+            time.sleep(_LAST_WORDS)
             raise SystemExit(2) from error
         raise
     dist.destroy_process_group()
