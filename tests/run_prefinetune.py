@@ -1,4 +1,4 @@
-"""Pre-finetune in a process of its own that kills itself: MODEL CORPORA OUT CACHE EPOCH STEP."""
+"""Pre-finetune in a process of its own that kills itself: MODEL CORPORA OUT CACHE EPOCH STEP SAVE_EVERY."""
 
 import os
 import signal
@@ -39,4 +39,5 @@ if __name__ == "__main__":
         seed=5,
         cache_root=cache,
         progress=kill_at(*map(int, sys.argv[5:7])),
+        save_every=float(sys.argv[7]),
     )

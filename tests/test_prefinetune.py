@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-import soundfile
 import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
 from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
+from tones import PITCHES, build_tones
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetune import prefinetune, split_by_speaker
@@ -26,26 +26,6 @@ from voicefit.trainer import Trainer, multi_corpus_loss
 torch.set_num_threads(1)
 
 SCORE = "validation_mean_macro_f1"
-PITCHES = {"angry": 1500.0, "neutral": 200.0, "sad": 500.0}
-
-
-def write_tone(path, pitch, seed):
-    generator = np.random.default_rng(seed)
-    time = np.arange(int(generator.uniform(0.15, 0.3) * 16_000)) / 16_000
-    tone = 0.3 * np.sin(2 * np.pi * pitch * generator.uniform(0.95, 1.05) * time)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, tone + 0.01 * generator.normal(size=len(time)), 16_000)
-
-
-def build_tones(root, labels, takes=4, speakers=("ann", "bob", "cem")):
-    """A label's pitch tells it from the others, whoever speaks."""
-    seed = len(root.name)
-    for speaker in speakers:
-        for label in labels:
-            for take in range(takes):
-                seed += 1
-                write_tone(root / speaker / label / f"{take}.wav", PITCHES[label], seed)
-    return root
 
 
 @pytest.fixture(scope="module")
@@ -371,20 +351,6 @@ def test_training_stops_at_the_end_of_patience(trainer, scores, patience, min_im
     assert run == epochs
 
 
-def test_learning_rate_worked_by_hand(trainer):
-    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": 0.4}))
-    made.steps_per_epoch = 5
-    factors = [made.lr_factor(step) for step in range(10)]
-    assert factors == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
-
-
-@pytest.mark.parametrize(("warmup", "first", "last"), [(0.0, 1.0, 0.1), (1.0, 0.1, 1.0)])
-def test_learning_rate_at_the_limits_of_warm_up(trainer, warmup, first, last):
-    made = trainer(SETTINGS.model_copy(update={"max_epochs": 2, "warmup": warmup}))
-    made.steps_per_epoch = 5
-    assert [made.lr_factor(0), made.lr_factor(9)] == pytest.approx([first, last])
-
-
 def test_the_two_learning_rates_follow_the_factor(run, monkeypatch):
     seen = []
     step = torch.optim.AdamW.step
@@ -403,13 +369,50 @@ def test_the_two_learning_rates_follow_the_factor(run, monkeypatch):
 # Stopping and going on
 
 
-def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_root, cache_root, tmp_path):
+def histories_agree(one, other):
+    histories = [pd.read_csv(out / "history.csv").drop(columns="seconds") for out in (one, other)]
+    pd.testing.assert_frame_equal(*histories, check_exact=True)
+
+
+@pytest.mark.parametrize(("save_every", "first"), [(30, ("epoch 3/4", 1)), (0, ("epoch 3/4", 3))])
+def test_a_killed_run_resumes_to_the_same_bits(
+    run, finished, model, corpora_root, cache_root, tmp_path, save_every, first
+):
     script = Path(__file__).with_name("run_prefinetune.py")
-    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, "3", "2"]
+    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, 3, 2, save_every]
     assert subprocess.run(list(map(str, command)), timeout=120).returncode == -signal.SIGKILL
-    unfinished = tmp_path / "out.unfinished"
     assert not (tmp_path / "out").exists()
 
+    steps = []
+    out = run(resume=True, progress=lambda what, done, total: steps.append((what, done)))
+    assert next(step for step in steps if step[0].startswith("epoch")) == first
+    for name in ("model.safetensors", "config.json"):
+        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
+    histories_agree(out, finished[0])
+    assert not (tmp_path / "out.unfinished").exists()
+
+
+@pytest.mark.parametrize("last", [1, 5])  # of five steps: after the fifth the epoch is not validated yet
+def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(run, finished, last):
+    def stop(what, done, total):
+        if what.startswith("epoch 2/") and done == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop, save_every=0)
+    out = run(resume=True)
+    assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
+    histories_agree(out, finished[0])
+
+
+def test_only_the_same_run_is_continued(run, model, corpora_root, tmp_path):
+    def stop(what, done, total):
+        if what.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(progress=stop)
+    unfinished = tmp_path / "out.unfinished"
     with pytest.raises(VoicefitError, match=f"{unfinished}.*--resume"):
         run()
     with pytest.raises(VoicefitError, match=f"{unfinished}: was begun with another"):
@@ -423,15 +426,6 @@ def test_a_killed_run_resumes_to_the_same_bits(run, finished, model, corpora_roo
     assert other_rest.front_key() == load_encoder(model).front_key()
     with pytest.raises(VoicefitError, match="was begun with another"):
         run(encoder=other_rest, resume=True)
-
-    steps = []
-    out = run(resume=True, progress=lambda what, done, total: steps.append(what))
-    assert {step for step in steps if step.startswith("epoch")} == {"epoch 3/4", "epoch 4/4"}
-    for name in ("model.safetensors", "config.json"):
-        assert (out / name).read_bytes() == (finished[0] / name).read_bytes()
-    histories = [pd.read_csv(folder_ / "history.csv").drop(columns="seconds") for folder_ in (out, finished[0])]
-    pd.testing.assert_frame_equal(*histories, check_exact=True)
-    assert not unfinished.exists()
 
 
 def test_dropout_makes_the_resumed_bits_depend_on_the_random_state(trainer):

@@ -16,6 +16,7 @@ from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
+from voicefit.distributed import joined
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
@@ -38,9 +39,12 @@ def prefinetune(
     settings: PrefinetuneSettings | None = None,
     seed: int = 0,
     resume: bool = False,
+    save_every: float = 30.0,
     progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetune.prefinetune`.
+
+    In each of the processes that `torchrun` has started it takes a share of the work (:mod:`voicefit.distributed`).
 
     Args:
         encoder: hub id or directory of a pretrained encoder.
@@ -52,19 +56,22 @@ def prefinetune(
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or ``out``.
     """
-    require_absent(Path(out))
-    loaded = [load_corpus(name, path) for name, path in corpora.items()]
-    return _prefinetune(
-        load_encoder(encoder, depth=depth, frozen_layers=frozen_layers).to(devices()[0]),
-        loaded,
-        Path(out),
-        source=str(encoder),
-        protocol=protocol,
-        settings=settings,
-        seed=seed,
-        resume=resume,
-        progress=progress,
-    )
+    with joined() as processes:
+        require_absent(Path(out))
+        loaded = [load_corpus(name, path) for name, path in corpora.items()]
+        return _prefinetune(
+            load_encoder(encoder, depth=depth, frozen_layers=frozen_layers).to(processes.device),
+            loaded,
+            Path(out),
+            source=str(encoder),
+            protocol=protocol,
+            settings=settings,
+            seed=seed,
+            resume=resume,
+            save_every=save_every,
+            processes=processes,
+            progress=progress,
+        )
 
 
 @dataclass(frozen=True)

@@ -119,8 +119,14 @@ def prefinetune(
     protocol: Annotated[str, typer.Option(help="clean or paper.")] = "clean",
     depth: Annotated[int | None, typer.Option(min=1, help="Transformer layers to keep; all if left out.")] = None,
     frozen_layers: Annotated[int, typer.Option(min=0, help="Transformer layers that stay as they are.")] = 0,
+    precision: Annotated[
+        Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products; bfloat16 is mixed precision.")
+    ] = "float32",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
+    save_every: Annotated[
+        float, typer.Option(min=0, metavar="MINUTES", help="How often to save within an epoch, for --resume.")
+    ] = 30.0,
 ) -> None:
     """Fine-tune one encoder on several corpora at once, a head per corpus.
 
@@ -128,7 +134,10 @@ def prefinetune(
     --out checkpoint`
     """
     from voicefit.api import prefinetune as run
+    from voicefit.distributed import is_first
+    from voicefit.protocols import PrefinetuneSettings
 
+    settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
     with progress() as tell:
         path = run(
             encoder,
@@ -137,11 +146,14 @@ def prefinetune(
             protocol=protocol,
             depth=depth,
             frozen_layers=frozen_layers,
+            settings=settings,
             seed=seed,
             resume=resume,
+            save_every=save_every,
             progress=tell,
         )
-    out.print(f"checkpoint: {path}", soft_wrap=True)
+    if is_first():
+        out.print(f"checkpoint: {path}", soft_wrap=True)
 
 
 def _corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:

@@ -6,7 +6,9 @@ speakers are never heard in training.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from voicefit.batches import (
     split_by_speaker,
 )
 from voicefit.corpora import Clip, Corpus
+from voicefit.distributed import ALONE, Processes
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
@@ -42,13 +45,16 @@ def prefinetune(
     seed: int = 0,
     cache_root: Path | None = None,
     resume: bool = False,
+    save_every: float = 30.0,
     start_key: str = "",
+    processes: Processes = ALONE,
     progress: Progress = lambda what, done, total: None,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
-    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from its last
-    epoch to the weights that it would have reached without the stop.
+    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from where it was last
+    saved to the weights that it would have reached without the stop. Several processes that call this with the same
+    arguments share every batch out; they come within rounding to what one would come to, dropout aside.
 
     Args:
         encoder: trained in place; its weights afterwards are those of the best epoch.
@@ -60,51 +66,91 @@ def prefinetune(
         seed: fixes validation speakers, heads, batches and dropout.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         resume: continue an unfinished run if there is one.
+        save_every: minutes between saves within an epoch; the end of an epoch is saved in any case.
         start_key: a sweep's digest of what the starting point is made of, for the record.
+        processes: those that train together; the first alone writes ``out``, and tells of progress.
         progress: told of every clip cached and every step.
 
     Raises:
-        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be
-            used.
+        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, a corpus cannot be used, the
+            settings' objective is one for a single process, or another process has ended.
     """
     require_absent(out)
     _check_names([corpus.name for corpus in corpora])
     settings = settings or PrefinetuneSettings.for_protocol(protocol)
+    _check_objective(settings, processes)
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
-    cache = FrontCache(encoder, cache_root)
-    usable, left_out = cache_corpora(cache, corpora, progress)
+    if not processes.first:
+        progress = _silence
+    cache = FrontCache(encoder, cache_root, processes.local_count)
+    usable, left_out = cache_corpora(cache, corpora, progress, processes)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
     if settings.train_clips:
         splits = limit_clips(splits, settings.train_clips, seed)
     identity = _identity(encoder, splits, settings, seed)
+    processes.require_same(identity, "encoder, clips and settings")
     with torch.random.fork_rng(devices=[]):
-        _begin_projector(encoder, splits, cache, settings, seed)
-        trainer = Trainer(encoder, splits, cache, settings, seed)
-        trainer.load_state(unfinished, identity)
-        while not trainer.finished:
-            trainer.run_epoch(progress)
-            trainer.save_state(unfinished, identity)
-    trainer.load_weights(trainer.best)
-    record = {
-        "kind": "prefinetuned",
-        "source": source,
-        "start_key": start_key,
-        "protocol": protocol,
-        "seed": seed,
-        "depth": encoder.depth,
-        "frozen_layers": encoder.frozen_layers,
-        "front_end": encoder.front_end.model_dump(),
-        "settings": settings.model_dump(),
-        "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
-        "best": trainer.best_epoch,
-    }
-    prior = learn_prior(*_pool_training_clips(encoder, splits, cache))
-    checkpoint.save_prefinetuned(encoder, trainer.heads, prior, out, record, pd.DataFrame(trainer.history))
-    _remove(unfinished)
+        _begin_projector(encoder, splits, cache, settings, seed, processes.first)
+        trainer = Trainer(encoder, splits, cache, settings, seed, processes)
+        _train(trainer, unfinished, identity, save_every, progress)
+    if processes.first:
+        record = {
+            "kind": "prefinetuned",
+            "source": source,
+            "start_key": start_key,
+            "protocol": protocol,
+            "seed": seed,
+            "depth": encoder.depth,
+            "frozen_layers": encoder.frozen_layers,
+            "front_end": encoder.front_end.model_dump(),
+            "settings": settings.model_dump(),
+            "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],
+            "best": trainer.best_epoch,
+        }
+        prior = learn_prior(*_pool_training_clips(encoder, splits, cache))
+        checkpoint.save_prefinetuned(encoder, trainer.heads, prior, out, record, pd.DataFrame(trainer.history))
+        _remove(unfinished)
+    processes.gather(None)  # nobody leaves before ``out`` is there
     return out
+
+
+def _silence(what: str, done: int, total: int) -> None:
+    pass
+
+
+def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> None:
+    if processes.count > 1 and settings.objective != "labels":
+        raise VoicefitError(
+            f"objective {settings.objective} compares the clips of a whole batch, which one process has to hold: "
+            "start a single process, or take the objective labels"
+        )
+
+
+def _train(trainer: Trainer, folder: Path, identity: str, save_every: float, progress: Progress) -> None:
+    """Go on from the state in ``folder``, if there is one, to the end; the trainer then has the best weights."""
+    trainer.load_state(folder, identity)
+    trainer.processes.require_same((len(trainer.history), trainer.epoch.steps), f"state in {folder}")
+    save = partial(trainer.save_state, folder, identity)
+    while not trainer.finished:
+        trainer.run_epoch(progress, _at_most_every(60 * save_every, save))
+        save()
+    trainer.load_weights(trainer.best)
+
+
+def _at_most_every(seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+    """``act``, but a call that comes sooner than so many seconds after the last act, or after now, does nothing."""
+    last = time.monotonic()
+
+    def act_if_due() -> None:
+        nonlocal last
+        if time.monotonic() - last >= seconds:
+            act()
+            last = time.monotonic()
+
+    return act_if_due
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -124,9 +170,12 @@ def _begin_projector(
     cache: FrontCache,
     settings: PrefinetuneSettings,
     seed: int,
+    first: bool,
 ) -> None:
     width = min(settings.projector_width, encoder.hidden_size)
-    if settings.projector == "discriminant":
+    # One process, whose weights the others take over, hears all clips: where a few small corpora leave directions open,
+    # the discriminants would depend on rounding, and so on how the clips are shared out.
+    if settings.projector == "discriminant" and first:
         encoder.set_projector(discriminant_projector(*_pool_training_clips(encoder, splits, cache), width))
     else:
         with torch.random.fork_rng(devices=[]):
@@ -142,9 +191,9 @@ def _pool_training_clips(
 
 
 def cache_corpora(
-    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress
+    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress, processes: Processes = ALONE
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
-    """Run the front end over every labelled clip.
+    """Run the front end over every labelled clip, each process over its share.
 
     Returns:
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
@@ -152,12 +201,13 @@ def cache_corpora(
     usable, left_out = [], {}
     for corpus in corpora:
         labelled = corpus.select(lambda clip: clip.label is not None)
-        total, done = len(labelled.clips), iter(range(1, len(labelled.clips) + 1))
+        mine = processes.share(labelled.clips)
+        total, done = len(mine), iter(range(1, len(mine) + 1))
 
         def tell(name: str = corpus.name, done: Iterator[int] = done, total: int = total) -> None:
             progress(f"front end on {name}", next(done), total)
 
-        broken = cache.fill(labelled.clips, tell)
+        broken = {name: why for part in processes.gather(cache.fill(mine, tell)) for name, why in part.items()}
         unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}
         left_out[corpus.name] = broken | unlabelled
         usable.append(labelled.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]

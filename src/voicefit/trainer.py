@@ -1,30 +1,31 @@
-"""The loop of pre-finetuning: an encoder and a linear head per corpus, epoch by epoch, resumable to the same bits.
+"""The loop of pre-finetuning: an encoder and a linear head per corpus, resumable after any step to the same bits.
 
 Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number
 of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1.
 """
 
-import json
 import math
-import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
-from voicefit import checkpoint
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
 from voicefit.corpora import Clip
+from voicefit.distributed import ALONE, Processes
 from voicefit.encoders import Encoder, FrontCache
-from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
+from voicefit.schedule import warmup_then_decay
+from voicefit.training_state import load_state, save_state
 
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
@@ -41,6 +42,31 @@ def multi_corpus_loss(
     return torch.stack([loss / scales[corpus] for corpus, loss in losses.items()]).mean()
 
 
+@dataclass
+class _Epoch:
+    """How far an epoch has come.
+
+    Attributes:
+        losses: of each step so far what was minimised, under the empty name, and of each corpus the losses it had.
+        seconds: spent on it.
+    """
+
+    losses: dict[str, list[float]]
+    seconds: float = 0.0
+
+    @classmethod
+    def of(cls, corpora: Iterable[str]) -> "_Epoch":
+        return cls({name: [] for name in ("", *corpora)})
+
+    @property
+    def steps(self) -> int:
+        return len(self.losses[""])
+
+    def add(self, losses: Mapping[str, float]) -> None:
+        for name, value in losses.items():
+            self.losses[name].append(value)
+
+
 class Trainer:
     """The state of a pre-finetuning run: encoder, heads, optimiser, history and the best weights so far.
 
@@ -50,6 +76,7 @@ class Trainer:
         cache: where the front end's outputs are.
         settings: how to train.
         seed: fixes batches, initial heads and dropout.
+        processes: those that train together; weights, history and batches are the same in all.
     """
 
     def __init__(
@@ -59,14 +86,10 @@ class Trainer:
         cache: FrontCache,
         settings: PrefinetuneSettings,
         seed: int,
+        processes: Processes = ALONE,
     ):
-        self.encoder, self.splits, self.cache, self.settings, self.seed = (
-            encoder,
-            splits,
-            cache,
-            settings,
-            seed,
-        )
+        self.encoder, self.splits, self.cache = encoder, splits, cache
+        self.settings, self.seed, self.processes = settings, seed, processes
         self.sizes = {split.name: len(split.train) for split in splits}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -78,8 +101,10 @@ class Trainer:
             self.objective.to(encoder.device)
         self.targets = {split.name: {label: i for i, label in enumerate(split.labels)} for split in splits}
         self.optimizer = self._make_optimizer()
+        processes.copy_first(self._parameters().values())
         self.steps_per_epoch = math.ceil(sum(self.sizes.values()) / settings.batch_size)
         self.history: list[dict[str, float]] = []
+        self.epoch = _Epoch.of(self.sizes)
         self.best: dict[str, Tensor] = {}
 
     def _make_optimizer(self) -> torch.optim.Optimizer:
@@ -90,11 +115,13 @@ class Trainer:
         groups = [{"params": parameters, "lr": rate, "peak": rate} for parameters, rate in rates if parameters]
         return torch.optim.AdamW(groups, weight_decay=self.settings.weight_decay, fused=True)
 
+    def _optimized(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
     def lr_factor(self, step: int) -> float:
-        """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
+        """Share of the peak learning rate at ``step`` of the whole run."""
         total = self.steps_per_epoch * self.settings.max_epochs
-        warmup = round(self.settings.warmup * total)
-        return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+        return warmup_then_decay(step, total, round(self.settings.warmup * total))
 
     @property
     def best_epoch(self) -> dict[str, float]:
@@ -150,46 +177,68 @@ class Trainer:
             return speaker_batches(speakers, settings.batch_size, settings.sampling, self.seed, epoch)
         return epoch_batches(self.sizes, settings.batch_size, settings.sampling, self.seed, epoch)
 
-    def run_epoch(self, progress: Progress) -> None:
-        """Train for one epoch, validate, and keep the weights if they are the best so far."""
-        epoch, began = len(self.history), time.monotonic()
-        torch.manual_seed(seeded_generator(self.seed, "dropout", str(epoch)).integers(2**63))
+    def run_epoch(self, progress: Progress, after_step: Callable[[], None] = lambda: None) -> None:
+        """Train to the end of the epoch, validate, and keep the weights if they are the best so far.
+
+        Args:
+            after_step: called when a step is done, to save the state if it is time.
+        """
+        number, began = len(self.history), time.monotonic() - self.epoch.seconds
         self.encoder.train()
-        totals: dict[str, list[float]] = {"": [], **{split.name: [] for split in self.splits}}
-        for index, batch in enumerate(self._batches(epoch)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
-            losses, more = self.losses(batch)
-            loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
-            if more is not None:
-                loss = loss + self.settings.objective_weight * more
-            loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
-            totals[""].append(loss.item())
-            for name, value in losses.items():
-                totals[name].append(value.item())
-            progress(f"epoch {epoch + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
+        for index, batch in islice(enumerate(self._batches(number)), self.epoch.steps, None):
+            self._step(batch, number, index)
+            self.epoch.seconds = time.monotonic() - began
+            after_step()
+            progress(f"epoch {number + 1}/{self.settings.max_epochs}", index + 1, self.steps_per_epoch)
         scores, accuracy = self.validate()
-        row = self._row(epoch, totals, scores, time.monotonic() - began)
-        self.history.append(row | {"validation_accuracy": accuracy})
+        self.epoch.seconds = time.monotonic() - began
+        self.history.append(self._row(number, scores) | {"validation_accuracy": accuracy})
+        self.epoch = _Epoch.of(self.sizes)
         if self.best_epoch is self.history[-1]:
             self.best = self._weights()
 
-    def _row(
-        self, epoch: int, totals: Mapping[str, list[float]], scores: Mapping[str, float], seconds: float
-    ) -> dict[str, float]:
+    def _step(self, batch: Mapping[str, np.ndarray], epoch: int, index: int) -> None:
+        # A seed for every step, so that a run goes on in the middle of an epoch with the dropout it would have had.
+        place = (str(epoch), str(index), str(self.processes.rank))
+        torch.manual_seed(seeded_generator(self.seed, "dropout", *place).integers(2**63))
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * self.lr_factor(epoch * self.steps_per_epoch + index)
+        loss, losses = self._share_of_loss(batch)
+        if loss.requires_grad:  # else there are more processes than clips, and none is left for this one
+            loss.backward()
+        self.processes.sum_gradients(self._optimized())
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
+        values = self.processes.sum(torch.stack([loss, *losses.values()]).detach())
+        self.epoch.add(dict(zip(("", *losses), values.tolist(), strict=True)))
+
+    def _share_of_loss(self, batch: Mapping[str, np.ndarray]) -> tuple[Tensor, dict[str, Tensor]]:
+        """What this process's clips add to the loss of ``batch``, and to that of each of its corpora."""
+        mine: dict[str, list[int]] = {}
+        for name, clip in self.processes.share([(name, clip) for name, clips in batch.items() for clip in clips]):
+            mine.setdefault(name, []).append(clip)
+        means, more = self.losses({name: np.array(clips) for name, clips in mine.items()}) if mine else ({}, None)
+        nothing = torch.zeros((), device=self.encoder.device)
+        losses = {
+            name: means[name] * (len(mine[name]) / len(clips)) if name in mine else nothing
+            for name, clips in batch.items()
+        }
+        loss = multi_corpus_loss(losses, self.heads.labels, self.settings.loss_scaling)
+        return loss if more is None else loss + self.settings.objective_weight * more, losses
+
+    def _row(self, epoch: int, scores: Mapping[str, float]) -> dict[str, float]:
+        steps, losses = (epoch + 1) * self.steps_per_epoch, self.epoch.losses
         row: dict[str, float] = {
             "epoch": epoch + 1,
-            "step": (epoch + 1) * self.steps_per_epoch,
-            "train_loss": float(np.mean(totals[""])),
-            "lr": self.optimizer.param_groups[0]["lr"],
-            "seconds": round(seconds, 2),
+            "step": steps,
+            "train_loss": float(np.mean(losses[""])),
+            "lr": self.optimizer.param_groups[0]["peak"] * self.lr_factor(steps - 1),
+            "seconds": round(self.epoch.seconds, 2),
             "validation_mean_macro_f1": float(np.mean(list(scores.values()))),
         }
         row |= {f"validation_macro_f1/{name}": score for name, score in scores.items()}
         return row | {
-            f"train_loss/{name}": float(np.mean(values)) for name, values in totals.items() if name and values
+            f"train_loss/{name}": float(np.mean(values)) for name, values in losses.items() if name and values
         }
 
     @torch.no_grad()
@@ -199,42 +248,41 @@ class Trainer:
         scores: dict[str, float] = {}
         right: list[bool] = []
         for split in self.splits:
-            frames = [self.cache.frames(clip) for clip in split.validation]
-            pooled = self.encoder.pool(frames, self.settings.precision)
-            predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
+            predicted = self.processes.rows(split.validation, partial(self._predict, split.name)).tolist()
             truth = self._target(split.name, split.validation).tolist()
             scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))
             right += [a == b for a, b in zip(truth, predicted, strict=True)]
         return scores, float(np.mean(right))
 
-    def _weights(self) -> dict[str, Tensor]:
-        own = {name: p.detach().clone() for name, p in self._own_parameters().items()}
-        return own | {f"encoder.{name}": p for name, p in self.encoder.trainable_state().items()}
+    def _predict(self, corpus: str, clips: Sequence[Clip]) -> Tensor:
+        pooled = self.encoder.pool([self.cache.frames(clip) for clip in clips], self.settings.precision)
+        return self.heads(self.encoder.projector(pooled), corpus).argmax(1)
 
-    def _own_parameters(self) -> dict[str, nn.Parameter]:
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self._parameters().items()}
+
+    def _parameters(self) -> dict[str, nn.Parameter]:
         parameters = {f"heads.{name}": p for name, p in self.heads.named_parameters()}
         if self.objective is not None:
             parameters |= {f"objective.{name}": p for name, p in self.objective.named_parameters()}
-        return parameters
+        return parameters | {f"encoder.{name}": p for name, p in self.encoder.named_parameters() if p.requires_grad}
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Put back weights that were kept, in place."""
-        parameters = self._own_parameters()
-        parameters |= {f"encoder.{name}": p for name, p in self.encoder.named_parameters() if p.requires_grad}
         with torch.no_grad():
-            for name, parameter in parameters.items():
+            for name, parameter in self._parameters().items():
                 parameter.copy_(weights[name])
 
     def save_state(self, folder: Path, identity: str) -> None:
-        """Write everything that resuming needs; the epoch before's stays valid until this one is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
+        """Write everything that resuming needs; what was saved before stays valid until this is whole.
+
+        Of several processes the first alone writes: the others have the same state.
+        """
+        if not self.processes.first:
+            return
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
-        metadata = {"identity": identity, "history": json.dumps(self.history)}
-        save_file(tensors, folder / "state.part", metadata=metadata)
-        os.replace(folder / "state.part", folder / "state.safetensors")
+        save_state(folder, identity, tensors, self.optimizer, history=self.history, epoch=asdict(self.epoch))
 
     def load_state(self, folder: Path, identity: str) -> None:
         """Continue from what :meth:`save_state` wrote, if it wrote anything.
@@ -242,26 +290,16 @@ class Trainer:
         Raises:
             VoicefitError: the state belongs to a run with another encoder, corpora, settings or seed.
         """
-        path = folder / "state.safetensors"
-        if not path.exists():
+        found = load_state(folder, identity, self.optimizer, "encoder, corpora, settings or seed")
+        if found is None:
             return
-        metadata = checkpoint.read_metadata(path)
-        if metadata.get("identity") != identity:
-            raise VoicefitError(
-                f"{folder}: was begun with another encoder, corpora, settings or seed; remove it to start afresh"
-            )
-        self.history = json.loads(metadata["history"])
-        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}, "optimizer": {}}
-        for name, tensor in load_file(path).items():
+        tensors, record = found
+        parts: dict[str, dict[str, Tensor]] = {"now": {}, "best": {}}
+        for name, tensor in tensors.items():
             part, rest = name.split("/", 1)
             parts[part][rest] = tensor
         self.load_weights(parts["now"])
-        self.best = parts["best"]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in parts["optimizer"].items():
-            index, field = name.split("/")
-            state.setdefault(int(index), {})[field] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        self.best, self.history, self.epoch = parts["best"], record["history"], _Epoch(**record["epoch"])
 
 
 def _speaker(corpus: str, clip: Clip) -> str:

@@ -16,6 +16,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
+from voicefit.schedule import warmup_then_decay
 
 VERSION = 2
 TRAINS_ENCODER = True
@@ -57,7 +58,8 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         parameters = [p for p in (*encoder.parameters(), *classifier.parameters()) if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0, fused=True)
         total = epochs * -(-len(shots.frames) // settings.batch_size)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _lr_factor(step, total))
+        warmup = max(1, round(0.1 * total))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_decay(step, total, warmup))
         best, best_score, since = [torch.empty_like(p) for p in parameters], -1.0, 0
         generator = np.random.default_rng(seed)
         for _ in range(epochs):
@@ -72,11 +74,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     _copy(best, parameters)
     layers = (encoder.projector, classifier)
     return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
-
-
-def _lr_factor(step: int, total: int) -> float:
-    warmup = max(1, round(0.1 * total))
-    return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
 
 
 def _run_epoch(

@@ -1,8 +1,6 @@
 """The loop of distillation, epoch by epoch, resumable to the same bits."""
 
-import json
 import math
-import os
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from voicefit import checkpoint
 from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.distillation.lessons import DistilSettings, Lessons, Window
 from voicefit.encoders import Encoder
-from voicefit.errors import VoicefitError
+from voicefit.schedule import warmup_then_decay
 from voicefit.trainer import Progress
+from voicefit.training_state import load_state, save_state
 
 
 def distillation_loss(predicted: Tensor, target: Tensor, cosine_weight: float) -> Tensor:
@@ -63,10 +60,9 @@ class Distiller:
         return own | {f"student.{name}": p for name, p in self.student.named_parameters() if p.requires_grad}
 
     def lr_factor(self, step: int) -> float:
-        """Share of the peak learning rate at ``step``: linear warm-up, then linear decay to 0."""
+        """Share of the peak learning rate at ``step`` of the whole run."""
         total = self.steps_per_epoch * self.settings.epochs
-        warmup = round(self.settings.warmup * total)
-        return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+        return warmup_then_decay(step, total, round(self.settings.warmup * total))
 
     def loss(self, batch: Sequence[tuple[np.ndarray, Tensor]]) -> Tensor:
         """The loss of windows, each given as what the student hears and what the teacher said."""
@@ -156,13 +152,8 @@ class Distiller:
 
     def save_state(self, folder: Path, identity: str) -> None:
         """Write everything that resuming needs; the epoch before's stays valid until this one is whole."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {f"weights/{name}": parameter.detach() for name, parameter in self.parameters().items()}
-        for index, state in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer/{index}/{name}": tensor for name, tensor in state.items()}
-        metadata = {"identity": identity, "history": json.dumps(self.history)}
-        save_file(tensors, folder / "state.part", metadata=metadata)
-        os.replace(folder / "state.part", folder / "state.safetensors")
+        save_state(folder, identity, tensors, self.optimizer, history=self.history)
 
     def load_state(self, folder: Path, identity: str) -> None:
         """Continue from what :meth:`save_state` wrote, if it wrote anything.
@@ -170,22 +161,10 @@ class Distiller:
         Raises:
             VoicefitError: the state belongs to a run with another teacher, student, audio, settings or seed.
         """
-        path = folder / "state.safetensors"
-        if not path.exists():
+        found = load_state(folder, identity, self.optimizer, "teacher, student, audio, settings or seed")
+        if found is None:
             return
-        metadata = checkpoint.read_metadata(path)
-        if metadata.get("identity") != identity:
-            raise VoicefitError(
-                f"{folder}: was begun with another teacher, student, audio, settings or seed; remove it to start afresh"
-            )
-        self.history = json.loads(metadata["history"])
-        parameters = self.parameters()
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in load_file(path).items():
-            part, rest = name.split("/", 1)
-            if part == "weights":
-                parameters[rest].data.copy_(tensor)
-            else:
-                index, field = rest.split("/")
-                state.setdefault(int(index), {})[field] = tensor
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+        tensors, record = found
+        for name, parameter in self.parameters().items():
+            parameter.data.copy_(tensors[f"weights/{name}"])
+        self.history = record["history"]

@@ -35,14 +35,19 @@ class FrontCache:
     temporary name and renamed: processes may share a cache, and a kill leaves no half-written entry. An entry
     that is damaged nevertheless is computed again. What has been read stays in memory, up to an eighth of the
     machine's, so that an epoch does not wait for the disk again.
+
+    Args:
+        encoder: whose front end it is.
+        root: where the files go; ``None`` is the user's cache folder.
+        processes: how many share the machine's memory.
     """
 
-    def __init__(self, encoder: Encoder, root: Path | None = None):
+    def __init__(self, encoder: Encoder, root: Path | None = None, processes: int = 1):
         self.encoder = encoder
         self.folder = (root or default_cache_root()) / encoder.front_key()
         self._entries: dict[Clip, Path] = {}
         self._held: dict[Clip, Tensor] = {}
-        self._room = _physical_memory() // 8
+        self._room = _physical_memory() // 8 // processes
 
     def frames(self, clip: Clip) -> Tensor:
         """The front end's output for ``clip``: float16 tensor ``(frames, width)``.

@@ -1,0 +1,240 @@
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from run_distributed import keep_state
+from run_prefinetune import SETTINGS, load_corpora
+from tiny_models import build_wav2vec2_group_norm
+from tones import PITCHES, build_tones
+from voicefit.batches import epoch_batches
+from voicefit.distributed import ALONE, Processes, joined
+from voicefit.encoders import load_encoder
+from voicefit.errors import VoicefitError
+from voicefit.prefinetune import prefinetune
+
+torch.set_num_threads(1)
+
+RUN_DISTRIBUTED = Path(__file__).with_name("run_distributed.py")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
+NO_DROPOUT = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
+WHOLE = {"lr": 1e-3, "max_epochs": 3}
+JOBS = {"whole": WHOLE, "few": {"batch_size": 3, "max_epochs": 2}, "one": {"batch_size": 1, "max_epochs": 1}}
+
+
+# What processes do for each other
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 7, 32])
+@pytest.mark.parametrize("count", [1, 2, 3, 8])
+def test_shares_are_everything_once_and_in_order(length, count):
+    items = list(range(length))
+    shares = [Processes(rank, count).share(items) for rank in range(count)]
+    assert [item for share in shares for item in share] == items
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_one_process_is_alone(monkeypatch):
+    for environment in ({}, {"WORLD_SIZE": "1", "RANK": "0"}):
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with joined() as processes:
+            assert processes is ALONE
+    weight = torch.nn.Parameter(torch.ones(2))
+    ALONE.sum_gradients([weight])
+    assert weight.grad is None
+    assert ALONE.gather("mine") == ["mine"]
+    assert ALONE.rows([1, 2], torch.tensor).tolist() == [1, 2]
+
+
+def test_every_process_has_a_gpu_of_its_own(monkeypatch):
+    monkeypatch.setattr("voicefit.distributed.devices", lambda: ["cuda:0", "cuda:1"])
+    assert [Processes(rank, 4, rank % 2, 2).device for rank in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
+    with pytest.raises(VoicefitError, match="3 processes on a machine that shows 2 GPUs"):
+        Processes(2, 3, 2, 3).device  # noqa: B018
+    monkeypatch.setattr("voicefit.distributed.devices", lambda: ["cpu"])
+    assert Processes(2, 3, 2, 3).device == "cpu"
+
+
+def test_an_environment_without_the_others_is_explained(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(VoicefitError, match="start them with torchrun"), joined():
+        pass
+
+
+@pytest.mark.parametrize("objective", ["dann", "supcon", "episodic"])
+def test_objectives_over_a_whole_batch_are_refused(objective, tmp_path):
+    build_tones(tmp_path / "corpora" / "tones", ["sad"], takes=1)
+    more = {"settings": SETTINGS.model_copy(update={"objective": objective}), "processes": Processes(0, 2)}
+    with pytest.raises(VoicefitError, match=f"objective {objective} .* start a single process"):
+        prefinetune(None, load_corpora(tmp_path / "corpora"), tmp_path / "out", source="", **more)
+
+
+# Two processes and one
+
+
+@pytest.fixture(scope="module")
+def material(tmp_path_factory):
+    """A folder with a model and two corpora."""
+    root = tmp_path_factory.mktemp("material")
+    build_wav2vec2_group_norm(root / "model", **NO_DROPOUT)
+    build_tones(root / "corpora" / "three", PITCHES)
+    build_tones(root / "corpora" / "two.1", ("angry", "neutral"))
+    return root
+
+
+def run_alone(material, out, changes, **more):
+    """Pre-finetune in this process as `run_distributed` does in several."""
+    encoder, corpora = load_encoder(material / "model"), load_corpora(material / "corpora")
+    settings = SETTINGS.model_copy(update=changes)
+    more = {"source": "tiny", "seed": 5, "cache_root": material / "cache", **more}
+    return prefinetune(encoder, corpora, out, settings=settings, **more)
+
+
+def environment(material, **more):
+    return {**os.environ, "VOICEFIT_CACHE": str(material / "cache"), "OMP_NUM_THREADS": "1", **more}
+
+
+def torchrun(material, *arguments):
+    command = [sys.executable, *TORCHRUN, *map(str, arguments)]
+    return subprocess.run(command, env=environment(material), capture_output=True, text=True, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def outputs(material):
+    """Two folders: what one process has written and what two have, by the names of the jobs.
+
+    ``whole.stopped`` is what a kill within the second epoch of that job would have left, and ``continued`` what two
+    processes made of the one that one process left.
+    """
+    one, two = material / "one", material / "two"
+    for name, changes in JOBS.items():
+        run_alone(material, one / name, changes, save_every=0, progress=keep_state(one / name, 2, 3))
+    shutil.copytree(one / "whole.stopped", two / "continued.unfinished")
+    jobs = json.dumps(JOBS | {"continued": WHOLE})
+    done = torchrun(material, RUN_DISTRIBUTED, material / "model", material / "corpora", two, jobs)
+    assert done.returncode == 0, done.stderr
+    return one, two
+
+
+def assert_equal_within_rounding(one, other):
+    weights, others = (load_file(out / "model.safetensors") for out in (one, other))
+    assert weights.keys() == others.keys()
+    for name, tensor in weights.items():
+        # A softmax does not feel what is added to all keys: the gradient of their bias is rounding and nothing else,
+        # which AdamW takes steps of the usual size along.
+        if not name.endswith("k_proj.bias"):
+            torch.testing.assert_close(others[name], tensor, atol=1e-5, rtol=0, msg=name)
+    histories = [pd.read_csv(out / "history.csv").drop(columns="seconds") for out in (one, other)]
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_two_processes_come_to_what_one_comes_to(outputs, job):
+    one, two = outputs
+    assert_equal_within_rounding(one / job, two / job)
+    assert not (two / f"{job}.unfinished").exists()
+    best = json.loads((one / job / "voicefit.json").read_text())["best"]
+    assert best["epoch"] == (SETTINGS.model_copy(update=JOBS[job])).max_epochs  # these are weights after the last step
+
+
+def test_these_were_steps_without_some_corpus_and_without_clips_for_some_process():
+    few = list(epoch_batches({"three": 24, "two.1": 16}, 3, "proportional", 5, 0))
+    assert {len(batch) for batch in few} == {1, 2}
+    assert Processes(0, 2).share([0]) == []
+
+
+def test_one_process_goes_on_from_what_two_have_left(material, outputs, tmp_path):
+    one, two = outputs
+    shutil.copytree(two / "whole.stopped", tmp_path / "out.unfinished")
+    steps = []
+    more = {"resume": True, "progress": lambda what, done, total: steps.append((what, done))}
+    out = run_alone(material, tmp_path / "out", WHOLE, **more)
+    assert next(step for step in steps if step[0].startswith("epoch")) == ("epoch 2/3", 4)
+    assert_equal_within_rounding(one / "whole", out)
+
+
+def test_two_processes_go_on_from_what_one_has_left(outputs):
+    one, two = outputs
+    assert not (two / "continued.stopped").exists()  # the third step of epoch 2 was not made again
+    assert_equal_within_rounding(one / "whole", two / "continued")
+
+
+# The command line
+
+
+def test_the_command_runs_under_torchrun_and_one_process_talks(material):
+    command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", material / "printed")
+    corpus = material / "corpora" / "three"
+    done = torchrun(material, *command, "--corpus", f"tones={corpus}", "--precision", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("checkpoint:") == 1
+    assert "front end on tones" in done.stderr and done.stderr.count("epoch 1/10") == 1
+    record = json.loads((material / "printed" / "voicefit.json").read_text())
+    assert record["corpora"][0]["train_clips"] == 24 and record["settings"]["precision"] == "bfloat16"
+
+    mistaken = torchrun(material, *command, "--corpus", f"tones={corpus}")
+    assert mistaken.returncode == 1  # torchrun's own
+    assert mistaken.stderr.count("exists already") == mistaken.stderr.count("error: ") == 1
+    assert "exitcode  : 2" in mistaken.stderr
+
+
+# Processes that fail, with no launcher that would end the others
+
+
+@pytest.fixture
+def start(material):
+    """Start a process of two, with a command of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    started = []
+
+    def start_one(rank, *arguments):
+        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
+        place = {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
+        command = [sys.executable, *map(str, arguments)]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        started.append(subprocess.Popen(command, env=environment(material, **place), **pipes))
+        return started[-1]
+
+    yield start_one
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp_path):
+    command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", tmp_path / "out", "--corpus")
+    corpora = (material / "corpora" / "three", tmp_path / "nowhere")
+    processes = [start(rank, *command, f"tones={corpus}") for rank, corpus in enumerate(corpora)]
+    errors = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
+    assert "nowhere: no such file or folder" in errors[1]
+    assert sum(text.count("error:") for text in errors) == 1
+    assert not any(tmp_path.glob("out*"))
+
+
+def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tmp_path):
+    jobs = json.dumps({"out": {"max_epochs": 10_000, "patience": 10_000}})
+    command = (RUN_DISTRIBUTED, material / "model", material / "corpora", tmp_path, jobs)
+    first, second = (start(rank, *command) for rank in range(2))
+    state = tmp_path / "out.unfinished" / "state.safetensors"
+    while not state.exists() and first.poll() is None:
+        time.sleep(0.05)
+    second.send_signal(signal.SIGKILL)
+    _, error = first.communicate(timeout=60)
+    assert first.returncode == 1
+    assert "another process of this run has ended" in error and "--resume goes on" in error
+    assert any(name.startswith("now/") for name in load_file(state))
