@@ -138,7 +138,7 @@ def _pool_training_clips(
     encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache
 ) -> tuple[dict[str, Tensor], dict[str, list[Clip]]]:
     clips = {split.name: split.train for split in splits}
-    return {name: encoder.pool([cache.frames(clip) for clip in part]) for name, part in clips.items()}, clips
+    return {name: encoder.pool(cache.frames(clip) for clip in part) for name, part in clips.items()}, clips
 
 
 def cache_corpora(

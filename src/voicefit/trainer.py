@@ -199,7 +199,7 @@ class Trainer:
         scores: dict[str, float] = {}
         right: list[bool] = []
         for split in self.splits:
-            frames = [self.cache.frames(clip) for clip in split.validation]
+            frames = (self.cache.frames(clip) for clip in split.validation)
             pooled = self.encoder.pool(frames, self.settings.precision)
             predicted = self.heads(self.encoder.projector(pooled), split.name).argmax(1).tolist()
             truth = self._target(split.name, split.validation).tolist()

@@ -63,6 +63,25 @@ def test_a_clip_is_pooled_alone_as_beside_longer_ones(models, family, frozen_lay
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_pooling_reads_a_few_clips_at_a_time_and_gives_what_all_at_once_give(models, family, monkeypatch):
+    encoder = load_encoder(models[family])
+    frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]
+    at_once = encoder.pool(frames)
+    chunks = []
+    forward = encoder.forward
+    monkeypatch.setattr(encoder, "forward", lambda clips, precision: chunks.append(len(clips)) or forward(clips))
+    monkeypatch.setattr(encoder_module, "_CLIPS_AT_ONCE", 2)
+
+    def read():
+        for index, clip in enumerate(frames):
+            assert sum(chunks) >= index - 1  # what was read before has been pooled
+            yield clip
+
+    torch.testing.assert_close(encoder.pool(read()), at_once, atol=1e-5, rtol=0)
+    assert chunks == [2, 2, 1]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batches(models, family, monkeypatch):
     encoder = load_encoder(models[family])
     frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]

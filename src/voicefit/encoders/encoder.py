@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ Precision = Literal["float32", "bfloat16"]
 
 _FRAMES_AT_ONCE = {"cpu": 500, "cuda": 32_000}
 """Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
+
+_CLIPS_AT_ONCE = 256
+"""Clips whose frames are in memory together while they are pooled: no more than a batch on a GPU gains from."""
 
 
 class FrontEnd(BaseModel):
@@ -220,13 +224,17 @@ class Encoder(nn.Module, ABC):
         return samples
 
     @torch.no_grad()
-    def pool(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
-        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``."""
+    def pool(self, frames: Iterable[Tensor], precision: Precision = "float32") -> Tensor:
+        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``.
+
+        ``frames`` may be read as they are asked for: those of a few hundred clips are in memory together.
+        """
         was_training = self.training
         self.eval()
-        pooled = self([torch.as_tensor(clip) for clip in frames], precision)
+        clips = (torch.as_tensor(clip) for clip in frames)
+        pooled = [self(chunk, precision) for chunk in iter(lambda: list(islice(clips, _CLIPS_AT_ONCE)), [])]
         self.train(was_training)
-        return pooled
+        return torch.cat(pooled)
 
     def trainable(self) -> list[nn.Parameter]:
         """Every weight that training changes."""
