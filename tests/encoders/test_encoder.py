@@ -127,6 +127,18 @@ def test_clips_are_cut_to_max_seconds(models):
     torch.testing.assert_close(encoder.front(waveform), encoder.front(waveform[:8000]), atol=0, rtol=0)
 
 
+@pytest.mark.parametrize("front_end", [{}, {"pad_first": True}, {"train": True}], ids=["plain", "padded", "trained"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_shape_of_the_frames_is_known_without_the_front_end(models, family, front_end):
+    for frozen_layers in (0,) if front_end.get("train") else (0, 1):
+        encoder = load_encoder(
+            models[family], frozen_layers=frozen_layers, front_end=FrontEnd(max_seconds=1.5, **front_end)
+        )
+        for samples in (400, 719, 720, 16_001, 40_000):
+            waveform = make_waveform(samples / 16_000)
+            assert encoder.front_shape(len(waveform)) == tuple(encoder.front(waveform).shape)
+
+
 def test_the_shortest_clip_gives_one_frame(models):
     assert load_encoder(models["wav2vec2-group-norm"]).front(make_waveform(0.025)).shape == (1, 8)
 

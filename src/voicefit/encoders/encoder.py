@@ -142,6 +142,12 @@ class Encoder(nn.Module, ABC):
         self.train(was_training)
         return frames[0]
 
+    def front_shape(self, samples: int) -> tuple[int, int]:
+        """``(frames, width)`` of what :meth:`front` gives for a waveform of so many samples, without running it."""
+        most = int(self.front_end.max_seconds * SAMPLE_RATE)
+        frames, width = self._stem_shape(most if self.front_end.pad_first else min(samples, most))
+        return frames, self.hidden_size if self.frozen_layers else width
+
     def forward(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
         """Mean-pooled hidden frames of clips, each given as the front end's output for it.
 
@@ -295,6 +301,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         """What the stem reads of one clip, ``(1, length, width)``."""
+
+    @abstractmethod
+    def _stem_shape(self, samples: int) -> tuple[int, int]:
+        """``(frames, width)`` of the stem's output or, where the stem is trained, of its input."""
 
     @abstractmethod
     def _stem(self, inputs: Tensor) -> Tensor:
