@@ -21,6 +21,7 @@ from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
 from voicefit.machine import devices
+from voicefit.prefinetune import Notice
 from voicefit.prefinetune import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.serving.predictor import Model, audio_files, load_model
@@ -39,6 +40,7 @@ def prefinetune(
     seed: int = 0,
     resume: bool = False,
     progress: Progress = lambda what, done, total: None,
+    notice: Notice = lambda message: None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetune.prefinetune`.
 
@@ -64,6 +66,7 @@ def prefinetune(
         seed=seed,
         resume=resume,
         progress=progress,
+        notice=notice,
     )
 
 

@@ -140,6 +140,7 @@ def prefinetune(
             seed=seed,
             resume=resume,
             progress=tell,
+            notice=lambda text: err.print(escape(text), soft_wrap=True),
         )
     out.print(f"checkpoint: {path}", soft_wrap=True)
 

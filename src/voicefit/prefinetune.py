@@ -6,7 +6,8 @@ speakers are never heard in training.
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ from voicefit.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.trainer import Progress, Trainer
 
+Notice = Callable[[str], None]
+"""Told something in a line, for a person."""
+
+
+def _silent(message: str) -> None:
+    pass
+
 
 def prefinetune(
     encoder: Encoder,
@@ -44,6 +52,7 @@ def prefinetune(
     resume: bool = False,
     start_key: str = "",
     progress: Progress = lambda what, done, total: None,
+    notice: Notice = _silent,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
@@ -62,10 +71,11 @@ def prefinetune(
         resume: continue an unfinished run if there is one.
         start_key: a sweep's digest of what the starting point is made of, for the record.
         progress: told of every clip cached and every step.
+        notice: told in a line what the front-end cache will take, unless all is there.
 
     Raises:
-        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, or a corpus cannot be
-            used.
+        VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, a corpus cannot be
+            used, or the disk has no room for the front-end cache.
     """
     require_absent(out)
     _check_names([corpus.name for corpus in corpora])
@@ -74,7 +84,7 @@ def prefinetune(
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     cache = FrontCache(encoder, cache_root)
-    usable, left_out = cache_corpora(cache, corpora, progress)
+    usable, left_out = cache_corpora(cache, corpora, progress, notice)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
     if settings.train_clips:
@@ -142,26 +152,36 @@ def _pool_training_clips(
 
 
 def cache_corpora(
-    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress
+    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress, notice: Notice = _silent
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
-    """Run the front end over every labelled clip.
+    """Run the front end over every labelled clip, after ``notice`` was told what the cache will take.
 
     Returns:
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
+
+    Raises:
+        VoicefitError: the disk has no room for the cache.
     """
+    labelled = [corpus.select(lambda clip: clip.label is not None) for corpus in corpora]
+    total = sum(len(corpus.clips) for corpus in labelled)
+    clips = chain.from_iterable(corpus.clips for corpus in labelled)
+    plan = cache.plan(clips, _counter(progress, "looking in the front-end cache", total))
+    plan.check()
+    if plan.clips:
+        notice(plan.words())
     usable, left_out = [], {}
-    for corpus in corpora:
-        labelled = corpus.select(lambda clip: clip.label is not None)
-        total, done = len(labelled.clips), iter(range(1, len(labelled.clips) + 1))
-
-        def tell(name: str = corpus.name, done: Iterator[int] = done, total: int = total) -> None:
-            progress(f"front end on {name}", next(done), total)
-
-        broken = cache.fill(labelled.clips, tell)
+    for corpus, part in zip(corpora, labelled, strict=True):
+        broken = cache.fill(part.clips, _counter(progress, f"front end on {corpus.name}", len(part.clips)))
         unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}
         left_out[corpus.name] = broken | unlabelled
-        usable.append(labelled.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
+        usable.append(part.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
     return usable, left_out
+
+
+def _counter(progress: Progress, what: str, total: int) -> Callable[[], None]:
+    """What tells ``progress`` of one more each time it is called."""
+    done = count(1)
+    return lambda: progress(what, next(done), total)
 
 
 def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, str]) -> dict[str, Any]:
