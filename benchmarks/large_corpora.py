@@ -128,8 +128,8 @@ def main() -> None:
     notes = [
         "Clips of 1 s, 20 speakers; wav2vec 2.0 with 32 channels and one layer, one thread, one round. No frames are "
         "held in memory.",
-        "estimate: FrontCache.plan, which reads every file; fill: decoding, front end and writing; look again: the same "
-        "with all there; epoch: heads trained and validated; prior: pooled and learnt.",
+        "estimate: FrontCache.plan, which reads every file; fill: decoding, front end and writing; look again: the "
+        "same with all there; epoch: heads trained and validated; prior: pooled and learnt.",
     ]
     publish(rows, options, notes)
 
