@@ -158,6 +158,17 @@ def build_wav2vec2_base(folder: Path, layers: int = 12) -> Path:
     return folder
 
 
+def build_small(folder: Path) -> Path:
+    """wav2vec 2.0 with 32 channels and one layer, random weights: what an encoder costs besides its computations."""
+    small = {"hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 64, "conv_dim": (32,) * 7}
+    positions = {"num_conv_pos_embeddings": 16, "num_conv_pos_embedding_groups": 2}
+    config = Wav2Vec2Config(num_labels=2, num_hidden_layers=1, apply_spec_augment=False, layerdrop=0.0)
+    config.update({**small, **positions})
+    _save(Wav2Vec2ForSequenceClassification, config, folder)
+    Wav2Vec2FeatureExtractor(return_attention_mask=False, do_normalize=True).save_pretrained(folder)
+    return folder
+
+
 def build_whisper_tiny(folder: Path) -> Path:
     """The architecture of the encoder of ``openai/whisper-tiny.en``, 5 s of positions, random weights."""
     config = WhisperConfig(d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536)

@@ -17,6 +17,7 @@ from voicefit.audio import (
     decode_waveform,
     find_audio,
     load_waveform,
+    waveform_length,
 )
 
 
@@ -111,6 +112,24 @@ def test_segments_of_a_file(tmp_path, start, end, expected):
 def test_segments_are_in_seconds_at_any_rate(tmp_path):
     soundfile.write(tmp_path / "a.flac", sine(1000, 1.0, 48_000), 48_000)
     assert abs(len(load_waveform(tmp_path / "a.flac", 0.25, 0.75)) - 8000) <= 1
+
+
+@pytest.mark.parametrize("rate", [8_000, 11_025, 16_000, 44_100])
+@pytest.mark.parametrize("segment", [(), (0.25,), (0.1, 0.7), (0.3, 9.0)])
+def test_the_length_of_a_waveform_is_known_from_the_header(tmp_path, rate, segment):
+    soundfile.write(tmp_path / "a.wav", sine(seconds=1.2345, rate=rate), rate)
+    for resample in (True, False):
+        expected = len(load_waveform(tmp_path / "a.wav", *segment, resample=resample))
+        assert waveform_length(tmp_path / "a.wav", *segment, resample=resample) == expected
+
+
+def test_a_file_that_cannot_be_used_has_no_length(tmp_path):
+    (tmp_path / "noise.wav").write_text("not audio")
+    soundfile.write(tmp_path / "short.wav", np.zeros(300), SAMPLE_RATE)
+    for name in ("nowhere.wav", "noise.wav", "short.wav"):
+        assert waveform_length(tmp_path / name) == 0
+    soundfile.write(tmp_path / "a.wav", sine(), SAMPLE_RATE)
+    assert waveform_length(tmp_path / "a.wav", 2.0) == 0
 
 
 def test_paths_may_be_text(tmp_path):

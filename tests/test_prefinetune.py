@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -476,6 +477,29 @@ def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
     with pytest.raises(VoicefitError, match="exists already"):
         run(progress=lambda what, done, total: pytest.fail("work was done"))
     assert (tmp_path / "out" / "mine").read_text() == "1"
+
+
+def test_what_the_cache_takes_is_told_before_the_front_end_runs(run, tmp_path):
+    events = []
+    more = {"cache_root": tmp_path / "cache", "notice": events.append}
+    run(progress=lambda what, done, total: events.append(what), **more)
+    (line,) = (event for event in events if event.startswith("front-end cache: "))
+    entries = list((tmp_path / "cache").rglob("*.npy"))  # fewer than clips: some recordings are the same
+    assert line.startswith(f"front-end cache: {len(entries)} more clips take ")
+    assert set(events[: events.index(line)]) == {"looking in the front-end cache"}
+    events.clear()
+    run("again", **more)
+    assert events == []
+
+
+def test_a_disk_without_room_for_the_cache_is_an_error_and_a_limit_helps(run, finished, tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=1000))
+    with pytest.raises(VoicefitError, match="the disk is too small for the front-end cache: "):
+        run(cache_root=tmp_path / "cache")
+    monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", "0")
+    out = run(cache_root=tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()
+    assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
 
 
 @pytest.mark.parametrize("names", [("same", "same"), ("a/b",), ("a+b",), ("",), ()])

@@ -22,6 +22,7 @@ from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
 from voicefit.machine import devices
+from voicefit.prefinetune import Notice
 from voicefit.prefinetune import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.serving.predictor import Model, load_model
@@ -41,6 +42,7 @@ def prefinetune(
     resume: bool = False,
     save_every: float = 30.0,
     progress: Progress = lambda what, done, total: None,
+    notice: Notice = lambda message: None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetune.prefinetune`.
 
@@ -71,6 +73,7 @@ def prefinetune(
             save_every=save_every,
             processes=processes,
             progress=progress,
+            notice=notice,
         )
 
 

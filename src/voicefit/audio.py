@@ -40,6 +40,9 @@ _LOUDEST = 2.0**32
 
 _UNKNOWN_LENGTH = 2**63 - 1
 
+_UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError)
+"""What soundfile raises for a file that it cannot read."""
+
 _BLOCK = 2**20
 """Samples of all channels that are decoded at a time: a header that lies about its length then costs nothing."""
 
@@ -99,6 +102,22 @@ def load_waveform(
     return _to_16k(mono, rate if resample else SAMPLE_RATE, str(path))
 
 
+def waveform_length(
+    path: str | os.PathLike[str], start: float = 0.0, end: float | None = None, *, resample: bool = True
+) -> int:
+    """How many samples :func:`load_waveform` gives, by the file's header alone; 0 where it can be seen to give none."""
+    try:
+        about = soundfile.info(path)
+    except _UNREADABLE:
+        return 0
+    if about.frames == _UNKNOWN_LENGTH:
+        return 0
+    first, wanted = _stretch(start, end, about.samplerate)
+    there = min(wanted, max(0, about.frames - first))
+    samples = int(there * SAMPLE_RATE / about.samplerate + 0.5) if resample else there
+    return samples if samples >= MIN_SAMPLES else 0
+
+
 def decode_waveform(content: bytes, name: str, max_seconds: float) -> np.ndarray:
     """Decode what somebody sent, as :func:`load_waveform` does, without a file on disk.
 
@@ -131,14 +150,20 @@ def _decode(
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate
             _check_header(file, name)
-            file.seek(min(int(start * rate), file.frames))
-            wanted = sys.maxsize if end is None else max(0, int(end * rate) - int(start * rate))
+            first, wanted = _stretch(start, end, rate)
+            file.seek(min(first, file.frames))
             most = MAX_FRAMES if max_seconds is None else min(MAX_FRAMES, int(max_seconds * rate))
             _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
             return _read_mono(file, wanted, most, name), rate
-    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
+    except _UNREADABLE as error:
         reason = getattr(error, "error_string", error)  # without the address of the object that was read
         raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
+
+
+def _stretch(start: float, end: float | None, rate: int) -> tuple[int, int]:
+    """The first sample between two times, and how many follow; without an end, all."""
+    first = int(start * rate)
+    return first, sys.maxsize if end is None else max(0, int(end * rate) - first)
 
 
 def _check_header(file: soundfile.SoundFile, name: str) -> None:

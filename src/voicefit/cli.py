@@ -151,6 +151,7 @@ def prefinetune(
             resume=resume,
             save_every=save_every,
             progress=tell,
+            notice=lambda text: err.print(escape(text), soft_wrap=True),
         )
     if is_first():
         out.print(f"checkpoint: {path}", soft_wrap=True)

@@ -36,7 +36,7 @@ def sweep(
     again: Annotated[
         Path | None, typer.Option("--reproduce", help="Run this run's plan once more, and say what differs.")
     ] = None,
-    dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials and estimate the time.")] = False,
+    dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials, and estimate time and disk.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
 
@@ -117,6 +117,8 @@ def merge(
 def _print_dry_run(found: Any) -> None:
     out.print(f"trials: {found.trials:,}")
     out.print(f"pre-finetunings: {len(found.prefinetunings)}")
+    if found.cache is not None:
+        out.print(escape(found.cache.words()), soft_wrap=True)
     if found.estimate is None:
         out.print(f"time: unknown ({escape(found.unknown)})", soft_wrap=True)
         return

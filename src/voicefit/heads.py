@@ -4,12 +4,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import scipy.linalg
 import torch
 from torch import Tensor, nn
 
 from voicefit.corpora import Clip
+from voicefit.scatter import Scatter, scatter_of
 
 _SHRINKAGE = 0.3
 """Weight of the identity in the covariance within classes: short corpora have fewer clips than dimensions."""
@@ -86,13 +86,12 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
     """
     within, between, means = [], [], []
     for corpus, vectors in pooled.items():
-        table = pd.DataFrame(vectors.double().cpu().numpy())
-        speaker = np.array([clip.speaker for clip in clips[corpus]])
-        label = np.array([clip.label for clip in clips[corpus]])
-        class_means = table.groupby([speaker, label]).transform("mean")
-        within.append(np.cov((table - class_means).to_numpy().T, bias=True))
-        between.append(np.cov((class_means - table.groupby(speaker).transform("mean")).to_numpy().T, bias=True))
-        means.append(table.mean().to_numpy())
+        scatter = scatter_of(vectors, clips[corpus])
+        shares = scatter.counts / scatter.counts.sum()
+        away = scatter.means - _speaker_means(scatter)
+        within.append(scatter.within)
+        between.append((shares[:, None] * away).T @ away)
+        means.append(shares @ scatter.means)
     noise = np.mean(within, axis=0)
     signal = np.mean(between, axis=0)
     directions, _ = linear_discriminants(signal, noise, width)
@@ -100,6 +99,14 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
     projector.weight.copy_(torch.from_numpy(directions.T.copy()))
     projector.bias.copy_(torch.from_numpy(-np.mean(means, axis=0) @ directions))
     return projector
+
+
+def _speaker_means(scatter: Scatter) -> np.ndarray:
+    """For each class the mean of all clips of its speaker, ``(classes, d)``."""
+    _, speaker = np.unique(scatter.speakers, return_inverse=True)
+    sums = np.zeros((speaker.max() + 1, scatter.means.shape[1]))
+    np.add.at(sums, speaker, scatter.counts[:, None] * scatter.means)
+    return (sums / np.bincount(speaker, scatter.counts)[:, None])[speaker]
 
 
 def linear_discriminants(signal: np.ndarray, noise: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,8 +7,9 @@ speakers are never heard in training.
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ from voicefit.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.trainer import Progress, Trainer
 
+Notice = Callable[[str], None]
+"""Told something in a line, for a person."""
+
+
+def _silent(*told: object) -> None:
+    pass
+
 
 def prefinetune(
     encoder: Encoder,
@@ -49,6 +57,7 @@ def prefinetune(
     start_key: str = "",
     processes: Processes = ALONE,
     progress: Progress = lambda what, done, total: None,
+    notice: Notice = _silent,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
@@ -70,10 +79,12 @@ def prefinetune(
         start_key: a sweep's digest of what the starting point is made of, for the record.
         processes: those that train together; the first alone writes ``out``, and tells of progress.
         progress: told of every clip cached and every step.
+        notice: told in a line what the front-end cache will take, unless all is there.
 
     Raises:
         VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, a corpus cannot be used, the
-            settings' objective is one for a single process, or another process has ended.
+            disk has no room for the front-end cache, the settings' objective is one for a single process, or another
+            process has ended.
     """
     require_absent(out)
     _check_names([corpus.name for corpus in corpora])
@@ -83,9 +94,9 @@ def prefinetune(
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     if not processes.first:
-        progress = _silence
+        progress = notice = _silent
     cache = FrontCache(encoder, cache_root, processes.local_count)
-    usable, left_out = cache_corpora(cache, corpora, progress, processes)
+    usable, left_out = cache_corpora(cache, corpora, progress, notice, processes)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
     if settings.train_clips:
@@ -115,10 +126,6 @@ def prefinetune(
         _remove(unfinished)
     processes.gather(None)  # nobody leaves before ``out`` is there
     return out
-
-
-def _silence(what: str, done: int, total: int) -> None:
-    pass
 
 
 def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> None:
@@ -187,31 +194,47 @@ def _pool_training_clips(
     encoder: Encoder, splits: Sequence[CorpusSplit], cache: FrontCache
 ) -> tuple[dict[str, Tensor], dict[str, list[Clip]]]:
     clips = {split.name: split.train for split in splits}
-    return {name: encoder.pool([cache.frames(clip) for clip in part]) for name, part in clips.items()}, clips
+    return {name: encoder.pool(cache.frames(clip) for clip in part) for name, part in clips.items()}, clips
 
 
 def cache_corpora(
-    cache: FrontCache, corpora: Sequence[Corpus], progress: Progress, processes: Processes = ALONE
+    cache: FrontCache,
+    corpora: Sequence[Corpus],
+    progress: Progress,
+    notice: Notice = _silent,
+    processes: Processes = ALONE,
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
-    """Run the front end over every labelled clip, each process over its share.
+    """Run the front end over every labelled clip, each process over its share, after ``notice`` was told what the
+    cache will take.
 
     Returns:
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
+
+    Raises:
+        VoicefitError: the disk has no room for the cache.
     """
+    labelled = [corpus.select(lambda clip: clip.label is not None) for corpus in corpora]
+    total = sum(len(corpus.clips) for corpus in labelled)
+    clips = chain.from_iterable(corpus.clips for corpus in labelled)
+    plan = cache.plan(clips, _counter(progress, "looking in the front-end cache", total))
+    plan.check()
+    if plan.clips:
+        notice(plan.words())
     usable, left_out = [], {}
-    for corpus in corpora:
-        labelled = corpus.select(lambda clip: clip.label is not None)
-        mine = processes.share(labelled.clips)
-        total, done = len(mine), iter(range(1, len(mine) + 1))
-
-        def tell(name: str = corpus.name, done: Iterator[int] = done, total: int = total) -> None:
-            progress(f"front end on {name}", next(done), total)
-
-        broken = {name: why for part in processes.gather(cache.fill(mine, tell)) for name, why in part.items()}
+    for corpus, part in zip(corpora, labelled, strict=True):
+        mine = processes.share(part.clips)
+        filled = cache.fill(mine, _counter(progress, f"front end on {corpus.name}", len(mine)))
+        broken = {name: why for found in processes.gather(filled) for name, why in found.items()}
         unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}
         left_out[corpus.name] = broken | unlabelled
-        usable.append(labelled.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
+        usable.append(part.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
     return usable, left_out
+
+
+def _counter(progress: Progress, what: str, total: int) -> Callable[[], None]:
+    """What tells ``progress`` of one more each time it is called."""
+    done = count(1)
+    return lambda: progress(what, next(done), total)
 
 
 def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, str]) -> dict[str, Any]:

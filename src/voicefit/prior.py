@@ -19,6 +19,7 @@ from torch import Tensor
 from voicefit.corpora import Clip
 from voicefit.errors import VoicefitError
 from voicefit.heads import linear_discriminants
+from voicefit.scatter import in_double, scatter_of
 
 WIDTH = 128
 """Discriminants kept, at most."""
@@ -56,7 +57,7 @@ class Prior:
 
     def project(self, pooled: Tensor) -> np.ndarray:
         """Discriminant coordinates ``(clips, w)`` of pooled vectors ``(clips, d)``, float64."""
-        return (pooled.double().cpu().numpy().reshape(-1, len(self.origin)) - self.origin) @ self.basis
+        return _project(pooled.reshape(-1, len(self.origin)), self.origin, self.basis)
 
     @property
     def log_odds(self) -> float:
@@ -89,11 +90,11 @@ _ARRAYS = tuple(field.name for field in fields(Prior) if field.type is np.ndarra
 
 @dataclass(frozen=True)
 class _Lesson:
-    """One corpus: its clips and, by speaker, the mean vector of each label."""
+    """One corpus: its clips, how they vary about their classes and, by speaker, the mean vector of each label."""
 
-    vectors: np.ndarray
+    vectors: Tensor
     labels: np.ndarray
-    residuals: np.ndarray
+    within: np.ndarray
     means: list[dict[str, np.ndarray]]
 
     @property
@@ -119,9 +120,9 @@ def learn_prior(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]
         pooled: corpus → ``(clips, hidden_size)``.
         clips: corpus → its clips, in the same order.
     """
-    lessons = [_lesson(pooled[name].double().cpu().numpy(), part) for name, part in clips.items()]
+    lessons = [_lesson(pooled[name], part) for name, part in clips.items()]
     between = np.mean([lesson.deviations.T @ lesson.deviations / len(lesson.deviations) for lesson in lessons], axis=0)
-    within = np.mean([lesson.residuals.T @ lesson.residuals / len(lesson.vectors) for lesson in lessons], axis=0)
+    within = np.mean([lesson.within for lesson in lessons], axis=0)
     basis, signal = linear_discriminants(between, within, WIDTH)
     centres = [lesson.middles.mean(axis=0) for lesson in lessons]
     origin = np.mean(centres, axis=0)
@@ -129,7 +130,7 @@ def learn_prior(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]
     labels = sorted({str(label) for lesson in lessons for label in lesson.labels})
     carriers = [sum(label in lesson.labels for lesson in lessons) for label in labels]
     # Centred by corpus and not by speaker: heads then learn to look past what differs between speakers.
-    points = [(lesson.vectors - centre) @ basis for lesson, centre in zip(lessons, centres, strict=True)]
+    points = [_project(lesson.vectors, centre, basis) for lesson, centre in zip(lessons, centres, strict=True)]
     heads = [_fit_head(points, [lesson.labels for lesson in lessons], label, signal) for label in labels]
     return Prior(
         labels=tuple(labels),
@@ -144,17 +145,16 @@ def learn_prior(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]
     )
 
 
-def _lesson(vectors: np.ndarray, clips: Sequence[Clip]) -> _Lesson:
-    speakers, labels = np.array([clip.speaker for clip in clips]), np.array([clip.label for clip in clips])
-    residuals, means = np.empty_like(vectors), []
-    for speaker in np.unique(speakers):
-        of_labels: dict[str, np.ndarray] = {}
-        for label in np.unique(labels[speakers == speaker]):
-            mine = (speakers == speaker) & (labels == label)
-            of_labels[str(label)] = vectors[mine].mean(axis=0)
-            residuals[mine] = vectors[mine] - of_labels[str(label)]
-        means.append(of_labels)
-    return _Lesson(vectors, labels, residuals, means)
+def _project(vectors: Tensor, origin: np.ndarray, basis: np.ndarray) -> np.ndarray:
+    return np.concatenate([(part - origin) @ basis for _, part in in_double(vectors)])
+
+
+def _lesson(vectors: Tensor, clips: Sequence[Clip]) -> _Lesson:
+    scatter = scatter_of(vectors, clips)
+    means: dict[str, dict[str, np.ndarray]] = {}
+    for speaker, label, mean in zip(scatter.speakers, scatter.labels, scatter.means, strict=True):
+        means.setdefault(speaker, {})[label] = mean
+    return _Lesson(vectors, np.array([str(clip.label) for clip in clips]), scatter.within, list(means.values()))
 
 
 def _fit_head(

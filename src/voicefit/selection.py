@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-import torch
 from scipy.special import expit
 from torch import Tensor
 
@@ -27,9 +26,6 @@ from voicefit.transferability import (
     proxy_a_distance,
     zero_shot,
 )
-
-_CLIPS_AT_ONCE = 256
-"""Clips whose frames are in memory together while they are pooled."""
 
 ORDER = "zero_shot"
 """The score that orders candidates of as many corpora: it asks what the method `prior` begins at."""
@@ -174,10 +170,8 @@ def pool_corpora(
         (usable,), reasons = cache_corpora(cache, [corpus], progress)
         left_out |= {f"{corpus.name}/{clip}": reason for clip, reason in reasons[corpus.name].items()}
         _require_contrast(usable)
-        clips = usable.clips
-        chunks = [clips[start : start + _CLIPS_AT_ONCE] for start in range(0, len(clips), _CLIPS_AT_ONCE)]
-        pooled = [encoder.pool([cache.frames(clip) for clip in chunk]) for chunk in chunks]
-        found.append(PooledCorpus(usable, torch.cat(pooled).cpu()))
+        pooled = encoder.pool(cache.frames(clip) for clip in usable.clips)
+        found.append(PooledCorpus(usable, pooled.cpu()))
     return found, left_out
 
 

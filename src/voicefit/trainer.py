@@ -255,7 +255,7 @@ class Trainer:
         return scores, float(np.mean(right))
 
     def _predict(self, corpus: str, clips: Sequence[Clip]) -> Tensor:
-        pooled = self.encoder.pool([self.cache.frames(clip) for clip in clips], self.settings.precision)
+        pooled = self.encoder.pool((self.cache.frames(clip) for clip in clips), self.settings.precision)
         return self.heads(self.encoder.projector(pooled), corpus).argmax(1)
 
     def _weights(self) -> dict[str, Tensor]:

@@ -1,3 +1,4 @@
+import errno
 import os
 import signal
 import stat
@@ -5,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +19,9 @@ from layouts import build_folder, write_noise
 from tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
-from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders import FrontCache, FrontEnd, cache_room, load_encoder
+from voicefit.encoders import cache as cache_module
+from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
 
@@ -151,6 +155,143 @@ def test_entries_are_readable_by_whom_the_umask_says(encoder, clips, tmp_path):
     finally:
         os.umask(old)
     assert stat.S_IMODE(entries(tmp_path / "cache")[0].stat().st_mode) == 0o640
+
+
+def bytes_of(root):
+    return sum(entry.stat().st_size for entry in entries(root))
+
+
+def test_a_plan_says_to_the_byte_what_filling_writes(model, clips, tmp_path):
+    soundfile.write(tmp_path / "long.flac", make_waveform(7.0), 44_100)  # 2.5 s at their true speed
+    long = Clip("long.flac", tmp_path / "long.flac", "me", "anger")
+    parts = [long, replace(long, start=0.5), replace(long, end=0.7), replace(long, start=0.2, end=0.4)]
+    clips[0].path.write_text("not audio")
+    wanted = [*clips, *parts, parts[0]]
+    for name, front_end in (("plain", FrontEnd(max_seconds=2.0)), ("published", FrontEnd(resample=False))):
+        cache = FrontCache(load_encoder(model, front_end=front_end), tmp_path / name)
+        told = []
+        plan = cache.plan(wanted, lambda told=told: told.append(1))
+        assert entries(tmp_path / name) == []
+        cache.fill(wanted)
+        assert (plan.clips, plan.bytes) == (len(wanted) - 2, bytes_of(tmp_path / name))
+        assert len(told) == len(wanted)
+        assert opened_anew(cache).plan(wanted).clips == 0
+
+
+def test_what_is_there_already_is_not_planned_for(encoder, clips, tmp_path):
+    whole = FrontCache(encoder, tmp_path / "cache").plan(clips)
+    FrontCache(encoder, tmp_path / "cache").fill(clips[:3])
+    rest = FrontCache(encoder, tmp_path / "cache").plan(clips)
+    assert (rest.clips, rest.bytes) == (whole.clips - 3, whole.bytes - bytes_of(tmp_path / "cache"))
+
+
+@pytest.fixture
+def limit(monkeypatch):
+    """Sets the limit in bytes, and takes from memory what would hide that there is one."""
+    monkeypatch.setattr(cache_module, "_physical_memory", lambda: 0)
+    return lambda size: monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", str(size / 10**9))
+
+
+def test_a_limit_is_kept_over_clips_and_caches_and_the_rest_is_computed(encoder, clips, fronts, limit, tmp_path):
+    expected = [encoder.front(load_waveform(clip.path)).half() for clip in clips]
+    size = FrontCache(encoder, tmp_path / "cache").plan(clips[:1]).bytes
+    limit(3.5 * size)
+    for part in (clips[:2], clips):
+        plan = FrontCache(encoder, tmp_path / "cache").plan(part)
+        fronts.clear()
+        assert FrontCache(encoder, tmp_path / "cache").fill(part) == {}
+        assert plan.clips >= len(fronts)  # nothing was computed that is not kept
+    assert "; VOICEFIT_CACHE_LIMIT leaves room for " in plan.words()
+    assert len(entries(tmp_path / "cache")) == 3
+    assert bytes_of(tmp_path / "cache") <= 3.5 * size
+    cache = FrontCache(encoder, tmp_path / "cache")
+    for _ in range(2):
+        fronts.clear()
+        assert all(torch.equal(cache.frames(clip), frames) for clip, frames in zip(clips, expected, strict=True))
+        assert len(fronts) == len(clips) - 3
+    assert len(entries(tmp_path / "cache")) == 3
+
+
+def test_a_limit_of_nothing_writes_nothing_and_gives_the_same_frames(encoder, clips, fronts, limit, tmp_path):
+    expected = [FrontCache(encoder, tmp_path / "cache").frames(clip) for clip in clips]
+    limit(0)
+    cache = FrontCache(encoder, tmp_path / "nothing")
+    fronts.clear()
+    clips[0].path.write_text("not audio")
+    assert set(cache.fill(clips)) == {clips[0].id}
+    assert fronts == []
+    assert all(torch.equal(cache.frames(clip), frames) for clip, frames in zip(clips[1:], expected[1:], strict=True))
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_without_a_cache_frames_are_held_in_memory_as_far_as_they_fit(encoder, clips, fronts, tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", "0")
+    frames = encoder.front(load_waveform(clips[0].path)).half()
+    monkeypatch.setattr(cache_module, "_physical_memory", lambda: 2 * 8 * int(2.5 * frames.nbytes))
+    cache = FrontCache(encoder, tmp_path / "cache", processes=2)
+    for _ in range(2):
+        fronts.clear()
+        cache.fill(clips)
+        assert [len(cache.frames(clip)) for clip in clips] == [len(frames)] * len(clips)
+    assert len(fronts) == len(clips) - 2
+
+
+def test_processes_share_what_a_limit_leaves(encoder, clips, limit, tmp_path):
+    size = FrontCache(encoder, tmp_path / "cache").plan(clips[:1]).bytes
+    limit(4.5 * size)
+    caches = [FrontCache(encoder, tmp_path / "cache", processes=2) for _ in range(2)]
+    assert caches[0].plan(clips).room == pytest.approx(4.5 * size, abs=2)
+    caches[1].plan([])  # begins before the other has stored anything
+    caches[0].fill(clips)
+    assert len(entries(tmp_path / "cache")) == 2
+    caches[1].fill(reversed(clips))
+    assert len(entries(tmp_path / "cache")) == 4
+
+
+@pytest.mark.parametrize("given", ["ten", "-1", "nan", "inf"])
+def test_a_limit_that_is_no_number_of_gigabytes_is_refused(encoder, given, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", given)
+    with pytest.raises(VoicefitError, match=f"VOICEFIT_CACHE_LIMIT={given}: give a number of GB, or 0"):
+        FrontCache(encoder)
+
+
+def test_a_disk_that_is_too_small_is_an_error_before_anything_is_written(encoder, clips, tmp_path, monkeypatch):
+    plan = FrontCache(encoder, tmp_path / "a" / "b").plan(clips)
+    plan.check()
+    monkeypatch.setattr(cache_room.shutil, "disk_usage", lambda path: SimpleNamespace(free=plan.bytes - 1))
+    with pytest.raises(VoicefitError, match=r"the disk is too small for the front-end cache: 8 more .* VOICEFIT_CACHE"):
+        FrontCache(encoder, tmp_path / "a" / "b").plan(clips).check()
+    monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", str((plan.bytes - 1) / 10**9))
+    FrontCache(encoder, tmp_path / "a" / "b").plan(clips).check()
+
+
+def test_a_disk_that_fills_up_meanwhile_is_an_error_that_says_what_to_do(encoder, clips, tmp_path, monkeypatch):
+    def full(*given, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(VoicefitError, match=r"cannot be written to \(No space left on device\); make room, "):
+        FrontCache(encoder, tmp_path / "cache").fill(clips)
+    assert leftovers(tmp_path / "cache") == []
+
+
+def test_a_file_is_read_once_for_all_of_its_clips_and_again_when_it_has_changed(encoder, model, tmp_path, monkeypatch):
+    soundfile.write(tmp_path / "long.wav", make_waveform(2), 16_000)
+    os.utime(tmp_path / "long.wav", (1e9, 1e9))
+    parts = [Clip("", tmp_path / "long.wav", "me", "anger", start=start / 4, end=start / 4 + 0.2) for start in range(6)]
+    read, digest = [], cache_module.hashlib.file_digest
+    monkeypatch.setattr(cache_module.hashlib, "file_digest", lambda *given: read.append(given) or digest(*given))
+    for _ in range(2):
+        cache = FrontCache(encoder, tmp_path / "cache")
+        cache.plan(parts)
+        cache.fill(parts)
+    FrontCache(load_encoder(model, frozen_layers=1), tmp_path / "cache").fill(parts)
+    assert len(read) == 1
+    soundfile.write(tmp_path / "long.wav", make_waveform(2, seed=1), 16_000)
+    os.utime(tmp_path / "long.wav", (1.1e9, 1.1e9))
+    frames = FrontCache(encoder, tmp_path / "cache").frames(parts[0])
+    assert len(read) == 2
+    assert torch.equal(frames, encoder.front(load_waveform(parts[0].path, 0.0, 0.2)).half())
 
 
 @pytest.fixture(scope="module")

@@ -63,6 +63,25 @@ def test_a_clip_is_pooled_alone_as_beside_longer_ones(models, family, frozen_lay
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_pooling_reads_a_few_clips_at_a_time_and_gives_what_all_at_once_give(models, family, monkeypatch):
+    encoder = load_encoder(models[family])
+    frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]
+    at_once = encoder.pool(frames)
+    chunks = []
+    forward = encoder.forward
+    monkeypatch.setattr(encoder, "forward", lambda clips, precision: chunks.append(len(clips)) or forward(clips))
+    monkeypatch.setattr(encoder_module, "_CLIPS_AT_ONCE", 2)
+
+    def read():
+        for index, clip in enumerate(frames):
+            assert sum(chunks) >= index - 1  # what was read before has been pooled
+            yield clip
+
+    torch.testing.assert_close(encoder.pool(read()), at_once, atol=1e-5, rtol=0)
+    assert chunks == [2, 2, 1]
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batches(models, family, monkeypatch):
     encoder = load_encoder(models[family])
     frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]
@@ -106,6 +125,18 @@ def test_clips_are_cut_to_max_seconds(models):
     encoder = load_encoder(models["wav2vec2-group-norm"], front_end=FrontEnd(max_seconds=0.5))
     waveform = make_waveform(0.9)
     torch.testing.assert_close(encoder.front(waveform), encoder.front(waveform[:8000]), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("front_end", [{}, {"pad_first": True}, {"train": True}], ids=["plain", "padded", "trained"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_shape_of_the_frames_is_known_without_the_front_end(models, family, front_end):
+    for frozen_layers in (0,) if front_end.get("train") else (0, 1):
+        encoder = load_encoder(
+            models[family], frozen_layers=frozen_layers, front_end=FrontEnd(max_seconds=1.5, **front_end)
+        )
+        for samples in (400, 719, 720, 16_001, 40_000):
+            waveform = make_waveform(samples / 16_000)
+            assert encoder.front_shape(len(waveform)) == tuple(encoder.front(waveform).shape)
 
 
 def test_the_shortest_clip_gives_one_frame(models):

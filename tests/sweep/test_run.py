@@ -219,10 +219,10 @@ def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch
         progress=lambda what, done, total: events.append(done) if what == "trials" else None,
         notice=events.append,
     )
-    told = [event for event in events if isinstance(event, str)]
+    told = [event for event in events if str(event).startswith("failed")]
     assert len(told) == 6
     assert told[0] == "failed trial 1: tiny/none, prototype, voices/anna, anger, k=4, draw 0: ArithmeticError: poison"
-    assert events.index(told[0]) == 1  # right after its own step of the progress
+    assert events[events.index(told[0]) - 1] == 1  # right after its own step of the progress
 
 
 @pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
@@ -253,6 +253,7 @@ def test_broken_clips_are_left_out_and_told(tmp_path, raw_plan, cache):
     plan = plan_of(raw_plan, targets={"voices": str(voices)}, grid=grid)
     result = run_sweep(plan, tmp_path / "out", cache_root=cache, notice=told.append)
     assert result.failed == 0
+    told = [line for line in told if not line.startswith("front-end cache: ")]
     assert len(told) == 1
     assert told[0].startswith("voices: 2 clips are left out, the first is anna/calm/0.wav (unreadable: ")
     used = set().union(*map(json.loads, records(tmp_path / "out")["support"]))
@@ -267,6 +268,20 @@ def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finishe
     assert found.trials == TRIALS
     assert found.prefinetunings == ["tiny/alpha+beta"]
     assert found.estimate.total > 0
+
+
+def test_a_dry_run_says_what_the_run_will_store(tmp_path, raw_plan, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+    grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]
+    twins = raw_plan["encoders"] | {"twin": raw_plan["encoders"]["tiny"]}  # one front end, and so one cache
+    plan = plan_of(raw_plan, encoders=twins, grid=grid)
+    planned = dry_run(plan).cache
+    told: list[str] = []
+    run_sweep(plan, tmp_path / "out", notice=told.append)
+    entries = list((tmp_path / "cache").rglob("*.npy"))
+    assert (planned.clips, planned.bytes) == (len(entries), sum(entry.stat().st_size for entry in entries))
+    assert [line.partition(" in ")[0] for line in told] == [planned.words().partition(" in ")[0]]
+    assert dry_run(plan).cache.clips == 0
 
 
 # Sweeps in processes of their own, killed.

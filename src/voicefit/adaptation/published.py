@@ -105,6 +105,6 @@ def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
 
 @torch.no_grad()
 def _macro_f1(encoder: Encoder, classifier: nn.Linear, clips: Shots, precision: Precision) -> float:
-    pooled = encoder.pool(list(clips.frames), precision)
+    pooled = encoder.pool(clips.frames, precision)
     predicted = classifier(encoder.projector(pooled)).argmax(1)
     return float(f1_score(clips.targets.cpu(), predicted.cpu(), average="macro", zero_division=0))

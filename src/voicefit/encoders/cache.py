@@ -1,11 +1,13 @@
 """What the frozen front end says of each clip, computed once and kept on disk in half precision."""
 
-import contextlib
 import hashlib
+import math
 import os
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +15,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from voicefit.audio import AudioError, load_waveform
+from voicefit.audio import AudioError, load_waveform, waveform_length
 from voicefit.corpora import Clip
+from voicefit.encoders.cache_room import ADVICE, CachePlan, bytes_under, free_bytes, read_limit
 from voicefit.encoders.encoder import Encoder
+from voicefit.errors import VoicefitError
 from voicefit.files import new_file
 
 _CLIPS_AHEAD = 8
 """Clips that are decoded while the front end is still at an earlier one."""
+
+_HEADER = 128
+"""Bytes of an entry before its frames."""
+
+_SETTLED = 2 * 10**9
+"""Nanoseconds after which a file that is changed again gets another time of change, on any file system."""
 
 
 def default_cache_root() -> Path:
@@ -36,76 +46,128 @@ class FrontCache:
     that is damaged nevertheless is computed again. What has been read stays in memory, up to an eighth of the
     machine's, so that an epoch does not wait for the disk again.
 
+    Where ``$VOICEFIT_CACHE_LIMIT`` says how many GB ``root`` may hold, clips that find no more room are not stored;
+    the front end runs again whenever they are asked for. What is there already is read all the same.
+
     Args:
         encoder: whose front end it is.
         root: where the files go; ``None`` is the user's cache folder.
-        processes: how many share the machine's memory.
+        processes: how many share the machine's memory and what the limit leaves.
+
+    Raises:
+        VoicefitError: the limit is not a number of GB.
     """
 
     def __init__(self, encoder: Encoder, root: Path | None = None, processes: int = 1):
         self.encoder = encoder
-        self.folder = (root or default_cache_root()) / encoder.front_key()
-        self._entries: dict[Clip, Path] = {}
-        self._held: dict[Clip, Tensor] = {}
-        self._room = _physical_memory() // 8 // processes
+        self.root = root or default_cache_root()
+        self.folder = self.root / encoder.front_key()
+        self._processes = processes
+        self._limit = read_limit()
+        self._held: dict[Clip, np.ndarray] = {}
+        self._memory_left = _physical_memory() // 8 // processes
 
     def frames(self, clip: Clip) -> Tensor:
         """The front end's output for ``clip``: float16 tensor ``(frames, width)``.
 
         Raises:
             AudioError: the clip cannot be decoded and is not in the cache.
+            VoicefitError: the disk is full.
         """
-        return self._hold(clip, *self._read_or_decode(clip))
+        if clip in self._held:
+            return torch.from_numpy(self._held[clip].copy())
+        stored, waveform = self._read_or_decode(clip)
+        frames = np.array(stored) if waveform is None else self._compute(clip, waveform)
+        self._hold(clip, frames)
+        return torch.from_numpy(frames)
+
+    def plan(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> CachePlan:
+        """What it takes to store those clips that are not there yet, by the headers of their files.
+
+        ``progress`` is called after each clip.
+        """
+        missing: set[str] = set()
+        size = 0
+        for clip in clips:
+            entry = self._entry(clip)
+            if entry.name not in missing and not entry.exists():
+                samples = waveform_length(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
+                if samples:
+                    missing.add(entry.name)
+                    size += self._entry_bytes(samples)
+            if progress:
+                progress()
+        return CachePlan(self.root, len(missing), size, self._disk_left * self._processes, free_bytes(self.root))
 
     def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
-        """Make sure that every clip is cached; ``progress`` is called after each.
+        """Make sure that every clip can be had, and store what there is room for; ``progress`` is called after each.
 
         The next clips are read and decoded while the front end runs.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
+
+        Raises:
+            VoicefitError: the disk is full.
         """
         broken: dict[str, str] = {}
         with ThreadPoolExecutor(1) as reader:
             for clip, prepared in _ahead(reader, self._read_or_decode, clips):
                 try:
-                    self._hold(clip, *prepared.result())
+                    stored, waveform = prepared.result()
                 except AudioError as error:
                     broken[clip.id] = f"{error.kind}: {error}"
+                else:
+                    if waveform is None:
+                        self._hold(clip, stored)
+                    elif self._entry_bytes(len(waveform)) <= max(self._disk_left, self._memory_left):
+                        self._hold(clip, self._compute(clip, waveform))
                 if progress:
                     progress()
         return broken
 
-    def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray | None, np.ndarray | None]:
-        """The stored frames of a clip or, where there are none, its waveform."""
-        if clip in self._held:
-            return self._held[clip].numpy().copy(), None
-        stored = _read(self._entry(clip))
+    def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray, None] | tuple[None, np.ndarray]:
+        """The frames of a clip, as they are held or stored, or else its waveform."""
+        stored = self._held[clip] if clip in self._held else _read(self._entry(clip))
         if stored is not None:
-            return np.array(stored), None
+            return stored, None
         return None, load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
 
-    def _hold(self, clip: Clip, stored: np.ndarray | None, waveform: np.ndarray | None) -> Tensor:
-        """Run the front end and store what it says, if need be; keep the frames in memory while there is room."""
-        if stored is None:
-            assert waveform is not None
-            stored = self.encoder.front(waveform).half().cpu().numpy()
-            with new_file(self._entry(clip)) as file:
-                np.save(file, stored, allow_pickle=False)
-        frames = torch.from_numpy(stored)
-        if clip not in self._held and frames.nbytes <= self._room:
-            self._held[clip] = frames.clone()
-            self._room -= frames.nbytes
+    def _compute(self, clip: Clip, waveform: np.ndarray) -> np.ndarray:
+        """Run the front end, and store what it says if there is room."""
+        frames = self.encoder.front(waveform).half().cpu().numpy()
+        size = _HEADER + frames.nbytes
+        if size <= self._disk_left:
+            try:
+                with new_file(self._entry(clip)) as file:
+                    np.save(file, frames, allow_pickle=False)
+            except OSError as error:
+                raise VoicefitError(
+                    f"{self.folder}: cannot be written to ({error.strerror or error}); {ADVICE}"
+                ) from error
+            self._disk_left -= size
         return frames
 
+    def _hold(self, clip: Clip, frames: np.ndarray) -> None:
+        """Keep a copy in memory while there is room."""
+        if clip not in self._held and frames.nbytes <= self._memory_left:
+            self._held[clip] = np.array(frames)
+            self._memory_left -= frames.nbytes
+
     def _entry(self, clip: Clip) -> Path:
-        if clip not in self._entries:
-            digest = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode(), digest_size=16)
-            with contextlib.suppress(OSError):  # load_waveform says what is wrong with the file
-                digest.update(clip.path.read_bytes())
-            name = digest.hexdigest()
-            self._entries[clip] = self.folder / name[:2] / f"{name}.npy"
-        return self._entries[clip]
+        name = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode() + _file_digest(clip.path), digest_size=16)
+        return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()}.npy"
+
+    def _entry_bytes(self, samples: int) -> int:
+        frames, width = self.encoder.front_shape(samples)
+        return _HEADER + 2 * frames * width
+
+    @cached_property
+    def _disk_left(self) -> float:
+        """Bytes that this process may still store."""
+        if not self._limit:  # nothing to measure: no limit, or no room whatever is there
+            return math.inf if self._limit is None else 0
+        return max(0, self._limit - bytes_under(self.root)) // self._processes
 
 
 def _ahead(
@@ -118,6 +180,26 @@ def _ahead(
         if len(pending) > _CLIPS_AHEAD:
             yield pending.popleft()
     yield from pending
+
+
+_digests: dict[str, tuple[int, int, bytes]] = {}
+"""File → time of change, size and digest; a file may hold thousands of clips, and a sweep has many caches."""
+
+
+def _file_digest(path: Path) -> bytes:
+    """16 bytes made of all that is in a file; none if it cannot be read, of which ``load_waveform`` says why."""
+    try:
+        about = path.stat()
+        *seen, digest = _digests.get(str(path), (0, 0, b""))
+        if seen == [about.st_mtime_ns, about.st_size]:
+            return digest
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+    except OSError:
+        return b""
+    if abs(time.time_ns() - about.st_mtime_ns) > _SETTLED:
+        _digests[str(path)] = (about.st_mtime_ns, about.st_size, digest)
+    return digest
 
 
 def _read(entry: Path) -> np.ndarray | None:

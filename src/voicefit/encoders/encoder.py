@@ -10,7 +10,8 @@ import contextlib
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ Precision = Literal["float32", "bfloat16"]
 
 _FRAMES_AT_ONCE = {"cpu": 500, "cuda": 32_000}
 """Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
+
+_CLIPS_AT_ONCE = 256
+"""Clips whose frames are in memory together while they are pooled: no more than a batch on a GPU gains from."""
 
 
 class FrontEnd(BaseModel):
@@ -138,6 +142,12 @@ class Encoder(nn.Module, ABC):
         self.train(was_training)
         return frames[0]
 
+    def front_shape(self, samples: int) -> tuple[int, int]:
+        """``(frames, width)`` of what :meth:`front` gives for a waveform of so many samples, without running it."""
+        most = int(self.front_end.max_seconds * SAMPLE_RATE)
+        frames, width = self._stem_shape(most if self.front_end.pad_first else min(samples, most))
+        return frames, self.hidden_size if self.frozen_layers else width
+
     def forward(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
         """Mean-pooled hidden frames of clips, each given as the front end's output for it.
 
@@ -220,13 +230,17 @@ class Encoder(nn.Module, ABC):
         return samples
 
     @torch.no_grad()
-    def pool(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
-        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``."""
+    def pool(self, frames: Iterable[Tensor], precision: Precision = "float32") -> Tensor:
+        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``.
+
+        ``frames`` may be read as they are asked for: those of a few hundred clips are in memory together.
+        """
         was_training = self.training
         self.eval()
-        pooled = self([torch.as_tensor(clip) for clip in frames], precision)
+        clips = (torch.as_tensor(clip) for clip in frames)
+        pooled = [self(chunk, precision) for chunk in iter(lambda: list(islice(clips, _CLIPS_AT_ONCE)), [])]
         self.train(was_training)
-        return pooled
+        return torch.cat(pooled)
 
     def trainable(self) -> list[nn.Parameter]:
         """Every weight that training changes."""
@@ -287,6 +301,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         """What the stem reads of one clip, ``(1, length, width)``."""
+
+    @abstractmethod
+    def _stem_shape(self, samples: int) -> tuple[int, int]:
+        """``(frames, width)`` of the stem's output or, where the stem is trained, of its input."""
 
     @abstractmethod
     def _stem(self, inputs: Tensor) -> Tensor:

@@ -51,6 +51,15 @@ class WaveformEncoder(Encoder):
         inputs = self.feature_extractor(heard, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return inputs.input_values.to(self.device)[:, :, None]
 
+    def _stem_shape(self, samples: int) -> tuple[int, int]:
+        config = self.model.config
+        length = max(samples, shortest(config))
+        if self.front_end.train:
+            return length, 1
+        for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
+            length = (length - kernel) // stride + 1
+        return length, config.conv_dim[-1]
+
     def _stem(self, inputs: Tensor) -> Tensor:
         return self._base.feature_extractor(inputs[:, :, 0]).transpose(1, 2)
 
@@ -132,6 +141,12 @@ class WhisperEncoder(Encoder):
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return inputs.input_features.to(self.device).transpose(1, 2)
+
+    def _stem_shape(self, samples: int) -> tuple[int, int]:
+        heard = self.feature_extractor.nb_max_frames
+        if self.front_end.train:
+            return heard, self.feature_extractor.feature_size
+        return (heard + 1) // 2, self.hidden_size
 
     def _stem(self, inputs: Tensor) -> Tensor:
         encoder = self.model.encoder

@@ -53,6 +53,7 @@ class Workplace:
         cache_root: the front-end cache.
         threads: CPU threads of each worker.
         devices: where workers run, in turn; several may share a GPU.
+        workers: how many share this machine's memory.
     """
 
     starts: Mapping[tuple[str, str], StartingPoint]
@@ -61,6 +62,7 @@ class Workplace:
     cache_root: Path | None
     threads: int
     devices: Sequence[str] = ("cpu",)
+    workers: int = 1
 
 
 def run_trials(
@@ -134,7 +136,7 @@ class GroupRunner:
             loaded = load_start(
                 place.source, depth=place.depth, frozen_layers=place.frozen_layers, front_end=place.front_end
             ).to(self.device)
-            cache = FrontCache(loaded, self.workplace.cache_root)
+            cache = FrontCache(loaded, self.workplace.cache_root, self.workplace.workers)
             self._loaded = ((encoder, start), loaded, cache, read_prior(place.source))
         return self._loaded[1:]
 

@@ -3,7 +3,7 @@
 import contextlib
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,9 +12,10 @@ import torch
 from voicefit import checkpoint
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
+from voicefit.encoders.cache_room import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
-from voicefit.prefinetune import cache_corpora, prefinetune
+from voicefit.prefinetune import Notice, cache_corpora, prefinetune
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
@@ -44,12 +45,14 @@ class DryRun:
         trials: number of trials that the targets have enough clips for.
         prefinetunings: starting points that must be trained, ``encoder/start``.
         estimate: seconds by stage, or ``None`` when nothing could be measured.
-        unknown: why not; empty when there is an estimate.
+        cache: what would be added to the front-end cache, or ``None`` when an encoder is not here.
+        unknown: why there is no estimate; empty when there is one.
     """
 
     trials: int
     prefinetunings: list[str]
     estimate: Estimate | None
+    cache: CachePlan | None
     unknown: str = ""
 
 
@@ -127,9 +130,10 @@ def dry_run(plan: Plan, shard: Shard | None = None) -> DryRun:
     needed = [f"{encoder}/{start}" for encoder, start in _starts_of(trials)]
     try:
         estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
+        cache = _plan_cache(materials)
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
-        return DryRun(len(trials), needed, None, str(error))
-    return DryRun(len(trials), needed, estimate, "" if estimate else "no clip could be read to measure on")
+        return DryRun(len(trials), needed, None, None, str(error))
+    return DryRun(len(trials), needed, estimate, cache, "" if estimate else "no clip could be read to measure on")
 
 
 def run_sweep(
@@ -144,7 +148,7 @@ def run_sweep(
     max_failures: int | None = None,
     trial_timeout: float | None = None,
     progress: Progress = lambda what, done, total: None,
-    notice: Callable[[str], None] = lambda message: None,
+    notice: Notice = lambda message: None,
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
@@ -164,18 +168,20 @@ def run_sweep(
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
         progress: told of every step.
-        notice: told in words of clips that are left out, and of each trial that fails.
+        notice: told in words of what the front-end cache will take, of clips that are left out, and of each trial that
+            fails.
 
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
-            damaged; a corpus or encoder cannot be loaded; more than ``max_failures`` trials have failed; or the
-            cluster cannot be reached, or has a node that cannot run the trials.
+            damaged; a corpus or encoder cannot be loaded; the disk has no room for the front-end cache; more than
+            ``max_failures`` trials have failed; or the cluster cannot be reached, or has a node that cannot run the
+            trials.
     """
     out = Path(out)
     digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
     with _engine(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
-        _cache_everything(materials, cache_root, progress)
+        _cache_everything(materials, cache_root, progress, notice)
         for name, broken in materials.left_out.items():
             if broken:
                 first = next(iter(broken.items()))
@@ -249,19 +255,41 @@ def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: P
             )
 
 
-def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress) -> None:
+def _plan_cache(materials: _Materials) -> CachePlan | None:
+    """What :func:`_cache_everything` would add; encoders with one front end, and so with one cache, count once."""
+    plans: dict[tuple[Path, str], CachePlan] = {}
+    for name, place in materials.plan.encoders.items():
+        used = materials.used(name)
+        if not used:
+            continue
+        cache = FrontCache(place.load())
+        for corpus in used.values():
+            if (cache.folder, corpus.name) not in plans:
+                plans[cache.folder, corpus.name] = cache.plan(clip for clip in corpus.clips if clip.label is not None)
+    found = list(plans.values())
+    if not found:
+        return None
+    return replace(found[0], clips=sum(plan.clips for plan in found), bytes=sum(plan.bytes for plan in found))
+
+
+def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress, notice: Notice) -> None:
     """Run every front end over every clip it will be asked for, and leave broken clips out."""
     for name, place in materials.plan.encoders.items():
         used = materials.used(name)
         if not used:
             continue
-        encoder = place.load().to(devices()[0])
-        cache = FrontCache(encoder, cache_root)
-        for group in (materials.corpora, materials.targets):
-            usable, left_out = cache_corpora(cache, [group[corpus] for corpus in group if corpus in used], progress)
-            group.update({corpus.name: corpus for corpus in usable})
-            for corpus_name, broken in left_out.items():
-                materials.left_out.setdefault(corpus_name, {}).update(broken)
+        cache = FrontCache(place.load().to(devices()[0]), cache_root)
+        found = [
+            (group, corpus)
+            for group in (materials.corpora, materials.targets)
+            for corpus in group.values()
+            if corpus.name in used
+        ]
+        usable, left_out = cache_corpora(cache, [corpus for _, corpus in found], progress, notice)
+        for (group, _), corpus in zip(found, usable, strict=True):
+            group[corpus.name] = corpus
+        for corpus_name, broken in left_out.items():
+            materials.left_out.setdefault(corpus_name, {}).update(broken)
 
 
 def _starts_of(trials: Sequence[TrialSpec]) -> list[tuple[str, str]]:
@@ -310,6 +338,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         targets=materials.targets,
         methods={name: materials.plan.method(name) for name in methods},
         cache_root=cache_root,
+        workers=workers,
         threads=max(1, torch.get_num_threads() // workers),  # what the user left to this process, shared out
         devices=devices(),
     )

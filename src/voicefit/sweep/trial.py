@@ -23,9 +23,6 @@ from voicefit.sweep.plan import TrialSpec
 BINS = 10
 """Of confidence, from 0 to 1."""
 
-_CLIPS_AT_ONCE = 256
-"""Clips of a speaker whose frames are in memory together while they are pooled."""
-
 
 @dataclass
 class SpeakerBench:
@@ -85,9 +82,8 @@ class SpeakerBench:
         """
         episodes = self.episodes
         clips = [*chain.from_iterable(episodes.pool.values()), *episodes.test, *episodes.validation]
-        chunks = [clips[start : start + _CLIPS_AT_ONCE] for start in range(0, len(clips), _CLIPS_AT_ONCE)]
-        pooled = [self.encoder.pool([self.frames(clip) for clip in chunk]) for chunk in chunks]
-        return torch.cat(pooled), {clip.id: row for row, clip in enumerate(clips)}
+        pooled = self.encoder.pool(self.frames(clip) for clip in clips)
+        return pooled, {clip.id: row for row, clip in enumerate(clips)}
 
 
 def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str, Any]:
@@ -115,7 +111,7 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if method.module.TRAINS_ENCODER:
         with bench.encoder.restored():
             head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
-            frames = [bench.frames(clip) for clip in episode.test]
+            frames = (bench.frames(clip) for clip in episode.test)
             pooled = bench.encoder.pool(frames, method.settings.precision)
     else:
         head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
