@@ -9,7 +9,7 @@ import torch
 
 from voicefit.corpora import folder
 from voicefit.encoders import load_encoder
-from voicefit.prefinetune import prefinetune
+from voicefit.prefinetuning import prefinetune
 from voicefit.protocols import PrefinetuneSettings
 
 SETTINGS = PrefinetuneSettings(lr=3e-3, head_lr=1e-2, batch_size=8, max_epochs=4, patience=4, projector_width=8)

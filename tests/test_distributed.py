@@ -21,7 +21,7 @@ from voicefit.batches import epoch_batches
 from voicefit.distributed import ALONE, Processes, joined
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetune import prefinetune
+from voicefit.prefinetuning import prefinetune
 
 torch.set_num_threads(1)
 

@@ -22,8 +22,8 @@ from voicefit.errors import VoicefitError
 from voicefit.files import require_absent
 from voicefit.heads import Head
 from voicefit.machine import devices
-from voicefit.prefinetune import Notice
-from voicefit.prefinetune import prefinetune as _prefinetune
+from voicefit.prefinetuning import Notice
+from voicefit.prefinetuning import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.serving.predictor import Model, load_model
 from voicefit.trainer import Progress
@@ -44,7 +44,7 @@ def prefinetune(
     progress: Progress = lambda what, done, total: None,
     notice: Notice = lambda message: None,
 ) -> Path:
-    """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetune.prefinetune`.
+    """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune`.
 
     In each of the processes that `torchrun` has started it takes a share of the work (:mod:`voicefit.distributed`).
 

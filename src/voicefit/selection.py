@@ -14,7 +14,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
-from voicefit.prefinetune import cache_corpora
+from voicefit.prefinetuning import cache_corpora
 from voicefit.prior import Prior, learn_prior
 from voicefit.trainer import Progress
 from voicefit.transferability import (

@@ -15,7 +15,7 @@ from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_room import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
-from voicefit.prefinetune import Notice, cache_corpora, prefinetune
+from voicefit.prefinetuning import Notice, cache_corpora, prefinetune
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time

@@ -20,7 +20,7 @@ from tiny_models import build_wav2vec2_group_norm
 from tones import PITCHES, build_tones
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetune import prefinetune, split_by_speaker
+from voicefit.prefinetuning import prefinetune, split_by_speaker
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.trainer import Trainer, multi_corpus_loss
 
