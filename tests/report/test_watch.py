@@ -91,7 +91,10 @@ def test_ctrl_c_ends_the_command_and_the_reloading(run):
         assert watching.stdout.readline().startswith("partial, 4 of 8 trials")
         assert RELOAD in page_of(run)
         watching.send_signal(signal.SIGINT)
-        rest, _ = watching.communicate(timeout=60)
+        try:
+            rest, _ = watching.communicate(timeout=60)
+        finally:
+            watching.kill()  # or a failure would wait for it without end
 
     assert watching.returncode == 0
     assert rest.splitlines()[-1] == f"no longer watched: {run / 'report' / 'index.html'}"
