@@ -1,19 +1,8 @@
 """Chromium for the tests that look at a page."""
 
-import shutil
-
 import pytest
 
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
+from chromium import CHROMIUM, FLAGS
 
 
 @pytest.fixture(scope="session")

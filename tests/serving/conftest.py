@@ -1,4 +1,3 @@
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, sync_playwright
 
 from bad_audio import encode
+from chromium import CHROMIUM, FLAGS
 from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
@@ -24,18 +24,7 @@ from voicefit.serving.service import Service, open_served
 
 BASE = "http://127.0.0.1"
 
-CHROMIUM = shutil.which("chromium")
-_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--use-fake-ui-for-media-stream",
-    "--use-fake-device-for-media-stream",
-)
+_MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +61,7 @@ def browser(tmp_path_factory) -> Iterator[Browser]:
     speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
     speech.write_bytes(clip(7, seconds=3))
     with sync_playwright() as driver:
-        flags = [*_FLAGS, f"--use-file-for-fake-audio-capture={speech}"]
+        flags = [*FLAGS, *_MICROPHONE, f"--use-file-for-fake-audio-capture={speech}"]
         found = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
         yield found
         found.close()
