@@ -40,7 +40,7 @@ _LOUDEST = 2.0**32
 
 _UNKNOWN_LENGTH = 2**63 - 1
 
-_UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError)
+UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError)
 """What soundfile raises for a file that it cannot read."""
 
 _BLOCK = 2**20
@@ -108,7 +108,7 @@ def waveform_length(
     """How many samples :func:`load_waveform` gives, by the file's header alone; 0 where it can be seen to give none."""
     try:
         about = soundfile.info(path)
-    except _UNREADABLE:
+    except UNREADABLE:
         return 0
     if about.frames == _UNKNOWN_LENGTH:
         return 0
@@ -155,7 +155,7 @@ def _decode(
             most = MAX_FRAMES if max_seconds is None else min(MAX_FRAMES, int(max_seconds * rate))
             _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
             return _read_mono(file, wanted, most, name), rate
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         reason = getattr(error, "error_string", error)  # without the address of the object that was read
         raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
 

@@ -22,7 +22,6 @@ def distill(
     views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 5 s in a step.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-7, help="Peak learning rate.")] = 2e-3,
-    clip_weight: Annotated[float, typer.Option(min=0, help="Of the loss of each clip's mean frame.")] = 1.0,
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products.")] = "float32",
     seed: Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
@@ -41,7 +40,6 @@ def distill(
         views=views,
         batch_size=batch_size,
         lr=lr,
-        clip_weight=clip_weight,
         precision=precision,
     )
     with progress() as tell:

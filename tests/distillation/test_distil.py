@@ -14,8 +14,6 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 from run_distil import SETTINGS
 from tiny_models import make_waveform
 from voicefit.distillation import Distilled, distil, distillation_loss
-from voicefit.distillation.distiller import Distiller
-from voicefit.distillation.lessons import Lessons
 from voicefit.distillation.student import build_student
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
@@ -41,19 +39,6 @@ def test_the_loss_by_hand():
     assert distillation_loss(one, other, 1.0).item() == pytest.approx(1 + math.log(2))
     assert distillation_loss(one, other, 0.0).item() == pytest.approx(1)
     assert distillation_loss(one, one, 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)))
-
-
-def test_a_clip_s_mean_frame_counts_in_units_of_how_much_clips_differ(teacher: Path, student: Path, tmp_path: Path):
-    settings = SETTINGS.model_copy(update={"clip_weight": 2.0})
-    pupil = build_student(student, 0)
-    lessons = Lessons(load_encoder(teacher, depth=3), pupil, settings, 0, tmp_path)
-    lessons.clip_spread = torch.full((2, 16), 0.5)
-    distiller = Distiller(pupil, lessons, [], [], settings, 0)
-    said, target = torch.zeros(2, 4, 16), torch.zeros(2, 4, 16)
-    said[:, :2], target[:, 2:] = 1.0, 1.0  # each frame is 1 off, and the mean is right
-    assert distiller._loss_of([said], [target]).item() == pytest.approx(1 + math.log(2))
-    target[:, 2:] = 3.0  # now the mean is 1 off, twice what clips differ by: 2 x 1 / 0.5 more
-    assert distiller._loss_of([said], [target]).item() == pytest.approx(2 + math.log(2) + 4)
 
 
 def test_a_student_goes_on_from_its_own_weights_and_keeps_its_filter_bank(finished: tuple[Path, Distilled]):

@@ -65,24 +65,17 @@ class Distiller:
         return warmup_then_decay(step, total, round(self.settings.warmup * total))
 
     def loss(self, batch: Sequence[tuple[np.ndarray, Tensor]]) -> Tensor:
-        """The loss of windows, each given as what the student hears and what the teacher said."""
+        """The mean loss over all frames of windows, each given as what the student hears and what the teacher said."""
         hidden, _ = self.student.hidden(
             [self.student.front(waveform) for waveform, _ in batch], self.settings.precision
         )
-        targets = [
-            self.lessons.targets(said, len(clip)).to(clip) for clip, (_, said) in zip(hidden, batch, strict=True)
-        ]
-        lengths = [target.shape[1] for target in targets]
-        heads = self.heads(torch.cat([clip[:length] for clip, length in zip(hidden, lengths, strict=True)]))
-        predicted = heads.unflatten(1, (len(self.settings.layers), -1)).transpose(0, 1).split(lengths, dim=1)
-        return self._loss_of(predicted, targets)
-
-    def _loss_of(self, predicted: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
-        """Of what was predicted of each window and should have been, ``(layers, frames, width)``: frames, and means."""
-        frames = distillation_loss(torch.cat([*predicted], 1), torch.cat([*targets], 1), self.settings.cosine_weight)
-        apart = [(said.mean(1) - target.mean(1)).abs() for said, target in zip(predicted, targets, strict=True)]
-        clips = (torch.stack(apart) / self.lessons.clip_spread.to(frames.device)).mean()
-        return frames + self.settings.clip_weight * clips
+        predicted, targets = [], []
+        for clip, (_, said) in zip(hidden, batch, strict=True):
+            target = self.lessons.targets(said, len(clip)).to(clip)
+            targets.append(target)
+            predicted.append(clip[: target.shape[1]])
+        said_by_student = self.heads(torch.cat(predicted)).unflatten(1, (len(self.settings.layers), -1)).transpose(0, 1)
+        return distillation_loss(said_by_student, torch.cat(targets, dim=1), self.settings.cosine_weight)
 
     def run_epoch(self, progress: Progress) -> None:
         """Hear one copy of every training window, then measure on the held-out ones."""
@@ -147,7 +140,7 @@ class Distiller:
         for window in self.held_out:
             _, said = self.lessons.read(window, 0)
             target = self.lessons.targets(said, said.shape[1])
-            losses.append(self._loss_of([torch.zeros_like(target)], [target]).item())
+            losses.append(distillation_loss(torch.zeros_like(target), target, self.settings.cosine_weight).item())
         return float(np.mean(losses))
 
     def save_state(self, folder: Path, identity: str) -> None:

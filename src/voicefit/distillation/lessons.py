@@ -13,7 +13,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio, load_waveform
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, UNREADABLE, AudioError, find_audio, load_waveform
 from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
@@ -47,11 +47,6 @@ class DistilSettings(BaseModel):
     )
     weight_decay: float = Field(default=0.01, ge=0)
     cosine_weight: float = Field(default=1.0, ge=0, description="of the cosine's loss beside the L1 loss")
-    clip_weight: float = Field(
-        default=1.0,
-        ge=0,
-        description="of the L1 loss of a clip's mean frame, which few shots read; 0 in the publication",
-    )
     held_out: float = Field(default=0.05, gt=0, lt=1, description="share of the recordings that is not learnt from")
     precision: Precision = Field(default="float32", description="of the matrix products of teacher and student")
 
@@ -78,7 +73,7 @@ def find_windows(audio: Sequence[Path]) -> tuple[list[Window], dict[str, str]]:
     for path in find_audio(audio):
         try:
             seconds = soundfile.info(path).duration
-        except (soundfile.SoundFileError, RuntimeError, OSError, TypeError) as error:
+        except UNREADABLE as error:
             left_out[str(path)] = f"not readable as audio ({getattr(error, 'error_string', error)})"
             continue
         for index in range(math.ceil(seconds / WINDOW)):
@@ -106,7 +101,6 @@ class Lessons:
         self.folder = (cache_root or default_cache_root()) / f"teacher-{self._key()}"
         self.spread = torch.ones(0)
         self.position_means = torch.zeros(0)
-        self.clip_spread = torch.ones(0)
 
     def _key(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
@@ -159,10 +153,7 @@ class Lessons:
         return waveform, said
 
     def standardise(self, windows: Sequence[Window]) -> None:
-        """Learn what the teacher says of each position on average, and how much each dimension varies about that.
-
-        From frame to frame, and of that the mean frame from window to window.
-        """
+        """Learn what the teacher says of each position on average, and how much each dimension varies about that."""
         some = windows[:: max(1, len(windows) // _STATISTICS_WINDOWS)]
         longest = int(WINDOW * 50) + 1
         count = torch.zeros(longest, 1, dtype=torch.float64)
@@ -176,8 +167,6 @@ class Lessons:
         means = total / count.clamp(min=1)
         variance = square / count.sum() - (count * means**2).sum(1) / count.sum()
         self.position_means, self.spread = means.float(), variance.clamp(min=1e-12).sqrt().float()[:, None]
-        clips = [self.targets(said, said.shape[1]).mean(1) for said in (self.read(window, 0)[1] for window in some)]
-        self.clip_spread = torch.stack(clips).std(0, correction=0).clamp(min=1e-6)
 
     def targets(self, said: Tensor, frames: int) -> Tensor:
         """What the student should say in its first ``frames`` frames, ``(layers, frames, width)``; fewer where the
