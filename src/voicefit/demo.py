@@ -1,8 +1,6 @@
 """The whole line on synthetic speech: no network, no downloads, a few minutes on two cores."""
 
-import contextlib
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +11,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 from voicefit.encoders.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.files import new_directory
+from voicefit.machine import one_thread
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep
 from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
@@ -70,22 +69,11 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
         write_small_encoder(material / "encoder")
     os.environ["VOICEFIT_DEMO"] = str(material.resolve())
     plan = read_preset("demo")
-    with _one_thread():
+    with one_thread():  # layers this small lose much to a second one where another program wants the core
         run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
     with TrialStore(out / "trials.sqlite", read_only=True) as store:
         return _result(store.trials(), report)
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Layers this small gain little from a second thread, and lose much where another program wants the core."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _result(trials: pd.DataFrame, report: Path) -> DemoResult:

@@ -1,7 +1,9 @@
 """The machine: where encoders run, and what is recorded of it and of versions beside a result."""
 
+import contextlib
 import os
 import platform
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,6 +15,17 @@ _PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soun
 def devices() -> list[str]:
     """Where encoders can run: every GPU that CUDA shows, ``cuda:0`` …, or ``cpu`` where it shows none."""
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread, also in threads that begin inside; afterwards on as many as before."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def describe_versions() -> dict[str, str]:

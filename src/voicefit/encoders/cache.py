@@ -21,6 +21,10 @@ from voicefit.encoders.cache_room import ADVICE, CachePlan, bytes_under, free_by
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file
+from voicefit.machine import one_thread
+
+_Running = deque[tuple[Clip, int, Future[np.ndarray]]]
+"""Clips that the front end is at, the bytes each will take, and its frames."""
 
 _CLIPS_AHEAD = 8
 """Clips that are decoded while the front end is still at an earlier one."""
@@ -77,7 +81,11 @@ class FrontCache:
         if clip in self._held:
             return torch.from_numpy(self._held[clip].copy())
         stored, waveform = self._read_or_decode(clip)
-        frames = np.array(stored) if waveform is None else self._compute(clip, waveform)
+        if waveform is None:
+            frames = np.array(stored)
+        else:
+            frames = self._front(waveform)
+            self._store(clip, frames)
         self._hold(clip, frames)
         return torch.from_numpy(frames)
 
@@ -102,7 +110,8 @@ class FrontCache:
     def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
         """Make sure that every clip can be had, and store what there is room for; ``progress`` is called after each.
 
-        The next clips are read and decoded while the front end runs.
+        The next clips are read and decoded while the front end runs: on a processor, on as many clips at once as torch
+        has threads, each on one of them.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
@@ -111,7 +120,9 @@ class FrontCache:
             VoicefitError: the disk is full.
         """
         broken: dict[str, str] = {}
-        with ThreadPoolExecutor(1) as reader:
+        at_once = torch.get_num_threads() if self.encoder.device.type == "cpu" else 1
+        running: _Running = deque()
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as front_end, one_thread():
             for clip, prepared in _ahead(reader, self._read_or_decode, clips):
                 try:
                     stored, waveform = prepared.result()
@@ -120,11 +131,29 @@ class FrontCache:
                 else:
                     if waveform is None:
                         self._hold(clip, stored)
-                    elif self._entry_bytes(len(waveform)) <= max(self._disk_left, self._memory_left):
-                        self._hold(clip, self._compute(clip, waveform))
+                    elif size := self._claim(len(waveform), running, at_once):
+                        running.append((clip, size, front_end.submit(self._front, waveform)))
                 if progress:
                     progress()
+            while running:
+                self._keep(running)
         return broken
+
+    def _claim(self, samples: int, running: _Running, at_once: int) -> int:
+        """Bytes that a waveform's frames will take, 0 without room for them; waits for what runs already if need be."""
+        size = self._entry_bytes(samples)
+        while running and (len(running) > at_once or size > self._room - sum(claimed for _, claimed, _ in running)):
+            self._keep(running)
+        return size if size <= self._room else 0
+
+    def _keep(self, running: _Running) -> None:
+        clip, _, frames = running.popleft()
+        self._store(clip, frames.result())
+        self._hold(clip, frames.result())
+
+    @property
+    def _room(self) -> float:
+        return max(self._disk_left, self._memory_left)
 
     def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray, None] | tuple[None, np.ndarray]:
         """The frames of a clip, as they are held or stored, or else its waveform."""
@@ -133,20 +162,20 @@ class FrontCache:
             return stored, None
         return None, load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
 
-    def _compute(self, clip: Clip, waveform: np.ndarray) -> np.ndarray:
-        """Run the front end, and store what it says if there is room."""
-        frames = self.encoder.front(waveform).half().cpu().numpy()
+    def _front(self, waveform: np.ndarray) -> np.ndarray:
+        return self.encoder.front(waveform).half().cpu().numpy()
+
+    def _store(self, clip: Clip, frames: np.ndarray) -> None:
+        """Write what the front end says of a clip, if there is room."""
         size = _HEADER + frames.nbytes
-        if size <= self._disk_left:
-            try:
-                with new_file(self._entry(clip)) as file:
-                    np.save(file, frames, allow_pickle=False)
-            except OSError as error:
-                raise VoicefitError(
-                    f"{self.folder}: cannot be written to ({error.strerror or error}); {ADVICE}"
-                ) from error
-            self._disk_left -= size
-        return frames
+        if size > self._disk_left:
+            return
+        try:
+            with new_file(self._entry(clip)) as file:
+                np.save(file, frames, allow_pickle=False)
+        except OSError as error:
+            raise VoicefitError(f"{self.folder}: cannot be written to ({error.strerror or error}); {ADVICE}") from error
+        self._disk_left -= size
 
     def _hold(self, clip: Clip, frames: np.ndarray) -> None:
         """Keep a copy in memory while there is room."""
