@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import json
 import multiprocessing
+import os
 import resource
 import shlex
 import statistics
@@ -43,6 +44,9 @@ from voicefit.machine import describe_machine, describe_versions
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.plan import NONE, TrialSpec
 
+FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
+"""Real corpora and their folders in `VOICEFIT_DATA`."""
+
 LABELS = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
 
 
@@ -60,6 +64,13 @@ def parse_options(description: str | None) -> Options:
     parser.add_argument("--quick", action="store_true", help="under a minute, on a smaller case: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     return Options(**vars(parser.parse_args()))
+
+
+def folder(variable: str) -> Path:
+    """The folder of real corpora or encoders that an environment variable names."""
+    if variable not in os.environ:
+        raise SystemExit(f"{variable} is not set: it names the folder that holds the real corpora or encoders")
+    return Path(os.environ[variable])
 
 
 def publish(rows: Sequence[Mapping[str, Any]], options: Options, notes: Sequence[str] = ()) -> None:

@@ -1,12 +1,13 @@
 """Encoders side by side as they are, and log-mel statistics: how far a few clips of a new voice get with each.
 
 Four corpora teach heads alone (no weight of an encoder is trained), and speakers of a fifth are adapted to. Give
-encoders as NAME=SOURCE@DEPTH; the default is mini and what VOICEFIT_MODELS holds. VOICEFIT_DATA has the corpora.
+encoders as NAME=SOURCE@DEPTH, or @1+2 for several layers side by side; the default is mini and what VOICEFIT_MODELS
+holds. VOICEFIT_DATA has the corpora.
 """
 
 import argparse
-import os
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import Options, publish
+from common import FOLDERS, Options, folder, publish
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
@@ -28,41 +29,63 @@ from voicefit.prior import learn_prior
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
-FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
 SHOTS = (2, 4, 8, 16, 32, 64)
 SECONDS = 5.0
 
 
-class LogMelStatistics:
-    """Mean and standard deviation over time of 80 log-mel bands, in the place of an encoder and of its cache."""
+class Described:
+    """Clips told by one vector each, in the place of an encoder and of its cache.
+
+    Args:
+        describe: a clip's vector, ``(size,)``.
+        size: of the vector.
+    """
 
     device = torch.device("cpu")
-    hidden_size = 160
 
-    def __init__(self) -> None:
-        self._extract = WhisperFeatureExtractor(chunk_length=int(SECONDS))
-        self._held: dict[Clip, Tensor] = {}
-        self.projector = torch.nn.Linear(self.hidden_size, self.hidden_size)
+    def __init__(self, describe: Callable[[Clip], Tensor], size: int):
+        self._describe = functools.cache(describe)
+        self.hidden_size = size
+        self.projector = torch.nn.Linear(size, size)
         torch.nn.init.eye_(self.projector.weight)
         torch.nn.init.zeros_(self.projector.bias)
 
     def frames(self, clip: Clip) -> Tensor:
-        """One frame for the whole clip, ``(1, 160)``."""
-        if clip not in self._held:
-            waveform = load_waveform(clip.path, clip.start, clip.end)[: int(SECONDS * SAMPLE_RATE)]
-            features = self._extract(waveform, sampling_rate=SAMPLE_RATE, return_tensors="np").input_features[0]
-            spoken = features[:, : max(2, len(waveform) // 160)]
-            self._held[clip] = torch.from_numpy(np.concatenate([spoken.mean(1), spoken.std(1)]))[None]
-        return self._held[clip]
+        """One frame for the whole clip, ``(1, size)``."""
+        return self._describe(clip)[None]
 
-    def pool(self, frames: Sequence[Tensor]) -> Tensor:
-        """``(clips, 160)``."""
+    def pool(self, frames: Iterable[Tensor]) -> Tensor:
+        """``(clips, size)``."""
         return torch.cat([torch.as_tensor(clip) for clip in frames]).float()
+
+
+def log_mel_statistics() -> Described:
+    """Mean and standard deviation over time of 80 log-mel bands."""
+    extract = WhisperFeatureExtractor(chunk_length=int(SECONDS))
+
+    def describe(clip: Clip) -> Tensor:
+        waveform = load_waveform(clip.path, clip.start, clip.end)[: int(SECONDS * SAMPLE_RATE)]
+        features = extract(waveform, sampling_rate=SAMPLE_RATE, return_tensors="np").input_features[0]
+        spoken = features[:, : max(2, len(waveform) // 160)]
+        return torch.from_numpy(np.concatenate([spoken.mean(1), spoken.std(1)]))
+
+    return Described(describe, 160)
+
+
+def several_layers(source: str, depths: Sequence[int]) -> Described:
+    """The pooled vectors after each of several layers, side by side: what any weighting of them is a part of."""
+    encoders = [load_encoder(source, depth=depth) for depth in depths]
+    cache = FrontCache(encoders[0])
+
+    def describe(clip: Clip) -> Tensor:
+        return torch.cat([encoder.pool([cache.frames(clip)])[0] for encoder in encoders])
+
+    return Described(describe, sum(encoder.hidden_size for encoder in encoders))
 
 
 def measure(name: str, encoder: Any, cache: Any, corpora: Sequence[Corpus], target: Corpus, draws: int) -> pd.DataFrame:
     """A row per trial: encoder, method, speaker, k, macro_f1."""
-    pooled = {c.name: encoder.pool([cache.frames(clip) for clip in c.clips]) for c in corpora}
+    pooled = {c.name: encoder.pool(map(cache.frames, c.clips)) for c in corpora}
     prior = learn_prior(pooled, {c.name: c.clips for c in corpora})
     methods = {m: Method(m, find_method(m).Settings()) for m in ("prior", "head", "zero-shot")}
     rows = []
@@ -88,7 +111,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="one draw, without the encoders of VOICEFIT_MODELS")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     arguments = parser.parse_args()
-    data = Path(os.environ["VOICEFIT_DATA"])
+    data = folder("VOICEFIT_DATA")
     *corpora, target = (
         load_corpus(name, data / FOLDERS[name])
         for name in (*(n for n in arguments.corpora.split(",") if n != arguments.target), arguments.target)
@@ -96,12 +119,14 @@ def main() -> None:
     draws = 1 if arguments.quick else 10
     given = arguments.encoders or ["mini=mini@2", *([] if arguments.quick else _pretrained())]
     found = []
-    for name, source, depth in map(_parse, given):
-        encoder = load_encoder(source, depth=depth)
+    for name, source, depths in map(_parse, given):
+        encoder = load_encoder(source, depth=depths[0])
         cache = FrontCache(encoder)
         *usable, usable_target = cache_corpora(cache, [*corpora, target], lambda *_: None)[0]
+        if len(depths) > 1:
+            encoder = cache = several_layers(source, depths)
         found.append(measure(name, encoder, cache, usable, usable_target, draws))
-    statistics = LogMelStatistics()
+    statistics = log_mel_statistics()
     found.append(measure("log-mel statistics", statistics, statistics, corpora, target, draws))
     by_speaker = pd.concat(found).groupby(["encoder", "method", "k", "speaker"], sort=False)["macro_f1"].mean()
     means = by_speaker.groupby(["encoder", "method", "k"], sort=False).mean().unstack("k").sort_index(axis=1)
@@ -117,14 +142,14 @@ def main() -> None:
 
 
 def _pretrained() -> list[str]:
-    models = os.environ["VOICEFIT_MODELS"]
+    models = folder("VOICEFIT_MODELS")
     return [f"whisper-tiny.en={models}/whisper-tiny.en-encoder-5s@{depth}" for depth in (1, 2)]
 
 
-def _parse(argument: str) -> tuple[str, str, int]:
+def _parse(argument: str) -> tuple[str, str, list[int]]:
     name, _, rest = argument.partition("=")
-    source, _, depth = rest.rpartition("@")
-    return f"{name}, layer {depth}", source, int(depth)
+    source, _, depths = rest.rpartition("@")
+    return f"{name}, layer {depths}", source, [int(depth) for depth in depths.split("+")]
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import parse_options, publish
+from common import FOLDERS, folder, parse_options, publish
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
 from voicefit.adaptation import Method, find_method
@@ -30,7 +30,6 @@ from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
-FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
 ENCODER = "whisper-tiny.en-encoder-5s"
 SPEAKERS = 7  # of a target at most, in the order of their names
 SHOTS = (2, 8)
@@ -54,12 +53,12 @@ class Laboratory:
     @cached_property
     def encoder(self) -> Encoder:
         """Untouched; all of it belongs to the cached front end."""
-        return load_encoder(_folder("VOICEFIT_MODELS") / ENCODER, depth=self.depth, frozen_layers=self.depth)
+        return load_encoder(folder("VOICEFIT_MODELS") / ENCODER, depth=self.depth, frozen_layers=self.depth)
 
     @cached_property
     def pooled(self) -> dict[str, PooledCorpus]:
         """By name."""
-        loaded = [load_corpus(name, _folder("VOICEFIT_DATA") / FOLDERS[name]) for name in self.names]
+        loaded = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in self.names]
         return {part.corpus.name: part for part in pool_corpora(self.encoder, loaded)[0]}
 
     @cached_property
@@ -87,12 +86,6 @@ class Laboratory:
     def speakers(self, target: str) -> list[str]:
         """Those of a target that are looked at."""
         return self.pooled[target].corpus.speakers[:SPEAKERS]
-
-
-def _folder(variable: str) -> Path:
-    if variable not in os.environ:
-        raise SystemExit(f"{variable} is not set: it names the folder that holds the real corpora or encoders")
-    return Path(os.environ[variable])
 
 
 def subsets(names: Sequence[str]) -> list[Start]:

@@ -192,10 +192,10 @@ def select(
     if as_json:
         print_json({"ordered_by": ORDER, "caveat": CAVEAT, **asdict(found)})
         return
-    table = Table(box=None, header_style="bold")
-    table.add_column("corpora", overflow="fold")
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
+    table.add_column("corpora", overflow="fold", min_width=16, vertical="bottom")
     for column in ("clips", *(score.title for score in SCORES.values())):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column.replace("-", "-\n"), justify="right", no_wrap=True)  # all fit into 80 columns
     for item in found.candidates:
         cells = (f"{item.scores[name]:.2f}" for name in SCORES)
         table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
