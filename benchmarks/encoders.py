@@ -137,7 +137,7 @@ def main() -> None:
     publish(
         rows,
         Options(arguments.quick, arguments.json),
-        [f"{arguments.corpora} teach heads; {target.name}, {draws} draws"],
+        [f"{', '.join(c.name for c in corpora)} teach heads; {target.name}, {draws} draws"],
     )
 
 

@@ -11,7 +11,7 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 from voicefit.encoders.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.files import new_directory
-from voicefit.machine import one_thread
+from voicefit.machine import limit_threads
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep
 from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
@@ -69,7 +69,7 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
         write_small_encoder(material / "encoder")
     os.environ["VOICEFIT_DEMO"] = str(material.resolve())
     plan = read_preset("demo")
-    with one_thread():  # layers this small lose much to a second one where another program wants the core
+    with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
         run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
     with TrialStore(out / "trials.sqlite", read_only=True) as store:

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 _PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
 
@@ -18,14 +19,15 @@ def devices() -> list[str]:
 
 
 @contextlib.contextmanager
-def one_thread() -> Iterator[None]:
-    """Torch on one thread, also in threads that begin inside; afterwards on as many as before."""
+def limit_threads(count: int) -> Iterator[None]:
+    """Torch, and the linear algebra of numpy and scipy, on so many threads each; afterwards on as many as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    with threadpool_limits(count):
+        torch.set_num_threads(count)  # what threads that begin inside go by
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def describe_versions() -> dict[str, str]:

@@ -21,7 +21,7 @@ from voicefit.encoders.cache_room import ADVICE, CachePlan, bytes_under, free_by
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file
-from voicefit.machine import one_thread
+from voicefit.machine import limit_threads
 
 _Running = deque[tuple[Clip, int, Future[np.ndarray]]]
 """Clips that the front end is at, the bytes each will take, and its frames."""
@@ -122,7 +122,7 @@ class FrontCache:
         broken: dict[str, str] = {}
         at_once = torch.get_num_threads() if self.encoder.device.type == "cpu" else 1
         running: _Running = deque()
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as front_end, one_thread():
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as front_end, limit_threads(1):
             for clip, prepared in _ahead(reader, self._read_or_decode, clips):
                 try:
                     stored, waveform = prepared.result()

@@ -18,13 +18,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from voicefit.adaptation import Method
 from voicefit.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
+from voicefit.machine import limit_threads
 from voicefit.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
@@ -111,10 +110,8 @@ class GroupRunner:
 
     def run(self, group: Iterable[TrialSpec]) -> Iterator[Record]:
         """Yield the record of each trial of a group."""
-        threads = torch.get_num_threads()
-        torch.set_num_threads(self.workplace.threads)
-        try:
-            bench: SpeakerBench | None = None
+        bench: SpeakerBench | None = None
+        with limit_threads(self.workplace.threads):
             for trial in group:
                 try:
                     bench = bench or self._bench(trial)
@@ -122,8 +119,6 @@ class GroupRunner:
                 except Exception as error:  # a trial that fails is a result too; the sweep goes on
                     result = {"error": "".join(traceback.format_exception_only(error)).strip()}
                 yield trial, result
-        finally:
-            torch.set_num_threads(threads)
 
     def _bench(self, trial: TrialSpec) -> SpeakerBench:
         encoder, cache, prior = self._load(trial.encoder, trial.start)
