@@ -15,7 +15,10 @@ def distill(
     out_dir: Annotated[Path, typer.Option("--out", help="Encoder directory to write.")],
     student: Annotated[
         str,
-        typer.Option(help="mini (3 million weights), a JSON file with a Wav2Vec2Config, or a student that goes on."),
+        typer.Option(
+            help="teacher (a Whisper's own first layers, heard through a filter bank), mini (3 million weights), a "
+            "JSON file with a Wav2Vec2Config, or a student that goes on."
+        ),
     ] = ("mini"),
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
     epochs: Annotated[int, typer.Option(min=1, help="How often every recording is heard.")] = 20,

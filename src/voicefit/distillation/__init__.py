@@ -18,6 +18,7 @@ import voicefit
 from voicefit import checkpoint
 from voicefit.batches import seeded_generator
 from voicefit.distillation.distiller import Distiller, distillation_loss
+from voicefit.distillation.inherit import inherit, make_heir
 from voicefit.distillation.lessons import WINDOW, DistilSettings, Lessons, Window, find_windows
 from voicefit.distillation.student import build_student
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
@@ -27,6 +28,12 @@ from voicefit.files import new_directory, require_absent, write_json
 from voicefit.trainer import Progress
 
 __all__ = ["DistilSettings", "Distilled", "distil", "distillation_loss"]
+
+HEIR = "teacher"
+"""The name of the student that begins at its teacher's weights."""
+
+_HEARD = 150
+"""Windows on which its filter bank is mapped to what the teacher hears."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ def distil(
 
     Args:
         teacher: hub id or directory of an encoder.
-        student: see :func:`voicefit.distillation.student.build_student`.
+        student: ``teacher``, which begins at a Whisper teacher's own first layers
+            (:mod:`voicefit.distillation.inherit`), or see :func:`voicefit.distillation.student.build_student`.
         audio: files and folders of unlabelled speech, in any format that libsndfile reads.
         out: the directory to write.
         settings: ``None`` takes the defaults.
@@ -86,14 +94,18 @@ def distil(
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
-    pupil = build_student(student, seed).to(device)
-    lessons = Lessons(_load_teacher(teacher, settings).to(device), pupil, settings, seed, cache_root)
+    master = _load_teacher(teacher, settings).to(device)
+    pupil = (make_heir(master, seed) if student == HEIR else build_student(student, seed)).to(device)
+    lessons = Lessons(master, pupil, settings, seed, cache_root)
     windows, left_out = find_windows(audio)
     training, held_out = _split(windows, settings.held_out, seed)
     broken = lessons.prepare([*training, *held_out], progress)
     training, held_out = ([w for w in part if w not in broken] for part in (training, held_out))
     if not training or not held_out:
         raise VoicefitError("too little audio to learn from: two recordings of half a second at least are needed")
+    if student == HEIR:
+        some = training[:: max(1, len(training) // _HEARD)]
+        inherit(pupil, master, [lessons.read(window, 0)[0] for window in some])
     lessons.standardise(training)
     identity = _identity(lessons, training, held_out, student)
     distiller = Distiller(pupil, lessons, training, held_out, settings, seed)

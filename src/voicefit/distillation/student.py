@@ -1,6 +1,7 @@
 """Small wav2vec 2.0 encoders that nobody has trained yet, to be distilled from a larger one."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,25 +34,36 @@ def build_student(source: str | Path, seed: int) -> Encoder:
     if Path(source).is_dir():
         return _go_on(load_encoder(source, front_end=FrontEnd(train=True)))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
-    normalise = settings.pop("do_normalize", True)
     try:
-        config = Wav2Vec2Config(**settings)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = Wav2Vec2ForSequenceClassification(config)
-        convolutions = model.wav2vec2.feature_extractor.conv_layers
-        if settings.get("filter_bank"):
-            set_filter_bank(convolutions[:LAYERS])
+        return make_student(settings, seed)
     except Exception as error:  # transformers and torch have a different one for each impossible setting
         raise VoicefitError(f"{source}: does not describe a wav2vec 2.0 that can be built ({error})") from error
+
+
+def make_student(settings: Mapping[str, Any], seed: int) -> Encoder:
+    """A wav2vec 2.0 of random weights.
+
+    Args:
+        settings: of a `transformers` ``Wav2Vec2Config``, and the keys of ours that :func:`build_student` tells of.
+        seed: fixes the weights.
+    """
+    own = dict(settings)
+    normalise = own.pop("do_normalize", True)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**own))
+    if settings.get("filter_bank"):
+        set_filter_bank(model.wav2vec2.feature_extractor.conv_layers[:LAYERS])
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=normalise)
     return _go_on(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
 
 
 def _go_on(student: Encoder) -> Encoder:
-    """Everything learns but a filter bank."""
-    if getattr(student.model.config, "filter_bank", False):
-        student.model.wav2vec2.feature_extractor.conv_layers[:LAYERS].requires_grad_(False)
+    """Everything learns but a filter bank, and convolutions that are the teacher's own."""
+    config, convolutions = student.model.config, student.model.wav2vec2.feature_extractor.conv_layers
+    if getattr(config, "filter_bank", False):
+        fixed = len(convolutions) if getattr(config, "inherits", False) else LAYERS
+        convolutions[:fixed].requires_grad_(False)
     return student
 
 
