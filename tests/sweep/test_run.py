@@ -225,6 +225,16 @@ def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch
     assert events[events.index(told[0]) - 1] == 1  # right after its own step of the progress
 
 
+def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, cache, monkeypatch):
+    poison_four_shots(monkeypatch)
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4], "draws": 4}])
+    told = []
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notice=told.append)
+    assert result.failed > 11
+    assert sum(line.startswith("failed trial ") for line in told) == 10
+    assert told[-1] == "further trials that fail in this way are counted, and stand in the report"
+
+
 @pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
 def test_a_sweep_ends_after_too_many_failures_and_can_go_on(tmp_path, raw_plan, cache, monkeypatch, allowed, failed):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +25,9 @@ from voicefit.sweep.record import STORE, check_run_directory, clips_digest, desc
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.store import TrialStore
 from voicefit.trainer import Progress
+
+_TOLD_OF_AN_ERROR = 10
+"""Trials that are named as they fail; a start that lacks a label fails thousands with one error."""
 
 Engine = Literal["process", "ray"]
 
@@ -168,8 +172,8 @@ def run_sweep(
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
         progress: told of every step.
-        notice: told in words of what the front-end cache will take, of clips that are left out, and of each trial that
-            fails.
+        notice: told in words of what the front-end cache will take, of clips that are left out, and of trials that
+            fail: of the first ten with the same error.
 
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
@@ -195,20 +199,27 @@ def run_sweep(
         write_record(out, plan, corpora, planned=len(trials), shard=shard, planned_in_all=len(everything))
         for encoder, start in _starts_of(todo):
             _prefinetune_once(materials, encoder, start, out, cache_root, progress)
-        failed = 0
+        errors: Counter[str] = Counter()
         with contextlib.closing(run(todo, _workplace(materials, out, cache_root, workers or 1))) as records:
             for count, (trial, result) in enumerate(records, 1):
                 store.add(trial, result)
                 progress("trials", len(trials) - len(todo) + count, len(trials))
                 if "error" in result:
-                    failed += 1
-                    notice(f"failed trial {failed}: {_name(trial)}: {result['error']}")
-                    if max_failures is not None and failed > max_failures:
+                    errors[result["error"]] += 1
+                    _tell_failure(trial, result["error"], errors, notice)
+                    if max_failures is not None and errors.total() > max_failures:
                         raise VoicefitError(
-                            f"{out}: stopped after {failed} failed trials, the last with {result['error']}; finished "
-                            "trials are kept, and the same command goes on and tries the failed ones again"
+                            f"{out}: stopped after {errors.total()} failed trials, the last with {result['error']}; "
+                            "finished trials are kept, and the same command goes on and tries the failed ones again"
                         )
-    return SweepResult(len(trials) - len(todo), len(todo) - failed, failed)
+    return SweepResult(len(trials) - len(todo), len(todo) - errors.total(), errors.total())
+
+
+def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notice: Notice) -> None:
+    if errors[error] <= _TOLD_OF_AN_ERROR:
+        notice(f"failed trial {errors.total()}: {_name(trial)}: {error}")
+    if errors[error] == _TOLD_OF_AN_ERROR:
+        notice("further trials that fail in this way are counted, and stand in the report")
 
 
 @contextlib.contextmanager
