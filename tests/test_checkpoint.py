@@ -43,6 +43,7 @@ def make_record(encoder):
         "seed": 3,
         "depth": encoder.depth,
         "frozen_layers": encoder.frozen_layers,
+        "weighted_layers": bool(encoder.layer_weights),
         "front_end": encoder.front_end.model_dump(),
         "corpora": [
             {
@@ -112,6 +113,20 @@ def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_lay
     torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
     names = load_plain(tmp_path / "out").config.id2label
     assert list(names.values()) == [f"{corpus}/{label}" for corpus in LABELS for label in LABELS[corpus]]
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-layer-norm", "whisper"])
+def test_weights_of_layers_are_kept_by_checkpoints_and_adapted_models(tmp_path, family):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, weighted_layers=True)
+    with torch.no_grad():
+        encoder.layer_weights[0].copy_(torch.tensor([-1.0, 0.5, 1.0]))
+    make_prefinetuned(encoder, tmp_path / "start")
+    start = load_start(tmp_path / "start")
+    assert torch.equal(start.layer_weights[0], encoder.layer_weights[0])
+    head = make_adapted(start, tmp_path / "out")
+    waveform = make_waveform(0.5)
+    expected = head(encoder.pool([encoder.front(waveform)]))
+    torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", list(BUILDERS))

@@ -119,6 +119,9 @@ def prefinetune(
     protocol: Annotated[str, typer.Option(help="clean or paper.")] = "clean",
     depth: Annotated[int | None, typer.Option(min=1, help="Transformer layers to keep; all if left out.")] = None,
     frozen_layers: Annotated[int, typer.Option(min=0, help="Transformer layers that stay as they are.")] = 0,
+    weighted_layers: Annotated[
+        bool, typer.Option("--weighted-layers", help="Read all layers at once, weighted as training finds best.")
+    ] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products; bfloat16 is mixed precision.")
     ] = "float32",
@@ -146,6 +149,7 @@ def prefinetune(
             protocol=protocol,
             depth=depth,
             frozen_layers=frozen_layers,
+            weighted_layers=weighted_layers,
             settings=settings,
             seed=seed,
             resume=resume,
