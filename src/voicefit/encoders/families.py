@@ -14,8 +14,8 @@ _FRAME_SAMPLES = SAMPLE_RATE // 50
 """Samples from one frame of Whisper to the next."""
 
 _FEWEST_IN_BFLOAT16 = 16
-"""Channels a group of a convolution: of fewer, oneDNN 3.12's bfloat16 products are wrong on processors with AMX where the
-kernel's width is a multiple of 8. Odd kernels and real encoders (48 channels, or 64) are right."""
+"""Channels a group of a convolution: of fewer, oneDNN 3.12's bfloat16 products are wrong on processors with AMX where
+the kernel's width is a multiple of 8. Odd kernels and real encoders (48 channels, or 64) are right."""
 
 
 def shortest(config: Any) -> int:
