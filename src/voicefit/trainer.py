@@ -157,7 +157,9 @@ class Trainer:
             split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch
         }
         frames = [self.cache.frames(clip) for part in clips.values() for clip in part]
-        projected = self.encoder.projector(self.encoder(frames, self.settings.precision))
+        # Where nothing of the encoder learns, going back through it would take twice as long as what is needed.
+        with torch.set_grad_enabled(self.settings.train_encoder or bool(self.encoder.layer_weights)):
+            projected = self.encoder.projector(self.encoder(frames, self.settings.precision))
         parts = projected.split([len(part) for part in clips.values()])
         losses = {
             name: nn.functional.cross_entropy(self.heads(part, name), self._target(name, clips[name]))
