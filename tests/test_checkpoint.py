@@ -55,11 +55,11 @@ def make_record(encoder):
     }  # fmt: skip
 
 
-def make_prefinetuned(encoder, out):
+def make_prefinetuned(encoder, out, **more):
     torch.manual_seed(0)
     encoder.set_projector(nn.Linear(encoder.hidden_size, 10))
     heads = CorpusHeads(LABELS, 10)
-    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), out, make_record(encoder), HISTORY)
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), out, make_record(encoder) | more, HISTORY)
     return heads
 
 
@@ -296,6 +296,21 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "the first 5 s of a clip" in card
     make_adapted(encoder, tmp_path / "bare")
     assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("facebook/wav2vec2-base", "facebook/wav2vec2-base"), ("{here}/start", "start"), ("/gone/start", "start"),
+     ("../start/", "start"), ("mini", "mini")],
+)  # fmt: skip
+def test_cards_name_the_start_and_not_its_folder(model, tmp_path, source, shown):
+    (tmp_path / "start").mkdir()
+    source = source.format(here=tmp_path)
+    make_adapted(load_encoder(model), tmp_path / "out", source=source)
+    assert f"Adapted from `{shown}` by" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert read_record(tmp_path / "out")["source"] == source
+    make_prefinetuned(load_encoder(model), tmp_path / "prefinetuned", source=source)
+    assert f"\n`{shown}`, " in (tmp_path / "prefinetuned" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_record_is_kept_with_the_version(model, tmp_path):

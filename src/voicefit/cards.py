@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from voicefit.hub import shown_name
+
 _FRONT_MATTER = """---
 library_name: transformers
 pipeline_tag: audio-classification
@@ -33,7 +35,7 @@ def prefinetuned_card(record: Mapping[str, Any]) -> str:
     return f"""{_FRONT_MATTER}
 # Pre-finetuned speech encoder
 
-`{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
+`{shown_name(record["source"])}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
 {len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed
 {record["seed"]}). It is a starting point for `voicefit adapt`; its classifier holds one head per corpus, with
 labels written `corpus/label`.
@@ -72,7 +74,7 @@ def adapted_card(record: Mapping[str, Any]) -> str:
     return f"""{_FRONT_MATTER}
 # Speech classifier adapted to one voice
 
-Adapted from `{record["source"]}` by Voicefit with method `{record["method"]}`.
+Adapted from `{shown_name(record["source"])}` by Voicefit with method `{record["method"]}`.
 
 ```python
 from transformers import pipeline

@@ -30,6 +30,18 @@ def locate(source: str | Path) -> str:
     return str(Path(__file__).with_name(MINI)) if packaged else str(source)
 
 
+def shown_name(source: str | Path) -> str:
+    """What to call ``source`` in front of others: a hub id, or a directory's last part, which tells no path."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(str(source))
+    except HFValidationError:
+        return Path(source).resolve().name
+    return Path(source).resolve().name if Path(source).exists() else str(source)
+
+
 def find_file(source: str | Path, name: str) -> Path | None:
     """The file ``name`` of a directory, or of a repository of the hub if there is no such directory.
 

@@ -4,9 +4,10 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,8 +18,8 @@ from voicefit.api import Adapted, Model
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file
-from voicefit.hub import locate
+from voicefit.files import new_file, write_json
+from voicefit.hub import locate, shown_name
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
@@ -144,6 +145,7 @@ class Service:
                 place.mkdir(exist_ok=True)
                 soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
             adapted = voicefit.adapt(start, folder, out=out)
+        write_json(out / checkpoint.RECORD, _without_paths(checkpoint.read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
             before.with_suffix(".zip").unlink(missing_ok=True)
@@ -165,6 +167,12 @@ class Service:
                 for part in sorted(folder.iterdir()):
                     archive.write(part, f"voicefit-model/{part.name}")
         return path
+
+
+def _without_paths(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's record for whoever downloads it, who may not learn where things lie on this machine."""
+    corpora = [{key: about[key] for key in about if key != "left_out"} for about in record["corpora"]]
+    return {**record, "source": shown_name(record["source"]), "corpora": corpora}
 
 
 def _shown(name: str) -> str:
