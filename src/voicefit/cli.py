@@ -13,7 +13,7 @@ import voicefit
 from voicefit import cli_distill, cli_sweep
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI
-from voicefit.terminal import err, escape, out, print_json, progress
+from voicefit.terminal import err, escape, out, print_json, progress, remark
 
 app = typer.Typer(
     name="voicefit",
@@ -151,7 +151,7 @@ def prefinetune(
             resume=resume,
             save_every=save_every,
             progress=tell,
-            notice=lambda text: err.print(escape(text), soft_wrap=True),
+            notice=remark,
         )
     if is_first():
         out.print(f"checkpoint: {path}", soft_wrap=True)
@@ -257,7 +257,7 @@ def _tell_of_mini(source: str) -> None:
     from voicefit.checkpoint import read_record
 
     if source == MINI:
-        err.print(escape(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}"), soft_wrap=True)
+        remark(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def _tell_left_out(left_out: dict[str, str]) -> None:
@@ -373,6 +373,9 @@ def serve(
     token: Annotated[
         str, typer.Option(envvar="VOICEFIT_TOKEN", help="Secret that callers must send.", show_envvar=True)
     ] = "",
+    keep_audio: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keep the clips that people send here; the page tells them so.")
+    ] = None,
 ) -> None:
     """Serve a page to adapt and try a model in a browser, and the same as a JSON API.
 
@@ -383,7 +386,10 @@ def serve(
     except ModuleNotFoundError as error:
         raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[serve]'") from error
 
-    run(source, host, port, token, lambda address: out.print(f"page: {address}   API: {address}/docs", soft_wrap=True))
+    def opened(address: str) -> None:
+        out.print(f"page: {address}   API: {address}/docs", soft_wrap=True)
+
+    run(source, host, port, token, opened, keep_audio=keep_audio, remark=remark)
 
 
 for _command in (cli_distill.distill, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):

@@ -20,6 +20,7 @@ from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.files import new_file, write_json
 from voicefit.hub import locate, shown_name
+from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
@@ -67,10 +68,16 @@ def open_served(source: str) -> Served:
 
 
 class Service:
-    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk."""
+    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk.
 
-    def __init__(self, served: Served, limits: Limits):
-        self.served, self.limits = served, limits
+    Args:
+        served: what it was started with.
+        limits: what it accepts.
+        kept: where clips stay that are adapted with or asked about; ``None`` keeps none.
+    """
+
+    def __init__(self, served: Served, limits: Limits, kept: KeptAudio | None = None):
+        self.served, self.limits, self.kept = served, limits, kept
         self._folder = tempfile.TemporaryDirectory(prefix="voicefit-serve-")
         root = Path(self._folder.name)
         self.uploads = root / "uploads"
@@ -105,13 +112,15 @@ class Service:
         model = session.adapted.model if session and session.adapted else self.served.model
         if model is None:
             raise VoicefitError("there is no model yet; adapt one first")
+        if self.kept:
+            self.kept.keep_tried(waveform)
         probabilities = model.predict(waveform).probabilities
         if not all(map(math.isfinite, probabilities.values())):
             raise VoicefitError("the model has no answer for this clip; is it damaged?")
         return probabilities
 
     def adapt(self, session: Session, clips: Sequence[LabelledClip]) -> Adapted:
-        """Fit a model to ``clips`` and keep it in the session; the clips are on disk only while this runs.
+        """Fit a model to ``clips`` and keep it in the session; but in ``kept``, clips are on disk only while this runs.
 
         Returns:
             what :func:`voicefit.adapt` returns.
@@ -127,6 +136,9 @@ class Service:
         labelled = [(clean_label(label), waveform) for label, waveform in clips]
         if len({label for label, _ in labelled}) < 2:
             raise VoicefitError("give clips of at least two labels")
+        for label, waveform in labelled:
+            if self.kept:
+                self.kept.keep_labelled(label, waveform)
         try:
             return self._fit(self.served.start, session, labelled)
         except OSError as error:
