@@ -6,6 +6,8 @@ from voicefit.errors import VoicefitError
 
 PUBLISHED = (
     "README.md",
+    "adapter/adapter_config.json",
+    "adapter/adapter_model.safetensors",
     "config.json",
     "curves.png",
     "history.csv",
