@@ -47,6 +47,7 @@ def make_record(encoder):
         "seed": 3,
         "depth": encoder.depth,
         "frozen_layers": encoder.frozen_layers,
+        "weighted_layers": bool(encoder.layer_weights),
         "front_end": encoder.front_end.model_dump(),
         "corpora": [
             {
@@ -90,6 +91,16 @@ def plain_logits(folder, waveform):
         return load_plain(folder)(**inputs).logits
 
 
+def frames_and_logits(model, inputs):
+    """The encoder's last hidden states, as the head reads them, and what the head says."""
+    frames = []
+    projector = next(part for name, part in model.named_modules() if name.endswith("projector"))
+    projector.register_forward_pre_hook(lambda _, given: frames.append(given[0]))
+    with torch.no_grad():
+        logits = model.eval()(**inputs).logits
+    return frames[0], logits
+
+
 def encoder_state(encoder):
     config = encoder.model.config.to_dict()
     return (
@@ -116,6 +127,20 @@ def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_lay
     torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
     names = load_plain(tmp_path / "out").config.id2label
     assert list(names.values()) == [f"{corpus}/{label}" for corpus in LABELS for label in LABELS[corpus]]
+
+
+@pytest.mark.parametrize("family", ["wav2vec2-layer-norm", "whisper"])
+def test_weights_of_layers_are_kept_by_checkpoints_and_adapted_models(tmp_path, family):
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, weighted_layers=True)
+    with torch.no_grad():
+        encoder.layer_weights[0].copy_(torch.tensor([-1.0, 0.5, 1.0]))
+    make_prefinetuned(encoder, tmp_path / "start")
+    start = load_start(tmp_path / "start")
+    assert torch.equal(start.layer_weights[0], encoder.layer_weights[0])
+    head = make_adapted(start, tmp_path / "out")
+    waveform = make_waveform(0.5)
+    expected = head(encoder.pool([encoder.front(waveform)]))
+    torch.testing.assert_close(plain_logits(tmp_path / "out", waveform), expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("family", list(BUILDERS))
@@ -160,14 +185,11 @@ def test_peft_makes_the_adapted_model_of_the_start_and_the_adapter_as_the_card_s
     made = {}
     exec(code.replace("this directory", str(out)).replace('"start"', repr(str(start))), made)
     inputs = AutoFeatureExtractor.from_pretrained(out)(make_waveform(0.5), sampling_rate=16_000, return_tensors="pt")
-    plain = AutoModelForAudioClassification.from_pretrained(start)
-    with torch.no_grad():
-        expected, found, before = (
-            model.eval()(**inputs, output_hidden_states=True) for model in (load_plain(out), made["model"], plain)
-        )
-    torch.testing.assert_close(found.hidden_states, expected.hidden_states, atol=1e-4, rtol=0)
-    torch.testing.assert_close(found.logits, expected.logits, atol=1e-4, rtol=0)
-    assert (before.hidden_states[-1] - expected.hidden_states[-1]).abs().max() > 1e-2  # the adapter does something
+    (expected, logits), (found, found_logits) = (frames_and_logits(m, inputs) for m in (load_plain(out), made["model"]))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found_logits, logits, atol=1e-4, rtol=0)
+    before, _ = frames_and_logits(AutoModelForAudioClassification.from_pretrained(start), inputs)
+    assert (before - expected).abs().max() > 1e-2  # the adapter does something
 
 
 def test_the_adapter_lies_beside_the_model_and_tells_no_path(model, tmp_path):

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -102,12 +103,12 @@ def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
     told: list[str] = []
     result = demo.run_demo(tmp_path / "run", workers=1, progress=lambda what, done, total: told.append(what))
     assert result.report.is_file()
-    assert set(result.scores) == {
-        (method, start) for method in ("head", "prototype") for start in ("none", "english+german")
-    }
-    for method in ("head", "prototype"):
-        plain, tuned = result.scores[method, "none"], result.scores[method, "english+german"]
-        assert f"not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}" in result.text()
+    assert set(result.scores) == set(product(("small", "mini"), ("head", "prototype"), ("none", "english+german")))
+    lines = iter(result.text().splitlines())
+    for encoder, method in product(("small", "mini"), ("head", "prototype")):
+        plain, tuned = (result.scores[encoder, method, start] for start in ("none", "english+german"))
+        line = next(line for line in lines if line.split()[0] == method)
+        assert line.endswith(f"not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
     assert "trials" in told
     with TrialStore(tmp_path / "run" / "trials.sqlite", read_only=True) as store:
         finished = store.trials()["finished_at"].tolist()

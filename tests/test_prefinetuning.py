@@ -526,3 +526,11 @@ def test_settings_are_checked():
         PrefinetuneSettings.for_protocol("papre")
     paper = PrefinetuneSettings.for_protocol("paper")
     assert (paper.lr, paper.batch_size, paper.min_improvement, paper.projector) == (3e-5, 4, 0.02, "random")
+
+
+def test_weights_of_layers_are_learnt_with_the_heads(run, model):
+    encoder = load_encoder(model, weighted_layers=True)
+    before = {name: tensor.clone() for name, tensor in encoder.trainable_state().items()}
+    run(encoder=encoder, settings=SETTINGS.model_copy(update={"train_encoder": False, "head_lr": 0.1}))
+    changed = {name for name, now in encoder.trainable_state().items() if not torch.equal(now, before.get(name, now))}
+    assert changed - {"model.projector.weight", "model.projector.bias"} == {"model.layer_weights"}

@@ -37,6 +37,7 @@ def prefinetune(
     protocol: str = "clean",
     depth: int | None = None,
     frozen_layers: int = 0,
+    weighted_layers: bool = False,
     settings: PrefinetuneSettings | None = None,
     seed: int = 0,
     resume: bool = False,
@@ -54,6 +55,7 @@ def prefinetune(
         out: the checkpoint directory to write.
         depth: transformer layers to keep; all of them if left out.
         frozen_layers: how many of them stay as they are.
+        weighted_layers: read all of them at once, in a weighted mean that is learnt with the heads.
 
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or ``out``.
@@ -62,7 +64,9 @@ def prefinetune(
         require_absent(Path(out))
         loaded = [load_corpus(name, path) for name, path in corpora.items()]
         return _prefinetune(
-            load_encoder(encoder, depth=depth, frozen_layers=frozen_layers).to(processes.device),
+            load_encoder(encoder, depth=depth, frozen_layers=frozen_layers, weighted_layers=weighted_layers).to(
+                processes.device
+            ),
             loaded,
             Path(out),
             source=str(encoder),

@@ -79,10 +79,11 @@ def load_start(
     depth: int | None = None,
     frozen_layers: int | None = None,
     front_end: FrontEnd | None = None,
+    weighted_layers: bool = False,
 ) -> Encoder:
     """Load a pre-finetuned checkpoint or a plain encoder as the starting point of an adaptation.
 
-    A checkpoint brings its depth, frozen layers and front end along; a plain encoder takes those given.
+    A checkpoint brings its depth, frozen and weighted layers and front end along; a plain encoder takes those given.
 
     Raises:
         VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already,
@@ -98,8 +99,14 @@ def load_start(
         except (KeyError, TypeError, ValueError) as error:
             raise VoicefitError(f"{Path(source) / RECORD}: frozen_layers or front_end is missing or wrong") from error
         frozen_layers = recorded if frozen_layers is None else frozen_layers
-        return load_encoder(source, depth=depth, frozen_layers=frozen_layers, front_end=front_end)
-    return load_encoder(source, depth=depth, frozen_layers=frozen_layers or 0, front_end=front_end)
+        weighted_layers = bool(record.get("weighted_layers", False))
+    return load_encoder(
+        source,
+        depth=depth,
+        frozen_layers=frozen_layers or 0,
+        front_end=front_end,
+        weighted_layers=weighted_layers,
+    )
 
 
 def save_prefinetuned(

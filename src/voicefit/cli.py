@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 import voicefit
-from voicefit import cli_distill, cli_sweep
+from voicefit import cli_distill, cli_serve, cli_sweep
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI
 from voicefit.terminal import err, escape, out, print_json, progress, remark
@@ -119,6 +119,9 @@ def prefinetune(
     protocol: Annotated[str, typer.Option(help="clean or paper.")] = "clean",
     depth: Annotated[int | None, typer.Option(min=1, help="Transformer layers to keep; all if left out.")] = None,
     frozen_layers: Annotated[int, typer.Option(min=0, help="Transformer layers that stay as they are.")] = 0,
+    weighted_layers: Annotated[
+        bool, typer.Option("--weighted-layers", help="Read all layers at once, weighted as training finds best.")
+    ] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products; bfloat16 is mixed precision.")
     ] = "float32",
@@ -146,6 +149,7 @@ def prefinetune(
             protocol=protocol,
             depth=depth,
             frozen_layers=frozen_layers,
+            weighted_layers=weighted_layers,
             settings=settings,
             seed=seed,
             resume=resume,
@@ -363,36 +367,7 @@ def push(
     out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
 
 
-@app.command()
-def serve(
-    source: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint to adapt, or an adapted model.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own needs --token.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
-    token: Annotated[
-        str, typer.Option(envvar="VOICEFIT_TOKEN", help="Secret that callers must send.", show_envvar=True)
-    ] = "",
-    keep_audio: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keep the clips that people send here; the page tells them so.")
-    ] = None,
-) -> None:
-    """Serve a page to adapt and try a model in a browser, and the same as a JSON API.
-
-    Example: `voicefit serve checkpoint`
-    """
-    try:
-        from voicefit.serving.server import serve as run
-    except ModuleNotFoundError as error:
-        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[serve]'") from error
-
-    def opened(address: str) -> None:
-        out.print(f"page: {address}   API: {address}/docs", soft_wrap=True)
-
-    run(source, host, port, token, opened, keep_audio=keep_audio, remark=remark)
-
-
-for _command in (cli_distill.distill, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
+for _command in (cli_distill.distill, cli_serve.serve, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
     app.command()(_command)
 
 if __name__ == "__main__":

@@ -22,31 +22,38 @@ _TARGET_CLIPS_PER_LABEL = 36
 
 _BANDS, _KNEES = 40, 5
 
+_ENCODERS = {
+    "small": "random weights behind a fixed filter bank",
+    "mini": "the model that comes with Voicefit, made from real speech",
+}
+
 
 @dataclass(frozen=True)
 class DemoResult:
     """What the demo found.
 
     Attributes:
-        scores: mean macro F1 at k = 2 by (method, start).
+        scores: mean macro F1 at k = 2 by (encoder, method, start).
         floor: the better of the two scores that need no model.
         report: the HTML page.
     """
 
-    scores: dict[tuple[str, str], float]
+    scores: dict[tuple[str, str, str], float]
     floor: float
     report: Path
 
     def text(self) -> str:
         """The result in a few lines, for the end of the run."""
-        full = max((start for _, start in self.scores), key=lambda start: start.count("+"))
+        full = max((start for *_, start in self.scores), key=lambda start: start.count("+"))
         lines = [
             f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}),",
             f"pre-finetuned on {full} or not:",
         ]
-        for method in sorted({method for method, _ in self.scores}):
-            plain, tuned = self.scores[method, "none"], self.scores[method, full]
-            lines.append(f"  {method:<10} not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
+        for encoder, what in _ENCODERS.items():
+            lines.append(f"  {encoder}, {what}")
+            for method in sorted({method for name, method, _ in self.scores if name == encoder}):
+                plain, tuned = self.scores[encoder, method, "none"], self.scores[encoder, method, full]
+                lines.append(f"    {method:<10} not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
         return "\n".join(lines)
 
 
@@ -78,8 +85,9 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
 
 def _result(trials: pd.DataFrame, report: Path) -> DemoResult:
     two = trials[trials["k"] == 2]
-    cells = two.groupby(["method", "start"], as_index=False)["macro_f1"].mean()
-    scores = dict(zip(zip(cells["method"], cells["start"], strict=True), cells["macro_f1"], strict=True))
+    places = ["encoder", "method", "start"]
+    cells = two.groupby(places, as_index=False)["macro_f1"].mean()
+    scores = dict(zip(cells[places].itertuples(index=False, name=None), cells["macro_f1"], strict=True))
     return DemoResult(scores, float(two[["floor_never", "floor_coin"]].mean().max()), report)
 
 

@@ -116,6 +116,7 @@ def prefinetune(
             "seed": seed,
             "depth": encoder.depth,
             "frozen_layers": encoder.frozen_layers,
+            "weighted_layers": bool(encoder.layer_weights),
             "front_end": encoder.front_end.model_dump(),
             "settings": settings.model_dump(),
             "corpora": [_corpus_record(c, s, left_out[c.name]) for c, s in zip(usable, splits, strict=True)],

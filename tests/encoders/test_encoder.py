@@ -45,6 +45,28 @@ def test_logits_of_one_clip_equal_the_plain_model(models, family, frozen_layers,
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_weighted_layers_equal_the_plain_model(tmp_path, family):
+    """The weights of the layers are those that the model was saved with, all different."""
+    weighing = {"use_weighted_layer_sum": True, "tie_last_hidden_states": True}
+    folder, waveform = BUILDERS[family](tmp_path / "model", **weighing), make_waveform(0.6)
+    encoder = load_encoder(folder, weighted_layers=True)
+    assert encoder.layer_weights[0].shape == (LAYERS + 1,) and encoder.layer_weights[0].std() > 0.01
+    expected = plain_logits(folder, waveform)
+    torch.testing.assert_close(voicefit_logits(encoder, [encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5)
+    assert (voicefit_logits(load_encoder(folder), [encoder.front(waveform)]) - expected).abs().max() > 0.01
+
+
+def test_layers_weigh_alike_where_no_weights_were_learnt(models):
+    encoder = load_encoder(models["whisper"], weighted_layers=True)
+    assert encoder.layer_weights[0].softmax(0).tolist() == pytest.approx([1 / (LAYERS + 1)] * (LAYERS + 1))
+
+
+def test_frozen_layers_are_not_weighted(models):
+    with pytest.raises(VoicefitError, match="layers that are frozen cannot be weighed"):
+        load_encoder(models["whisper"], weighted_layers=True, frozen_layers=1)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_every_layer_changes_the_logits(models, family):
     """The comparison with the plain model would prove nothing if layers did next to nothing."""
     waveform = make_waveform(0.6)

@@ -27,9 +27,9 @@ EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_predict.py"
 LABELS = ["anger", "joy", "ärger"]
 
 
-def build_model(folder, family):
+def build_model(folder, family, **more):
     """An adapted model whose probabilities differ from clip to clip and are not near 0 or 1."""
-    encoder = load_encoder(BUILDERS[family](folder / "encoder"), depth=2)
+    encoder = load_encoder(BUILDERS[family](folder / "encoder"), depth=2, **more)
     pooled = encoder.pool([encoder.front(make_waveform(seconds, 1)) for seconds in (0.3, 1.0, 2.0)])
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn((3, 16), generator=generator) / pooled.std(0).norm()
@@ -44,9 +44,11 @@ def read(file):
     return lambda waveform: session.run(None, {"waveform": waveform})[0]
 
 
-@pytest.mark.parametrize("family", list(BUILDERS))
-def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, family):
-    folder = build_model(tmp_path, family)
+@pytest.mark.parametrize(
+    ("family", "more"), [*((family, {}) for family in BUILDERS), ("whisper", {"weighted_layers": True})]
+)
+def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, family, more):
+    folder = build_model(tmp_path, family, **more)
     result = export(folder, tmp_path / "model.onnx")
     model, classify = load_model(folder), read(tmp_path / "model.onnx")
     plain = pipeline("audio-classification", model=str(folder), device="cpu")

@@ -57,6 +57,12 @@ def test_clips_that_cannot_be_read_are_passed_over_and_without_any_there_is_no_e
     assert estimate(raw_plan, grid, **broken, corpora={})[0] is None
 
 
+@pytest.mark.parametrize("method", ["zero-shot", "prior", "kl", "lhuc"])
+def test_methods_that_ask_the_corpora_can_be_estimated(raw_plan, method):
+    found, _ = estimate(raw_plan, {"starts": ["all"], "k": [2, 4], "methods": [method], "draws": 1})
+    assert found.trials > 0
+
+
 def test_a_method_that_selects_on_validation_clips_can_be_estimated(raw_plan):
     grid = {"starts": ["none"], "methods": ["published"], "k": [2], "draws": 1}
     methods = {"published": {"epochs": 1}}

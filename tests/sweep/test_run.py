@@ -153,6 +153,14 @@ def test_a_corpus_that_has_other_clips_than_before_is_refused(copy, raw_plan, ca
         hidden.rename(gone)
 
 
+def test_a_run_goes_on_that_began_before_a_setting_was_there(copy, raw_plan, cache):
+    record = json.loads((copy / "run.json").read_text())
+    for encoder in record["plan"]["encoders"].values():
+        del encoder["weighted_layers"]
+    (copy / "run.json").write_text(json.dumps(record))
+    assert run_sweep(plan_of(raw_plan), copy, cache_root=cache).finished == 0
+
+
 @pytest.mark.parametrize("content", ["{", "[]", "{}", '{"plan": 3, "corpora": {}}', '{"plan": {}, "corpora": [1]}'])
 def test_a_damaged_record_of_the_run_is_an_error(copy, raw_plan, cache, content):
     (copy / "run.json").write_text(content)

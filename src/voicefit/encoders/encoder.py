@@ -88,6 +88,8 @@ class Encoder(nn.Module, ABC):
         self.requires_grad_(False)
         for part in self._rest_parts():
             part.requires_grad_(True)
+        for weights in self.layer_weights:
+            weights.requires_grad_(True)
         self._keep_frozen()
         self.eval()
 
@@ -100,6 +102,15 @@ class Encoder(nn.Module, ABC):
     def depth(self) -> int:
         """Number of transformer layers that are run."""
         return self.model.config.num_hidden_layers
+
+    @property
+    def layer_weights(self) -> list[nn.Parameter]:
+        """Where all layers are read at once, one tensor ``(depth + 1,)``, else none.
+
+        Its softmax weighs what the first layer reads and what each layer says (the SUPERB benchmark, Yang et al.
+        2021, section 3.2).
+        """
+        return [self.model.layer_weights] if self.model.config.use_weighted_layer_sum else []
 
     @property
     def device(self) -> torch.device:
@@ -203,7 +214,17 @@ class Encoder(nn.Module, ABC):
             mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
         if not self.frozen_layers:
             hidden = self._entry(hidden, mask)
-        return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth)), mask
+        if not self.layer_weights:
+            return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth)), mask
+        return self._weighted_layers(hidden, mask), mask
+
+    def _weighted_layers(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """What the first layer reads and what each layer says, the last with the exit, in a weighted mean."""
+        states = [hidden]
+        for layer in range(self.depth):
+            states.append(self._run_layers(states[-1], mask, layer, layer + 1))
+        states[-1] = self._exit(states[-1])
+        return torch.einsum("l,lcfw->cfw", self.model.layer_weights.softmax(0), torch.stack(states))
 
     @torch.no_grad()
     def layer_frames(self, waveform: np.ndarray, layers: Sequence[int], precision: Precision = "float32") -> Tensor:

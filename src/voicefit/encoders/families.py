@@ -13,6 +13,10 @@ from voicefit.encoders.encoder import Encoder
 _FRAME_SAMPLES = SAMPLE_RATE // 50
 """Samples from one frame of Whisper to the next."""
 
+_FEWEST_IN_BFLOAT16 = 16
+"""Channels a group of a convolution: of fewer, oneDNN 3.12's bfloat16 products are wrong on processors with AMX where
+the kernel's width is a multiple of 8. Odd kernels and real encoders (48 channels, or 64) are right."""
+
 
 def shortest(config: Any) -> int:
     """Samples of the shortest waveform that a model makes a frame of: what one frame of its convolutions hears.
@@ -68,10 +72,17 @@ class WaveformEncoder(Encoder):
         if mask is not None:
             hidden = hidden * mask[:, :, None]
         encoder = self._base.encoder
-        hidden = hidden + encoder.pos_conv_embed(hidden)
+        hidden = hidden + self._positions(hidden)
         if not self._pre_norm:
             hidden = encoder.layer_norm(hidden)
         return encoder.dropout(hidden)
+
+    def _positions(self, hidden: Tensor) -> Tensor:
+        convolve = self._base.encoder.pos_conv_embed
+        if self.hidden_size // self.model.config.num_conv_pos_embedding_groups >= _FEWEST_IN_BFLOAT16:
+            return convolve(hidden)
+        with torch.autocast(hidden.device.type, enabled=False):
+            return convolve(hidden.float())
 
     def _layers(self) -> Any:
         return self._base.encoder.layers

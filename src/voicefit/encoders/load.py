@@ -24,7 +24,10 @@ _WHISPER_RATE = 50
 _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
 
 # What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
-_PLAIN_HEAD = {"use_weighted_layer_sum": False, "problem_type": None}
+_PLAIN_HEAD = {"problem_type": None}
+
+# Weights that a plain encoder has none of.
+_OF_THE_HEAD = ("projector.", "classifier.", "layer_weights")
 
 
 def load_encoder(
@@ -33,6 +36,7 @@ def load_encoder(
     depth: int | None = None,
     frozen_layers: int = 0,
     front_end: FrontEnd | None = None,
+    weighted_layers: bool = False,
 ) -> Encoder:
     """Load an encoder from a hub id or a directory, strictly.
 
@@ -41,13 +45,14 @@ def load_encoder(
         depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
         frozen_layers: transformer layers that join the frozen, cached front end.
         front_end: how a clip becomes what the rest reads; ``None`` takes the defaults.
+        weighted_layers: read all layers at once, see :attr:`Encoder.layer_weights`; alike, where none were learnt.
 
     Returns:
         the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
 
     Raises:
         VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
-            or a depth that the encoder does not have.
+            a depth that the encoder does not have, or layers frozen that are to be weighed.
     """
     source = locate(source)
     config = _load_config(source)
@@ -61,7 +66,11 @@ def load_encoder(
         raise VoicefitError(f"{source}: layers cannot be frozen above a front end that is trained")
     if not 0 <= frozen_layers <= depth:
         raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
-    overrides = {**_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
+    if weighted_layers and frozen_layers:
+        raise VoicefitError(f"{source}: layers that are frozen cannot be weighed: they are not kept apart")
+    # The last layer is read through the closing norm, as it is alone, in all families and versions.
+    weighing = {"use_weighted_layer_sum": weighted_layers, "tie_last_hidden_states": True}
+    overrides = {**weighing, **_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
     for name, value in overrides.items():
         setattr(config, name, value)
     feature_extractor = _load_feature_extractor(source)
@@ -105,7 +114,7 @@ def _load_model(source: str | Path, config: Any) -> Any:
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise VoicefitError(f"{source}: its weights cannot be loaded ({_first_line(error)})") from error
-    missing = [key for key in info["missing_keys"] if not key.startswith(("projector.", "classifier."))]
+    missing = [key for key in info["missing_keys"] if not key.startswith(_OF_THE_HEAD)]
     if missing:
         raise VoicefitError(
             f"{source}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
@@ -115,6 +124,8 @@ def _load_model(source: str | Path, config: Any) -> Any:
         raise VoicefitError(f"{source}: weight {key} has not the shape that config.json describes")
     if "projector.weight" in info["missing_keys"]:
         _set_identity_projector(model)
+    if "layer_weights" in info["missing_keys"]:
+        nn.init.zeros_(model.layer_weights)
     return model
 
 

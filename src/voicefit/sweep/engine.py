@@ -39,6 +39,7 @@ class StartingPoint:
     depth: int | None
     frozen_layers: int
     front_end: FrontEnd
+    weighted_layers: bool
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,11 @@ class GroupRunner:
         if self._loaded is None or self._loaded[0] != (encoder, start):
             place = self.workplace.starts[encoder, start]
             loaded = load_start(
-                place.source, depth=place.depth, frozen_layers=place.frozen_layers, front_end=place.front_end
+                place.source,
+                depth=place.depth,
+                frozen_layers=place.frozen_layers,
+                front_end=place.front_end,
+                weighted_layers=place.weighted_layers,
             ).to(self.device)
             cache = FrontCache(loaded, self.workplace.cache_root, self.workplace.workers)
             self._loaded = ((encoder, start), loaded, cache, read_prior(place.source))

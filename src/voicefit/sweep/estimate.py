@@ -15,6 +15,7 @@ from voicefit.adaptation import Method, Shots
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
+from voicefit.episodes import OTHER
 from voicefit.machine import devices
 from voicefit.prior import learn_prior
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
@@ -109,7 +110,9 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     targets = torch.arange(k, device=pooled.device) % 2
     voices = [Clip("", Path(), speaker=str(index % 2), label=str(index % 3)) for index in range(len(pooled))]
     prior = learn_prior({"probe": pooled}, {"probe": voices})
-    return Shots(pooled[picked], [frames[index] for index in picked], targets, 2, unlabelled=pooled, prior=prior)
+    names = (OTHER, voices[0].label or "")
+    support = [frames[index] for index in picked]
+    return Shots(pooled[picked], support, targets, 2, labels=names, unlabelled=pooled, prior=prior)
 
 
 def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:

@@ -38,12 +38,19 @@ class EncoderPlan(BaseModel):
     depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
     none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
     frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
+    weighted_layers: bool = Field(False, description="all layers are read at once, in a weighted mean that is learnt")
     front_end: FrontEnd = Field(FrontEnd(), description="how clips become what the encoder reads")
     prefinetune: dict[str, Any] = Field({}, description="what differs from the plan's settings of pre-finetuning")
 
     def load(self) -> Encoder:
         """The encoder before pre-finetuning."""
-        return load_encoder(self.source, depth=self.depth, frozen_layers=self.frozen_layers, front_end=self.front_end)
+        return load_encoder(
+            self.source,
+            depth=self.depth,
+            frozen_layers=self.frozen_layers,
+            front_end=self.front_end,
+            weighted_layers=self.weighted_layers,
+        )
 
 
 class Grid(BaseModel):

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
@@ -89,7 +91,7 @@ def check_run_directory(plan: Plan, out: Path, shard: Shard | None) -> dict[str,
             raise VoicefitError(f"{out}: is not a run directory (it has no {NAME}); choose another --out")
         return {}
     record = read_record(out)
-    before = record["plan"]
+    before = _with_later_settings(record["plan"])
     changed = [
         name for name, value in plan.model_dump(mode="json").items() if not _extends(name, before.get(name), value)
     ]
@@ -145,6 +147,14 @@ def describe_git() -> dict[str, Any] | None:
 
 def _git(*arguments: str) -> str:
     return subprocess.run(["git", *arguments], capture_output=True, text=True, check=True, timeout=20).stdout.strip()
+
+
+def _with_later_settings(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan of an earlier version, which knew fewer settings: they were what is now their default."""
+    try:
+        return Plan.model_validate(plan).model_dump(mode="json")
+    except ValidationError:  # it had one that is no more, and so differs
+        return plan
 
 
 def _extends(field: str, before: Any, now: Any) -> bool:

@@ -101,14 +101,16 @@ class _Materials:
     def start_key(self, encoder: str, start: str) -> str:
         """Digest of everything that a starting point is made of."""
         place = self.plan.encoders[encoder].model_dump(exclude={"prefinetune"})
+        weighted = ["weighted layers"] if place.pop("weighted_layers") else []  # none is as before there were any
         if start == NONE:
             return digest(
                 [place[name] for name in ("source", "frozen_layers", "front_end")]
                 + [place["none_depth"] or place["depth"]]
+                + weighted
             )
         clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
         settings = self.plan.prefinetune_settings(encoder).model_dump()
-        return digest([place, settings, self.plan.protocol, self.plan.seed, clips])
+        return digest([place, settings, self.plan.protocol, self.plan.seed, clips, *weighted])
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """What `run.json` says of each corpus."""
@@ -342,7 +344,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
         depth = (place.none_depth or place.depth) if start == NONE else None
         frozen = min(place.frozen_layers, depth or place.frozen_layers)
-        places[encoder, start] = StartingPoint(source, depth, frozen, place.front_end)
+        places[encoder, start] = StartingPoint(source, depth, frozen, place.front_end, place.weighted_layers)
     methods = {name for grid in materials.plan.grid for name in grid.methods}
     return Workplace(
         starts=places,
