@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import stat
 
@@ -11,11 +12,14 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
 
+import voicefit
+from layouts import build_folder
 from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
 from voicefit.checkpoint import load_start, read_metadata, read_record, save_adapted, save_prefinetuned
 from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads, Head
+from voicefit.hub import PUBLISHED
 
 torch.set_num_threads(1)
 
@@ -56,11 +60,11 @@ def make_record(encoder):
     }  # fmt: skip
 
 
-def make_prefinetuned(encoder, out):
+def make_prefinetuned(encoder, out, **more):
     torch.manual_seed(0)
     encoder.set_projector(nn.Linear(encoder.hidden_size, 10))
     heads = CorpusHeads(LABELS, 10)
-    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), out, make_record(encoder), HISTORY)
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), out, make_record(encoder) | more, HISTORY)
     return heads
 
 
@@ -85,6 +89,16 @@ def plain_logits(folder, waveform):
     inputs = AutoFeatureExtractor.from_pretrained(folder)(waveform, sampling_rate=16_000, return_tensors="pt")
     with torch.no_grad():
         return load_plain(folder)(**inputs).logits
+
+
+def frames_and_logits(model, inputs):
+    """The encoder's last hidden states, as the head reads them, and what the head says."""
+    frames = []
+    projector = next(part for name, part in model.named_modules() if name.endswith("projector"))
+    projector.register_forward_pre_hook(lambda _, given: frames.append(given[0]))
+    with torch.no_grad():
+        logits = model.eval()(**inputs).logits
+    return frames[0], logits
 
 
 def encoder_state(encoder):
@@ -153,6 +167,44 @@ def test_the_pipeline_of_transformers_answers_with_the_labels(tmp_path, family):
         assert {row["label"]: row["score"] for row in answer} == pytest.approx(
             dict(zip(ADAPTED_LABELS, chances, strict=True)), abs=1e-5
         )
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+@pytest.mark.parametrize("prefinetuned", [True, False])
+def test_peft_makes_the_adapted_model_of_the_start_and_the_adapter_as_the_card_says(tmp_path, family, prefinetuned):
+    start, out = tmp_path / "start", tmp_path / "out"
+    if prefinetuned:
+        encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=1)
+        make_prefinetuned(encoder, start)
+    else:
+        BUILDERS[family](start)
+    clips = build_folder(tmp_path / "clips", speakers=())
+    voicefit.adapt(start, clips, out=out, method="lora", settings={"lr": 0.05, "steps": 5})
+    card = (out / "README.md").read_text(encoding="utf-8")
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "PeftModel" in block]
+    made = {}
+    exec(code.replace("this directory", str(out)).replace('"start"', repr(str(start))), made)
+    inputs = AutoFeatureExtractor.from_pretrained(out)(make_waveform(0.5), sampling_rate=16_000, return_tensors="pt")
+    (expected, logits), (found, found_logits) = (frames_and_logits(m, inputs) for m in (load_plain(out), made["model"]))
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found_logits, logits, atol=1e-4, rtol=0)
+    before, _ = frames_and_logits(AutoModelForAudioClassification.from_pretrained(start), inputs)
+    assert (before - expected).abs().max() > 1e-2  # the adapter does something
+
+
+def test_the_adapter_lies_beside_the_model_and_tells_no_path(model, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    voicefit.adapt(model, clips, out=tmp_path / "out", method="lora", settings={"steps": 1})
+    files = {path.name: path for path in (tmp_path / "out" / "adapter").iterdir()}
+    assert sorted(files) == ["adapter_config.json", "adapter_model.safetensors"]
+    assert {f"adapter/{name}" for name in files} | {*SAVED} == set(PUBLISHED) & {
+        path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*")
+    }
+    assert json.loads(files["adapter_config.json"].read_text())["base_model_name_or_path"] == model.name
+    assert files["adapter_model.safetensors"].stat().st_mode == files["adapter_config.json"].stat().st_mode
+    voicefit.adapt(model, clips, out=tmp_path / "head", method="head")
+    assert not (tmp_path / "head" / "adapter").exists()
+    assert "peft" not in (tmp_path / "head" / "README.md").read_text(encoding="utf-8")
 
 
 def test_a_whisper_of_the_hub_becomes_a_plain_short_model(tmp_path):
@@ -311,6 +363,21 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "the first 5 s of a clip" in card
     make_adapted(encoder, tmp_path / "bare")
     assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [("facebook/wav2vec2-base", "facebook/wav2vec2-base"), ("{here}/start", "start"), ("/gone/start", "start"),
+     ("../start/", "start"), ("mini", "mini")],
+)  # fmt: skip
+def test_cards_name_the_start_and_not_its_folder(model, tmp_path, source, shown):
+    (tmp_path / "start").mkdir()
+    source = source.format(here=tmp_path)
+    make_adapted(load_encoder(model), tmp_path / "out", source=source)
+    assert f"Adapted from `{shown}` by" in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert read_record(tmp_path / "out")["source"] == source
+    make_prefinetuned(load_encoder(model), tmp_path / "prefinetuned", source=source)
+    assert f"\n`{shown}`, " in (tmp_path / "prefinetuned" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_record_is_kept_with_the_version(model, tmp_path):

@@ -233,6 +233,9 @@ def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):
     code, _, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
     assert code == 0
     assert "left out: Angry/tiny.wav" in err and "25 ms" in err
+    assert json.loads((tmp_path / "model" / "voicefit.json").read_text())["left_out"]["Angry/tiny.wav"].startswith(
+        "too-short: 1 ms long"
+    )
 
 
 def test_adapt_says_how_sure_it_is_and_writes_it_down(run, tmp_path):

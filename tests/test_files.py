@@ -1,6 +1,9 @@
 import json
 import os
+import signal
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,62 @@ def test_an_output_that_holds_something_is_refused_and_kept(tmp_path):
             require_absent(target)
     assert names(tmp_path) == ["file", "folder"]
     assert (tmp_path / "folder" / "mine").read_text() == "1"
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from voicefit.files import new_directory
+with new_directory(Path(sys.argv[1])) as folder:
+    (folder / "model.safetensors").write_text("half")
+    print(folder.name, flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def write_slowly():
+    """Begin to write a folder in another process, and wait until there is something in it."""
+    processes = []
+
+    def begin(target):
+        process = subprocess.Popen([sys.executable, "-c", WRITER, str(target)], stdout=subprocess.PIPE, text=True)
+        processes.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield begin
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def test_what_a_killed_process_left_is_cleared_by_the_next_write_to_the_same_place(tmp_path, write_slowly):
+    places = {name: write_slowly(tmp_path / name) for name in ("out", "out-2", "[out]")}
+    alive, its_folder = write_slowly(tmp_path / "out")
+    for process, _ in places.values():
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    left = {name: folder for name, (_, folder) in places.items()}
+    assert {*left.values(), its_folder} <= set(names(tmp_path))
+    with new_directory(tmp_path / "out") as building:
+        (building / "one").write_text("1")
+    assert names(tmp_path / "out") == ["one"]
+    folders = {name for name in names(tmp_path) if name.endswith(".part")}
+    assert folders == {left["out-2"], left["[out]"], its_folder}
+    assert names(tmp_path / its_folder) == ["model.safetensors"]
+    with new_directory(tmp_path / "[out]"):
+        pass
+    assert left["[out]"] not in names(tmp_path)
+    assert alive.poll() is None
+
+
+def test_a_write_within_a_write_to_the_same_place_is_left_alone(tmp_path):
+    with new_directory(tmp_path / "out") as first:
+        with pytest.raises(ValueError, match="stop"), new_directory(tmp_path / "out"):
+            raise ValueError("stop")
+        (first / "one").write_text("1")
+    assert names(tmp_path) == ["out"]
+    assert names(tmp_path / "out") == ["one"]
 
 
 def test_text_replaces_a_file_in_one_step(tmp_path, monkeypatch):

@@ -25,7 +25,7 @@ from voicefit.machine import devices
 from voicefit.prefinetuning import Notice
 from voicefit.prefinetuning import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
-from voicefit.serving.predictor import Model, load_model
+from voicefit.serving.predictor import Model, load_model, reason_of
 from voicefit.trainer import Progress
 
 
@@ -201,6 +201,6 @@ def _read_clips(
             frames.append(encoder.front(load_waveform(clip.path, clip.start, clip.end)))
             usable.append(clip)
         except AudioError as error:
-            left_out[clip.id] = f"{error.kind}: {error}"
+            left_out[clip.id] = f"{error.kind}: {reason_of(error, clip.path)}"
         progress("reading clips", index, len(clips))
     return usable, frames, left_out

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from voicefit.heads import Head
+from voicefit.hub import shown_name
+
 _FRONT_MATTER = """---
 library_name: transformers
 pipeline_tag: audio-classification
@@ -33,7 +36,7 @@ def prefinetuned_card(record: Mapping[str, Any]) -> str:
     return f"""{_FRONT_MATTER}
 # Pre-finetuned speech encoder
 
-`{record["source"]}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
+`{shown_name(record["source"])}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
 {len(record["corpora"])} corpora at once with Voicefit (protocol `{record["protocol"]}`, seed
 {record["seed"]}). It is a starting point for `voicefit adapt`; its classifier holds one head per corpus, with
 labels written `corpus/label`.
@@ -62,8 +65,8 @@ people.
 """
 
 
-def adapted_card(record: Mapping[str, Any]) -> str:
-    """The card of an adapted model, from its record."""
+def adapted_card(record: Mapping[str, Any], head: Head) -> str:
+    """The card of an adapted model, from its record and its head."""
     shots = "\n".join(f"| {label} | {count} |" for label, count in record["shots"].items())
     corpora = (
         "".join(f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ()))
@@ -72,7 +75,7 @@ def adapted_card(record: Mapping[str, Any]) -> str:
     return f"""{_FRONT_MATTER}
 # Speech classifier adapted to one voice
 
-Adapted from `{record["source"]}` by Voicefit with method `{record["method"]}`.
+Adapted from `{shown_name(record["source"])}` by Voicefit with method `{record["method"]}`.
 
 ```python
 from transformers import pipeline
@@ -82,7 +85,7 @@ pipeline("audio-classification", model="this directory")("clip.wav")
 | label | clips |
 |---|---|
 {shots}
-
+{_adapter_alone(record, head) if head.adapter else ""}
 ## How sure it is
 
 {_how_sure(record)}
@@ -110,6 +113,27 @@ the pipeline, which may hear all of them.
 
 A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
 languages, and to answer with one of its labels whatever it hears.
+"""
+
+
+def _adapter_alone(record: Mapping[str, Any], head: Head) -> str:
+    return f"""
+## The adapter alone
+
+The folder `adapter` holds what turns the start into this model, the head included, as the library `peft` loads it:
+
+```python
+from peft import PeftModel
+from transformers import AutoModelForAudioClassification
+start = AutoModelForAudioClassification.from_pretrained(
+    "{shown_name(record["source"])}", num_labels={len(head.classifier_bias)}, \
+classifier_proj_size={len(head.projector_bias)}, ignore_mismatched_sizes=True
+)
+model = PeftModel.from_pretrained(start, "this directory/adapter")
+```
+
+It hears what the feature extractor of this directory makes of a clip. A Whisper that was not pre-finetuned by
+Voicefit takes 30 s of audio and cannot be changed in this way: take this directory as it is.
 """
 
 

@@ -18,10 +18,11 @@ from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.files import new_directory, write_json
-from voicefit.heads import CorpusHeads, Head
-from voicefit.hub import find_file
+from voicefit.heads import Adapter, CorpusHeads, Head
+from voicefit.hub import find_file, shown_name
 from voicefit.prior import Prior
 
+ADAPTER = "adapter"
 RECORD = "voicefit.json"
 PRIOR = "prior.safetensors"
 
@@ -126,11 +127,16 @@ def save_prefinetuned(
 
 
 def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
-    """Write an adapted model to ``out``; ``labels`` in the order of the head's logits."""
+    """Write an adapted model to ``out``; ``labels`` in the order of the head's logits.
+
+    Where the head carries an adapter along, it is written to the folder ``adapter`` in ``out`` as well.
+    """
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
+        if head.adapter:
+            _save_adapter(head, head.adapter, shown_name(record["source"]), folder / ADAPTER)
         write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": voicefit.__version__})
-        (folder / "README.md").write_text(adapted_card(record), encoding="utf-8")
+        (folder / "README.md").write_text(adapted_card(record, head), encoding="utf-8")
 
 
 def set_head(encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
@@ -159,6 +165,22 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
         config.label2id = before[2]["label2id"]
 
 
+def _save_adapter(head: Head, adapter: Adapter, start: str, folder: Path) -> None:
+    """Write what turns the start into the adapted model as `peft` would, the head among the modules saved whole."""
+    parts = {
+        "projector": (head.projector_weight, head.projector_bias),
+        "classifier": (head.classifier_weight, head.classifier_bias),
+    }
+    weights = dict(adapter.weights)
+    for name, (weight, bias) in parts.items():
+        weights |= {f"base_model.model.{name}.weight": weight.cpu(), f"base_model.model.{name}.bias": bias.cpu()}
+    folder.mkdir()
+    more = {"modules_to_save": list(parts), "base_model_name_or_path": start, "inference_mode": True}
+    write_json(folder / "adapter_config.json", {**adapter.config, **more})
+    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    _let_read(folder / "adapter_model.safetensors", "adapter_config.json")
+
+
 def halve_weights(folder: Path) -> None:
     """Store a model's weights in half precision; its config still asks for float32, which they are loaded as.
 
@@ -172,9 +194,9 @@ def halve_weights(folder: Path) -> None:
     _let_read(path)
 
 
-def _let_read(path: Path) -> None:
+def _let_read(path: Path, beside: str = CONFIG_NAME) -> None:
     """Let a file be as readable as what is beside it; safetensors lets only the owner read what it writes."""
-    path.chmod((path.parent / CONFIG_NAME).stat().st_mode)
+    path.chmod((path.parent / beside).stat().st_mode)
 
 
 def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:

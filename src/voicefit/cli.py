@@ -10,10 +10,10 @@ import typer
 from rich.table import Table
 
 import voicefit
-from voicefit import cli_distill, cli_sweep
+from voicefit import cli_distill, cli_serve, cli_sweep
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI
-from voicefit.terminal import err, escape, out, print_json, progress
+from voicefit.terminal import err, escape, out, print_json, progress, remark
 
 app = typer.Typer(
     name="voicefit",
@@ -155,7 +155,7 @@ def prefinetune(
             resume=resume,
             save_every=save_every,
             progress=tell,
-            notice=lambda text: err.print(escape(text), soft_wrap=True),
+            notice=remark,
         )
     if is_first():
         out.print(f"checkpoint: {path}", soft_wrap=True)
@@ -261,7 +261,7 @@ def _tell_of_mini(source: str) -> None:
     from voicefit.checkpoint import read_record
 
     if source == MINI:
-        err.print(escape(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}"), soft_wrap=True)
+        remark(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def _tell_left_out(left_out: dict[str, str]) -> None:
@@ -367,30 +367,7 @@ def push(
     out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
 
 
-@app.command()
-def serve(
-    source: Annotated[str, typer.Argument(help="Pre-finetuned checkpoint to adapt, or an adapted model.")],
-    host: Annotated[str, typer.Option(help="Address to listen on; other than this machine's own needs --token.")] = (
-        "127.0.0.1"
-    ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 picks a free one.")] = 8000,
-    token: Annotated[
-        str, typer.Option(envvar="VOICEFIT_TOKEN", help="Secret that callers must send.", show_envvar=True)
-    ] = "",
-) -> None:
-    """Serve a page to adapt and try a model in a browser, and the same as a JSON API.
-
-    Example: `voicefit serve checkpoint`
-    """
-    try:
-        from voicefit.serving.server import serve as run
-    except ModuleNotFoundError as error:
-        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[serve]'") from error
-
-    run(source, host, port, token, lambda address: out.print(f"page: {address}   API: {address}/docs", soft_wrap=True))
-
-
-for _command in (cli_distill.distill, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
+for _command in (cli_distill.distill, cli_serve.serve, cli_sweep.sweep, cli_sweep.merge, cli_sweep.report):
     app.command()(_command)
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from voicefit.errors import VoicefitError
-from voicefit.terminal import err, escape, out, progress
+from voicefit.terminal import escape, out, progress, remark
 
 _WORST = 10
 
@@ -64,7 +64,7 @@ def sweep(
             max_failures=max_failures,
             trial_timeout=trial_timeout,
             progress=tell,
-            notice=lambda text: err.print(escape(text), soft_wrap=True),
+            notice=remark,
         )
     out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
     if again is not None:
@@ -109,7 +109,7 @@ def merge(
     """
     from voicefit.sweep import merge_runs
 
-    held = merge_runs(runs, out_dir, lambda text: err.print(escape(text), soft_wrap=True))
+    held = merge_runs(runs, out_dir, remark)
     out.print(f"{held} trials in {out_dir}", soft_wrap=True)
     out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
 

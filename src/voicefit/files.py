@@ -3,14 +3,19 @@
 import contextlib
 import json
 import os
+import re
 import shutil
-import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
+from filelock import FileLock, Timeout
+
 from voicefit.errors import VoicefitError
+
+_NO_LOCK = (Timeout, OSError, NotImplementedError)
+"""What a lock raises that another process holds, or that a file system does not have."""
 
 
 @contextlib.contextmanager
@@ -45,21 +50,55 @@ def write_json(path: Path, value: Any) -> None:
 def new_directory(path: Path) -> Iterator[Path]:
     """A folder to fill that becomes ``path`` when the block ends well, and disappears when it does not.
 
+    What a process that was killed left behind on its way to the same ``path`` disappears as well.
+
     Raises:
         VoicefitError: ``path`` exists already and is not an empty folder.
     """
     require_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part"))
+    _clear_left_behind(path)
+    building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
+    with _alive(building):
+        try:
+            building.mkdir(mode=0o700)
+            yield building
+            building.chmod(0o755)
+            if path.exists():
+                path.rmdir()
+            building.rename(path)
+        except BaseException:
+            shutil.rmtree(building, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def _alive(building: Path) -> Iterator[None]:
+    """Hold a lock beside ``building`` while the block runs; the system lets go of it however the process ends."""
+    lock = FileLock(building.with_suffix(".lock"))
+    with contextlib.suppress(*_NO_LOCK):
+        lock.acquire(blocking=False)
     try:
-        yield building
-        building.chmod(0o755)
-        if path.exists():
-            path.rmdir()
-        building.rename(path)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
+        yield
+    finally:
+        _let_go(lock)
+
+
+def _clear_left_behind(path: Path) -> None:
+    """Remove the folders in which nobody builds ``path`` any more; nothing where the file system has no locks."""
+    name = re.compile(re.escape(f".{path.name}-") + r"[0-9a-f]{32}\.part")
+    for left in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
+        lock = FileLock(left.with_suffix(".lock"))
+        with contextlib.suppress(*_NO_LOCK):
+            lock.acquire(blocking=False)
+            shutil.rmtree(left, ignore_errors=True)
+            _let_go(lock)
+
+
+def _let_go(lock: FileLock) -> None:
+    lock.release()
+    with contextlib.suppress(OSError):
+        Path(lock.lock_file).unlink()
 
 
 def require_absent(path: Path) -> None:

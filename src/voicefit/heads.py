@@ -1,7 +1,8 @@
 """Classification heads: linear layers over pooled, projected frames, as `transformers` classifies audio."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -16,18 +17,33 @@ _SHRINKAGE = 0.3
 
 
 @dataclass(frozen=True)
+class Adapter:
+    """Changes of an encoder's weights kept apart from them, as the library `peft` writes and loads them.
+
+    Attributes:
+        weights: what ``adapter_model.safetensors`` holds of the encoder, by `peft`'s names.
+        config: what ``adapter_config.json`` holds, plain data.
+    """
+
+    weights: Mapping[str, Tensor]
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class Head:
     """A linear classifier of pooled vectors, in the two steps that a `transformers` audio classifier takes.
 
     Attributes:
         projector_weight, projector_bias: ``(width, hidden_size)`` and ``(width,)``.
         classifier_weight, classifier_bias: ``(labels, width)`` and ``(labels,)``.
+        adapter: the changes of the encoder that go with it, where the method can tell them apart.
     """
 
     projector_weight: Tensor
     projector_bias: Tensor
     classifier_weight: Tensor
     classifier_bias: Tensor
+    adapter: Adapter | None = field(default=None, kw_only=True)
 
     def __call__(self, pooled: Tensor) -> Tensor:
         """Logits ``(clips, labels)`` of pooled vectors ``(clips, hidden_size)``."""

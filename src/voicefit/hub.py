@@ -6,6 +6,8 @@ from voicefit.errors import VoicefitError
 
 PUBLISHED = (
     "README.md",
+    "adapter/adapter_config.json",
+    "adapter/adapter_model.safetensors",
     "config.json",
     "curves.png",
     "history.csv",
@@ -28,6 +30,18 @@ def locate(source: str | Path) -> str:
     """``source`` as it is, a directory or a hub id; for ``mini``, unless there is such a directory, where it lies."""
     packaged = str(source) == MINI and not Path(source).exists()
     return str(Path(__file__).with_name(MINI)) if packaged else str(source)
+
+
+def shown_name(source: str | Path) -> str:
+    """What to call ``source`` in front of others: a hub id, or a directory's last part, which tells no path."""
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id
+
+    try:
+        validate_repo_id(str(source))
+    except HFValidationError:
+        return Path(source).resolve().name
+    return Path(source).resolve().name if Path(source).exists() else str(source)
 
 
 def find_file(source: str | Path, name: str) -> Path | None:

@@ -19,6 +19,11 @@ def escape(text: str) -> str:
     return " ".join(text.replace("[", "\\[").split("\n"))
 
 
+def remark(text: str) -> None:
+    """Print a line for the person who waits, on standard error."""
+    err.print(escape(text), soft_wrap=True)
+
+
 class _RateColumn(ProgressColumn):
     """Steps per second."""
 

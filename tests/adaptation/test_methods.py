@@ -146,7 +146,8 @@ def test_methods_without_a_prior_return_a_head_that_copies_the_projector(name, c
     assert torch.equal(head.projector_bias, projector[1])
     assert head.classifier_weight.shape == (classes, projector[0].shape[0])
     assert head(shots.pooled).shape == (6, classes)
-    assert not any(getattr(head, field).requires_grad for field in Head.__dataclass_fields__)
+    assert not any(part.requires_grad for part in vars(head).values() if isinstance(part, Tensor))
+    assert (head.adapter is not None) == (name == "lora")
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "zero-shot"])

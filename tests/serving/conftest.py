@@ -18,6 +18,7 @@ from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.heads import CorpusHeads
 from voicefit.serving.app import create_app
+from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.limits import Limits
 from voicefit.serving.server import create_site
 from voicefit.serving.service import Service, open_served
@@ -79,9 +80,11 @@ def shots(*labels: str) -> dict:
 
 
 @contextmanager
-def running(source: Path, token: str = "", **limits: Any) -> Iterator[tuple[str, Service]]:
+def running(
+    source: Path, token: str = "", kept: KeptAudio | None = None, **limits: Any
+) -> Iterator[tuple[str, Service]]:
     """A real server on a free port of the loopback: its address, and what does its work."""
-    service = Service(open_served(str(source)), Limits(**limits))
+    service = Service(open_served(str(source)), Limits(**limits), kept)
     server = uvicorn.Server(uvicorn.Config(create_site(service, token), log_level="warning"))
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})

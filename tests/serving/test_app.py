@@ -1,4 +1,6 @@
 import io
+import json
+import shutil
 import threading
 import time
 import zipfile
@@ -43,6 +45,24 @@ def test_adapt_predict_and_download_say_the_same(client, tmp_path):
     (tmp_path / "new.wav").write_bytes(clip(9))
     local = voicefit.load_model(tmp_path / "voicefit-model").predict(tmp_path / "new.wav")
     assert local.probabilities == pytest.approx(answer["probabilities"], abs=1e-5)
+
+
+def test_a_download_tells_no_path_of_the_server(start, tmp_path):
+    """Neither where the start lies, nor where its corpora do, nor where the server works."""
+    shutil.copytree(start, tmp_path / "secret-place" / "my-start")
+    path = tmp_path / "secret-place" / "my-start" / "voicefit.json"
+    left_out = {"a": f"empty: {tmp_path}/secret-place/a.wav: holds no samples"}
+    corpus = {"title": "Mine", "licence": "", "usage": "", "left_out": left_out}
+    path.write_text(json.dumps({**json.loads(path.read_text()), "corpora": [corpus]}))
+    with serve(path.parent) as client:
+        reply = client.get(adapt(client, "calm", "calm", "upset")["download"])
+        folder = str(client.app.state.service.uploads.parent)
+    with zipfile.ZipFile(io.BytesIO(reply.content)) as archive:
+        files = {name: archive.read(name) for name in archive.namelist()}
+    for content in (*files.values(), *map(str.encode, files)):
+        assert b"secret-place" not in content and folder.encode() not in content
+    assert b"`my-start`" in files["voicefit-model/README.md"]
+    assert json.loads(files["voicefit-model/voicefit.json"])["source"] == "my-start"
 
 
 def test_each_model_belongs_to_whoever_made_it(client):

@@ -1,9 +1,13 @@
 """Low-rank changes of the encoder's weights, with a new head: Hu et al. (2022), "LoRA", by the library `peft`.
 
-The changes are added to the weights in the end, so that an adapted model is an ordinary `transformers` classifier.
+The changes are added to the weights in the end, so that an adapted model is an ordinary `transformers` classifier; the
+head carries them along, so that they can be stored alone as well.
 Adapted is every linear layer of the trained transformer layers (Dettmers et al. 2023, "QLoRA", section 4: adapting all
 of them matters more than the rank).
 """
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import torch
 from pydantic import Field
@@ -13,7 +17,10 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads import Adapter, Head
+
+if TYPE_CHECKING:
+    from peft import LoraConfig
 
 VERSION = 1
 TRAINS_ENCODER = True
@@ -56,8 +63,20 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     try:
         factors = [p for name, p in encoder.model.named_parameters() if "lora_" in name]
         made = fine_tune(encoder, shots, settings, seed, factors)
+        made = replace(made, adapter=_adapter(encoder, config))
     finally:
         adapted.merge_and_unload()
         for p, needed in trained:  # peft freezes what it wraps
             p.requires_grad_(needed)
     return made
+
+
+def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
+    """The factors by the names that `peft` stores them under."""
+    factors = {
+        f"base_model.model.{name.replace('.default.', '.')}": p.detach().cpu().clone()
+        for name, p in encoder.model.named_parameters()
+        if "lora_" in name
+    }
+    plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
+    return Adapter(factors, plain)

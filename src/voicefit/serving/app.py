@@ -38,6 +38,7 @@ class Health(BaseModel):
     model: str = Field(description="name of what is served")
     predicts: bool = Field(description="POST /predict needs no Voicefit-Model")
     adapts: bool = Field(description="POST /adapt can be used")
+    keeps_audio: bool = Field(description="clips that are sent stay on the server as files")
 
 
 class Answer(BaseModel):
@@ -163,6 +164,7 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
             model=served.name,
             predicts=served.model is not None,
             adapts=served.start is not None,
+            keeps_audio=service.kept is not None,
         )
 
     @app.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(check)])

@@ -211,12 +211,19 @@ def _introduction(service: Service) -> str:
         else f"The model <b>{html.escape(served.name)}</b> says which of its labels a clip sounds like."
     )
     minutes = service.limits.idle_seconds / 60
+    kept, rest = "", f"Clips stay in this server's memory; they and the model are removed after {minutes:.0f} minutes"
+    if service.kept:
+        kept = (
+            "<p class='kept'>This server keeps your voice: clips that you adapt with or try are stored as files, with "
+            "their labels, until whoever runs it deletes them.</p>"
+        )
+        rest = f"The model is removed after {minutes:.0f} minutes"
     return (
-        f"<h1>Voicefit</h1><p class='lead'>{what}</p><details><summary>Before you rely on it</summary><p>The model "
-        "learnt from acted emotion, and acted emotion is not felt emotion: it says how a voice sounds, not what a "
-        "person feels. Do not use it to judge, rank, monitor or diagnose people. It always answers with one of its "
-        f"labels, whatever it hears, and hears the first {served.heard_seconds:g} seconds of a clip. Clips stay in "
-        f"this server's memory; they and the model are removed after {minutes:.0f} minutes of rest.</p></details>"
+        f"<h1>Voicefit</h1><p class='lead'>{what}</p>{kept}<details><summary>Before you rely on it</summary><p>"
+        "The model learnt from acted emotion, and acted emotion is not felt emotion: it says how a voice sounds, not "
+        "what a person feels. Do not use it to judge, rank, monitor or diagnose people. It always answers with one of "
+        f"its labels, whatever it hears, and hears the first {served.heard_seconds:g} seconds of a clip. {rest} of "
+        "rest.</p></details>"
     )
 
 

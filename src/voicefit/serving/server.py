@@ -4,18 +4,29 @@ import os
 import secrets
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from fastapi import FastAPI
 
 from voicefit.errors import VoicefitError
 from voicefit.serving.app import LOOPBACK, create_app
+from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served
 
 _SHORTEST_TOKEN = 12
 
 
-def serve(source: str, host: str, port: int, token: str, notice: Callable[[str], None]) -> None:
+def serve(
+    source: str,
+    host: str,
+    port: int,
+    token: str,
+    notice: Callable[[str], None],
+    *,
+    keep_audio: Path | None = None,
+    remark: Callable[[str], None] = lambda text: None,
+) -> None:
     """Serve a starting point or a model until interrupted.
 
     Args:
@@ -24,22 +35,27 @@ def serve(source: str, host: str, port: int, token: str, notice: Callable[[str],
         port: 0 picks a free one.
         token: what callers must send; empty for none.
         notice: called with the address of the page once it can be opened.
+        keep_audio: folder in which the clips that people send stay; none do if left out.
+        remark: told in a line where clips are kept, and that they are no more.
 
     Raises:
-        VoicefitError: ``source`` cannot be served, the address is taken or not this machine's, or there is no token
-            where there must be one.
+        VoicefitError: ``source`` cannot be served, the address is taken or not this machine's, there is no token
+            where there must be one, or ``keep_audio`` cannot be written to.
     """
     import uvicorn
 
     check_token(host, token)
+    kept = KeptAudio(keep_audio, remark) if keep_audio else None
     listening = _listen(host, port)
     with listening:
-        service = Service(open_served(source), Limits())
+        service = Service(open_served(source), Limits(), kept)
         app = create_site(service, token, host)
         settings = uvicorn.Config(
             app, log_level="warning", access_log=False, limit_concurrency=256, timeout_graceful_shutdown=3
         )
         shown = f"[{host}]" if ":" in host else host
+        if kept:
+            remark(f"clips that people send are kept in {kept.folder}, and the page tells them so")
         notice(f"http://{shown}:{listening.getsockname()[1]}")
         uvicorn.Server(settings).run(sockets=[listening])
 

@@ -4,9 +4,10 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import soundfile
@@ -17,8 +18,9 @@ from voicefit.api import Adapted, Model
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file
-from voicefit.hub import locate
+from voicefit.files import new_file, write_json
+from voicefit.hub import locate, shown_name
+from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
@@ -66,10 +68,16 @@ def open_served(source: str) -> Served:
 
 
 class Service:
-    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk."""
+    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk.
 
-    def __init__(self, served: Served, limits: Limits):
-        self.served, self.limits = served, limits
+    Args:
+        served: what it was started with.
+        limits: what it accepts.
+        kept: where clips stay that are adapted with or asked about; ``None`` keeps none.
+    """
+
+    def __init__(self, served: Served, limits: Limits, kept: KeptAudio | None = None):
+        self.served, self.limits, self.kept = served, limits, kept
         self._folder = tempfile.TemporaryDirectory(prefix="voicefit-serve-")
         root = Path(self._folder.name)
         self.uploads = root / "uploads"
@@ -104,13 +112,15 @@ class Service:
         model = session.adapted.model if session and session.adapted else self.served.model
         if model is None:
             raise VoicefitError("there is no model yet; adapt one first")
+        if self.kept:
+            self.kept.keep_tried(waveform)
         probabilities = model.predict(waveform).probabilities
         if not all(map(math.isfinite, probabilities.values())):
             raise VoicefitError("the model has no answer for this clip; is it damaged?")
         return probabilities
 
     def adapt(self, session: Session, clips: Sequence[LabelledClip]) -> Adapted:
-        """Fit a model to ``clips`` and keep it in the session; the clips are on disk only while this runs.
+        """Fit a model to ``clips`` and keep it in the session; but in ``kept``, clips are on disk only while this runs.
 
         Returns:
             what :func:`voicefit.adapt` returns.
@@ -126,6 +136,9 @@ class Service:
         labelled = [(clean_label(label), waveform) for label, waveform in clips]
         if len({label for label, _ in labelled}) < 2:
             raise VoicefitError("give clips of at least two labels")
+        for label, waveform in labelled:
+            if self.kept:
+                self.kept.keep_labelled(label, waveform)
         try:
             return self._fit(self.served.start, session, labelled)
         except OSError as error:
@@ -144,6 +157,7 @@ class Service:
                 place.mkdir(exist_ok=True)
                 soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
             adapted = voicefit.adapt(start, folder, out=out)
+        write_json(out / checkpoint.RECORD, _without_paths(checkpoint.read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
             before.with_suffix(".zip").unlink(missing_ok=True)
@@ -165,6 +179,12 @@ class Service:
                 for part in sorted(folder.iterdir()):
                     archive.write(part, f"voicefit-model/{part.name}")
         return path
+
+
+def _without_paths(record: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's record for whoever downloads it, who may not learn where things lie on this machine."""
+    corpora = [{key: about[key] for key in about if key != "left_out"} for about in record["corpora"]]
+    return {**record, "source": shown_name(record["source"]), "corpora": corpora}
 
 
 def _shown(name: str) -> str:
