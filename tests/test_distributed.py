@@ -226,6 +226,19 @@ def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp
     assert not any(tmp_path.glob("out*"))
 
 
+@pytest.mark.parametrize(
+    ("mistake", "said"),
+    [(("--precision", "float16"), "'float16' is not one of"), (("--corpus", "tones=b"), "tones is given twice")],
+)
+def test_a_mistake_in_the_command_is_told_once_by_the_first(start, tmp_path, mistake, said):
+    command = ("-m", "voicefit", "prefinetune", "--encoder", "none", "--out", tmp_path / "out", "--corpus", "tones=a")
+    processes = [start(rank, *command, *mistake) for rank in range(2)]
+    outputs = [process.communicate(timeout=120) for process in processes]
+    assert [process.returncode for process in processes] == [2, 2]
+    assert said in " ".join(outputs[0][1].split())
+    assert outputs[1] == ("", "")
+
+
 def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tmp_path):
     jobs = json.dumps({"out": {"max_epochs": 10_000, "patience": 10_000}})
     command = (RUN_DISTRIBUTED, material / "model", material / "corpora", tmp_path, jobs)

@@ -13,6 +13,7 @@ import voicefit
 from voicefit import cli_distill, cli_serve, cli_sweep
 from voicefit.errors import VoicefitError
 from voicefit.hub import MINI
+from voicefit.launch import first_tells, is_first
 from voicefit.terminal import err, escape, out, print_json, progress, remark
 
 app = typer.Typer(
@@ -26,13 +27,15 @@ corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_
 app.add_typer(corpora_app, name="corpora")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+_UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     try:
-        app()
+        with first_tells(_UsageError):
+            sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself
     except VoicefitError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
@@ -137,14 +140,15 @@ def prefinetune(
     --out checkpoint`
     """
     from voicefit.api import prefinetune as run
-    from voicefit.distributed import is_first
     from voicefit.protocols import PrefinetuneSettings
 
-    settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
+    with first_tells(VoicefitError):
+        settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
+        corpora = dict(_corpus_arguments(corpus))
     with progress() as tell:
         path = run(
             encoder,
-            dict(_corpus_arguments(corpus)),
+            corpora,
             out_dir,
             protocol=protocol,
             depth=depth,

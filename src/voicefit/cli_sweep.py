@@ -17,10 +17,10 @@ def sweep(
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that run trials: 1, or with Ray all that there is room for.")
+        int | None, typer.Option(min=1, help="Processes at work: 1, or with Ray all that there is room for.")
     ] = None,
     engine: Annotated[
-        Literal["process", "ray"], typer.Option(help="What runs trials: processes of this machine, or a Ray cluster.")
+        Literal["process", "ray"], typer.Option(help="What does the work: processes of this machine, or a Ray cluster.")
     ] = "process",
     address: Annotated[
         str | None, typer.Option(help="The Ray cluster to join, as HOST:PORT or auto; left out, one is started here.")

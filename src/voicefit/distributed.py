@@ -14,15 +14,13 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from voicefit.errors import VoicefitError
+from voicefit.launch import LAST_WORDS, process_count
 from voicefit.machine import devices
 
 T = TypeVar("T")
 
 _TIMEOUT = timedelta(hours=1)
 """How long a process waits for the others: the front end may have far more to do for one than for another."""
-
-_LAST_WORDS = 3.0
-"""Seconds that a process which fails in silence leaves to the one that says why: launchers end all when one ends."""
 
 _runs = itertools.count()
 
@@ -148,11 +146,6 @@ ALONE = Processes()
 """A run in this process alone."""
 
 
-def is_first() -> bool:
-    """Whether this process is the one to print what the run has to say."""
-    return int(os.environ.get("RANK", "0")) == 0
-
-
 @contextmanager
 def joined() -> Iterator[Processes]:
     """The processes that the environment speaks of, in touch with each other for as long as the block lasts.
@@ -162,7 +155,7 @@ def joined() -> Iterator[Processes]:
     Raises:
         VoicefitError: they cannot reach each other, or a machine has fewer GPUs than processes.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+    if process_count() == 1:
         yield ALONE
         return
     processes, store = _find()
@@ -171,7 +164,7 @@ def joined() -> Iterator[Processes]:
         yield processes
     except VoicefitError as error:
         if not _fails_first(store):
-            time.sleep(_LAST_WORDS)
+            time.sleep(LAST_WORDS)
             raise SystemExit(2) from error
         raise
     dist.destroy_process_group()

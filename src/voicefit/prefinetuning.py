@@ -55,6 +55,7 @@ def prefinetune(
     resume: bool = False,
     save_every: float = 30.0,
     start_key: str = "",
+    runs: int = 1,
     processes: Processes = ALONE,
     progress: Progress = lambda what, done, total: None,
     notice: Notice = _silent,
@@ -77,6 +78,7 @@ def prefinetune(
         resume: continue an unfinished run if there is one.
         save_every: minutes between saves within an epoch; the end of an epoch is saved in any case.
         start_key: a sweep's digest of what the starting point is made of, for the record.
+        runs: how many such calls share this machine's memory at once.
         processes: those that train together; the first alone writes ``out``, and tells of progress.
         progress: told of every clip cached and every step.
         notice: told in a line what the front-end cache will take, unless all is there.
@@ -95,7 +97,7 @@ def prefinetune(
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     if not processes.first:
         progress = notice = _silent
-    cache = FrontCache(encoder, cache_root, processes.local_count)
+    cache = FrontCache(encoder, cache_root, runs * processes.local_count)
     usable, left_out = cache_corpora(cache, corpora, progress, notice, processes)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]

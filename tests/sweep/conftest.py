@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from layouts import write_noise
 from tiny_models import build_wav2vec2_group_norm
@@ -33,6 +34,13 @@ def new_process() -> Any:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["voicefit.sweep", "transformers.models.wav2vec2.modeling_wav2vec2"])
     return context
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that start at once; that they can be spawned too is for the tests of whole sweeps."""
+    context = multiprocessing.get_context("fork")
+    monkeypatch.setattr("voicefit.sweep.engine.multiprocessing.get_context", lambda method: context)
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +74,35 @@ def raw_plan(encoder_folder: Path, corpora_folder: Path) -> dict[str, Any]:
         "methods": {"full": {"steps": 2}},
         "grid": [{"starts": ["none", "all"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}],
     }
+
+
+@pytest.fixture
+def subsets_plan(raw_plan: dict[str, Any]) -> dict[str, Any]:
+    """Three pre-finetunings of many epochs, and few trials: a second or two each."""
+    grid = [{"starts": ["none", "subsets"], "methods": ["prototype"], "k": [2], "draws": 1}]
+    return {**raw_plan, "grid": grid, "prefinetune": {"max_epochs": 40, "patience": 40, "batch_size": 4}}
+
+
+@pytest.fixture
+def same_checkpoints() -> Callable[[Path, Path], None]:
+    """Assert that two runs hold the same starting points, weights to the bit."""
+
+    def compare(out: Path, other: Path) -> None:
+        found = {path.relative_to(out) for path in (out / "checkpoints").glob("*/*")}
+        assert found == {path.relative_to(other) for path in (other / "checkpoints").glob("*/*")}
+        assert found and not any(path.name.endswith((".unfinished", ".part")) for path in found)
+        for name in found:
+            for file in ("model.safetensors", "prior.safetensors"):
+                weights, others = load_file(out / name / file), load_file(other / name / file)
+                assert weights.keys() == others.keys()
+                for key, tensor in weights.items():
+                    assert tensor.numpy().tobytes() == others[key].numpy().tobytes(), (name, file, key)
+            records = [json.loads((root / name / "voicefit.json").read_text()) for root in (out, other)]
+            for record in records:
+                del record["best"]["seconds"]
+            assert records[0] == records[1]
+
+    return compare
 
 
 @pytest.fixture

@@ -14,13 +14,6 @@ from voicefit.sweep import engine
 from voicefit.sweep.engine import StartingPoint, run_trials
 
 
-@pytest.fixture
-def forked(monkeypatch):
-    """Workers that start at once; that they can be spawned too is for the tests of whole sweeps."""
-    context = multiprocessing.get_context("fork")
-    monkeypatch.setattr(engine.multiprocessing, "get_context", lambda method: context)
-
-
 def results_of(records):
     found = list(records)
     results = {spec: {name: v for name, v in result.items() if name != "seconds"} for spec, result in found}

@@ -72,8 +72,8 @@ def stored(out):
     return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
 
-def workers_at_trials(parent=None):
-    """Processes below ``parent`` that run trials."""
+def workers_at_tasks(parent=None):
+    """Processes below ``parent`` that run trials or pre-finetune."""
     found = []
     for process in psutil.Process(parent).children(recursive=True):
         try:
@@ -107,17 +107,22 @@ def wait_until(condition, seconds=60.0):
 
 @needs_ray
 class TestOnACluster:
-    def test_a_sweep_stores_what_it_stores_in_one_process(self, cluster, raw_plan, tmp_path):
-        plan, cache = make_plan(raw_plan, "plan"), tmp_path / "cache"
-        told = []
+    def test_a_sweep_stores_what_it_stores_in_one_process_and_a_killed_pre_finetuning_goes_on(
+        self, cluster, subsets_plan, tmp_path, same_checkpoints
+    ):
+        plan, cache, told = make_plan(subsets_plan, "plan"), tmp_path / "cache", []
+        state = tmp_path / "ray" / "checkpoints" / "tiny" / "alpha+beta.unfinished" / "state.safetensors"
 
-        result = run_sweep(
-            plan, tmp_path / "ray", engine="ray", cache_root=cache, progress=lambda *step: told.append(step)
-        )
+        with once(lambda: state.exists() and len(workers_at_tasks()) == 2, lambda: workers_at_tasks()[0].kill()):
+            result = run_sweep(
+                plan, tmp_path / "ray", engine="ray", cache_root=cache, progress=lambda *step: told.append(step)
+            )
 
         run_sweep(plan, tmp_path / "process", cache_root=cache)
-        assert (result.skipped, result.finished, result.failed) == (0, 96, 0)
-        assert [step for step in told if step[0] == "trials"] == [("trials", done, 96) for done in range(1, 97)]
+        assert (result.skipped, result.finished, result.failed) == (0, 24, 0)
+        assert [step for step in told if step[0] == "trials"] == [("trials", done, 24) for done in range(1, 25)]
+        assert [step for step in told if step[0] == "tiny/alpha+beta: epoch 40/40"][-1][1:] == (3, 3)
+        same_checkpoints(tmp_path / "ray", tmp_path / "process")
         pd.testing.assert_frame_equal(stored(tmp_path / "ray"), stored(tmp_path / "process"))
 
     def test_the_trials_of_a_killed_worker_and_of_a_lost_node_run_elsewhere(self, cluster, trials, workplace, tmp_path):
@@ -129,12 +134,12 @@ class TestOnACluster:
         raylet = doomed.all_processes["raylet"][0].process.pid
 
         def lose_two():
-            lost = {process.pid for process in workers_at_trials(raylet)}
-            next(process for process in workers_at_trials() if process.pid not in lost).kill()
+            lost = {process.pid for process in workers_at_tasks(raylet)}
+            next(process for process in workers_at_tasks() if process.pid not in lost).kill()
             cluster.remove_node(doomed, allow_graceful=False)
             (tmp_path / "gate").touch()
 
-        with once(lambda: len(workers_at_trials()) == 3, lose_two):
+        with once(lambda: len(workers_at_tasks()) == 3, lose_two):
             results = results_of(run_on_ray(both, workplace, 3))
 
         assert results == results_of(engine.run_trials(both, workplace, 1))
@@ -153,7 +158,7 @@ class TestOnACluster:
         assert results.pop(hanging) == {"error": "took longer than the limit of 4 s and was stopped"}
         assert results.pop(killing)["error"].startswith("the worker died twice (The actor is dead because its worker")
         assert results == results_of(engine.run_trials(good, workplace, 1))
-        wait_until(lambda: not workers_at_trials())
+        wait_until(lambda: not workers_at_tasks())
 
     def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
         self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch
@@ -167,6 +172,15 @@ class TestOnACluster:
 
         assert len(stored(tmp_path / "out")) == 0
         assert run_sweep(plan, tmp_path / "out").finished == 96
+
+    def test_a_node_that_cannot_see_the_run_directory_is_named_before_anything_is_made(
+        self, cluster, subsets_plan, tmp_path, monkeypatch
+    ):
+        monkeypatch.chdir(tmp_path)
+        unseen = r"^Ray: node .* cannot see /proc/self/cwd/out/run.json of the run directory; every node must"
+        with pytest.raises(VoicefitError, match=unseen):
+            run_sweep(make_plan(subsets_plan, "plan"), "/proc/self/cwd/out", engine="ray", workers=1)
+        assert not (tmp_path / "out" / "checkpoints").exists()
 
     def test_a_sweep_that_is_interrupted_leaves_the_cluster_and_goes_on(self, cluster, raw_plan, write_plan, tmp_path):
         grid = [{**raw_plan["grid"][0], "starts": ["none"], "methods": ["full"], "draws": 20}]
@@ -186,7 +200,7 @@ class TestOnACluster:
         assert process.returncode == 130
         before = finished(tmp_path / "out")
         assert 20 < before < 240
-        wait_until(lambda: not workers_at_trials())
+        wait_until(lambda: not workers_at_tasks())
         result = run_sweep(make_plan(plan, "plan"), tmp_path / "out", cache_root=cache)
         assert (result.skipped, result.finished) == (before, 240 - before)
         run_sweep(make_plan(plan, "plan"), tmp_path / "process", cache_root=cache)

@@ -1,5 +1,7 @@
 """Run groups of trials in this process or in worker processes, streaming each record as it is made.
 
+Worker processes pre-finetune starting points too (`starts.py`): what they run is whatever their place of work says.
+
 A worker is given one group of trials at a time (one encoder, start, target and speaker), so that it loads the
 starting point and pools the speaker's clips once. A worker that is killed is replaced, its trial in hand is
 tried once more, and then recorded as failed; one whose trial takes longer than the limit is killed, and the trial
@@ -12,11 +14,11 @@ import os
 import time
 import traceback
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 from voicefit.adaptation import Method
 from voicefit.checkpoint import load_start, read_prior
@@ -29,6 +31,25 @@ from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 Record = tuple[TrialSpec, dict[str, Any]]
+Task = TypeVar("Task", bound=Hashable)
+
+
+class Runner(Protocol):
+    """What a worker works with."""
+
+    def run(self, group: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
+        """Yield each task of a group with its result; one that holds ``progress`` is not the task's last."""
+
+
+class Worksite(Protocol):
+    """All that a worker needs besides its tasks."""
+
+    @property
+    def devices(self) -> Sequence[str]:
+        """Where workers run, in turn."""
+
+    def runner(self, device: str) -> Runner:
+        """What a worker on ``device`` works with."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,10 @@ class Workplace:
     devices: Sequence[str] = ("cpu",)
     workers: int = 1
 
+    def runner(self, device: str) -> "GroupRunner":
+        """What a worker on ``device`` works with."""
+        return GroupRunner(self, device)
+
 
 def run_trials(
     trials: Iterable[TrialSpec], workplace: Workplace, workers: int, limit: float | None = None
@@ -82,11 +107,11 @@ def run_trials(
     """
     groups = group_trials(trials)
     if workers == 1 and limit is None:
-        runner = GroupRunner(workplace, workplace.devices[0])
+        runner = workplace.runner(workplace.devices[0])
         for group in groups:
             yield from runner.run(group)
     else:
-        yield from _run_in_workers(groups, workplace, workers, limit)
+        yield from run_in_workers(groups, workplace, workers, limit)
 
 
 def group_trials(trials: Iterable[TrialSpec]) -> deque[deque[TrialSpec]]:
@@ -146,15 +171,27 @@ class _Worker:
     process: Any
     pipe: Connection
     device: str
-    todo: deque[TrialSpec]
-    since: float = 0.0  # when the trial in hand was begun, by the monotonic clock
+    todo: deque[Any]
+    since: float = 0.0  # when the task in hand was begun, by the monotonic clock
 
 
-def _run_in_workers(
-    groups: deque[deque[TrialSpec]], workplace: Workplace, workers: int, limit: float | None
-) -> Iterator[Record]:
+def run_in_workers(
+    tasks: Iterable[Iterable[Task]], workplace: Worksite, workers: int, limit: float | None = None
+) -> Generator[tuple[Task, dict[str, Any]]]:
+    """Run groups of tasks in worker processes, each group in one, and yield what they give.
+
+    Args:
+        tasks: the groups.
+        workplace: what workers need.
+        workers: how many processes.
+        limit: seconds that a task may take, as in :func:`run_trials`.
+
+    Raises:
+        VoicefitError: worker processes cannot be started.
+    """
+    groups = deque(deque(group) for group in tasks)
     crew: list[_Worker] = []
-    deaths: Counter[TrialSpec] = Counter()
+    deaths: Counter[Any] = Counter()
     try:
         while groups or any(worker.todo for worker in crew):
             while groups and len(crew) < workers:
@@ -168,13 +205,14 @@ def _run_in_workers(
             ready = wait([worker.pipe for worker in crew if worker.todo], _patience(crew, limit))
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 try:
-                    record: Record = worker.pipe.recv()
+                    record = worker.pipe.recv()
                 except (EOFError, OSError):
                     crew.remove(worker)
                     yield from _bury(worker, groups, deaths)
                 else:
-                    worker.todo.popleft()
-                    worker.since = time.monotonic()
+                    if "progress" not in record[1]:
+                        worker.todo.popleft()
+                        worker.since = time.monotonic()
                     yield record
             for worker in _overdue(crew, limit):
                 crew.remove(worker)
@@ -201,7 +239,7 @@ def _overdue(crew: Iterable[_Worker], limit: float | None) -> list[_Worker]:
     return [worker for worker in crew if worker.todo and worker.since <= late and not worker.pipe.poll()]
 
 
-def _stop(worker: _Worker, groups: deque[deque[TrialSpec]], limit: float | None) -> Record:
+def _stop(worker: _Worker, groups: deque[deque[Any]], limit: float | None) -> tuple[Any, dict[str, Any]]:
     """Kill a worker whose trial takes too long, put the rest of its trials back, and give the failed record."""
     worker.process.kill()
     worker.process.join()
@@ -212,7 +250,7 @@ def _stop(worker: _Worker, groups: deque[deque[TrialSpec]], limit: float | None)
     return in_hand, overdue_error(limit)
 
 
-def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
+def _hire(workplace: Worksite, crowding: Counter[str]) -> _Worker:
     device = min(workplace.devices, key=lambda name: crowding[name])
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe()
@@ -222,7 +260,7 @@ def _hire(workplace: Workplace, crowding: Counter[str]) -> _Worker:
     return _Worker(process, here, device, deque())
 
 
-def _bury(worker: _Worker, groups: deque[deque[TrialSpec]], deaths: Counter[TrialSpec]) -> Iterator[Record]:
+def _bury(worker: _Worker, groups: deque[deque[Any]], deaths: Counter[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
     worker.process.join()
     if worker.process.exitcode > 0:  # not killed: a worker catches whatever a trial raises
@@ -239,8 +277,8 @@ def _bury(worker: _Worker, groups: deque[deque[TrialSpec]], deaths: Counter[Tria
         groups.appendleft(worker.todo)
 
 
-def _work(pipe: Connection, workplace: Workplace, device: str) -> None:
-    runner = GroupRunner(workplace, device)
+def _work(pipe: Connection, workplace: Worksite, device: str) -> None:
+    runner = workplace.runner(device)
     try:
         while True:
             for record in runner.run(pipe.recv()):

@@ -104,6 +104,12 @@ def share_out(nodes: Sequence[dict[str, Any]], workers: int | None) -> tuple[int
     return count, {"num_cpus": max(fitting, default=1), "num_gpus": part}
 
 
+def most_on_a_node(nodes: Sequence[dict[str, Any]], count: int, needs: dict[str, Any]) -> int:
+    """How many of ``count`` workers may share the memory of one node; arguments as of :func:`share_out` and from it."""
+    cpus = max(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
+    return max(1, min(count, cpus // needs["num_cpus"]))
+
+
 def last_line(error: BaseException) -> str:
     """What an error of Ray comes to: its last line, without the advice."""
     lines = str(error).strip().splitlines() or [type(error).__name__]

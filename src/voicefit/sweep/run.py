@@ -10,19 +10,19 @@ from typing import Any, Literal
 
 import torch
 
-from voicefit import checkpoint
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_room import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.machine import devices
-from voicefit.prefinetuning import Notice, cache_corpora, prefinetune
+from voicefit.prefinetuning import Notice, cache_corpora
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
 from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
 from voicefit.sweep.shard import Shard
+from voicefit.sweep.starts import Workshop, checkpoint_path, is_made, make_starts
 from voicefit.sweep.store import TrialStore
 from voicefit.trainer import Progress
 
@@ -166,10 +166,11 @@ def run_sweep(
         plan: what to run.
         out: new, or the directory of an earlier call with the same plan, whose ``grid`` may have changed.
         shard: run this part of the plan's trials alone; ``None`` runs all.
-        engine: ``process`` runs trials in this process or in worker processes, ``ray`` on a Ray cluster. Everything
-            else, pre-finetuning too, is done here.
+        engine: ``process`` pre-finetunes and runs trials in this process or in worker processes, ``ray`` on a Ray
+            cluster, whose nodes must see ``out``. Everything else is done here.
         address: of the cluster, see :func:`voicefit.sweep.ray_cluster.connected`.
-        workers: how many run trials. Left out, it is this process alone, or as many as the cluster has room for.
+        workers: how many pre-finetune, of which no two share a GPU, and run trials. Left out, it is this process
+            alone, or as many as the cluster has room for.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
@@ -179,14 +180,14 @@ def run_sweep(
 
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
-            damaged; a corpus or encoder cannot be loaded; the disk has no room for the front-end cache; more than
-            ``max_failures`` trials have failed; or the cluster cannot be reached, or has a node that cannot run the
-            trials.
+            damaged; a corpus or encoder cannot be loaded; a starting point cannot be made; the disk has no room for the
+            front-end cache; more than ``max_failures`` trials have failed; or the cluster cannot be reached, or has a
+            node that cannot run the trials.
     """
     out = Path(out)
     digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
-    with _engine(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
+    with _started(engine, address, workers, trial_timeout) as crew, TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress, notice)
         for name, broken in materials.left_out.items():
             if broken:
@@ -199,10 +200,9 @@ def run_sweep(
         todo = [trial for trial in trials if trial.key not in finished]
         corpora = materials.describe()
         write_record(out, plan, corpora, planned=len(trials), shard=shard, planned_in_all=len(everything))
-        for encoder, start in _starts_of(todo):
-            _prefinetune_once(materials, encoder, start, out, cache_root, progress)
+        crew.make_starts(_workshop(materials, todo, out, cache_root), progress)
         errors: Counter[str] = Counter()
-        with contextlib.closing(run(todo, _workplace(materials, out, cache_root, workers or 1))) as records:
+        with contextlib.closing(crew.run_trials(todo, _workplace(materials, out, cache_root, workers or 1))) as records:
             for count, (trial, result) in enumerate(records, 1):
                 store.add(trial, result)
                 progress("trials", len(trials) - len(todo) + count, len(trials))
@@ -224,20 +224,32 @@ def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notice: No
         notice("further trials that fail in this way are counted, and stand in the report")
 
 
+@dataclass(frozen=True)
+class _Engine:
+    """What makes missing starting points, and what runs trials."""
+
+    make_starts: Callable[[Workshop, Progress], None]
+    run_trials: Callable[[Sequence[TrialSpec], Workplace], Generator[Record]]
+
+
 @contextlib.contextmanager
-def _engine(
-    name: Engine, address: str | None, workers: int | None, limit: float | None
-) -> Iterator[Callable[[Sequence[TrialSpec], Workplace], Generator[Record]]]:
-    """What runs trials, for as long as the block lasts."""
+def _started(name: Engine, address: str | None, workers: int | None, limit: float | None) -> Iterator[_Engine]:
+    """The engine, for as long as the block lasts."""
     if name == "process":
         if address is not None:
             raise VoicefitError("an address is that of a Ray cluster; add --engine ray, or leave it out")
-        yield lambda trials, workplace: run_trials(trials, workplace, workers or 1, limit)
+        yield _Engine(
+            lambda workshop, progress: make_starts(workshop, progress, workers or 1),
+            lambda trials, workplace: run_trials(trials, workplace, workers or 1, limit),
+        )
         return
     with ray_cluster.connected(address):
         from voicefit.sweep import ray_engine
 
-        yield lambda trials, workplace: ray_engine.run_trials(trials, workplace, workers, limit)
+        yield _Engine(
+            lambda workshop, progress: ray_engine.make_starts(workshop, progress, workers),
+            lambda trials, workplace: ray_engine.run_trials(trials, workplace, workers, limit),
+        )
 
 
 def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
@@ -247,11 +259,6 @@ def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
 def _name(trial: TrialSpec) -> str:
     place = f"{trial.encoder}/{trial.start}, {trial.method}, {trial.target}/{trial.speaker}"
     return f"{place}, {trial.label or trial.task}, k={trial.k}, draw {trial.draw}"
-
-
-def checkpoint_path(out: Path, encoder: str, start: str) -> Path:
-    """Where a run keeps a pre-finetuned starting point."""
-    return out / "checkpoints" / encoder / start
 
 
 def _made(folder: Path) -> Path:
@@ -309,31 +316,18 @@ def _starts_of(trials: Sequence[TrialSpec]) -> list[tuple[str, str]]:
     return list(dict.fromkeys((trial.encoder, trial.start) for trial in trials if trial.start != NONE))
 
 
-def _prefinetune_once(
-    materials: _Materials, encoder: str, start: str, out: Path, cache_root: Path | None, progress: Progress
-) -> None:
-    path = checkpoint_path(out, encoder, start)
-    key = materials.start_key(encoder, start)
-    if path.exists():
-        if checkpoint.read_record(path).get("start_key") != key:
-            raise VoicefitError(
-                f"{path}: was made of other clips, settings or another encoder than the plan now names; "
-                "remove it, or choose another --out"
-            )
-        return
-    place, plan = materials.plan.encoders[encoder], materials.plan
-    prefinetune(
-        place.load().to(devices()[0]),
-        [materials.corpora[name] for name in start.split("+")],
-        path,
-        source=place.source,
-        protocol=plan.protocol,
-        settings=plan.prefinetune_settings(encoder),
-        seed=plan.seed,
+def _workshop(materials: _Materials, trials: Sequence[TrialSpec], out: Path, cache_root: Path | None) -> Workshop:
+    """For the starting points that the trials need and the run lacks."""
+    keys = {place: materials.start_key(*place) for place in _starts_of(trials)}
+    return Workshop(
+        plan=materials.plan,
+        keys={place: key for place, key in keys.items() if not is_made(checkpoint_path(out, *place), key)},
+        sources={name: encoder.source for name, encoder in materials.plan.encoders.items()},
+        corpora=materials.corpora,
+        out=out,
         cache_root=cache_root,
-        resume=True,
-        start_key=key,
-        progress=lambda what, done, total: progress(f"{encoder}/{start}: {what}", done, total),
+        threads=torch.get_num_threads(),
+        devices=devices(),
     )
 
 

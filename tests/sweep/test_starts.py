@@ -1,0 +1,145 @@
+import contextlib
+import json
+import multiprocessing
+import threading
+import time
+from dataclasses import replace
+
+import pandas as pd
+import psutil
+import pytest
+
+from voicefit.checkpoint import read_metadata
+from voicefit.corpora import load_corpus
+from voicefit.errors import VoicefitError
+from voicefit.sweep import TrialStore, run_sweep
+from voicefit.sweep.plan import make_plan
+from voicefit.sweep.record import STORE
+from voicefit.sweep.starts import Workshop, hear, make_starts
+
+STARTS = ("alpha", "beta", "alpha+beta")
+
+
+@pytest.fixture
+def workshop(subsets_plan, tmp_path):
+    """For all subsets, with nothing made yet."""
+    plan = make_plan(subsets_plan, "plan")
+    return Workshop(
+        plan=plan,
+        keys={("tiny", start): f"key of {start}" for start in STARTS},
+        sources={"tiny": plan.encoders["tiny"].source},
+        corpora={name: load_corpus(name, path) for name, path in plan.corpora.items()},
+        out=tmp_path / "out",
+        cache_root=tmp_path / "cache",
+        threads=1,
+    )
+
+
+def silent(*step):
+    pass
+
+
+def stored(out):
+    with TrialStore(out / STORE, read_only=True) as store:
+        table = store.trials()
+    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+
+
+@contextlib.contextmanager
+def workers_killed(condition, times=1):
+    """Kill all worker processes once there are two and ``condition`` holds; and so often those that come after."""
+
+    def kill():
+        for _ in range(times):
+            end = time.monotonic() + 60
+            while len(workers()) < 2 or not condition():
+                assert time.monotonic() < end
+                time.sleep(0.01)
+            for worker in workers():
+                worker.kill()
+
+    thread = threading.Thread(target=kill)
+    thread.start()
+    yield
+    thread.join()
+
+
+def workers():
+    """Living processes of this one, which alone may wait for their end."""
+    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, same_checkpoints):
+    plan, told = make_plan(subsets_plan, "plan"), []
+    run_sweep(plan, tmp_path / "one", cache_root=tmp_path / "cache")
+
+    run_sweep(
+        plan, tmp_path / "two", workers=2, cache_root=tmp_path / "cache", progress=lambda *step: told.append(step)
+    )
+
+    same_checkpoints(tmp_path / "one", tmp_path / "two")
+    pd.testing.assert_frame_equal(stored(tmp_path / "one"), stored(tmp_path / "two"))
+    longest = "tiny/alpha+beta: epoch 40/40"
+    assert {what.partition(":")[0] for what, _, _ in told} >= {f"tiny/{start}" for start in STARTS}
+    assert [step for step in told if step[0] == longest][-1][1:] == (3, 3)
+
+
+def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(workshop, tmp_path, forked, same_checkpoints):
+    states = [tmp_path / "out" / "checkpoints" / "tiny" / f"{start}.unfinished" for start in STARTS[:2]]
+    states = {state: state / "state.safetensors" for state in states}
+    begun = {}
+
+    def two_at_work():
+        if not all(state.exists() for state in states.values()):
+            return False
+        begun.update({folder: json.loads(read_metadata(state)["history"]) for folder, state in states.items()})
+        return all(begun.values())
+
+    both = {place: key for place, key in workshop.keys.items() if "+" not in place[1]}
+    two = replace(workshop, keys=both)
+    with workers_killed(two_at_work):
+        make_starts(two, silent, 2)
+
+    make_starts(replace(two, out=tmp_path / "alone"), silent, 1)
+    same_checkpoints(tmp_path / "out", tmp_path / "alone")
+    for folder, rows in begun.items():
+        seconds = pd.read_csv(folder.with_suffix("") / "history.csv")["seconds"]
+        assert 0 < len(rows) < 40
+        assert list(seconds[: len(rows)]) == [row["seconds"] for row in rows]  # these epochs were not made again
+
+
+def test_one_that_kills_two_workers_ends_the_sweep_with_its_name(workshop, forked):
+    died = r"^pre-finetuning of tiny/.*: the worker process died twice \(exit code -9"
+    with workers_killed(lambda: True, times=2), pytest.raises(VoicefitError, match=died):
+        make_starts(workshop, silent, 2)
+    assert not multiprocessing.active_children()
+
+
+def test_one_that_cannot_be_made_ends_the_sweep_with_its_name_and_the_next_call_goes_on(workshop, forked, tmp_path):
+    lonely = workshop.corpora["beta"].select(lambda clip: clip.label == "anger")
+    broken = replace(workshop, corpora={**workshop.corpora, "beta": lonely})
+    with pytest.raises(VoicefitError, match=r"^pre-finetuning of tiny/(alpha\+)?beta: .*beta"):
+        make_starts(broken, silent, 2)
+    assert not multiprocessing.active_children()
+    left = replace(workshop, keys={("tiny", "alpha"): "key of alpha"})
+    make_starts(left, silent, 2)
+    assert (tmp_path / "out" / "checkpoints" / "tiny" / "alpha" / "model.safetensors").exists()
+
+
+def test_a_checkpoint_that_is_not_seen_here_is_an_error(workshop):
+    said = ((place, {}) for place in workshop.keys)
+    with pytest.raises(VoicefitError, match=r"tiny/alpha: .* cannot be seen here; every node must mount the run dir"):
+        hear(workshop, said, silent)
+
+
+def test_no_two_share_a_gpu(workshop, monkeypatch):
+    counts = []
+
+    def run(groups, shared, count):
+        counts.append((count, shared.threads, shared.workers))
+        yield from ()
+
+    monkeypatch.setattr("voicefit.sweep.starts.run_in_workers", run)
+    for devices, workers in ((("cuda:0", "cuda:1"), 8), (("cpu",), 8), (("cpu",), 2)):
+        make_starts(replace(workshop, devices=devices, threads=6), silent, workers)
+    assert counts == [(2, 3, 2), (3, 2, 3), (2, 3, 2)]
