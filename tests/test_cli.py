@@ -1,4 +1,5 @@
 import json
+import signal
 import subprocess
 import sys
 
@@ -260,3 +261,16 @@ def test_adapt_takes_one_clip_a_label_and_says_what_it_cannot(run, tmp_path):
     assert "adapted on 1 a, 1 b" in out and "how sure: not measured" in out
     assert "listen to b/1.wav: it is 0.3 s long" in err
     assert "Not measured" in (tmp_path / "model" / "README.md").read_text()
+
+
+def test_who_stops_a_command_is_told_that_it_can_go_on():
+    program = (
+        "import sys, time\nfrom voicefit import cli\n@cli.app.command()\ndef nap():\n"
+        "    print('napping', flush=True)\n    time.sleep(60)\nsys.argv = ['voicefit', 'nap']\ncli.main()"
+    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
+        assert process.stdout.readline() == "napping\n"
+        process.send_signal(signal.SIGINT)
+        assert "the same command goes on from here" in process.communicate(timeout=60)[1]
+    assert process.returncode == 130

@@ -72,7 +72,7 @@ tags: [speech-emotion-recognition, few-shot, voicefit, wav2vec2]
 # mini: the model that comes with Voicefit
 
 A small wav2vec 2.0, distilled from `{distilled["teacher"]}` (MIT) on {distilled["hours"]:.1f} hours of speech without
-labels, {record["depth"]} layers of it, with heads pre-finetuned on the corpora below. `voicefit adapt my-clips --out
+labels, of whose convolutions and first layer it is made, with heads pre-finetuned on the corpora below. `voicefit adapt my-clips --out
 my-model` begins at it.
 
 **Terms.** {record["terms"]} The weights derive from these recordings: the strictest of their terms apply to what

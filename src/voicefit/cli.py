@@ -27,6 +27,7 @@ corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_
 app.add_typer(corpora_app, name="corpora")
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+_STOPPED = 130  # what typer makes of Ctrl-C
 _UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
@@ -39,9 +40,10 @@ def main() -> None:
     except VoicefitError as error:
         err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(2)
-    except KeyboardInterrupt:
-        err.print("stopped; the same command goes on from here where it can")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _STOPPED:
+            err.print("stopped; the same command goes on from here where it can")
+        raise
 
 
 @app.callback(invoke_without_command=True)
