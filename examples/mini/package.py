@@ -72,8 +72,8 @@ tags: [speech-emotion-recognition, few-shot, voicefit, wav2vec2]
 # mini: the model that comes with Voicefit
 
 A small wav2vec 2.0, distilled from `{distilled["teacher"]}` (MIT) on {distilled["hours"]:.1f} hours of speech without
-labels, of whose convolutions and first layer it is made, with heads pre-finetuned on the corpora below. `voicefit adapt my-clips --out
-my-model` begins at it.
+labels: its last convolutions and its layer began as the teacher's own. Its heads are pre-finetuned on the corpora
+below. `voicefit adapt my-clips --out my-model` begins at it.
 
 **Terms.** {record["terms"]} The weights derive from these recordings: the strictest of their terms apply to what
 you do with them.
