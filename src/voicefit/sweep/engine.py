@@ -60,7 +60,7 @@ class StartingPoint:
     depth: int | None
     frozen_layers: int
     front_end: FrontEnd
-    weighted_layers: bool
+    weighted_layers: bool = False
 
 
 @dataclass(frozen=True)
