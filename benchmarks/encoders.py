@@ -117,7 +117,7 @@ def main() -> None:
         for name in (*(n for n in arguments.corpora.split(",") if n != arguments.target), arguments.target)
     )
     draws = 1 if arguments.quick else 10
-    given = arguments.encoders or ["mini=mini@2", *([] if arguments.quick else _pretrained())]
+    given = arguments.encoders or ["mini=mini@1", *([] if arguments.quick else _pretrained())]
     found = []
     for name, source, depths in map(_parse, given):
         encoder = load_encoder(source, depth=depths[0])

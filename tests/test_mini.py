@@ -34,7 +34,9 @@ def test_it_is_small_whole_and_what_was_checked_in():
     assert {path.name for path in FOLDER.iterdir()} == {*sums, "SHA256SUMS"}
     assert all(hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == found for name, found in sums.items())
     assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
-    large = [w for w in load_file(FOLDER / "model.safetensors").values() if w.numel() > 100_000]
+    weights = load_file(FOLDER / "model.safetensors")
+    bank = "wav2vec2.feature_extractor.conv_layers.0.conv.weight"  # too small for half precision, and never learnt
+    large = [w for name, w in weights.items() if w.numel() > 100_000 and name != bank]
     assert large and all(w.dtype == torch.float16 for w in large)
 
 
