@@ -21,7 +21,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
     """A wav2vec 2.0 to be trained: with random weights, or with those that an earlier distillation gave it.
 
     Args:
-        source: ``mini``, the student of 3 million parameters that comes with Voicefit; a JSON file with a
+        source: ``mini``, a student of 3 million parameters whose config comes with Voicefit; a JSON file with a
             `transformers` ``Wav2Vec2Config``; or the directory of a student, which goes on from there. Two keys are
             ours: with ``filter_bank``, the first four convolutions are and stay a log-mel filter bank
             (:mod:`voicefit.encoders.filter_bank`); with ``do_normalize``, the feature extractor brings every clip to
