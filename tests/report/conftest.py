@@ -5,7 +5,7 @@ import pytest
 from chromium import CHROMIUM, FLAGS
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
     """A headless browser; the test is skipped where the machine has none."""
     if CHROMIUM is None:
