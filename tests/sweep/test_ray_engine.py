@@ -36,9 +36,12 @@ NOTICE_AT_ONCE = {  # that a node is gone: after a second, not half a minute
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def cluster():
-    """Two nodes with a CPU each, which this process has joined."""
+    """Two nodes with a CPU each, which this process has joined.
+
+    They end with this module: a process that another test forks of this one would end them as it exits.
+    """
     ray = ray_cluster.import_ray(local=True)
     from ray.cluster_utils import Cluster
 
