@@ -50,13 +50,15 @@ def workers_killed(condition, times=1):
     """Kill all worker processes once there are two and ``condition`` holds; and so often those that come after."""
 
     def kill():
+        killed = set()
         for _ in range(times):
             end = time.monotonic() + 60
-            while len(workers()) < 2 or not condition():
+            while len(found := workers() - killed) < 2 or not condition():
                 assert time.monotonic() < end
                 time.sleep(0.01)
-            for worker in workers():
+            for worker in found:
                 worker.kill()
+            killed |= found
 
     thread = threading.Thread(target=kill)
     thread.start()
@@ -66,7 +68,7 @@ def workers_killed(condition, times=1):
 
 def workers():
     """Living processes of this one, which alone may wait for their end."""
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return {child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE}
 
 
 def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, same_checkpoints):
