@@ -180,12 +180,12 @@ def build_small(folder: Path) -> Path:
     return folder
 
 
-def build_whisper_tiny(folder: Path) -> Path:
-    """The architecture of the encoder of ``openai/whisper-tiny.en``, 5 s of positions, random weights."""
+def build_whisper_tiny(folder: Path, seconds: int = 5) -> Path:
+    """The architecture of the encoder of ``openai/whisper-tiny.en``, ``seconds`` of positions, random weights."""
     config = WhisperConfig(d_model=384, encoder_layers=4, encoder_attention_heads=6, encoder_ffn_dim=1536)
-    config.update({"max_source_positions": 250, "decoder_layers": 1, "num_labels": 2})
+    config.update({"max_source_positions": 50 * seconds, "decoder_layers": 1, "num_labels": 2})
     _save(WhisperForAudioClassification, config, folder)
-    WhisperFeatureExtractor(chunk_length=5).save_pretrained(folder)
+    WhisperFeatureExtractor(chunk_length=seconds).save_pretrained(folder)
     return folder
 
 
