@@ -1,6 +1,7 @@
 """One trial of full fine-tuning at k = 8: the published recipe, Voicefit, and how fast this machine could be.
 
-The same architecture (wav2vec 2.0 Base), clips and epochs in each; alternating runs, each in a process of its own.
+The same architecture (wav2vec 2.0 Base), clips and epochs in each; alternating runs, each in a process of its own,
+where the second of two trials counts: the first also prepares memory and products, once for thousands of trials.
 """
 
 import os
@@ -38,6 +39,9 @@ from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 SPEC = TrialSpec("base", "none", "", "esd", "paper", ONE_VS_REST, "published", "", "0011", LABELS[0], 8, 0, 0)
+TRIALS = 2
+"""In one process; the last is measured."""
+
 ADAM_BYTES = 4 * 7
 """An optimiser step reads weight, gradient and two moments of a parameter and writes all but the gradient."""
 
@@ -76,17 +80,19 @@ def run_reference(case: Case) -> dict[str, float]:
         "validation": (episode.validation, episode.validation_targets),
         "test": (episode.test, episode.test_targets),
     }
-    with tempfile.TemporaryDirectory(dir=case.folder) as out:
-        began = time.perf_counter()
-        reference_trial(case.folder / "base", splits, case.epochs, Path(out))
-        return {"seconds": time.perf_counter() - began}
+    for _ in range(TRIALS):
+        with tempfile.TemporaryDirectory(dir=case.folder) as out:
+            began = time.perf_counter()
+            reference_trial(case.folder / "base", splits, case.epochs, Path(out))
+            seconds = time.perf_counter() - began
+    return {"seconds": seconds}
 
 
 def run_voicefit(case: Case) -> dict[str, float]:
     """The same trial in Voicefit, as in a sweep: encoder loaded, front end cached, clips of the speaker pooled."""
     bench, method = _bench(case), _method(case)
     bench.pool(())
-    return {"seconds": run_trial(bench, SPEC, method)["seconds"]}
+    return {"seconds": [run_trial(bench, SPEC, method)["seconds"] for _ in range(TRIALS)][-1]}
 
 
 def _bench(case: Case) -> SpeakerBench:
