@@ -110,10 +110,7 @@ class Trainer:
     def _make_optimizer(self) -> torch.optim.Optimizer:
         weighing = self.encoder.layer_weights  # a part of the heads: where they read
         body = [p for p in self.encoder.trainable() if not any(p is w for w in weighing)]
-        if not self.settings.train_encoder:  # going back through it would take twice as long as what is needed
-            for parameter in body:
-                parameter.requires_grad_(False)
-            body = []
+        body = body if self.settings.train_encoder else []
         heads = [*self.heads.parameters(), *weighing] if self.settings.train_heads else []
         heads += list(self.objective.parameters()) if self.objective is not None else []
         rates = ((body, self.settings.lr), (heads, self.settings.head_lr))
@@ -160,7 +157,9 @@ class Trainer:
             split.name: [split.train[i] for i in batch[split.name]] for split in self.splits if split.name in batch
         }
         frames = [self.cache.frames(clip) for part in clips.values() for clip in part]
-        projected = self.encoder.projector(self.encoder(frames, self.settings.precision))
+        # Where nothing of the encoder learns, going back through it would take twice as long as what is needed.
+        with torch.set_grad_enabled(self.settings.train_encoder or bool(self.encoder.layer_weights)):
+            projected = self.encoder.projector(self.encoder(frames, self.settings.precision))
         parts = projected.split([len(part) for part in clips.values()])
         losses = {
             name: nn.functional.cross_entropy(self.heads(part, name), self._target(name, clips[name]))
