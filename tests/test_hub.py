@@ -80,6 +80,7 @@ def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_p
     done = run_python(tmp_path / "home", "-c", SCRIPT, *arguments)
     assert done.returncode == 0, done.stderr
     refused = "me/half: prior.safetensors cannot be fetched from the hub; try again with a connection"
+    expected = pytest.approx(expected, abs=1e-6)  # this process may run on fewer threads, which rounds elsewhere
     assert json.loads(done.stdout) == [["prior", expected], ["hub", expected], refused]
 
 
