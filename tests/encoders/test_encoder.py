@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
+from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from tiny_models import (
@@ -199,6 +200,27 @@ def test_a_trained_front_end_gets_gradients_and_says_what_a_frozen_one_says(mode
     trained = {name for name, p in encoder.named_parameters() if p.grad is not None and p.grad.abs().max() > 0}
     assert any("conv" in name for name in trained - set(frozen.trainable_state()))
     assert set(encoder.trainable_state()) > set(frozen.trainable_state())
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_a_front_end_trained_in_bfloat16_says_and_learns_what_it_does_in_float32(models, family, monkeypatch):
+    monkeypatch.setattr(encoder_module, "_CLIPS_IN_STEM", 2)
+    encoder = load_encoder(models[family], front_end=FrontEnd(train=True))
+    frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.9, 0.025, 0.4))]
+    stemmed, gradients = [], []
+    for precision in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=precision):
+            clips = [clip.float() for clip in encoder._stemmed(frames)]
+        sum((clip * torch.linspace(-1, 1, clip.numel()).view(clip.shape)).sum() for clip in clips).backward()
+        gradients.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
+        encoder.zero_grad(set_to_none=True)
+        stemmed.append(clips)
+    for exact, rounded in zip(*stemmed, strict=True):
+        assert rounded.shape == exact.shape and (rounded - exact).norm() < 0.03 * exact.norm()
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, exact in gradients[0].items():
+        if exact.norm() > 1e-3:
+            assert nn.functional.cosine_similarity(exact.flatten(), gradients[1][name].flatten(), 0) > 0.99, name
 
 
 def test_frozen_layers_above_a_trained_front_end_are_refused(models):

@@ -18,7 +18,7 @@ from voicefit.errors import VoicefitError
 from voicefit.heads import Head
 from voicefit.schedule import warmup_then_decay
 
-VERSION = 2
+VERSION = 3
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = True
 NEEDS_PRIOR = False

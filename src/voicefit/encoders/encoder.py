@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
+from voicefit.encoders.dropout import install_dropout
 
 Precision = Literal["float32", "bfloat16"]
 
@@ -27,7 +28,10 @@ _FRAMES_AT_ONCE = {"cpu": 500, "cuda": 32_000}
 """Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
 
 _FRAMES_IN_BFLOAT16 = 2_000
-"""The same on a processor in bfloat16: with AMX, products of 500 to 1,300 frames run at two thirds of the speed."""
+"""The same on a processor in bfloat16 where there are so many: with AMX, 600 to 1,500 run at two thirds of the rate."""
+
+_CLIPS_IN_STEM = 8
+"""Clips that go through a trained stem together: its first layers are as large as hundreds of frames of the others."""
 
 _CLIPS_AT_ONCE = 256
 """Clips whose frames are in memory together while they are pooled: no more than a batch on a GPU gains from."""
@@ -84,6 +88,7 @@ class Encoder(nn.Module, ABC):
 
     def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, front_end: FrontEnd):
         super().__init__()
+        install_dropout(model)
         self.model = model
         self.feature_extractor = feature_extractor
         self.frozen_layers = frozen_layers
@@ -149,12 +154,11 @@ class Encoder(nn.Module, ABC):
             waveform = np.pad(waveform, (0, samples - len(waveform)))
         frames = self._inputs(waveform)
         if not self.front_end.train:
-            frames = self._stem(frames)
+            frames = self._stem([frames])[0]
         if self.frozen_layers:
-            frames = self._entry(frames, None)
-            frames = self._run_layers(frames, None, 0, self.frozen_layers)
+            frames = self._run_layers(self._entry(frames[None], None), None, 0, self.frozen_layers)[0]
         self.train(was_training)
-        return frames[0]
+        return frames
 
     def front_shape(self, samples: int) -> tuple[int, int]:
         """``(frames, width)`` of what :meth:`front` gives for a waveform of so many samples, without running it."""
@@ -173,21 +177,19 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
         with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            return self._mean_frames(frames, self._frames_at_once(precision)).float()
+            return self._mean_frames(self._stemmed(frames), precision).float()
 
-    def _frames_at_once(self, precision: Precision) -> int:
-        if self.device.type == "cpu" and precision == "bfloat16":
+    def _frames_at_once(self, frames: int, precision: Precision) -> int:
+        if self.device.type == "cpu" and precision == "bfloat16" and frames >= _FRAMES_IN_BFLOAT16:
             return _FRAMES_IN_BFLOAT16
         return _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cuda"])
 
-    def _mean_frames(self, frames: Sequence[Tensor], most: int) -> Tensor:
-        """Means in the order of ``frames``, run in batches of ``most`` frames and similar length: little is padding."""
-        frames = self._stemmed(frames)
-        order = sorted(range(len(frames)), key=lambda index: len(frames[index]))
-        means = [
-            self._mean_of_batch([frames[index] for index in batch])
-            for batch in _batches(order, [len(clip) for clip in frames], most)
-        ]
+    def _mean_frames(self, frames: Sequence[Tensor], precision: Precision) -> Tensor:
+        """Means in the order of ``frames``, run in batches of similar length: little is padding."""
+        lengths = [len(clip) for clip in frames]
+        order = sorted(range(len(frames)), key=lengths.__getitem__)
+        batches = _batches(order, lengths, self._frames_at_once(sum(lengths), precision))
+        means = [self._mean_of_batch([frames[index] for index in batch]) for batch in batches]
         return torch.cat(means)[torch.tensor(order, device=self.device).argsort()]
 
     def _mean_of_batch(self, frames: Sequence[Tensor]) -> Tensor:
@@ -211,7 +213,9 @@ class Encoder(nn.Module, ABC):
         """Frames as the stem gives them, where training changes it and :meth:`front` leaves it out."""
         if not self.front_end.train:
             return frames
-        return [self._stem(clip.to(self.device).float()[None])[0] for clip in frames]
+        clips = [clip.to(self.device).float() for clip in frames]
+        starts = range(0, len(clips), _CLIPS_IN_STEM)
+        return [stemmed for start in starts for stemmed in self._stem(clips[start : start + _CLIPS_IN_STEM])]
 
     def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
@@ -328,15 +332,15 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def _inputs(self, waveform: np.ndarray) -> Tensor:
-        """What the stem reads of one clip, ``(1, length, width)``."""
+        """What the stem reads of one clip, ``(length, width)``."""
 
     @abstractmethod
     def _stem_shape(self, samples: int) -> tuple[int, int]:
         """``(frames, width)`` of the stem's output or, where the stem is trained, of its input."""
 
     @abstractmethod
-    def _stem(self, inputs: Tensor) -> Tensor:
-        """One clip's frames before positions and layers, ``(1, frames, width)``."""
+    def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        """Each clip's frames before positions and layers, ``(frames, width)``, of its ``(length, width)``."""
 
     @abstractmethod
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:

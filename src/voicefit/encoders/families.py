@@ -1,6 +1,8 @@
 """How each family of encoders in `transformers` falls into stem, entry, layers and exit."""
 
 import math
+from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +18,10 @@ _FRAME_SAMPLES = SAMPLE_RATE // 50
 _FEWEST_IN_BFLOAT16 = 16
 """Channels a group of a convolution: of fewer, oneDNN 3.12's bfloat16 products are wrong on processors with AMX where
 the kernel's width is a multiple of 8. Odd kernels and real encoders (48 channels, or 64) are right."""
+
+_ROWS_IN_BFLOAT16 = 1_536
+"""Of a product, or a multiple: oneDNN prepares each size anew for some milliseconds and keeps few; of 600 to 1,500 rows
+two threads are half as fast."""
 
 
 def shortest(config: Any) -> int:
@@ -53,7 +59,7 @@ class WaveformEncoder(Encoder):
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         heard = lengthen(waveform, self.model.config)
         inputs = self.feature_extractor(heard, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        return inputs.input_values.to(self.device)[:, :, None]
+        return inputs.input_values.to(self.device)[0, :, None]
 
     def _stem_shape(self, samples: int) -> tuple[int, int]:
         config = self.model.config
@@ -64,8 +70,15 @@ class WaveformEncoder(Encoder):
             length = (length - kernel) // stride + 1
         return length, config.conv_dim[-1]
 
-    def _stem(self, inputs: Tensor) -> Tensor:
-        return self._base.feature_extractor(inputs[:, :, 0]).transpose(1, 2)
+    def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        convolutions = self._base.feature_extractor
+        if not torch.is_autocast_enabled("cpu"):
+            return [convolutions(clip.T)[0].T for clip in inputs]
+        hidden = inputs
+        for layer in convolutions.conv_layers:
+            norm = getattr(layer, "layer_norm", None)
+            hidden = [layer.activation(_normalise(norm, clip)) for clip in _convolve(layer.conv, hidden)]
+        return hidden
 
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         hidden = _hidden_of(self._base.feature_projection(frames))
@@ -151,7 +164,7 @@ class WhisperEncoder(Encoder):
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        return inputs.input_features.to(self.device).transpose(1, 2)
+        return inputs.input_features.to(self.device)[0].T
 
     def _stem_shape(self, samples: int) -> tuple[int, int]:
         heard = self.feature_extractor.nb_max_frames
@@ -159,10 +172,10 @@ class WhisperEncoder(Encoder):
             return heard, self.feature_extractor.feature_size
         return (heard + 1) // 2, self.hidden_size
 
-    def _stem(self, inputs: Tensor) -> Tensor:
+    def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         encoder = self.model.encoder
-        hidden = nn.functional.gelu(encoder.conv1(inputs.transpose(1, 2)))
-        return nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
+        hidden = nn.functional.gelu(encoder.conv1(torch.stack(list(inputs)).transpose(1, 2)))
+        return list(nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2))
 
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         hidden = frames + self.model.encoder.embed_positions.weight
@@ -203,6 +216,26 @@ FAMILIES: dict[str, type[Encoder]] = {
     "whisper": WhisperEncoder,
 }
 """The class that splits each `transformers` model type."""
+
+
+def _convolve(convolution: nn.Conv1d, clips: Sequence[Tensor]) -> Sequence[Tensor]:
+    """A convolution of clips, each ``(frames, channels)``, as one matrix product: in bfloat16 oneDNN's own are slow."""
+    kernel, stride = convolution.kernel_size[0], convolution.stride[0]
+    windows = [
+        torch.cat([clip[first : len(clip) - kernel + 1 + first : stride] for first in range(kernel)], 1)
+        for clip in clips
+    ]
+    rows = torch.cat(windows)
+    rows = nn.functional.pad(rows, (0, 0, 0, -len(rows) % _ROWS_IN_BFLOAT16))
+    convolved = nn.functional.linear(rows, convolution.weight.transpose(1, 2).flatten(1), convolution.bias)
+    return [convolved[end - len(own) : end] for own, end in zip(windows, accumulate(map(len, windows)), strict=True)]
+
+
+def _normalise(norm: nn.LayerNorm | nn.GroupNorm | None, frames: Tensor) -> Tensor:
+    """What a layer of convolutions normalises: every channel over the clip, every frame over its channels, nothing."""
+    if isinstance(norm, nn.GroupNorm):
+        return nn.functional.batch_norm(frames, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
+    return frames if norm is None else norm(frames)
 
 
 def _hidden_of(output: Any) -> Tensor:
