@@ -25,8 +25,8 @@ from voicefit.distillation.augment import reverberate
 from voicefit.encoders import load_encoder
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.prior import Prior
+from voicefit.scores import score
 from voicefit.selection import learn_together, pool_corpora
-from voicefit.sweep.trial import score
 
 TARGETS = ("nemo", "ravdess")
 SHOTS = (2, 8)

@@ -20,9 +20,9 @@ import numpy as np
 import torch
 from common import LABELS, parse_options, publish, seconds_of
 
+from voicefit.scores import reliability
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
-from voicefit.sweep.trial import reliability
 
 CORPORA = ("emodb", "emovo", "ravdess", "tess")
 STARTS = (NONE, *("+".join(names) for size in range(1, 5) for names in combinations(CORPORA, size)))

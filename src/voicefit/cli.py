@@ -12,6 +12,7 @@ from rich.table import Table
 import voicefit
 from voicefit import cli_distill, cli_serve, cli_sweep
 from voicefit.errors import VoicefitError
+from voicefit.heap import keep_freed_memory
 from voicefit.hub import MINI
 from voicefit.launch import first_tells, is_first
 from voicefit.terminal import err, escape, out, print_json, progress, remark
@@ -34,6 +35,7 @@ Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at rando
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    keep_freed_memory()
     try:
         with first_tells(_UsageError):
             sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself

@@ -20,7 +20,7 @@ def reliability_cells(trials: pd.DataFrame) -> pd.DataFrame:
     """Adds up the bins of confidence of all trials of a method and k.
 
     Args:
-        trials: the table of `statistics.finished`, of one starting point; `calibration` as `sweep.trial.reliability`
+        trials: the table of `statistics.finished`, of one starting point; `calibration` as `scores.reliability`
             gives it, in JSON. Trials without it are left out.
 
     Returns:

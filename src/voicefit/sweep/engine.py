@@ -25,6 +25,7 @@ from voicefit.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
+from voicefit.heap import keep_freed_memory
 from voicefit.machine import limit_threads
 from voicefit.prior import Prior
 from voicefit.sweep.plan import TrialSpec
@@ -278,6 +279,7 @@ def _bury(worker: _Worker, groups: deque[deque[Any]], deaths: Counter[Any]) -> I
 
 
 def _work(pipe: Connection, workplace: Worksite, device: str) -> None:
+    keep_freed_memory()
     runner = workplace.runner(device)
     try:
         while True:

@@ -18,8 +18,8 @@ from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER
 from voicefit.machine import devices
 from voicefit.prior import learn_prior
+from voicefit.scores import score
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
-from voicefit.sweep.trial import score
 
 _PROBES = 8
 

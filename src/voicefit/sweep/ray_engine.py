@@ -22,6 +22,7 @@ import ray
 from voicefit.corpora import Corpus
 from voicefit.encoders.cache import default_cache_root
 from voicefit.errors import VoicefitError
+from voicefit.heap import keep_freed_memory
 from voicefit.machine import describe_versions
 from voicefit.sweep import record
 from voicefit.sweep.engine import Record, Workplace, Worksite, group_trials, overdue_error
@@ -147,6 +148,7 @@ class _Actor:
     """A worker, in a process of its own on some node."""
 
     def __init__(self, workplace: Worksite):
+        keep_freed_memory()
         self._runner = workplace.runner("cuda:0" if ray.get_gpu_ids() else "cpu")
 
     def look(self, files: Sequence[tuple[str, str, int]], versions: dict[str, str]) -> str:
