@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from tiny_models import (
@@ -355,3 +356,29 @@ def test_the_tiny_whisper_is_not_sinusoidal(tmp_path):
 
     table = load_file(build_whisper(tmp_path) / "model.safetensors")["encoder.embed_positions.weight"]
     assert (table - sinusoids(250, 16)).abs().max() > 0.1
+
+
+class ReadBack(TorchDispatchMode):
+    """Counts numbers that a program takes out of tensors: on a GPU each waits for all that was begun before."""
+
+    def __init__(self):
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, function, types, arguments=(), settings=None):
+        self.count += function is torch.ops.aten._local_scalar_dense.default
+        return function(*arguments, **(settings or {}))
+
+
+@pytest.mark.parametrize("train", [False, True], ids=["front end frozen", "front end trained"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_training_never_waits_for_a_number(models, family, train):
+    encoder = load_encoder(models[family], front_end=FrontEnd(train=train))
+    frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
+    encoder.train()
+    with ReadBack() as back:
+        encoder(frames).sum().backward()
+    assert back.count == 0
+    with ReadBack() as back:
+        assert encoder(frames).sum() < 1e9  # as such a wait looks
+    assert back.count == 1

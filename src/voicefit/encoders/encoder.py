@@ -24,7 +24,7 @@ from voicefit.encoders.dropout import install_dropout
 
 Precision = Literal["float32", "bfloat16"]
 
-_FRAMES_AT_ONCE = {"cpu": 500, "cuda": 32_000}
+_FRAMES_AT_ONCE = {"cpu": 600, "cuda": 32_000}
 """Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
 
 _FRAMES_IN_BFLOAT16 = 2_000
@@ -218,11 +218,12 @@ class Encoder(nn.Module, ABC):
         return [stemmed for start in starts for stemmed in self._stem(clips[start : start + _CLIPS_IN_STEM])]
 
     def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        lengths = torch.tensor([len(clip) for clip in frames], device=self.device)
+        lengths = [len(clip) for clip in frames]
         hidden = nn.utils.rnn.pad_sequence([clip.to(self.device).float() for clip in frames], batch_first=True)
         mask = None
-        if lengths.min() < lengths.max():
-            mask = torch.arange(hidden.shape[1], device=self.device)[None] < lengths[:, None]
+        if min(lengths) < max(lengths):
+            ends = torch.tensor(lengths, device=self.device)
+            mask = torch.arange(hidden.shape[1], device=self.device)[None] < ends[:, None]
         if not self.frozen_layers:
             hidden = self._entry(hidden, mask)
         if not self.layer_weights:
