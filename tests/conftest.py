@@ -31,3 +31,9 @@ def shared_models() -> Path:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache."""
     monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "voicefit-cache"))
+
+
+@pytest.fixture
+def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Encoders multiply in bfloat16 where they are told to, also on a processor that is slow at it."""
+    monkeypatch.setattr("voicefit.encoders.encoder.has_bfloat16", lambda device: True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from voicefit.machine import describe_machine, describe_versions, devices, limit_threads
+from voicefit.machine import describe_machine, describe_versions, devices, has_bfloat16, limit_threads
 
 
 def test_encoders_run_on_every_gpu_or_on_the_processor(monkeypatch):
@@ -14,9 +14,20 @@ def test_encoders_run_on_every_gpu_or_on_the_processor(monkeypatch):
     assert devices() == ["cpu"]
 
 
+def test_bfloat16_is_what_hardware_has_itself(monkeypatch):
+    processor, gpu = torch.device("cpu"), torch.device("cuda")
+    if torch.backends.cpu.get_cpu_capability() == "AVX2":
+        assert not has_bfloat16(processor)
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not has_bfloat16(processor)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
+    assert not has_bfloat16(gpu)
+
+
 def test_the_record_of_a_run_names_versions_and_machine():
     assert describe_versions()["torch"] == torch.__version__
     assert describe_machine()["cores"] >= 1
+    assert describe_machine()["bfloat16"] in (True, False)
 
 
 def test_threads_are_limited_inside_also_for_linear_algebra_and_in_new_threads_and_as_before_afterwards():

@@ -130,7 +130,8 @@ def prefinetune(
         bool, typer.Option("--weighted-layers", help="Read all layers at once, weighted as training finds best.")
     ] = False,
     precision: Annotated[
-        Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products; bfloat16 is mixed precision.")
+        Literal["float32", "bfloat16"],
+        typer.Option(help="Of the matrix products; bfloat16 is mixed precision, and float32 on hardware without it."),
     ] = "float32",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,

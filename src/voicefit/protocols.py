@@ -47,7 +47,7 @@ class PrefinetuneSettings(BaseModel):
     )
     precision: Precision = Field(
         default="float32",
-        description="of training and validation passes; bfloat16 is about 3 times faster on CPUs that have it",
+        description="of training and validation passes; bfloat16, where the hardware has it, is about 3 times faster on CPUs",
     )
     projector: Literal["discriminant", "random"] = Field(
         default="discriminant",

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import f1_score
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
@@ -363,7 +365,7 @@ def test_full_does_not_depend_on_where_the_encoder_s_vectors_lie(encoder, make_s
     assert logits[2] == pytest.approx(logits[0], abs=0.02)
 
 
-def test_full_learns_in_bfloat16(encoder, make_shots):
+def test_full_learns_in_bfloat16(encoder, make_shots, bfloat16):
     shots = make_shots(6)
     losses = []
     for precision in ("float32", "bfloat16"):
@@ -402,7 +404,7 @@ def test_fine_tuning_gives_the_same_for_a_seed_and_another_for_another(name, enc
 def test_published_keeps_the_epoch_that_is_best_on_the_validation_clips(encoder, make_shots, monkeypatch):
     shots, scores, states = make_shots(6), iter([0.2, 0.7, 0.7, 0.1, 0.9]), []
 
-    def score(encoder, classifier, clips, precision):
+    def score(encoder, classifier, *others):
         states.append((encoder.trainable_state(), classifier.weight.detach().clone()))
         return next(scores)
 
@@ -426,6 +428,50 @@ def test_published_is_shorter_above_8_shots_where_the_code_s_ways_are_asked_for(
     with encoder.restored():
         fit("published", encoder, make_shots(k), epochs=60, shorter_above_8=shorter)
     assert len(seen) == epochs
+
+
+@given(st.data(), st.integers(2, 4), st.integers(4, 60), st.integers(0, 2**31))
+def test_an_epoch_is_better_where_all_clips_say_so_and_its_score_is_then_theirs(data, classes, clips, seed):
+    """Clips that are their own logits, one epoch after another, against scikit-learn on all of them."""
+    generator = torch.Generator().manual_seed(seed)
+    truth = torch.randint(classes, (clips,), generator=generator)
+    truth[:classes] = torch.arange(classes)
+    margins, best = torch.zeros(clips), -1.0
+    for skill in data.draw(st.lists(st.floats(0, 4), min_size=1, max_size=6)):
+        logits = torch.randn(clips, classes, generator=generator) + skill * nn.functional.one_hot(truth, classes)
+        heard = SimpleNamespace(
+            device=torch.device("cpu"), projector=nn.Identity(), pool=lambda frames, precision: torch.stack(frames)
+        )
+        shots = Shots(logits, list(logits), truth, classes)
+        found = published._macro_f1(heard, nn.Identity(), shots, "float32", best, margins)
+        expected = f1_score(truth, logits.argmax(1), average="macro", zero_division=0)
+        assert found == expected if expected > best else found <= best
+        best = max(best, expected)
+
+
+def test_published_hears_clips_that_were_told_wrongly_first_and_ends_where_it_would_have_ended(
+    encoder, make_shots, monkeypatch
+):
+    shots, validation, heard = make_shots(6), make_shots(48), []
+    shots = replace(shots, validation=validation)
+    settings = published.Settings(epochs=12, patience=12, lr=1e-3)
+
+    def hear_all(encoder, classifier, clips, precision, best, margins):
+        predicted = classifier(encoder.projector(encoder.pool(clips.frames, precision))).argmax(1)
+        return f1_score(clips.targets, predicted, average="macro", zero_division=0)
+
+    def run():
+        with encoder.restored():
+            head = published.fit(encoder, shots, settings, 0)
+            return {**encoder.trainable_state(), "weight": head.classifier_weight, "bias": head.classifier_bias}
+
+    pool = encoder.pool
+    monkeypatch.setattr(encoder, "pool", lambda frames, precision: heard.append(len(frames)) or pool(frames, precision))
+    quick, in_part = run(), sum(heard)
+    monkeypatch.setattr(published, "_macro_f1", hear_all)
+    whole = run()
+    assert all(torch.equal(quick[name], value) for name, value in whole.items())
+    assert 48 < in_part < 0.8 * 12 * 48  # the first epoch is heard whole
 
 
 def test_published_without_validation_clips_is_an_error(encoder, make_shots):

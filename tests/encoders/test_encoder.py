@@ -135,7 +135,7 @@ def test_batches_take_clips_in_order_up_to_a_number_of_frames(lengths, most):
 
 @pytest.mark.parametrize("frozen_layers", [0, 1])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
-def test_bfloat16_training_passes_accept_clips_of_different_length(models, family, frozen_layers):
+def test_bfloat16_training_passes_accept_clips_of_different_length(models, family, frozen_layers, bfloat16):
     encoder = load_encoder(models[family], frozen_layers=frozen_layers)
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.3, 0.8)]
     pooled = encoder(frames, "bfloat16")
@@ -143,6 +143,16 @@ def test_bfloat16_training_passes_accept_clips_of_different_length(models, famil
     assert pooled.dtype == torch.float32
     assert not torch.equal(pooled.detach(), encoder.pool(frames))
     torch.testing.assert_close(pooled.detach(), encoder.pool(frames), atol=0.15, rtol=0.1)
+
+
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_where_there_is_no_bfloat16_it_is_float32(models, family, monkeypatch):
+    monkeypatch.setattr(encoder_module, "has_bfloat16", lambda device: False)
+    encoder, waveform = load_encoder(models[family]), make_waveform(0.6)
+    frames = [encoder.front(waveform)]
+    for way in (encoder, encoder.pool, lambda *given: encoder.hidden(*given)[0]):
+        assert torch.equal(way(frames, "bfloat16"), way(frames, "float32"))
+    assert torch.equal(*(encoder.layer_frames(waveform, [1], precision) for precision in ("bfloat16", "float32")))
 
 
 def test_clips_are_cut_to_max_seconds(models):

@@ -34,7 +34,9 @@ class FineTuneSettings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(10, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step, classes in turn; k shots where k is smaller")
-    precision: Precision = Field("float32", description="of all passes through the encoder")
+    precision: Precision = Field(
+        "float32", description="of all passes through the encoder; bfloat16 where the hardware has it"
+    )
 
 
 def fine_tune(

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders.dropout import install_dropout
+from voicefit.machine import has_bfloat16
 
 Precision = Literal["float32", "bfloat16"]
+"""Of matrix products. Where the hardware has none in bfloat16, ``bfloat16`` means float32."""
 
 _FRAMES_AT_ONCE = {"cpu": 600, "cuda": 32_000}
 """Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
@@ -171,13 +173,21 @@ class Encoder(nn.Module, ABC):
 
         Args:
             frames: one ``(frames, width)`` tensor per clip; they are padded and masked here.
-            precision: of the matrix products; ``bfloat16`` is much faster on hardware that has it.
+            precision: of the matrix products; ``bfloat16``, where the hardware has it, is much faster.
 
         Returns:
             float32 tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        precision = self._had(precision)
+        with self._products(precision):
             return self._mean_frames(self._stemmed(frames), precision).float()
+
+    def _had(self, precision: Precision) -> Precision:
+        """``precision``, or float32 where there is no other."""
+        return precision if has_bfloat16(self.device) else "float32"
+
+    def _products(self, precision: Precision) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
     def _frames_at_once(self, frames: int, precision: Precision) -> int:
         if self.device.type == "cpu" and precision == "bfloat16" and frames >= _FRAMES_IN_BFLOAT16:
@@ -205,7 +215,7 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(clips, frames, hidden_size)``, and a mask ``(clips, frames)`` that is true on real frames,
             or ``None`` where all are.
         """
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with self._products(self._had(precision)):
             hidden, mask = self._hidden(self._stemmed(frames))
         return hidden.float(), mask
 
@@ -251,7 +261,7 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(len(layers), frames, hidden_size)``.
         """
         frames = self.front(waveform)[None]
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+        with self._products(self._had(precision)):
             hidden, said = self._entry(frames, None), []
             for first, last in zip((0, *layers[:-1]), layers, strict=True):
                 hidden = self._run_layers(hidden, None, first, last)
