@@ -39,7 +39,7 @@ from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 SPEC = TrialSpec("base", "none", "", "esd", "paper", ONE_VS_REST, "published", "", "0011", LABELS[0], 8, 0, 0)
-TRIALS = 2
+TRIALS = 3
 """In one process; the last is measured."""
 
 ADAM_BYTES = 4 * 7

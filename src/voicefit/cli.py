@@ -131,7 +131,7 @@ def prefinetune(
     ] = False,
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        typer.Option(help="Of the matrix products; bfloat16 is mixed precision, and float32 on hardware without it."),
+        typer.Option(help="Of the matrix products; bfloat16, where the hardware has it, is mixed precision."),
     ] = "float32",
     seed: Seed = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,

@@ -47,7 +47,7 @@ class PrefinetuneSettings(BaseModel):
     )
     precision: Precision = Field(
         default="float32",
-        description="of training and validation passes; bfloat16, where the hardware has it, is about 3 times faster on CPUs",
+        description="of training and validation passes; bfloat16, where CPUs have it, is about 3 times faster",
     )
     projector: Literal["discriminant", "random"] = Field(
         default="discriminant",
