@@ -96,9 +96,11 @@ def _text(value: Any) -> str:
 
 
 def seconds_of(action: Callable[[], Any]) -> float:
-    """Wall-clock seconds of one call."""
+    """Wall-clock seconds of one call, and of what it left a GPU to do."""
     began = time.perf_counter()
     action()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
     return time.perf_counter() - began
 
 
@@ -118,7 +120,7 @@ def alternate(actions: Mapping[str, Callable[[], Any]], rounds: int) -> dict[str
 
 
 def in_own_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
-    """Run a module-level function in a fresh process; its result and the process's peak memory in MB."""
+    """Run a module-level function in a fresh process; its result and peak memory in MB, a GPU's where there is one."""
     context = multiprocessing.get_context("spawn")
     here, there = context.Pipe(duplex=False)
     process = context.Process(target=_report, args=(there, function, arguments))
@@ -134,7 +136,15 @@ def in_own_process(function: Callable[..., Any], *arguments: Any) -> tuple[Any, 
 
 def _report(pipe: Any, function: Callable[..., Any], arguments: Sequence[Any]) -> None:
     result = function(*arguments)
-    pipe.send((result, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    pipe.send((result, torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else _peak_memory()))
+
+
+def _peak_memory() -> float:
+    """Of this process, in MB. Linux counts what the process held that started this one in ``ru_maxrss`` too."""
+    with contextlib.suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def waveforms(count: int, seed: int = 0, seconds: float | None = None) -> list[np.ndarray]:
@@ -159,6 +169,23 @@ def write_speakers(folder: Path, speakers: int, clips_per_label: int, seconds: f
             for index in range(clips_per_label):
                 soundfile.write(place / f"{index:03}.flac", next(clips), SAMPLE_RATE)
     return folder
+
+
+def write_esd_speaker(folder: Path, clips: tuple[int, int, int], seconds: float | None = None) -> Path:
+    """A table of one speaker's clips in ESD's splits: so many to train, validate and test, of each of five emotions.
+
+    ``seconds`` is as in :func:`waveforms`.
+    """
+    rows, audio = ["path,speaker,label,split"], iter(waveforms(5 * sum(clips), seconds=seconds))
+    for label in LABELS[:5]:
+        for split, count in zip(("train", "validation", "test"), clips, strict=True):
+            for index in range(count):
+                name = f"{label}-{split}-{index}.flac"
+                soundfile.write(folder / name, next(audio), SAMPLE_RATE)
+                rows.append(f"{name},0011,{label},{split}")
+    table = folder / "clips.csv"
+    table.write_text("\n".join(rows) + "\n")
+    return table
 
 
 def build_wav2vec2_base(folder: Path, layers: int = 12) -> Path:
@@ -199,16 +226,18 @@ def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method],
     """
     start = StartingPoint(str(build_whisper_tiny(folder / "tiny")), depth, 0, FrontEnd())
     FrontCache(load_encoder(start.source, depth=depth), folder / "cache").fill(corpus.clips)
-    starts = {(f"tiny-{worker}", NONE): start for worker in range(2)}
+    starts = {(f"encoder-{worker}", NONE): start for worker in range(2)}
     return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
 
 
-def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000) -> list[TrialSpec]:
+def make_trials(
+    corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000, protocol: str = "clean"
+) -> list[TrialSpec]:
     """The same one-vs-rest trials of the first speaker for each worker: every label, ``draws`` times."""
-    speaker = corpus.speakers[0]
+    speaker, names = corpus.speakers[0], [f"encoder-{worker}" for worker in range(workers)]
     return [
-        TrialSpec(f"tiny-{worker}", NONE, "", corpus.name, "clean", ONE_VS_REST, method, "", speaker, label, k, draw, 0)
-        for worker, draw, label in product(range(workers), range(draws), corpus.labels)
+        TrialSpec(name, NONE, "", corpus.name, protocol, ONE_VS_REST, method, "", speaker, label, k, draw, 0)
+        for name, draw, label in product(names, range(draws), corpus.labels)
     ]
 
 
@@ -220,14 +249,15 @@ def trials_per_second(
     seconds: float,
     run: Callable[..., Generator[Record]] = run_trials,
     draws: int = 2000,
+    protocol: str = "clean",
 ) -> float:
     """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
 
     Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips. ``run`` is the
-    engine, and ``draws`` as in :func:`make_trials`: it ends with the first worker that has done all of its trials.
+    engine; ``draws`` and ``protocol`` are as in :func:`make_trials`. It ends with the first worker that is done.
     """
     (corpus,) = workplace.targets.values()
-    trials = make_trials(corpus, method, k, workers, draws)
+    trials = make_trials(corpus, method, k, workers, draws, protocol)
     left = Counter(trial.encoder for trial in trials)
     arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
     fresh, began = set(left), 0.0

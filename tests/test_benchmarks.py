@@ -19,7 +19,7 @@ def test_a_benchmark_prints_a_table_and_writes_it_as_json(tmp_path):
     command = [sys.executable, FOLDER / "trials_per_second.py", "--quick", "--json", tmp_path / "result.json"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result = json.loads((tmp_path / "result.json").read_text())
-    assert {row["method"] for row in result["rows"]} == {"prototype", "head"}
+    assert {row["method"] for row in result["rows"]} == {"prototype", "head", "prior"}
     assert all(row["trials per second"] > 0 for row in result["rows"])
     assert printed.startswith("| method | k |")
     assert result["versions"]["torch"] in printed

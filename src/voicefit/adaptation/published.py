@@ -25,7 +25,7 @@ NEEDS_PRIOR = False
 
 _FEW_SHOTS = 8
 
-_CLIPS_AT_ONCE = 8
+CLIPS_AT_ONCE = 8
 """Validation clips between two looks at whether the epoch can still be the best; on a GPU, which is quickest with
 many, all of them."""
 
@@ -125,7 +125,7 @@ def _macro_f1(
     """
     truth = clips.targets.cpu()
     predicted, found = truth.clone(), 1.0
-    for some in margins.argsort(stable=True).split(_CLIPS_AT_ONCE if encoder.device.type == "cpu" else len(margins)):
+    for some in margins.argsort(stable=True).split(CLIPS_AT_ONCE if encoder.device.type == "cpu" else len(margins)):
         pooled = encoder.pool([clips.frames[index] for index in some.tolist()], precision)
         logits = classifier(encoder.projector(pooled)).cpu()
         predicted[some] = logits.argmax(1)

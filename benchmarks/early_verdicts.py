@@ -1,0 +1,105 @@
+"""How much of the validation clips `published` hears to pick its epoch, and what that saves: on real speech.
+
+An epoch is given up once it cannot be the best one any more; beside it, the same trials with every clip heard in every
+epoch. Needs the folders VOICEFIT_DATA (with nEMO in it) and VOICEFIT_MODELS (with whisper-tiny.en-encoder-5s).
+"""
+
+import statistics
+import tempfile
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from common import folder, parse_options, publish
+
+from voicefit.adaptation import METHODS, Method, published
+from voicefit.checkpoint import load_start
+from voicefit.corpora import load_corpus
+from voicefit.encoders import Encoder, FrontCache
+from voicefit.episodes import ONE_VS_REST
+from voicefit.heap import keep_freed_memory
+from voicefit.hub import MINI
+from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.trial import SpeakerBench, run_trial
+
+EVERY_CLIP = 10**9
+"""Validation clips at once, so that all are heard in every epoch."""
+
+Counts = dict[str, Any]
+
+
+def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_once: int) -> Counts:
+    """A trial, with its epochs and how many validation clips were heard in them."""
+    bench.pool(())  # once for all trials of a speaker
+    epochs, heard, run_epoch, pool = [], [], published._run_epoch, bench.encoder.pool
+
+    def count_epoch(*arguments: Any) -> None:
+        epochs.append(1)
+        run_epoch(*arguments)
+
+    def count_clips(frames: Any, precision: Any) -> Any:
+        frames = list(frames)
+        heard.append(len(frames))
+        return pool(frames, precision)
+
+    with (
+        patch.object(published, "CLIPS_AT_ONCE", clips_at_once),
+        patch.object(published, "_run_epoch", count_epoch),
+        patch.object(bench.encoder, "pool", count_clips),
+    ):
+        found = run_trial(bench, spec, method)
+    return found | {"epochs": len(epochs), "heard": sum(heard[:-1])}  # the last are the test clips
+
+
+def measure(name: str, benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
+    """A row per k."""
+    method = Method("published", METHODS["published"].Settings())
+    for k in ks:
+        parts, wholes = [], []
+        for bench, label in product(benches, labels):
+            speaker = bench.episodes.speaker
+            spec = TrialSpec("", "", "", "nemo", "paper", ONE_VS_REST, "published", "", speaker, label, k, 0, 0)
+            parts.append(run_counted(bench, spec, method, published.CLIPS_AT_ONCE))
+            wholes.append(run_counted(bench, spec, method, EVERY_CLIP))
+        yield {
+            "starting point": name,
+            "k": k,
+            "trials": len(parts),
+            "epochs, fewest": min(part["epochs"] for part in parts),
+            "median": statistics.median(part["epochs"] for part in parts),
+            "most": max(part["epochs"] for part in parts),
+            "share of the clips heard": sum(p["heard"] for p in parts) / sum(w["heard"] for w in wholes),
+            "seconds a trial": statistics.median(part["seconds"] for part in parts),
+            "hearing all": statistics.median(whole["seconds"] for whole in wholes),
+            "times as fast": statistics.median(w["seconds"] / p["seconds"] for w, p in zip(wholes, parts, strict=True)),
+            "scores that differ": sum(p["macro_f1"] != w["macro_f1"] for p, w in zip(parts, wholes, strict=True)),
+        }
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    corpus = load_corpus("nemo", folder("VOICEFIT_DATA") / "nEMO")
+    speakers, labels, ks = corpus.speakers[:2], ("anger", "sadness"), (2, 8, 32)
+    if options.quick:
+        speakers, labels, ks = speakers[:1], labels[:1], (2,)
+    starts: dict[str, Encoder] = {
+        "Whisper tiny.en, first layer": load_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=1),
+        "mini, pre-finetuned": load_start(MINI),
+    }
+    rows: list[Counts] = []
+    keep_freed_memory()  # as workers do
+    with tempfile.TemporaryDirectory() as name:
+        for start, encoder in starts.items():
+            cache = FrontCache(encoder, Path(name))
+            benches = [SpeakerBench.of(encoder, cache, corpus, speaker, "paper") for speaker in speakers]
+            rows += measure(start, benches, labels, ks)
+    clips = len(benches[0].episodes.validation)
+    notes = f"nEMO, {len(speakers)} speakers with {clips} validation clips, {', '.join(labels)}"
+    publish(rows, options, [f"{notes}; 200 epochs at most, patience 30."])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,106 @@
+"""Hours that the publication's 33,600 trials of full fine-tuning take here, projected from measured trials.
+
+wav2vec 2.0 Base and one speaker with ESD's clips: 100 to validate on, 150 to test on, 3 s each. What an epoch costs is
+what four take more than one; k that are not measured lie on a line between those that are. Meant for a GPU, which
+workers share; on a processor the full run takes hours.
+"""
+
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from common import build_wav2vec2_base, parse_options, publish, trials_per_second, write_esd_speaker
+
+from voicefit.adaptation import METHODS, Method
+from voicefit.corpora import load_corpus
+from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.machine import devices, has_bfloat16
+from voicefit.protocols import PAPER
+from voicefit.sweep.engine import StartingPoint, Workplace
+from voicefit.sweep.plan import NONE
+
+KS = (2, 4, 8, 16, 24, 32, 64)
+TRIALS_PER_K = 16 * 20 * 5 * 3
+"""Starting points × speakers × emotions × draws."""
+
+EPOCHS = (40, 200)
+"""About the median on real speech (docs/performance.md), and the most."""
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    layers: int
+    clips: tuple[int, int, int]  # of each label, to train, validate and test on
+    ks: tuple[int, ...]
+    workers: tuple[int, ...]
+    epochs: tuple[int, int]
+    seconds: float
+
+
+FULL = Size(12, (32, 20, 30), (2, 16, 64), (1, 4, 8), (1, 4), 10.0)
+QUICK = Size(1, (4, 1, 1), (2, 8), (1,), (1, 2), 0.5)
+
+
+def make_workplace(folder: Path, size: Size) -> Workplace:
+    """The clips in the front-end cache, the encoder under a name for every worker, and a method for each length."""
+    precision = "bfloat16" if has_bfloat16(torch.device(devices()[0])) else "float32"
+    source = build_wav2vec2_base(folder / "base", size.layers)
+    corpus = load_corpus("esd-like", write_esd_speaker(folder, size.clips, seconds=3.0))
+    FrontCache(load_encoder(source).to(devices()[0]), folder / "cache").fill(corpus.clips)
+    start = StartingPoint(str(source), None, 0, FrontEnd())
+    methods = {
+        str(epochs): Method(
+            "published", METHODS["published"].Settings(epochs=epochs, patience=epochs, precision=precision)
+        )
+        for epochs in size.epochs
+    }
+    starts = {(f"encoder-{worker}", NONE): start for worker in range(max(size.workers))}
+    threads = max(1, (os.cpu_count() or 1) // max(size.workers))
+    return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads, devices())
+
+
+def measure(workplace: Workplace, size: Size) -> Iterator[dict[str, Any]]:
+    """A row per number of workers."""
+    few, many = size.epochs
+    for workers in size.workers:
+        shared = replace(workplace, workers=workers)
+        seconds = {
+            (k, epochs): 1 / trials_per_second(shared, str(epochs), k, workers, size.seconds, protocol=PAPER)
+            for k in size.ks
+            for epochs in size.epochs
+        }
+        epoch = {k: (seconds[k, many] - seconds[k, few]) / (many - few) for k in size.ks}
+        rest = {k: seconds[k, few] - few * epoch[k] for k in size.ks}
+        row: dict[str, Any] = {"workers": workers}
+        row |= {f"k = {k}: seconds an epoch": epoch[k] for k in size.ks} | {"… and a trial": rest[size.ks[0]]}
+        for epochs in EPOCHS:
+            hours = TRIALS_PER_K * sum(_at(KS, rest) + epochs * _at(KS, epoch)) / 3600
+            row[f"hours for the grid, {epochs} epochs a trial"] = hours
+        yield row | {"target": "≤ 24" if devices() != ["cpu"] else ""}
+
+
+def _at(ks: Sequence[int], found: dict[int, float]) -> np.ndarray:
+    return np.interp(ks, list(found), list(found.values()))
+
+
+def main() -> None:
+    """Print the table."""
+    options = parse_options(__doc__)
+    size = QUICK if options.quick else FULL
+    with tempfile.TemporaryDirectory() as name:
+        rows = list(measure(make_workplace(Path(name), size), size))
+    _, validation, test = (5 * count for count in size.clips)
+    clips = f"{validation} validation and {test} test clips of 3 s"
+    heard = "A GPU hears all validation clips in every epoch, a processor those that it needs."
+    publish(rows, options, [f"wav2vec 2.0 Base, {size.layers} of its layers; {clips}; {devices()}. {heard}"])
+
+
+if __name__ == "__main__":
+    main()
