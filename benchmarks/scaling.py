@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import torch
 from common import (
@@ -90,6 +91,22 @@ def measure(folder: Path, methods: Mapping[str, Method], quick: bool) -> Iterato
         yield from make_rows("workers", WHISPER, name, cost)
 
 
+def trained_layer_rows(folder: Path, quick: bool) -> Iterator[dict[str, Any]]:
+    """`top-layers` on all of wav2vec 2.0 Base: what the layers below cost is paid once for all trials of a speaker."""
+    depth, trained = (2, (1,)) if quick else (12, (1, 3))
+    corpus = make_corpus(folder / "for layers", K // 2, TEST, 0.5 if quick else SECONDS)
+    cost = {}
+    for layers in trained:
+        method = Method("top-layers", METHODS["top-layers"].Settings(layers=layers))
+        for name, above in (("", SpeakerBench.above), (", those below heard anew", lambda bench, *others: bench)):
+            encoder = load_encoder(build_wav2vec2_base(folder / "deep", depth))
+            with patch.object(SpeakerBench, "above", above):
+                scene = make_scene(encoder, corpus, folder)
+                milliseconds(scene, method, K, 0)
+                cost[f"{layers}{name}"] = milliseconds(scene, method, K, 1)
+    yield from make_rows("trained layers", f"wav2vec 2.0 Base, {depth} layers", "top-layers", cost)
+
+
 def make_rows(varied: str, architecture: str, method: str, cost: Mapping[Any, float]) -> Iterator[dict[str, Any]]:
     """A row per value, with the ratio to the first."""
     first = next(iter(cost.values()))
@@ -108,7 +125,7 @@ def main() -> None:
     settings = {"head": {}, "full": {"steps": 2}} if options.quick else {"prototype": {}, "head": {}, "full": {}}
     methods = {name: Method(name, METHODS[name].Settings(**given)) for name, given in settings.items()}
     with tempfile.TemporaryDirectory() as name:
-        rows = list(measure(Path(name), methods, options.quick))
+        rows = [*measure(Path(name), methods, options.quick), *trained_layer_rows(Path(name), options.quick)]
     steps = methods["full"].settings.steps
     notes = [
         f"full takes {steps} steps of at most 8 shots, whatever k; prototype and head read vectors that were pooled "

@@ -368,6 +368,31 @@ def test_the_tiny_whisper_is_not_sinusoidal(tmp_path):
     assert (table - sinusoids(250, 16)).abs().max() > 0.1
 
 
+@pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(train=True)], ids=["frozen stem", "trained stem"])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_the_upper_layers_alone_say_what_all_layers_say(models, family, front_end):
+    encoder = load_encoder(models[family], front_end=front_end)
+    frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
+    for layers in range(1, LAYERS + 1):
+        upper = encoder.above(layers)
+        between = [encoder.said_by(layers, clip) for clip in frames]
+        torch.testing.assert_close(upper(between), encoder(frames), atol=1e-5, rtol=1e-5)
+    assert encoder.frozen_layers == 0
+
+
+def test_what_the_upper_layers_share_is_trained_and_restored_through_them(models):
+    encoder = load_encoder(models["wav2vec2-group-norm"])
+    upper, before = encoder.above(1), {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    frozen = load_encoder(models["wav2vec2-group-norm"], frozen_layers=1)
+    assert upper.trainable_state().keys() == frozen.trainable_state().keys() < encoder.trainable_state().keys()
+    with upper.restored():
+        for p in upper.trainable():
+            p.data.add_(1)
+        changed = {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])}
+    assert changed == upper.trainable_state().keys()
+    assert all(torch.equal(p, before[name]) for name, p in encoder.named_parameters())
+
+
 class ReadBack(TorchDispatchMode):
     """Counts numbers that a program takes out of tensors: on a GPU each waits for all that was begun before."""
 

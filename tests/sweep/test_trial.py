@@ -6,7 +6,7 @@ from sklearn.metrics import f1_score
 from tiny_models import make_prior
 from voicefit.adaptation import METHODS, Method, Shots, find_method, published
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache, load_encoder
+from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
 from voicefit.sweep.plan import TrialSpec
@@ -34,8 +34,8 @@ def spec_of(method="prototype", **changes):
 
 @pytest.fixture
 def make_bench(corpora_folder, encoder_folder, tmp_path):
-    def make(protocol="clean"):
-        encoder = load_encoder(encoder_folder, frozen_layers=1)
+    def make(protocol="clean", frozen_layers=1):
+        encoder = load_encoder(encoder_folder, frozen_layers=frozen_layers)
         corpus = load_corpus("voices", corpora_folder / "voices")
         cache, prior = FrontCache(encoder, tmp_path / "cache"), make_prior(encoder.hidden_size)
         return SpeakerBench.of(encoder, cache, corpus, "anna", protocol, prior)
@@ -149,6 +149,27 @@ def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_b
         monkeypatch.setattr(encoder, "forward", lambda frames, *rest, run=forward: run(frames, *rest) + len(frames))
     clips = one.episodes.test
     assert torch.equal(torch.cat([one.pool([clip]) for clip in clips]), other.pool(clips))
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+def test_lower_layers_that_a_method_leaves_alone_hear_each_clip_once(make_bench, monkeypatch, precision):
+    """Two trials give what they give where every pass runs the whole encoder."""
+    specs = [spec_of("top-layers", draw=draw) for draw in (1, 2)]
+    heard, said_by = [], Encoder.said_by
+
+    def count(encoder, layers, frames, precision):
+        heard.append((layers, precision))
+        return said_by(encoder, layers, frames, precision)
+
+    monkeypatch.setattr(Encoder, "said_by", count)
+    bench = make_bench(frozen_layers=0)
+    found = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
+    monkeypatch.setattr(SpeakerBench, "above", lambda bench, *others: bench)
+    whole = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
+    if precision == "float32":  # in bfloat16, batches of other sizes round otherwise
+        assert [result["macro_f1"] for result in found] == [result["macro_f1"] for result in whole]
+    used = {clip for result in found for clip in result["support"]} | {clip.id for clip in bench.episodes.test}
+    assert heard == [(bench.encoder.depth - 1, precision)] * len(used)
 
 
 def test_too_few_clips_is_an_error_that_says_so(make_bench):

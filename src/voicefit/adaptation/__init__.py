@@ -23,6 +23,7 @@ from voicefit.adaptation import (
     zero_shot,
 )
 from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
 
 __all__ = ["METHODS", "Method", "Shots", "find_method"]
@@ -46,8 +47,9 @@ METHODS: dict[str, ModuleType] = {
 ``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place (its ``Settings`` then have
 the ``precision`` that clips are tested in), ``NEEDS_VALIDATION`` whether it reads labelled clips beyond the shots,
 which the ``paper`` protocol alone has, ``NEEDS_PRIOR`` whether it begins at what the start's corpora know, so that no
-plain encoder will do. ``VERSION`` is raised when a change of the code changes its results, so that stored trials of
-the old code are run again.
+plain encoder will do. A method that leaves lower layers as they are has ``untouched_layers(encoder, settings)``, their
+number: what they say is then computed once for all trials of a speaker. ``VERSION`` is raised when a change of the code
+changes its results, so that stored trials of the old code are run again.
 """
 
 
@@ -73,3 +75,8 @@ class Method:
     def module(self) -> ModuleType:
         """The module of the registry."""
         return find_method(self.name)
+
+    def untouched_layers(self, encoder: Encoder) -> int:
+        """How many of an encoder's first layers the method leaves as they are; those that are frozen, if no more."""
+        count = getattr(self.module, "untouched_layers", None)
+        return count(encoder, self.settings) if count else encoder.frozen_layers

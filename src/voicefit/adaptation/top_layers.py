@@ -11,7 +11,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads import Head
 
-VERSION = 1
+VERSION = 2
 TRAINS_ENCODER = True
 NEEDS_VALIDATION = False
 NEEDS_PRIOR = False
@@ -23,9 +23,13 @@ class Settings(FineTuneSettings):
     layers: int = Field(1, ge=0, description="transformer layers to train, counted from the last; 0: what follows them")
 
 
+def untouched_layers(encoder: Encoder, settings: Settings) -> int:
+    """How many of the first layers stay as they are, and with them all that comes before."""
+    return max(encoder.frozen_layers, encoder.depth - settings.layers)
+
+
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     """Train the top of ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on."""
     standardise_projector(encoder, shots)
-    lower = encoder.trained_layers()[: -settings.layers or None]
-    left = {id(p) for layer in lower for p in layer.parameters()}
-    return fine_tune(encoder, shots, settings, seed, [p for p in encoder.trainable() if id(p) not in left])
+    upper = encoder.above(untouched_layers(encoder, settings))
+    return fine_tune(encoder, shots, settings, seed, upper.trainable())

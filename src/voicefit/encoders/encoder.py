@@ -7,6 +7,7 @@ runs on padded batches with a mask.
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 from abc import ABC, abstractmethod
@@ -221,7 +222,7 @@ class Encoder(nn.Module, ABC):
 
     def _stemmed(self, frames: Sequence[Tensor]) -> Sequence[Tensor]:
         """Frames as the stem gives them, where training changes it and :meth:`front` leaves it out."""
-        if not self.front_end.train:
+        if not self._trains_stem:
             return frames
         clips = [clip.to(self.device).float() for clip in frames]
         starts = range(0, len(clips), _CLIPS_IN_STEM)
@@ -285,9 +286,35 @@ class Encoder(nn.Module, ABC):
         self.train(was_training)
         return torch.cat(pooled)
 
+    def above(self, layers: int) -> "Encoder":
+        """The same encoder, its weights shared, as if its first ``layers`` layers belonged to the front end.
+
+        It reads what :meth:`said_by` them.
+        """
+        upper = copy.copy(self)
+        upper.frozen_layers = layers
+        return upper
+
+    @torch.no_grad()
+    def said_by(self, layers: int, frames: Tensor, precision: Precision = "float32") -> Tensor:
+        """What the first ``layers`` layers make of one clip, alone and unpadded, given as the front end's output.
+
+        Returns:
+            float32 tensor ``(frames, hidden_size)``.
+        """
+        was_training = self.training
+        self.eval()
+        with self._products(self._had(precision)):
+            hidden = self._stemmed([frames.to(self.device).float()])[0][None]
+            if not self.frozen_layers:
+                hidden = self._entry(hidden, None)
+            hidden = self._run_layers(hidden, None, self.frozen_layers, layers)[0]
+        self.train(was_training)
+        return hidden.float()
+
     def trainable(self) -> list[nn.Parameter]:
         """Every weight that training changes."""
-        return [p for p in self.parameters() if p.requires_grad]
+        return [p for _, p in self._named_trainable()]
 
     def trained_layers(self) -> list[Any]:
         """The transformer layers that training changes, in order."""
@@ -295,7 +322,11 @@ class Encoder(nn.Module, ABC):
 
     def trainable_state(self) -> dict[str, Tensor]:
         """A copy of every weight that training changes, by name."""
-        return {name: p.detach().clone() for name, p in self.named_parameters() if p.requires_grad}
+        return {name: p.detach().clone() for name, p in self._named_trainable()}
+
+    def _named_trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
+        rest = {id(p) for part in self._rest_parts() for p in part.parameters()} | {id(p) for p in self.layer_weights}
+        return ((name, p) for name, p in self.named_parameters() if p.requires_grad and id(p) in rest)
 
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
@@ -326,14 +357,18 @@ class Encoder(nn.Module, ABC):
                 digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
+    @property
+    def _trains_stem(self) -> bool:
+        return self.front_end.train and not self.frozen_layers
+
     def _rest_parts(self) -> list[nn.Module]:
-        stem = self._stem_parts() if self.front_end.train else []
+        stem = self._stem_parts() if self._trains_stem else []
         entry = [] if self.frozen_layers else self._entry_parts()
         return [*stem, *entry, *self.trained_layers(), *self._exit_parts(), self.model.projector]
 
     def _front_parts(self) -> list[nn.Module]:
         entry = self._entry_parts() if self.frozen_layers else []
-        stem = [] if self.front_end.train else self._stem_parts()
+        stem = [] if self._trains_stem else self._stem_parts()
         return [*stem, *entry, *self._layers()[: self.frozen_layers]]
 
     @property

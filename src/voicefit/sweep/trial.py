@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voicefit.adaptation import Method, Shots
 from voicefit.corpora import Clip, Corpus
-from voicefit.encoders import Encoder, FrontCache
+from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.prior import Prior
@@ -36,7 +36,8 @@ class SpeakerBench:
     cache: FrontCache
     episodes: SpeakerEpisodes
     prior: Prior | None = None
-    _moved: dict[str, Tensor] = field(default_factory=dict)
+    _kept: dict[str, Tensor] = field(default_factory=dict)
+    _above: dict[tuple[int, Precision], "SpeakerBench"] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -61,9 +62,17 @@ class SpeakerBench:
         """The front end's output for a clip of the speaker, kept where the encoder is, be it a GPU."""
         if self.encoder.device.type == "cpu":
             return self.cache.frames(clip)
-        if clip.id not in self._moved:
-            self._moved[clip.id] = self.cache.frames(clip).to(self.encoder.device)
-        return self._moved[clip.id]
+        if clip.id not in self._kept:
+            self._kept[clip.id] = self.cache.frames(clip).to(self.encoder.device)
+        return self._kept[clip.id]
+
+    def above(self, layers: int, precision: Precision) -> "SpeakerBench":
+        """For methods that leave the first ``layers`` layers as they are: what these say of a clip is computed once."""
+        if layers <= self.encoder.frozen_layers or self.encoder.layer_weights:
+            return self
+        if (layers, precision) not in self._above:
+            self._above[layers, precision] = _UpperBench.on(self, layers, precision)
+        return self._above[layers, precision]
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
         """The unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
@@ -83,6 +92,28 @@ class SpeakerBench:
         return pooled, {clip.id: row for row, clip in enumerate(clips)}
 
 
+@dataclass
+class _UpperBench(SpeakerBench):
+    """A bench whose encoder reads what the lower layers of another's say; these frames are kept in memory."""
+
+    below: SpeakerBench = field(kw_only=True)
+    precision: Precision = field(kw_only=True)
+
+    @classmethod
+    def on(cls, below: SpeakerBench, layers: int, precision: Precision) -> "_UpperBench":
+        upper = below.encoder.above(layers)
+        return cls(upper, below.cache, below.episodes, below.prior, below=below, precision=precision)
+
+    def frames(self, clip: Clip) -> Tensor:
+        if clip.id not in self._kept:
+            frames = self.below.frames(clip)
+            self._kept[clip.id] = self.below.encoder.said_by(self.encoder.frozen_layers, frames, self.precision)
+        return self._kept[clip.id]
+
+    def pool(self, clips: Sequence[Clip]) -> Tensor:
+        return self.below.pool(clips)
+
+
 def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str, Any]:
     """Adapt and score.
 
@@ -98,6 +129,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if episode is None:
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
+    if method.module.TRAINS_ENCODER:
+        bench = bench.above(method.untouched_layers(bench.encoder), method.settings.precision)
     shots = bench.shots(episode.support, episode.support_targets, episode.labels)
     if episode.validation and method.module.NEEDS_VALIDATION:
         validation = bench.shots(episode.validation, episode.validation_targets, episode.labels)
