@@ -87,7 +87,7 @@ def main() -> None:
         speakers, labels, ks = speakers[:1], labels[:1], (2,)
     starts: dict[str, Encoder] = {
         "Whisper tiny.en, first layer": load_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=1),
-        "mini, pre-finetuned": load_start(MINI),
+        "mini, pre-finetuned": load_start(MINI, frozen_layers=0),
     }
     rows: list[Counts] = []
     keep_freed_memory()  # as workers do

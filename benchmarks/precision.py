@@ -20,6 +20,7 @@ from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST
+from voicefit.machine import has_bfloat16
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
@@ -62,6 +63,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if "VOICEFIT_DATA" not in os.environ or not CHECKPOINT.exists():
         raise SystemExit((__doc__ or "").partition("\n\n")[2].strip())
+    if not has_bfloat16(torch.device("cpu")):
+        raise SystemExit("this processor has no products in bfloat16: float32 would be compared with itself")
     corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
     encoder = load_start(CHECKPOINT)
     speakers, ks = (corpus.speakers[:1], [2]) if options.quick else (corpus.speakers[:3], [2, 8, 32])

@@ -119,9 +119,8 @@ def main() -> None:
     """Print the table."""
     options = parse_options(__doc__)
     torch.set_num_threads(1)
-    torch.set_flush_denormal(
-        True
-    )  # noise through random weights has gradients so small that trials take ten times as long
+    # Noise through random weights has gradients so small that trials take ten times as long.
+    torch.set_flush_denormal(True)
     settings = {"head": {}, "full": {"steps": 2}} if options.quick else {"prototype": {}, "head": {}, "full": {}}
     methods = {name: Method(name, METHODS[name].Settings(**given)) for name, given in settings.items()}
     with tempfile.TemporaryDirectory() as name:

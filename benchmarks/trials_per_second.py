@@ -16,7 +16,7 @@ from common import LABELS, build_workplace, parse_options, publish, trials_per_s
 from voicefit.adaptation import METHODS, Method
 from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache, FrontEnd
+from voicefit.encoders import FrontCache
 from voicefit.hub import MINI, locate
 from voicefit.sweep.engine import StartingPoint, Workplace
 
@@ -44,7 +44,7 @@ def start_at_mini(workplace: Workplace, methods: dict[str, Method]) -> Workplace
     """The same clips, from the checkpoint that comes with Voicefit."""
     encoder, (corpus,) = load_start(MINI), workplace.targets.values()
     FrontCache(encoder, workplace.cache_root).fill(corpus.clips)
-    start = StartingPoint(locate(MINI), None, 0, FrontEnd())
+    start = StartingPoint(locate(MINI), None, encoder.frozen_layers, encoder.front_end)
     return replace(workplace, starts=dict.fromkeys(workplace.starts, start), methods=methods)
 
 

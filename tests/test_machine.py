@@ -15,13 +15,17 @@ def test_encoders_run_on_every_gpu_or_on_the_processor(monkeypatch):
 
 
 def test_bfloat16_is_what_hardware_has_itself(monkeypatch):
-    processor, gpu = torch.device("cpu"), torch.device("cuda")
-    if torch.backends.cpu.get_cpu_capability() == "AVX2":
-        assert not has_bfloat16(processor)
+    ask, processor = has_bfloat16.__wrapped__, torch.device("cpu")
+    for machine, there in (("x86_64", True), ("AMD64", False), ("aarch64", True)):
+        monkeypatch.setattr("platform.machine", lambda machine=machine: machine)
+        monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda there=there: there)
+        monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda there=there: there)
+        assert ask(processor) == there
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not has_bfloat16(processor)
-    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: including_emulation)
-    assert not has_bfloat16(gpu)
+    assert not ask(processor)
+    for card, capability in enumerate([(8, 0), (7, 5)]):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device, found=capability: found)
+        assert ask(torch.device("cuda", card)) == (capability[0] == 8)
 
 
 def test_the_record_of_a_run_names_versions_and_machine():

@@ -35,7 +35,6 @@ Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at rando
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
-    keep_freed_memory()
     try:
         with first_tells(_UsageError):
             sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself
@@ -50,11 +49,14 @@ def main() -> None:
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         out.print(f"voicefit {voicefit.__version__}")
         raise typer.Exit
+    if context.invoked_subcommand != "serve":  # which lives long, and should give back what a burst took
+        keep_freed_memory()
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """The machine: where encoders run, and what is recorded of it and of versions beside a result."""
 
 import contextlib
+import functools
 import os
 import platform
 from collections.abc import Iterator
@@ -18,14 +19,19 @@ def devices() -> list[str]:
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
 
 
+@functools.cache
 def has_bfloat16(device: torch.device) -> bool:
     """Whether ``device`` multiplies matrices in bfloat16 itself.
 
-    A processor that does not (x86 without AVX-512, as AMD's before Zen 4) takes 100 times as long as in float32.
+    A processor that does not (x86 without AVX-512 BF16, AMD before Zen 4) may take 100 times as long as in float32.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
+    if platform.machine().lower() in ("x86_64", "amd64"):
+        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    else:
+        asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(torch.backends.mkldnn.is_available() and asked is not None and asked())
 
 
 @contextlib.contextmanager

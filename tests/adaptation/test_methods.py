@@ -418,12 +418,20 @@ def test_published_keeps_the_epoch_that_is_best_on_the_validation_clips(encoder,
     assert not torch.equal(states[1][1], states[2][1])
 
 
+def test_published_ends_once_every_validation_clip_is_told_rightly(encoder, make_shots, monkeypatch):
+    scores = iter([0.4, 1.0, 0.9])
+    monkeypatch.setattr(published, "_macro_f1", lambda *arguments: next(scores))
+    with encoder.restored():
+        fit("published", encoder, make_shots(4), patience=3)
+    assert list(scores) == [0.9]
+
+
 @pytest.mark.parametrize(("k", "shorter", "epochs"), [(8, True, 60), (10, True, 50), (10, False, 60)])
 def test_published_is_shorter_above_8_shots_where_the_code_s_ways_are_asked_for(
     encoder, make_shots, monkeypatch, k, shorter, epochs
 ):
     seen = []
-    monkeypatch.setattr(published, "_macro_f1", lambda *arguments: seen.append(1) or len(seen))  # ever better
+    monkeypatch.setattr(published, "_macro_f1", lambda *arguments: seen.append(1) or len(seen) / 99)  # ever better
     monkeypatch.setattr(published, "_run_epoch", lambda *arguments: None)
     with encoder.restored():
         fit("published", encoder, make_shots(k), epochs=60, shorter_above_8=shorter)

@@ -76,7 +76,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
             if found > best_score:
                 _copy(parameters, best)
                 best_score, since = found, 0
-            if since >= patience:
+            if since >= patience or best_score == 1:
                 break
     _copy(best, parameters)
     layers = (encoder.projector, classifier)

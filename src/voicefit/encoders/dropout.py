@@ -51,7 +51,7 @@ def attend(
     Args:
         module: the attention layer.
         query: ``(clips, heads, frames, width)``, as are ``key`` and ``value``.
-        attention_mask: added to the weights, ``(clips, 1, 1 or frames, frames)``.
+        attention_mask: true where frames are heard, or added to the weights, ``(clips, 1, 1 or frames, frames)``.
         dropout: share of the weights to drop, 0 … 1.
         scaling: of the products; the inverse root of the width where it is left out.
 
@@ -65,12 +65,18 @@ def attend(
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     weights = (query * scale) @ key.transpose(2, 3)
     if attention_mask is not None:
-        weights = weights + attention_mask.to(weights.dtype)
+        if attention_mask.dtype == torch.bool:
+            weights = weights.masked_fill(~attention_mask, -torch.inf)
+        else:
+            weights = weights + attention_mask.to(weights.dtype)
     return (drop(weights.softmax(-1), dropout) @ value).transpose(1, 2), None
 
 
 def install_dropout(model: Any) -> None:
-    """Let every dropout of a `transformers` model be :func:`drop`; WavLM drops attention weights within PyTorch."""
+    """Let the dropouts of a `transformers` model be :func:`drop`.
+
+    Others stay: WavLM drops attention weights within PyTorch, and Whisper what its layers say by a function.
+    """
     if model.config._attn_implementation == "sdpa":
         AttentionInterface.register(ATTENTION, attend)
         AttentionMaskInterface.register(ATTENTION, sdpa_mask)

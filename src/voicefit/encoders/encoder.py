@@ -149,14 +149,14 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(frames, width)``; ``width`` is that of the stem, or ``hidden_size`` when layers
             are frozen, or that of the stem's own input when the stem is trained.
         """
-        was_training = self.training
+        was_training = self.model.training
         self.eval()
         samples = int(self.front_end.max_seconds * SAMPLE_RATE)
         waveform = waveform[:samples]
         if self.front_end.pad_first:
             waveform = np.pad(waveform, (0, samples - len(waveform)))
         frames = self._inputs(waveform)
-        if not self.front_end.train:
+        if not self._trains_stem:
             frames = self._stem([frames])[0]
         if self.frozen_layers:
             frames = self._run_layers(self._entry(frames[None], None), None, 0, self.frozen_layers)[0]
@@ -185,7 +185,7 @@ class Encoder(nn.Module, ABC):
 
     def _had(self, precision: Precision) -> Precision:
         """``precision``, or float32 where there is no other."""
-        return precision if has_bfloat16(self.device) else "float32"
+        return "bfloat16" if precision == "bfloat16" and has_bfloat16(self.device) else "float32"
 
     def _products(self, precision: Precision) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
@@ -279,7 +279,7 @@ class Encoder(nn.Module, ABC):
 
         ``frames`` may be read as they are asked for: those of a few hundred clips are in memory together.
         """
-        was_training = self.training
+        was_training = self.model.training
         self.eval()
         clips = (torch.as_tensor(clip) for clip in frames)
         pooled = [self(chunk, precision) for chunk in iter(lambda: list(islice(clips, _CLIPS_AT_ONCE)), [])]
@@ -302,7 +302,7 @@ class Encoder(nn.Module, ABC):
         Returns:
             float32 tensor ``(frames, hidden_size)``.
         """
-        was_training = self.training
+        was_training = self.model.training
         self.eval()
         with self._products(self._had(precision)):
             hidden = self._stemmed([frames.to(self.device).float()])[0][None]

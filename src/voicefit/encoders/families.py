@@ -64,7 +64,7 @@ class WaveformEncoder(Encoder):
     def _stem_shape(self, samples: int) -> tuple[int, int]:
         config = self.model.config
         length = max(samples, shortest(config))
-        if self.front_end.train:
+        if self._trains_stem:
             return length, 1
         for kernel, stride in zip(config.conv_kernel, config.conv_stride, strict=True):
             length = (length - kernel) // stride + 1
@@ -168,7 +168,7 @@ class WhisperEncoder(Encoder):
 
     def _stem_shape(self, samples: int) -> tuple[int, int]:
         heard = self.feature_extractor.nb_max_frames
-        if self.front_end.train:
+        if self._trains_stem:
             return heard, self.feature_extractor.feature_size
         return (heard + 1) // 2, self.hidden_size
 
