@@ -77,6 +77,9 @@ class Method:
         return find_method(self.name)
 
     def untouched_layers(self, encoder: Encoder) -> int:
-        """How many of an encoder's first layers the method leaves as they are; those that are frozen, if no more."""
+        """How many of an encoder's first layers need not be run again in every trial: the frozen ones at least.
+
+        Where layers are weighed, all are.
+        """
         count = getattr(self.module, "untouched_layers", None)
-        return count(encoder, self.settings) if count else encoder.frozen_layers
+        return count(encoder, self.settings) if count and not encoder.layer_weights else encoder.frozen_layers

@@ -66,7 +66,7 @@ def estimate_time(
             if start != NONE:
                 size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
                 training += size * step * settings.max_epochs
-        testing += _trials_seconds(plan, encoder, frames, pooling, mine, targets)
+        testing += _trials_seconds(plan, encoder, frames, mine, targets)
     return Estimate(front, training, testing)
 
 
@@ -84,7 +84,6 @@ def _trials_seconds(
     plan: Plan,
     encoder: Encoder,
     frames: Sequence[Tensor],
-    pooling: float,
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
 ) -> float:
@@ -96,13 +95,23 @@ def _trials_seconds(
         method = plan.method(name)
         counts = np.array([trial.k for trial in trials if trial.method == name])
         ends = [int(counts.min()), int(counts.max())]
-        seconds = [_fit_seconds(method, encoder, _probe_shots(pooled, frames, k)) for k in ends]
+        upper, read = _run_by(method, encoder, frames)
+        seconds = [_fit_seconds(method, upper, _probe_shots(pooled, read, k)) for k in ends]
         total += float(np.interp(counts, ends, seconds).sum()) + scoring * len(counts)
         if method.module.TRAINS_ENCODER:  # the test clips go through the encoder again in every trial
             speakers = sum(len(corpus.speakers) for corpus in targets.values())
             clips = sum(len(corpus.clips) for corpus in targets.values())
-            total += pooling * len(counts) * clips / speakers / 3
+            testing = _seconds(partial(upper.pool, read)) / len(read)
+            total += testing * len(counts) * clips / speakers / 3
     return total
+
+
+def _run_by(method: Method, encoder: Encoder, frames: Sequence[Tensor]) -> tuple[Encoder, Sequence[Tensor]]:
+    """What every trial of a method runs of an encoder, and what that reads; what is below runs once for a speaker."""
+    layers = method.untouched_layers(encoder)
+    if layers <= encoder.frozen_layers:
+        return encoder, frames
+    return encoder.above(layers), [encoder.said_by(layers, clip, method.settings.precision) for clip in frames]
 
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:

@@ -71,7 +71,7 @@ class SpeakerBench:
 
     def above(self, layers: int, precision: Precision) -> "SpeakerBench":
         """For methods that leave the first ``layers`` layers as they are: what these say of a clip is computed once."""
-        if layers <= self.encoder.frozen_layers or self.encoder.layer_weights:
+        if layers <= self.encoder.frozen_layers:
             return self
         upper = self.encoder.above(layers)
         return _UpperBench(upper, self.cache, self.episodes, self.prior, below=self, precision=precision)
