@@ -120,7 +120,7 @@ def test_int8_is_a_real_quantisation_with_the_change_measured(whisper, tmp_path)
 def test_int8_keeps_the_small_weights_beside_the_ones_of_a_distilled_projection(tmp_path):
     result = export("mini", tmp_path / "int8.onnx", int8=True)
     assert result.bytes < 9_000_000
-    assert result.difference < 0.3  # 0.98 with the projection in 8 bits
+    assert result.difference < 0.1  # 0.98 with the projection in 8 bits, 0.58 with signed weights and no VNNI
 
 
 def test_the_example_runs_with_onnxruntime_and_soundfile_alone(whisper, exported, tmp_path):

@@ -161,7 +161,7 @@ def _quantised(proto: Any) -> Any:
             path,
             op_types_to_quantize=["MatMul"],
             nodes_to_exclude=[node.name for node in proto.graph.node if _is_within(node, "feature_projection")],
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QUInt8,  # signed weights overflow on processors without VNNI
             per_channel=True,
         )
         return onnx.load(path)
