@@ -17,10 +17,9 @@ from common import folder, parse_options, publish
 from voicefit.adaptation import METHODS, Method, published
 from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
-from voicefit.encoders import Encoder, FrontCache
+from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST
 from voicefit.heap import keep_freed_memory
-from voicefit.hub import MINI
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
@@ -53,7 +52,7 @@ def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_o
     return found | {"epochs": len(epochs), "heard": sum(heard[:-1])}  # the last are the test clips
 
 
-def measure(name: str, benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
+def measure(benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
     """A row per k."""
     method = Method("published", METHODS["published"].Settings())
     for k in ks:
@@ -64,7 +63,6 @@ def measure(name: str, benches: Sequence[SpeakerBench], labels: Sequence[str], k
             parts.append(run_counted(bench, spec, method, published.CLIPS_AT_ONCE))
             wholes.append(run_counted(bench, spec, method, EVERY_CLIP))
         yield {
-            "starting point": name,
             "k": k,
             "trials": len(parts),
             "epochs, fewest": min(part["epochs"] for part in parts),
@@ -85,20 +83,15 @@ def main() -> None:
     speakers, labels, ks = corpus.speakers[:2], ("anger", "sadness"), (2, 8, 32)
     if options.quick:
         speakers, labels, ks = speakers[:1], labels[:1], (2,)
-    starts: dict[str, Encoder] = {
-        "Whisper tiny.en, first layer": load_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=1),
-        "mini, pre-finetuned": load_start(MINI, frozen_layers=0),
-    }
-    rows: list[Counts] = []
+    encoder = load_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=1)
     keep_freed_memory()  # as workers do
     with tempfile.TemporaryDirectory() as name:
-        for start, encoder in starts.items():
-            cache = FrontCache(encoder, Path(name))
-            benches = [SpeakerBench.of(encoder, cache, corpus, speaker, "paper") for speaker in speakers]
-            rows += measure(start, benches, labels, ks)
+        cache = FrontCache(encoder, Path(name))
+        benches = [SpeakerBench.of(encoder, cache, corpus, speaker, "paper") for speaker in speakers]
+        rows = list(measure(benches, labels, ks))
     clips = len(benches[0].episodes.validation)
-    notes = f"nEMO, {len(speakers)} speakers with {clips} validation clips, {', '.join(labels)}"
-    publish(rows, options, [f"{notes}; 200 epochs at most, patience 30."])
+    voices = f"{len(speakers)} speakers with {clips} validation clips, {', '.join(labels)}"
+    publish(rows, options, [f"Whisper tiny.en, first layer; nEMO, {voices}; 200 epochs at most, patience 30."])
 
 
 if __name__ == "__main__":
