@@ -10,7 +10,7 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 def keep_freed_memory() -> None:
     """Let the C library keep what is freed of its heap, until the process ends, for the tensors of the next step.
 
-    glibc hands most of it back, and the system's new pages for it, zeroed, take about a tenth of a trial of fine-tuning
+    glibc hands most of it back, and the system's new pages for it, zeroed, take an eighth to a sixth of a pass backward
     (docs/performance.md). Other C libraries are left as they are, and so is the process of who imports Voicefit.
     """
     if platform.libc_ver()[0] == "glibc":

@@ -89,6 +89,19 @@ def test_attention_that_drops_is_attention_by_hand(masked):
     assert not torch.allclose(by_hand, expected, atol=0.08)
 
 
+def test_frames_that_a_mask_of_truths_leaves_out_are_not_heard():
+    query, key, value = torch.randn(3, 2, 4, 9, 8, generator=torch.Generator().manual_seed(0)).unbind()
+    heard = torch.ones(2, 1, 1, 9, dtype=torch.bool)
+    heard[0, :, :, 6:] = False
+    added = torch.zeros(heard.shape).masked_fill(~heard, torch.finfo(torch.float32).min)
+    outputs = []
+    for mask in (heard, added):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            outputs.append(attend(nn.Module(), query, key, value, mask, dropout=0.3)[0])
+    torch.testing.assert_close(*outputs)
+
+
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_every_dropout_of_an_encoder_is_this_one(models, family):
     modules = [type(module) for module in load_encoder(models[family]).model.modules()]

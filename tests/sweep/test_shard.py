@@ -18,6 +18,7 @@ from voicefit.errors import VoicefitError
 from voicefit.files import write_json
 from voicefit.report import build_report
 from voicefit.sweep import Shard, TrialSpec, TrialStore, dry_run, make_plan, merge_runs, run_sweep
+from voicefit.sweep.merge import _remarks
 from voicefit.sweep.record import NAME, STORE
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "slurm" / "submit.sh"
@@ -215,3 +216,11 @@ def invoke(command):
     spread = [str(path) for word in words[1:] for path in (sorted(Path("/").glob(word[1:])) if "*" in word else [word])]
     done = CliRunner().invoke(app, spread)
     assert done.exit_code == 0, done.output
+
+
+def test_machines_that_differ_in_bfloat16_are_told_of_and_older_records_are_not():
+    runs = [Path("a"), Path("b")]
+    records = [{"machine": {"bfloat16": True}}, {"machine": {"bfloat16": False}}, {"machine": {}}]
+    assert "bfloat16" in _remarks(runs, records[:2])[0]
+    assert _remarks(runs, [records[0], records[2]]) == []
+    assert _remarks(runs, [records[0], records[0]]) == []
