@@ -6,23 +6,27 @@ workers share; on a processor the full run takes hours.
 """
 
 import os
+import statistics
 import tempfile
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from common import build_wav2vec2_base, parse_options, publish, trials_per_second, write_esd_speaker
+from common import build_wav2vec2_base, parse_options, publish, write_esd_speaker
 
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.episodes import ONE_VS_REST
 from voicefit.machine import devices, has_bfloat16
 from voicefit.protocols import PAPER
-from voicefit.sweep.engine import StartingPoint, Workplace
-from voicefit.sweep.plan import NONE
+from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.plan import NONE, TrialSpec
 
 KS = (2, 4, 8, 16, 24, 32, 64)
 TRIALS_PER_K = 16 * 20 * 5 * 3
@@ -41,11 +45,11 @@ class Size:
     ks: tuple[int, ...]
     workers: tuple[int, ...]
     epochs: tuple[int, int]
-    seconds: float
+    draws: int  # the first of which is not counted
 
 
-FULL = Size(12, (32, 20, 30), (2, 16, 64), (1, 4, 8), (1, 4), 10.0)
-QUICK = Size(1, (4, 1, 1), (2, 8), (1,), (1, 2), 0.5)
+FULL = Size(12, (32, 20, 30), (2, 16, 64), (1, 4), (5, 20), 3)
+QUICK = Size(1, (4, 1, 1), (2, 8), (1,), (1, 2), 2)
 
 
 def make_workplace(folder: Path, size: Size) -> Workplace:
@@ -67,23 +71,38 @@ def make_workplace(folder: Path, size: Size) -> Workplace:
 
 
 def measure(workplace: Workplace, size: Size) -> Iterator[dict[str, Any]]:
-    """A row per number of workers."""
+    """A row per number of workers, each of which runs the same trials at the same time."""
     few, many = size.epochs
     for workers in size.workers:
-        shared = replace(workplace, workers=workers)
-        seconds = {
-            (k, epochs): 1 / trials_per_second(shared, str(epochs), k, workers, size.seconds, protocol=PAPER)
-            for k in size.ks
-            for epochs in size.epochs
-        }
-        epoch = {k: (seconds[k, many] - seconds[k, few]) / (many - few) for k in size.ks}
-        rest = {k: seconds[k, few] - few * epoch[k] for k in size.ks}
+        seconds = {key: statistics.mean(found) for key, found in _seconds(workplace, size, workers).items()}
+        epoch = {k: (seconds[k, many] - seconds[k, few]) / (many - few) / workers for k in size.ks}
+        rest = {k: seconds[k, few] / workers - few * epoch[k] for k in size.ks}
         row: dict[str, Any] = {"workers": workers}
-        row |= {f"k = {k}: seconds an epoch": epoch[k] for k in size.ks} | {"… and a trial": rest[size.ks[0]]}
+        row |= {f"k = {k}: ms an epoch": 1000 * epoch[k] for k in size.ks}
+        row["… and a trial"] = 1000 * statistics.mean(rest.values())
         for epochs in EPOCHS:
             hours = TRIALS_PER_K * sum(_at(KS, rest) + epochs * _at(KS, epoch)) / 3600
             row[f"hours for the grid, {epochs} epochs a trial"] = hours
         yield row | {"target": "≤ 24" if devices() != ["cpu"] else ""}
+
+
+def _seconds(workplace: Workplace, size: Size, workers: int) -> dict[tuple[int, int], list[float]]:
+    """(k, epochs) → what its trials took, those apart in which a worker meets shapes for the first time."""
+    (corpus,) = workplace.targets.values()
+    speaker, label = corpus.speakers[0], corpus.labels[0]
+    trials = [
+        TrialSpec(
+            f"encoder-{worker}", NONE, "", corpus.name, PAPER, ONE_VS_REST, method, "", speaker, label, k, draw, 0
+        )
+        for worker, draw, k, method in product(range(workers), range(size.draws), size.ks, map(str, size.epochs))
+    ]
+    found: dict[tuple[int, int], list[float]] = defaultdict(list)
+    for trial, result in run_trials(trials, replace(workplace, workers=workers), workers):
+        if "error" in result:
+            raise SystemExit(f"a trial failed: {result['error']}")
+        if trial.draw:
+            found[trial.k, int(trial.method)].append(result["seconds"])
+    return found
 
 
 def _at(ks: Sequence[int], found: dict[int, float]) -> np.ndarray:

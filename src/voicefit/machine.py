@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from torch import Tensor
 
 _PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
 
@@ -32,6 +33,13 @@ def has_bfloat16(device: torch.device) -> bool:
     else:
         asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
     return bool(torch.backends.mkldnn.is_available() and asked is not None and asked())
+
+
+def move_without_waiting(values: Tensor, device: torch.device) -> Tensor:
+    """``values``, which are in a processor's memory, on ``device``; a GPU copies them when it comes to it."""
+    if device.type == "cuda":
+        values = values.pin_memory()  # other memory is copied at once, when all that went before is done
+    return values.to(device, non_blocking=True)
 
 
 @contextlib.contextmanager

@@ -5,8 +5,6 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -120,17 +118,6 @@ def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batch
     for together, apart in zip(*results, strict=True):
         torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
     assert torch.equal(results[1][0][3], encoder.pool([frames[3]])[0])
-
-
-@given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.integers(1, 1000))
-def test_batches_take_clips_in_order_up_to_a_number_of_frames(lengths, most):
-    lengths.sort()
-    batches = list(encoder_module._batches(range(len(lengths)), lengths, most))
-    assert [index for batch in batches for index in batch] == list(range(len(lengths)))
-    sizes = [len(batch) * lengths[batch[-1]] for batch in batches]
-    assert all(size <= most or len(batch) == 1 for size, batch in zip(sizes, batches, strict=True))
-    for batch, following in pairwise(batches):  # one clip more would have been too many
-        assert (len(batch) + 1) * lengths[following[0]] > most
 
 
 @pytest.mark.parametrize("frozen_layers", [0, 1])

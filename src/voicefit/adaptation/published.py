@@ -15,6 +15,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
+from voicefit.machine import move_without_waiting
 from voicefit.schedule import warmup_then_decay
 from voicefit.scores import score
 
@@ -93,9 +94,11 @@ def _run_epoch(
     generator: np.random.Generator,
 ) -> None:
     encoder.train()
-    for batch in torch.from_numpy(generator.permutation(len(shots.frames))).split(settings.batch_size):
-        pooled = encoder([shots.frames[index] for index in batch.tolist()], settings.precision)
-        loss = nn.functional.cross_entropy(classifier(encoder.projector(pooled)), shots.targets[batch])
+    order = torch.from_numpy(generator.permutation(len(shots.frames)))
+    targets = shots.targets[move_without_waiting(order, encoder.device)]
+    for batch, wanted in zip(order.split(settings.batch_size), targets.split(settings.batch_size), strict=True):
+        pooled = encoder([shots.frames[index] for index in batch.tolist()], settings.precision, recorded=True)
+        loss = nn.functional.cross_entropy(classifier(encoder.projector(pooled)), wanted)
         loss.backward()
         nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
         optimizer.step()

@@ -21,8 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
+from voicefit.encoders import padding
 from voicefit.encoders.dropout import install_dropout
-from voicefit.machine import has_bfloat16
+from voicefit.encoders.recorded import RecordedPass
+from voicefit.machine import has_bfloat16, move_without_waiting
 
 Precision = Literal["float32", "bfloat16"]
 """Of matrix products. Where the hardware has none in bfloat16, ``bfloat16`` means float32."""
@@ -88,6 +90,9 @@ class Encoder(nn.Module, ABC):
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"layerdrop": 0.0}
+    recordable: ClassVar[bool] = True
+    frames_apart: ClassVar[int] = 32
+    """Recorded batches are as long as a multiple of so many frames, so that few shapes have to be recorded."""
 
     def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, front_end: FrontEnd):
         super().__init__()
@@ -96,6 +101,7 @@ class Encoder(nn.Module, ABC):
         self.feature_extractor = feature_extractor
         self.frozen_layers = frozen_layers
         self.front_end = front_end
+        self._recorded: dict[tuple[Precision, bool], RecordedPass] = {}
         self.requires_grad_(False)
         for part in self._rest_parts():
             part.requires_grad_(True)
@@ -169,26 +175,49 @@ class Encoder(nn.Module, ABC):
         frames, width = self._stem_shape(most if self.front_end.pad_first else min(samples, most))
         return frames, self.hidden_size if self.frozen_layers else width
 
-    def forward(self, frames: Sequence[Tensor], precision: Precision = "float32") -> Tensor:
+    def forward(self, frames: Sequence[Tensor], precision: Precision = "float32", recorded: bool = False) -> Tensor:
         """Mean-pooled hidden frames of clips, each given as the front end's output for it.
 
         Args:
             frames: one ``(frames, width)`` tensor per clip; they are padded and masked here.
             precision: of the matrix products; ``bfloat16``, where the hardware has it, is much faster.
+            recorded: on a GPU, replay the pass and its gradients as CUDA graphs, which are recorded when a shape first
+                comes; for training all that :meth:`trainable` gives, one backward pass a step.
 
         Returns:
             float32 tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
         precision = self._had(precision)
         with self._products(precision):
-            return self._mean_frames(self._stemmed(frames), precision).float()
+            stemmed = self._stemmed(frames)
+            if recorded and self._can_record:
+                padded = padding.pad(stemmed, self.device, self.frames_apart)
+                return self._recorded_pass(precision)(padded, padding.mask(stemmed, padded))
+            return self._mean_frames(stemmed, precision).float()
+
+    @property
+    def _can_record(self) -> bool:
+        return self.recordable and self.device.type == "cuda"
+
+    def _recorded_pass(self, precision: Precision) -> RecordedPass:
+        key = (precision, self.training)
+        if key not in self._recorded:
+
+            def run(padded: Tensor, mask: Tensor) -> Tensor:
+                with self._products(precision, cache=False):  # what is cached would not be read anew in a replay
+                    return padding.mean(self._upper(padded, mask), mask).float()
+
+            trained = [p for part in self._upper_parts() for p in part.parameters() if p.requires_grad]
+            self._recorded[key] = RecordedPass(run, [*trained, *self.layer_weights])
+        return self._recorded[key]
 
     def _had(self, precision: Precision) -> Precision:
         """``precision``, or float32 where there is no other."""
         return "bfloat16" if precision == "bfloat16" and has_bfloat16(self.device) else "float32"
 
-    def _products(self, precision: Precision) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    def _products(self, precision: Precision, cache: bool | None = None) -> torch.autocast:
+        bfloat16 = precision == "bfloat16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=cache)
 
     def _frames_at_once(self, frames: int, precision: Precision) -> int:
         if self.device.type == "cpu" and precision == "bfloat16" and frames >= _FRAMES_IN_BFLOAT16:
@@ -199,15 +228,9 @@ class Encoder(nn.Module, ABC):
         """Means in the order of ``frames``, run in batches of similar length: little is padding."""
         lengths = [len(clip) for clip in frames]
         order = sorted(range(len(frames)), key=lengths.__getitem__)
-        batches = _batches(order, lengths, self._frames_at_once(sum(lengths), precision))
-        means = [self._mean_of_batch([frames[index] for index in batch]) for batch in batches]
-        return torch.cat(means)[torch.tensor(order, device=self.device).argsort()]
-
-    def _mean_of_batch(self, frames: Sequence[Tensor]) -> Tensor:
-        hidden, mask = self._hidden(frames)
-        if mask is None:
-            return hidden.mean(1)
-        return (hidden * mask[:, :, None]).sum(1) / mask.sum(1, keepdim=True)
+        batches = padding.batches(order, lengths, self._frames_at_once(sum(lengths), precision))
+        means = [padding.mean(*self._hidden([frames[index] for index in batch])) for batch in batches]
+        return torch.cat(means)[move_without_waiting(torch.tensor(order).argsort(), self.device)]
 
     def hidden(self, frames: Sequence[Tensor], precision: Precision = "float32") -> tuple[Tensor, Tensor | None]:
         """Hidden frames of clips in one padded batch, each given as the front end's output for it.
@@ -229,17 +252,16 @@ class Encoder(nn.Module, ABC):
         return [stemmed for start in starts for stemmed in self._stem(clips[start : start + _CLIPS_IN_STEM])]
 
     def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
-        lengths = [len(clip) for clip in frames]
-        hidden = nn.utils.rnn.pad_sequence([clip.to(self.device).float() for clip in frames], batch_first=True)
-        mask = None
-        if min(lengths) < max(lengths):
-            ends = torch.tensor(lengths, device=self.device)
-            mask = torch.arange(hidden.shape[1], device=self.device)[None] < ends[:, None]
-        if not self.frozen_layers:
-            hidden = self._entry(hidden, mask)
-        if not self.layer_weights:
-            return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth)), mask
-        return self._weighted_layers(hidden, mask), mask
+        padded = padding.pad(frames, self.device)
+        mask = None if min(map(len, frames)) == padded.shape[1] else padding.mask(frames, padded)
+        return self._upper(padded, mask), mask
+
+    def _upper(self, padded: Tensor, mask: Tensor | None) -> Tensor:
+        """What the trained layers make of a batch; ``mask`` is true on real frames."""
+        hidden = padded if self.frozen_layers else self._entry(padded, mask)
+        if self.layer_weights:
+            return self._weighted_layers(hidden, mask)
+        return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth))
 
     def _weighted_layers(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """What the first layer reads and what each layer says, the last with the exit, in a weighted mean."""
@@ -292,7 +314,7 @@ class Encoder(nn.Module, ABC):
         It reads what :meth:`said_by` them.
         """
         upper = copy.copy(self)
-        upper.frozen_layers = layers
+        upper.frozen_layers, upper._recorded = layers, {}
         return upper
 
     @torch.no_grad()
@@ -363,8 +385,11 @@ class Encoder(nn.Module, ABC):
 
     def _rest_parts(self) -> list[nn.Module]:
         stem = self._stem_parts() if self._trains_stem else []
+        return [*stem, *self._upper_parts(), self.model.projector]
+
+    def _upper_parts(self) -> list[nn.Module]:
         entry = [] if self.frozen_layers else self._entry_parts()
-        return [*stem, *entry, *self.trained_layers(), *self._exit_parts(), self.model.projector]
+        return [*entry, *self.trained_layers(), *self._exit_parts()]
 
     def _front_parts(self) -> list[nn.Module]:
         entry = self._entry_parts() if self.frozen_layers else []
@@ -422,15 +447,3 @@ class Encoder(nn.Module, ABC):
 
     def _keep_frozen(self) -> None:
         """Freeze again what a family never trains."""
-
-
-def _batches(order: Sequence[int], lengths: Sequence[int], most: int) -> Iterator[list[int]]:
-    """Cut ``order``, in which lengths rise, so that no batch has more than ``most`` frames, or it has one clip."""
-    batch: list[int] = []
-    for index in order:
-        if batch and (len(batch) + 1) * lengths[index] > most:
-            yield batch
-            batch = []
-        batch.append(index)
-    if batch:
-        yield batch

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
+from voicefit.encoders import positions
 from voicefit.encoders.encoder import Encoder
 
 _FRAME_SAMPLES = SAMPLE_RATE // 50
@@ -92,6 +93,8 @@ class WaveformEncoder(Encoder):
 
     def _positions(self, hidden: Tensor) -> Tensor:
         convolve = self._base.encoder.pos_conv_embed
+        if hidden.device.type == "cuda":
+            return positions.embed(convolve, hidden)
         if self.hidden_size // self.model.config.num_conv_pos_embedding_groups >= _FEWEST_IN_BFLOAT16:
             return convolve(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
@@ -135,6 +138,8 @@ class WaveformEncoder(Encoder):
 class WavLMEncoder(WaveformEncoder):
     """WavLM: every layer shares the gated relative position bias that the first layer holds."""
 
+    recordable: ClassVar[bool] = False  # the bias is looked up by numbers that come from the processor's memory
+
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         batch, length, _ = hidden.shape
         attention = self._layers()[0].attention
@@ -153,6 +158,7 @@ class WhisperEncoder(Encoder):
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
+    frames_apart: ClassVar[int] = 1  # all clips are as long
 
     @property
     def first_centre(self) -> float:
