@@ -16,12 +16,11 @@ def test_every_benchmark_can_be_run_and_says_what_it_measures():
 
 
 def test_a_benchmark_prints_a_table_and_writes_it_as_json(tmp_path):
-    command = [sys.executable, FOLDER / "trials_per_second.py", "--quick", "--json", tmp_path / "result.json"]
+    command = [sys.executable, FOLDER / "interval_coverage.py", "--quick", "--json", tmp_path / "result.json"]
     printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     result = json.loads((tmp_path / "result.json").read_text())
-    assert {row["method"] for row in result["rows"]} == {"prototype", "head", "prior"}
-    assert all(row["trials per second"] > 0 for row in result["rows"])
-    assert printed.startswith("| method | k |")
+    assert result["rows"] and all(0 < row["hierarchical covers"] <= 1 for row in result["rows"])
+    assert printed.startswith("| speakers | ")
     assert result["versions"]["torch"] in printed
 
 

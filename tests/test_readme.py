@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from layouts import build_emodb, build_ravdess, write_noise
+from new_process import run_command_line
 from tiny_models import build_wav2vec2_group_norm
 
 README = Path(__file__).resolve().parents[1] / "README.md"
@@ -47,26 +48,35 @@ def build_nemo_with_enough_clips(root):
     (root / "data.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
 
 
-def run_command(line):
-    words = shlex.split(line)
-    assert words[0] == "voicefit"
-    found = subprocess.run([sys.executable, "-m", "voicefit.cli", *words[1:]], capture_output=True, text=True)
-    assert found.returncode == 0, f"{line}\n{found.stdout}\n{found.stderr}"
-    return found.stdout
+def run_command(line, folder):
+    name, *words = shlex.split(line)
+    assert name == "voicefit"
+    code, printed, errors = run_command_line(words, folder)
+    assert code == 0, f"{line}\n{printed}\n{errors}"
+    return printed
 
 
 def commands_of(block):
     return [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
-def test_every_command_of_the_readme_runs(home):
-    outputs = {line: run_command(line) for _, block in blocks_to_test("bash") for line in commands_of(block)}
-    assert len(outputs) == 11
-    assert (home / "run" / "report" / "index.html").is_file()
-    assert (home / "my-model" / "model.safetensors").is_file()
-    assert (home / "talk.svg").is_file() and (home / "my-model.onnx").is_file()
-    prediction = outputs["voicefit predict my-model new-clip.wav"]
-    assert "calm" in prediction and "upset" in prediction
+@pytest.mark.parametrize(
+    ("block", "commands", "made"),
+    [
+        (0, 4, ["my-model/model.safetensors", "talk.svg", "my-model.onnx"]),
+        (1, 4, ["checkpoint/model.safetensors", "my-own-model/model.safetensors"]),
+        (2, 3, ["run/report/index.html"]),
+    ],
+    ids=["on your own voice", "on your own corpora", "a sweep"],
+)
+def test_every_command_of_the_readme_runs(home, tmp_path_factory, block, commands, made):
+    blocks = [commands_of(text) for _, text in blocks_to_test("bash")]
+    assert len(blocks) == 3 and len(blocks[block]) == commands
+    outputs = {line: run_command(line, tmp_path_factory.mktemp("printed")) for line in blocks[block]}
+    assert all((home / name).is_file() for name in made)
+    if block == 0:
+        prediction = outputs["voicefit predict my-model new-clip.wav"]
+        assert "calm" in prediction and "upset" in prediction
 
 
 def test_the_python_example_of_the_readme_runs(home, capsys):

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -105,6 +105,7 @@ def test_holm_by_hand():
     )
 
 
+@settings(max_examples=20)  # statsmodels takes a tenth of a second for each
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_holm_agrees_with_statsmodels(p):
     reference = multipletests(p, method="holm")[1] if p else []

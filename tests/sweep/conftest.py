@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import new_process
 from layouts import write_noise
 from tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS, Method
@@ -28,12 +29,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
-@pytest.fixture(scope="session")
-def new_process() -> Any:
-    """A context whose processes begin anew (hash seed, threads, state), yet with the imports done."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["voicefit.sweep", "transformers.models.wav2vec2.modeling_wav2vec2"])
-    return context
+@pytest.fixture(scope="session", name="new_process")
+def a_context_for_new_processes() -> Any:
+    return new_process.context
 
 
 @pytest.fixture

@@ -126,7 +126,9 @@ def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_
     bench = make_bench("paper")
     bench.pool(())
     used, forward = [], bench.encoder.forward
-    monkeypatch.setattr(bench.encoder, "forward", lambda *given: used.append(given[1]) or forward(*given))
+    monkeypatch.setattr(
+        bench.encoder, "forward", lambda *given, **more: used.append(given[1]) or forward(*given, **more)
+    )
     run(bench, spec_of(name), precision="bfloat16")
     assert set(used) == {"bfloat16"}
 
