@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
@@ -144,6 +144,7 @@ def test_a_plain_encoder_has_no_prior(known):
 
 
 @given(st.integers(0, 10**6), st.integers(1, 30), st.floats(0.01, 300))
+@example(740, 29, 141.0)  # a last step that gains little in cost is still a long way
 def test_newton_ends_where_the_gradient_is_zero(seed, clips, scale):
     generator = np.random.default_rng(seed)
     points = generator.normal(size=(clips, 5)) * np.sqrt(scale)
@@ -151,7 +152,7 @@ def test_newton_ends_where_the_gradient_is_zero(seed, clips, scale):
     goal, importance = generator.random(clips), generator.random(clips) + 0.05
     dual = prior._newton(kernel, mean, goal, importance)
     gradient = kernel @ (dual - importance * (goal - expit(mean + kernel @ dual)))
-    assert np.abs(gradient).max() < 1e-2 * (1 + np.abs(kernel).max() ** 0.5)
+    assert np.abs(gradient).max() < 1e-4 * (1 + np.abs(kernel).max() ** 0.5)
 
 
 def test_neutral_enrolment_is_forgotten_as_shots_come_and_mixed_enrolment_is_not(known):

@@ -21,7 +21,7 @@ from voicefit.errors import VoicefitError
 from voicefit.heads import Head
 from voicefit.prior import Prior
 
-VERSION = 2
+VERSION = 3
 TRAINS_ENCODER = False
 NEEDS_VALIDATION = False
 NEEDS_PRIOR = True
@@ -191,7 +191,9 @@ def _newton(kernel: np.ndarray, mean: np.ndarray, goal: np.ndarray, importance: 
         while new > value and length > 1e-4:
             length /= 2
             new = cost(dual + length * step)
-        if value - new < 1e-8 * (1 + abs(value)):
+        gain = value - new
+        if gain > 0:
+            dual, value = dual + length * step, new
+        if gain < 1e-8 * (1 + abs(value)):
             break
-        dual, value = dual + length * step, new
     return dual
