@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
@@ -13,6 +13,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from tiny_models import (
     BUILDERS,
     LAYERS,
+    build_hubert,
     build_wav2vec2_group_norm,
     build_wavlm,
     build_whisper,
@@ -28,6 +29,7 @@ from voicefit.errors import VoicefitError
 torch.set_num_threads(1)
 
 FAMILY_NAMES = list(BUILDERS)
+QUIET = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0.0, "activation_dropout": 0.0}
 
 
 # Equal to transformers
@@ -118,6 +120,26 @@ def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batch
     for together, apart in zip(*results, strict=True):
         torch.testing.assert_close(together, apart, atol=1e-4, rtol=1e-4)
     assert torch.equal(results[1][0][3], encoder.pool([frames[3]])[0])
+
+
+@pytest.mark.parametrize("taps", [8, 9])
+def test_positions_over_normalised_channels_are_the_plain_model_s_and_never_those_of_a_batch(tmp_path, taps):
+    """As in mHuBERT; means and variances are those that the model was saved with, whatever is heard."""
+    folder = build_hubert(tmp_path / "model", conv_pos_batch_norm=True, num_conv_pos_embeddings=taps, **QUIET)
+    weights = load_file(folder / "model.safetensors")
+    mean = next(name for name in weights if name.endswith("batch_norm.running_mean"))
+    weights[mean] = torch.linspace(-1, 1, len(weights[mean]))
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    encoder = load_encoder(folder)
+    waveforms = [make_waveform(seconds, index) for index, seconds in enumerate((0.3, 0.6))]
+    frames = [encoder.front(waveform) for waveform in waveforms]
+    expected = torch.cat([plain_logits(folder, waveform) for waveform in waveforms])
+    torch.testing.assert_close(voicefit_logits(encoder, frames), expected, atol=1e-5, rtol=1e-5)
+    alone = encoder.pool(frames)
+    encoder.train()
+    torch.testing.assert_close(encoder(frames), alone, atol=1e-5, rtol=1e-5)
+    encoder.eval()
+    assert torch.equal(encoder.pool(frames), alone)
 
 
 @pytest.mark.parametrize("frozen_layers", [0, 1])

@@ -2,9 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from tiny_models import BUILDERS
-from voicefit.encoders import load_encoder
-from voicefit.encoders.positions import convolve, embed
+from voicefit.encoders.positions import convolve
 
 
 @pytest.mark.parametrize("weight_norm", [True, False])
@@ -23,17 +21,3 @@ def test_transforms_give_what_the_convolution_gives(taps, length, weight_norm):
     gradients = [torch.autograd.grad((each * towards).sum(), weights) for each in (found, expected)]
     for ours, theirs in zip(*gradients, strict=True):
         torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-4)
-
-
-@pytest.mark.parametrize(
-    ("family", "config"),
-    [
-        *((family, {}) for family in BUILDERS if family != "whisper"),
-        ("wav2vec2-group-norm", {"num_conv_pos_embeddings": 9}),
-        ("hubert", {"conv_pos_batch_norm": True}),
-    ],
-)
-def test_positions_are_those_of_transformers(tmp_path, family, config):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model", **config))
-    module, frames = encoder._base.encoder.pos_conv_embed, torch.randn(2, 37, encoder.hidden_size)
-    torch.testing.assert_close(embed(module, frames), module(frames), atol=1e-5, rtol=1e-5)

@@ -128,3 +128,36 @@ def test_a_new_shape_is_recorded_while_the_last_loss_is_still_there(tmp_path, de
         encoder.zero_grad(set_to_none=True)
     expected = [encoder(pair).pow(2).mean().item() for pair in frames]
     assert [loss.item() for loss in losses] == pytest.approx(expected, rel=1e-4)
+
+
+def test_weights_that_were_moved_are_recorded_anew(tmp_path, device):
+    """As some methods leave them: with the same values in another place."""
+    encoder = load("wav2vec2-group-norm", tmp_path, device, **QUIET)
+    frames = make_frames(encoder)[0]
+    with encoder.restored():
+        step(encoder, frames, recorded=True)
+    kept = encoder._recorded
+    with encoder.restored():
+        assert encoder._recorded is kept
+    for parameter in encoder.trainable():
+        parameter.data = parameter.data.clone()
+    with encoder.restored(), torch.no_grad():
+        assert encoder._recorded is not kept  # on a tape, unlike on a GPU, the old ones would do
+        encoder.trainable()[0].mul_(-1)
+        with torch.enable_grad():
+            pooled, gradients = step(encoder, frames, recorded=True)
+            expected_pooled, expected = step(encoder, frames, recorded=False)
+    torch.testing.assert_close(pooled, expected_pooled, atol=1e-5, rtol=1e-4)
+    assert gradients.keys() == expected.keys()
+
+
+def test_a_pass_cannot_go_back_when_the_next_has_gone_ahead(tmp_path, device):
+    encoder = load("wav2vec2-group-norm", tmp_path, device)
+    frames = make_frames(encoder)
+    first, second = (encoder(pair, recorded=True).sum() for pair in frames[:2])
+    second.backward()
+    if encoder._can_record:
+        with pytest.raises(RuntimeError, match="the last alone"):
+            first.backward()
+    else:
+        first.backward()

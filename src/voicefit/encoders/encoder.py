@@ -10,6 +10,7 @@ import contextlib
 import copy
 import hashlib
 import json
+import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -102,6 +103,7 @@ class Encoder(nn.Module, ABC):
         self.frozen_layers = frozen_layers
         self.front_end = front_end
         self._recorded: dict[tuple[Precision, bool], RecordedPass] = {}
+        self._places: list[int] = []  # of the weights in memory, for which passes were recorded
         self.requires_grad_(False)
         for part in self._rest_parts():
             part.requires_grad_(True)
@@ -109,6 +111,14 @@ class Encoder(nn.Module, ABC):
             weights.requires_grad_(True)
         self._keep_frozen()
         self.eval()
+
+    def train(self, mode: bool = True) -> "Encoder":
+        """As in PyTorch, but means and variances of batches are never learnt: four clips, padded, are no sample."""
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.eval()
+        return self
 
     @property
     def hidden_size(self) -> int:
@@ -202,10 +212,11 @@ class Encoder(nn.Module, ABC):
     def _recorded_pass(self, precision: Precision) -> RecordedPass:
         key = (precision, self.training)
         if key not in self._recorded:
+            encoder = weakref.proxy(self)  # which is not to wait for the garbage collector, graphs and all
 
             def run(padded: Tensor, mask: Tensor) -> Tensor:
-                with self._products(precision, cache=False):  # what is cached would not be read anew in a replay
-                    return padding.mean(self._upper(padded, mask), mask).float()
+                with encoder._products(precision, cache=False):  # what is cached would not be read anew in a replay
+                    return padding.mean(encoder._upper(padded, mask), mask).float()
 
             trained = [p for part in self._upper_parts() for p in part.parameters() if p.requires_grad]
             self._recorded[key] = RecordedPass(run, [*trained, *self.layer_weights])
@@ -353,6 +364,9 @@ class Encoder(nn.Module, ABC):
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
         """Undo, in place, whatever training changed inside the block."""
+        places = [p.data_ptr() for p in self.trainable()]
+        if places != self._places:  # a method may have put other tensors in the place of weights
+            self._recorded, self._places = {}, places
         before = self.trainable_state()
         try:
             yield

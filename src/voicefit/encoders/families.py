@@ -1,5 +1,6 @@
 """How each family of encoders in `transformers` falls into stem, entry, layers and exit."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from itertools import accumulate
@@ -86,19 +87,23 @@ class WaveformEncoder(Encoder):
         if mask is not None:
             hidden = hidden * mask[:, :, None]
         encoder = self._base.encoder
-        hidden = hidden + self._positions(hidden)
+        hidden = hidden + self._positions(hidden, mask)
         if not self._pre_norm:
             hidden = encoder.layer_norm(hidden)
         return encoder.dropout(hidden)
 
-    def _positions(self, hidden: Tensor) -> Tensor:
-        convolve = self._base.encoder.pos_conv_embed
+    def _positions(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        embedding = self._base.encoder.pos_conv_embed
+        norm = getattr(embedding, "batch_norm", None)
+        if norm is not None:
+            hidden = norm(hidden.transpose(1, 2)).transpose(1, 2)
+            hidden = hidden if mask is None else hidden * mask[:, :, None]
         if hidden.device.type == "cuda":
-            return positions.embed(convolve, hidden)
-        if self.hidden_size // self.model.config.num_conv_pos_embedding_groups >= _FEWEST_IN_BFLOAT16:
-            return convolve(hidden)
-        with torch.autocast(hidden.device.type, enabled=False):
-            return convolve(hidden.float())
+            return embedding.activation(positions.convolve(embedding.conv, hidden))
+        few = self.hidden_size // self.model.config.num_conv_pos_embedding_groups < _FEWEST_IN_BFLOAT16
+        with torch.autocast("cpu", enabled=False) if few else contextlib.nullcontext():
+            convolved = embedding.conv((hidden.float() if few else hidden).transpose(1, 2))
+        return embedding.activation(embedding.padding(convolved)).transpose(1, 2)
 
     def _layers(self) -> Any:
         return self._base.encoder.layers

@@ -14,14 +14,6 @@ _SIZES = 64
 """Of transforms, a multiple, whose other factors are small: these are quick."""
 
 
-def embed(module: Any, frames: Tensor) -> Tensor:
-    """What ``module``, a ``pos_conv_embed`` of `transformers`, says of ``(clips, frames, width)``, in that shape."""
-    norm = getattr(module, "batch_norm", None)
-    if norm is not None:
-        frames = norm(frames.transpose(1, 2)).transpose(1, 2)
-    return module.activation(convolve(module.conv, frames))
-
-
 def convolve(convolution: nn.Conv1d, frames: Tensor) -> Tensor:
     """What ``convolution`` makes of ``frames``, each as many frames; in float32 throughout.
 

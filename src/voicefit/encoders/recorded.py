@@ -1,5 +1,6 @@
 """Passes recorded as CUDA graphs: four clips go through a GPU in less time than Python takes to launch the work."""
 
+import gc
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -28,8 +29,9 @@ class _Recording:
 class RecordedPass:
     """A pass, forward and backward, that is recorded when a shape is first seen and replayed ever after.
 
-    All shapes share memory: a pass goes back before the next goes ahead, and its gradients take the place of those that
-    parameters had. Dropout follows PyTorch's generator, as it does unrecorded; recording leaves that as it was.
+    All shapes share memory: a pass goes back before the next goes ahead (else it raises a ``RuntimeError``), and its
+    gradients take the place of those that parameters had. Dropout follows PyTorch's generator, as it does unrecorded;
+    recording leaves that as it was.
 
     Args:
         run: ``(clips, frames, width)`` and a mask ``(clips, frames)`` to one row a clip; all of it on a GPU, and
@@ -41,14 +43,24 @@ class RecordedPass:
         self._run, self._parameters = run, list(parameters)
         self._gradients = [torch.empty_like(parameter) for parameter in self._parameters]
         self._pool = torch.cuda.graph_pool_handle()
+        self._stream: torch.cuda.Stream | None = None  # one for all: on others the pool's memory would not be shared
+        self._graphs: list[
+            torch.cuda.CUDAGraph
+        ] = []  # also of recordings that failed: the stream's workspace dies with one
         self._recordings: dict[tuple[torch.Size, bool], _Recording] = {}
         self._differentiable = torch.zeros((), requires_grad=True)
+        self.passes = 0
 
     def __call__(self, padded: Tensor, mask: Tensor) -> Tensor:
         """What ``run`` gives, differentiable."""
         key = (padded.shape, padded.requires_grad)
         if key not in self._recordings:
-            with torch.cuda.device(padded.device), torch.random.fork_rng(devices=[padded.device]):
+            with (
+                torch.cuda.device(padded.device),
+                torch.cuda.stream(torch.cuda.current_stream()),  # so that it is this one again if recording fails
+                torch.autocast(padded.device.type, enabled=False),  # as backward passes are
+                torch.random.fork_rng(devices=[padded.device]),
+            ):
                 self._recordings[key] = self._record(padded, mask)
         return _Replay.apply(self, self._recordings[key], padded, mask, self._differentiable)
 
@@ -60,7 +72,8 @@ class RecordedPass:
     def _record(self, padded: Tensor, mask: Tensor) -> _Recording:
         padded, mask = padded.detach().clone().requires_grad_(padded.requires_grad), mask.clone()
         inputs = [padded, *self._parameters] if padded.requires_grad else self._parameters
-        stream = torch.cuda.Stream()
+        gc.collect()  # graphs that nothing but a cycle keeps must not die while one is recorded
+        self._stream = stream = self._stream or torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):
@@ -68,6 +81,7 @@ class RecordedPass:
                 torch.autograd.grad(pooled, inputs, torch.ones_like(pooled))
         torch.cuda.current_stream().wait_stream(stream)
         ahead, back = torch.cuda.CUDAGraph(), torch.cuda.CUDAGraph()
+        self._graphs += [ahead, back]
         with torch.cuda.graph(ahead, self._pool, stream):
             pooled = self._run(padded, mask)
         pooled_gradient = torch.empty_like(pooled)
@@ -85,7 +99,8 @@ class _Replay(torch.autograd.Function):
     def forward(
         ctx: Any, owner: RecordedPass, recording: _Recording, padded: Tensor, mask: Tensor, differentiable: Tensor
     ) -> Tensor:
-        ctx.owner, ctx.recording = owner, recording
+        owner.passes += 1
+        ctx.owner, ctx.recording, ctx.number = owner, recording, owner.passes
         recording.padded.copy_(padded)
         recording.mask.copy_(mask)
         recording.ahead.replay()
@@ -94,6 +109,8 @@ class _Replay(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, pooled_gradient: Tensor) -> tuple[Tensor | None, ...]:
+        if ctx.number != ctx.owner.passes:
+            raise RuntimeError("of recorded passes the last alone can go backward: the others' memory is in use again")
         ctx.recording.pooled_gradient.copy_(pooled_gradient)
         ctx.recording.back.replay()
         ctx.owner.set_gradients()
