@@ -9,7 +9,7 @@ demo: $(VENV)/.demo
 	$(BIN)/voicefit demo --out voicefit-demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .

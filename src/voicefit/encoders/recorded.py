@@ -44,9 +44,7 @@ class RecordedPass:
         self._gradients = [torch.empty_like(parameter) for parameter in self._parameters]
         self._pool = torch.cuda.graph_pool_handle()
         self._stream: torch.cuda.Stream | None = None  # one for all: on others the pool's memory would not be shared
-        self._graphs: list[
-            torch.cuda.CUDAGraph
-        ] = []  # also of recordings that failed: the stream's workspace dies with one
+        self._graphs: list[torch.cuda.CUDAGraph] = []  # failed ones too: with one, PyTorch frees what all use
         self._recordings: dict[tuple[torch.Size, bool], _Recording] = {}
         self._differentiable = torch.zeros((), requires_grad=True)
         self.passes = 0
