@@ -230,13 +230,11 @@ def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method],
     return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
 
 
-def make_trials(
-    corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000, protocol: str = "clean"
-) -> list[TrialSpec]:
+def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000) -> list[TrialSpec]:
     """The same one-vs-rest trials of the first speaker for each worker: every label, ``draws`` times."""
     speaker, names = corpus.speakers[0], [f"encoder-{worker}" for worker in range(workers)]
     return [
-        TrialSpec(name, NONE, "", corpus.name, protocol, ONE_VS_REST, method, "", speaker, label, k, draw, 0)
+        TrialSpec(name, NONE, "", corpus.name, "clean", ONE_VS_REST, method, "", speaker, label, k, draw, 0)
         for name, draw, label in product(names, range(draws), corpus.labels)
     ]
 
@@ -249,15 +247,14 @@ def trials_per_second(
     seconds: float,
     run: Callable[..., Generator[Record]] = run_trials,
     draws: int = 2000,
-    protocol: str = "clean",
 ) -> float:
     """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
 
     Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips. ``run`` is the
-    engine; ``draws`` and ``protocol`` are as in :func:`make_trials`. It ends with the first worker that is done.
+    engine; ``draws`` is as in :func:`make_trials`. It ends with the first worker that is done.
     """
     (corpus,) = workplace.targets.values()
-    trials = make_trials(corpus, method, k, workers, draws, protocol)
+    trials = make_trials(corpus, method, k, workers, draws)
     left = Counter(trial.encoder for trial in trials)
     arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
     fresh, began = set(left), 0.0

@@ -113,6 +113,17 @@ def test_holm_agrees_with_statsmodels(p):
     assert holm(pd.Series(p, dtype=float)).tolist() == pytest.approx(list(reference))
 
 
+@given(st.lists(st.floats(0, 1), max_size=20))
+def test_holm_agrees_with_its_definition(p):
+    """The largest, over those that are no larger, of p times how many are no smaller; at most 1."""
+    order = sorted(range(len(p)), key=p.__getitem__)
+    expected = [0.0] * len(p)
+    for rank, index in enumerate(order):
+        expected[index] = min(1, max((len(p) - above) * p[order[above]] for above in range(rank + 1)))
+
+    assert holm(pd.Series(p, dtype=float)).tolist() == pytest.approx(expected)
+
+
 def test_methods_are_paired_like_starting_points():
     trials = table(
         row(method="head", speaker="a", macro_f1=0.5),

@@ -38,5 +38,5 @@ def _weight(convolution: Any) -> Tensor:
     """Its weight; PyTorch's own kernels of this normalisation took 0.7 ms of a training step on an H200."""
     if not is_parametrized(convolution, "weight"):
         return convolution.weight
-    norm: Any = convolution.parametrizations.weight
+    norm = convolution.parametrizations.weight
     return norm.original1 * (norm.original0 / norm.original1.norm(dim=(0, 1), keepdim=True))
