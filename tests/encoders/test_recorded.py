@@ -1,12 +1,13 @@
 """Recorded passes beside plain ones: on a GPU, and on a tape of operations that stands for a GPU's graphs."""
 
 import pytest
-import taped_graphs
 import torch
 from torch import nn
 
+import taped_graphs
 from tiny_models import BUILDERS, make_waveform
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
+from voicefit.errors import VoicefitError
 
 WHERE = [
     "cpu",
@@ -161,3 +162,22 @@ def test_a_pass_cannot_go_back_when_the_next_has_gone_ahead(tmp_path, device):
             first.backward()
     else:
         first.backward()
+
+
+def test_a_pass_that_cannot_be_recorded_says_how_to_go_without_and_leaves_random_numbers_alone(tmp_path, monkeypatch):
+    taped_graphs.install(monkeypatch)
+    monkeypatch.setattr(Encoder, "_can_record", True)
+    encoder = load("wav2vec2-group-norm", tmp_path, "cpu")
+    frames = make_frames(encoder)[0]
+
+    def refuse(*_):
+        raise RuntimeError("operation not permitted when stream is capturing")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(torch.cuda, "graph", refuse)
+        torch.manual_seed(0)
+        before = torch.get_rng_state()
+        with pytest.raises(VoicefitError, match=r"through \(2, 64, 8\).*not permitted.*cuda_graphs = false"):
+            encoder(frames, recorded=True)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(step(encoder, frames, recorded=True)[1]) > 20

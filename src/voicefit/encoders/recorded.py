@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from voicefit.errors import VoicefitError
+
 _WARM_UP = 3
 """Passes before one is recorded, in which libraries choose their products; as many as PyTorch makes."""
 
@@ -31,7 +33,7 @@ class RecordedPass:
 
     All shapes share memory: a pass goes back before the next goes ahead (else it raises a ``RuntimeError``), and its
     gradients take the place of those that parameters had. Dropout follows PyTorch's generator, as it does unrecorded;
-    recording leaves that as it was.
+    recording leaves that as it was. What a GPU cannot record is a ``VoicefitError``.
 
     Args:
         run: ``(clips, frames, width)`` and a mask ``(clips, frames)`` to one row a clip; all of it on a GPU, and
@@ -59,13 +61,22 @@ class RecordedPass:
                 torch.autocast(padded.device.type, enabled=False),  # as backward passes are
                 torch.random.fork_rng(devices=[padded.device]),
             ):
-                self._recordings[key] = self._record(padded, mask)
+                self._recordings[key] = self._record_or_explain(padded, mask)
         return _Replay.apply(self, self._recordings[key], padded, mask, self._differentiable)
 
     def set_gradients(self) -> None:
         """Give each parameter its gradient of the last pass."""
         for parameter, gradient in zip(self._parameters, self._gradients, strict=True):
             parameter.grad = gradient
+
+    def _record_or_explain(self, padded: Tensor, mask: Tensor) -> _Recording:
+        try:
+            return self._record(padded, mask)
+        except RuntimeError as error:
+            raise VoicefitError(
+                f"the GPU could not record a training pass through {tuple(padded.shape)} as CUDA graphs: {error}. "
+                "With cuda_graphs = false among the settings of the method it runs unrecorded, more slowly"
+            ) from error
 
     def _record(self, padded: Tensor, mask: Tensor) -> _Recording:
         padded, mask = padded.detach().clone().requires_grad_(padded.requires_grad), mask.clone()
