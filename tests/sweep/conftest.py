@@ -36,7 +36,7 @@ def a_context_for_new_processes() -> Any:
 
 @pytest.fixture
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers that start at once; that they can be spawned too is for the tests of whole sweeps."""
+    """Workers that start at once; how they start otherwise is for the tests of whole sweeps."""
     context = multiprocessing.get_context("fork")
     monkeypatch.setattr("voicefit.sweep.engine.multiprocessing.get_context", lambda method: context)
 

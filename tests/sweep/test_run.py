@@ -408,7 +408,7 @@ class TestKilledSweeps:
 
     def test_no_worker_outlives_a_driver_that_is_killed_alone(self, start, uninterrupted, raw_plan, cache, tmp_path):
         out = tmp_path / "out"
-        process = start(workers=2, method="spawn")  # as everywhere else
+        process = start(workers=2, method="forkserver")  # as on Linux everywhere
         wait_until(lambda: count(out) > 20)
         assert len(group(process.pid)) >= 3
         os.kill(process.pid, signal.SIGKILL)

@@ -11,6 +11,7 @@ recorded as failed. When the driver dies, its workers see their pipe close and e
 import contextlib
 import multiprocessing
 import os
+import sys
 import time
 import traceback
 from collections import Counter, deque
@@ -30,6 +31,10 @@ from voicefit.machine import limit_threads
 from voicefit.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+
+START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""Workers begin as forks of one process that has done the imports: these take seconds, and memory, once for all.
+Elsewhere, system libraries may not survive a fork."""
 
 Record = tuple[TrialSpec, dict[str, Any]]
 Task = TypeVar("Task", bound=Hashable)
@@ -253,7 +258,8 @@ def _stop(worker: _Worker, groups: deque[deque[Any]], limit: float | None) -> tu
 
 def _hire(workplace: Worksite, crowding: Counter[str]) -> _Worker:
     device = min(workplace.devices, key=lambda name: crowding[name])
-    context = multiprocessing.get_context("spawn")
+    context: Any = multiprocessing.get_context(START_METHOD)
+    context.set_forkserver_preload([__name__])
     here, there = context.Pipe()
     process = context.Process(target=_work, args=(there, workplace, device), daemon=True)
     process.start()
