@@ -314,7 +314,9 @@ def predict(
         else:
             found = timeline.timelines(predictor, audio, window, hop, tell)
     if figure is not None:
-        timeline.draw_only(found, figure)
+        from voicefit.serving.timeline_figure import draw_only
+
+        draw_only(found, figure)
     if as_json:
         print_json([vars(item) if window is None else item.to_json() for item in found])
     else:

@@ -2,16 +2,15 @@ import io
 import json
 import sys
 
-import numpy as np
 import pytest
 import soundfile
 
-from serving.test_export import LABELS, build_model
+from serving.test_export import build_model
 from tiny_models import make_waveform
 from voicefit import cli
 from voicefit.errors import VoicefitError
 from voicefit.serving.predictor import load_model
-from voicefit.serving.timeline import Timeline, draw_only, timeline, timelines
+from voicefit.serving.timeline import timeline, timelines
 
 
 @pytest.fixture(scope="module")
@@ -65,18 +64,6 @@ def test_a_file_that_cannot_be_used_keeps_its_place(model, tmp_path):
     bad, good = timelines(model, [tmp_path], 0.5, 0.5)
     assert "not readable" in bad.error and list(bad.windows()) == []
     assert not good.error and len(list(good.windows())) == 2
-
-
-def test_the_figure_shows_every_label_and_the_name(model, tmp_path):
-    starts = np.array([0.0, 1.0])
-    chances = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
-    found = Timeline("talk $1$.wav", LABELS, starts, starts + 1, chances, make_waveform(2.0))
-    text = draw_only([found], tmp_path / "talk.svg").read_text(encoding="utf-8")
-    assert all(f">{word}<" in text for word in (*LABELS, "talk $1$.wav", "probability", "0:01"))
-    with pytest.raises(VoicefitError, match=r"\.svg or \.png"):
-        draw_only([found], tmp_path / "talk.pdf")
-    with pytest.raises(VoicefitError, match="2 were given"):
-        draw_only([found, found], tmp_path / "talk.svg")
 
 
 @pytest.fixture
