@@ -8,9 +8,10 @@ from typing import Any
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
-from voicefit.encoders.encoder import Encoder, FrontEnd
+from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import WaveformEncoder
 from voicefit.encoders.filter_bank import LAYERS, set_filter_bank
+from voicefit.encoders.front_end import FrontEnd
 from voicefit.encoders.load import load_encoder
 from voicefit.errors import VoicefitError
 

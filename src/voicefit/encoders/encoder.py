@@ -8,8 +8,6 @@ runs on padded batches with a mask.
 
 import contextlib
 import copy
-import hashlib
-import json
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,12 +16,12 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders import padding
 from voicefit.encoders.dropout import install_dropout
+from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, digest
 from voicefit.encoders.recorded import RecordedPass
 from voicefit.machine import has_bfloat16, move_without_waiting
 
@@ -41,43 +39,6 @@ _CLIPS_IN_STEM = 8
 
 _CLIPS_AT_ONCE = 256
 """Clips whose frames are in memory together while they are pooled: no more than a batch on a GPU gains from."""
-
-
-class FrontEnd(BaseModel):
-    """How a clip becomes what the rest of the encoder reads. The last three are quirks of the published code."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    max_seconds: float = Field(
-        default=5.0, gt=0, description="longer clips are cut, as in the publication (section 4.1)"
-    )
-    resample: bool = Field(
-        default=True,
-        description="to 16 kHz; false takes samples as they are, so that 22,050 Hz is heard 1.38 times slower",
-    )
-    pad_first: bool = Field(
-        default=False,
-        description="pad with silence to max_seconds, then normalise, and let the silence count as speech",
-    )
-    train: bool = Field(
-        default=False, description="train the convolutions too; nothing but the waveform can be cached then"
-    )
-
-
-# The settings of a config that change what the front end computes from the same weights.
-_FRONT_SETTINGS = (
-    "model_type",
-    "conv_kernel",
-    "conv_stride",
-    "feat_extract_norm",
-    "feat_extract_activation",
-    "num_attention_heads",
-    "hidden_act",
-    "activation_function",
-    "layer_norm_eps",
-    "do_stable_layer_norm",
-    "max_bucket_distance",
-)
 
 
 class Encoder(nn.Module, ABC):
@@ -379,19 +340,10 @@ class Encoder(nn.Module, ABC):
 
     def front_key(self) -> str:
         """32 hexadecimal digits that change when the front end's weights or settings do."""
-        digest = hashlib.blake2b(digest_size=16)
-        settings = {
-            "frozen_layers": self.frozen_layers,
-            "max_seconds": self.front_end.max_seconds,
-            **self.front_end.model_dump(exclude_defaults=True),
-            "feature_extractor": self.feature_extractor.to_dict(),
-            "config": {name: getattr(self.model.config, name, None) for name in _FRONT_SETTINGS},
-        }
-        digest.update(json.dumps(settings, sort_keys=True, default=str).encode())
-        for part in self._front_parts():
-            for name, tensor in sorted(part.state_dict().items()):
-                digest.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        settings = self.front_end.model_dump(exclude_defaults=True) | {"max_seconds": self.front_end.max_seconds}
+        settings |= {"frozen_layers": self.frozen_layers, "feature_extractor": self.feature_extractor.to_dict()}
+        settings["config"] = {name: getattr(self.model.config, name, None) for name in FRONT_SETTINGS}
+        return digest(settings, self._front_parts())
 
     @property
     def _trains_stem(self) -> bool:

@@ -12,8 +12,9 @@ from torch import nn
 from transformers import AutoConfig, AutoFeatureExtractor, AutoModelForAudioClassification
 from transformers.utils import logging as transformers_logging
 
-from voicefit.encoders.encoder import Encoder, FrontEnd
+from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import FAMILIES
+from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.hub import locate
 

@@ -1,0 +1,56 @@
+"""The front end of an encoder: how a clip becomes what the rest of it reads, and what tells two of them apart."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+
+class FrontEnd(BaseModel):
+    """How a clip becomes what the rest of the encoder reads. The last three are quirks of the published code."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_seconds: float = Field(
+        default=5.0, gt=0, description="longer clips are cut, as in the publication (section 4.1)"
+    )
+    resample: bool = Field(
+        default=True,
+        description="to 16 kHz; false takes samples as they are, so that 22,050 Hz is heard 1.38 times slower",
+    )
+    pad_first: bool = Field(
+        default=False,
+        description="pad with silence to max_seconds, then normalise, and let the silence count as speech",
+    )
+    train: bool = Field(
+        default=False, description="train the convolutions too; nothing but the waveform can be cached then"
+    )
+
+
+FRONT_SETTINGS = (
+    "model_type",
+    "conv_kernel",
+    "conv_stride",
+    "feat_extract_norm",
+    "feat_extract_activation",
+    "num_attention_heads",
+    "hidden_act",
+    "activation_function",
+    "layer_norm_eps",
+    "do_stable_layer_norm",
+    "max_bucket_distance",
+)
+"""The settings of a config that change what the front end computes from the same weights."""
+
+
+def digest(settings: Mapping[str, Any], parts: Iterable[nn.Module]) -> str:
+    """32 hexadecimal digits of settings and of the weights of modules."""
+    found = hashlib.blake2b(digest_size=16)
+    found.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    for part in parts:
+        for name, tensor in sorted(part.state_dict().items()):
+            found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return found.hexdigest()
