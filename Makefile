@@ -24,7 +24,8 @@ $(VENV)/.all: EXTRAS := demo,lora,onnx,ray,serve,dev
 $(VENV)/.demo $(VENV)/.all: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Voicefit needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet --no-compile --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib src  # as pip would, on all cores; some packages have files for other Pythons
 	touch $@
 
 clean:

@@ -1,5 +1,7 @@
 """Recorded passes beside plain ones: on a GPU, and on a tape of operations that stands for a GPU's graphs."""
 
+import contextlib
+
 import pytest
 import torch
 from torch import nn
@@ -170,8 +172,14 @@ def test_a_pass_that_cannot_be_recorded_says_how_to_go_without_and_leaves_random
     encoder = load("wav2vec2-group-norm", tmp_path, "cpu")
     frames = make_frames(encoder)[0]
 
+    @contextlib.contextmanager
     def refuse(*_):
-        raise RuntimeError("operation not permitted when stream is capturing")
+        """As PyTorch does, whose last word does not say what was wrong."""
+        try:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        finally:
+            raise RuntimeError("operation failed due to a previous error during capture")
+        yield
 
     with monkeypatch.context() as broken:
         broken.setattr(torch.cuda, "graph", refuse)
@@ -181,3 +189,12 @@ def test_a_pass_that_cannot_be_recorded_says_how_to_go_without_and_leaves_random
             encoder(frames, recorded=True)
     assert torch.equal(torch.get_rng_state(), before)
     assert len(step(encoder, frames, recorded=True)[1]) > 20
+
+
+def test_an_encoder_with_nothing_to_train_above_the_front_end_is_not_recorded(tmp_path, device):
+    folder = BUILDERS["wav2vec2-group-norm"](tmp_path / "model", **QUIET)
+    encoder = load_encoder(folder, frozen_layers=3).to(device)
+    assert encoder.depth == encoder.frozen_layers
+    frames = [encoder.front(make_waveform(0.6, seed)) for seed in range(2)]
+    gradients = step(encoder.train(), frames, recorded=True)[1]
+    assert gradients.keys() == {"model.projector.weight", "model.projector.bias"}

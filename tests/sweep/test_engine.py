@@ -1,11 +1,14 @@
 import multiprocessing
 import os
 import signal
-from collections import Counter
+import sys
+from collections import Counter, deque
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 from deadly import Deadly
+from reporter import Reporter
 
 from voicefit.adaptation import METHODS, Method
 from voicefit.encoders import FrontEnd
@@ -112,3 +115,45 @@ def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(trials, w
     assert "VoicefitError" in results.pop(astray)["error"]
     assert len(results) == len(trials)
     assert not any("error" in result for result in results.values())
+
+
+def say(method, monkeypatch):
+    monkeypatch.setattr(engine, "START_METHOD", method)
+    return [said for _, said in engine.run_in_workers([[0, 1], [2, 3]], Reporter(), 2)]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
+def test_workers_are_forks_of_one_process_and_have_the_environment_of_now(monkeypatch):
+    parents = set()
+    for word in ("one", "two"):
+        monkeypatch.setenv("WORD", word)
+        said = say("forkserver", monkeypatch)
+        assert [words["word"] for words in said] == [word] * 4
+        parents |= {words["parent"] for words in said}
+    assert len(parents) == 1 and os.getpid() not in parents
+
+
+def test_workers_begin_anew_where_they_cannot_be_forked(monkeypatch):
+    """As where the path of temporary files is too long for a socket, or on a GPU, whose driver does not survive it."""
+    begin, asked = engine._begin, []
+
+    def refuse(method, arguments):
+        asked.append(method)
+        if method == "forkserver":
+            raise OSError("AF_UNIX path too long")
+        return begin("fork", arguments)
+
+    monkeypatch.setattr(engine, "_begin", refuse)
+    assert {words["parent"] for words in say("forkserver", monkeypatch)} == {os.getpid()}
+    assert asked == ["forkserver", "spawn"] * 2
+    asked.clear()
+    monkeypatch.setattr(Reporter, "devices", ("cuda:0", "cuda:1"))
+    say("forkserver", monkeypatch)
+    assert asked == ["spawn"] * 2
+
+
+def test_a_worker_lost_together_with_what_had_forked_it_is_replaced(trials):
+    lost = SimpleNamespace(todo=deque(trials[:2]), process=SimpleNamespace(join=lambda: None, exitcode=255))
+    groups = deque()
+    assert list(engine._bury(lost, groups, Counter())) == []
+    assert groups == deque([deque(trials[:2])])

@@ -308,8 +308,10 @@ LONGER = [{"starts": ["none", "all"], "methods": ["head", "prototype", "full"], 
 
 
 def drive(raw, out, cache, workers, method, gate):
-    """A sweep in a process group of its own."""
+    """A sweep in a process group of its own, in a folder with a file that has the name of a module."""
     os.setsid()
+    os.chdir(out.parent)
+    Path("calendar.py").write_text("open('imported', 'w')")
     context = multiprocessing.get_context(method)
     multiprocessing.get_context = lambda _: context
     torch.set_num_threads(1)
@@ -414,5 +416,6 @@ class TestKilledSweeps:
         os.kill(process.pid, signal.SIGKILL)
         process.join()
         wait_until(lambda: group(process.pid) == [])
+        assert not (tmp_path / "imported").exists()
         assert run_sweep(plan_of(raw_plan, grid=LONGER), out, cache_root=cache).skipped > 20
         pd.testing.assert_frame_equal(records(out), uninterrupted[0])

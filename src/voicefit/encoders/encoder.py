@@ -161,7 +161,7 @@ class Encoder(nn.Module, ABC):
         precision = self._had(precision)
         with self._products(precision):
             stemmed = self._stemmed(frames)
-            if recorded and self._can_record:
+            if recorded and self._can_record and self._upper_weights:
                 padded = padding.pad(stemmed, self.device, self.frames_apart)
                 return self._recorded_pass(precision)(padded, padding.mask(stemmed, padded))
             return self._mean_frames(stemmed, precision).float()
@@ -169,6 +169,12 @@ class Encoder(nn.Module, ABC):
     @property
     def _can_record(self) -> bool:
         return self.recordable and self.device.type == "cuda"
+
+    @property
+    def _upper_weights(self) -> list[nn.Parameter]:
+        """What is trained between the stem and the projector; none where all layers are frozen."""
+        trained = [p for part in self._upper_parts() for p in part.parameters() if p.requires_grad]
+        return [*trained, *self.layer_weights]
 
     def _recorded_pass(self, precision: Precision) -> RecordedPass:
         key = (precision, self.training)
@@ -179,8 +185,7 @@ class Encoder(nn.Module, ABC):
                 with encoder._products(precision, cache=False):  # what is cached would not be read anew in a replay
                     return padding.mean(encoder._upper(padded, mask), mask).float()
 
-            trained = [p for part in self._upper_parts() for p in part.parameters() if p.requires_grad]
-            self._recorded[key] = RecordedPass(run, [*trained, *self.layer_weights])
+            self._recorded[key] = RecordedPass(run, self._upper_weights)
         return self._recorded[key]
 
     def _had(self, precision: Precision) -> Precision:

@@ -74,8 +74,9 @@ class RecordedPass:
             return self._record(padded, mask)
         except RuntimeError as error:
             raise VoicefitError(
-                f"the GPU could not record a training pass through {tuple(padded.shape)} as CUDA graphs: {error}. "
-                "With cuda_graphs = false among the settings of the method it runs unrecorded, more slowly"
+                f"the GPU could not record a training pass through {tuple(padded.shape)} as CUDA graphs: "
+                f"{error.__context__ or error}. In a new process, cuda_graphs = false among the settings of the method "
+                "does without, more slowly"
             ) from error
 
     def _record(self, padded: Tensor, mask: Tensor) -> _Recording:

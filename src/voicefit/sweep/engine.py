@@ -33,8 +33,11 @@ from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""Workers begin as forks of one process that has done the imports: these take seconds, and memory, once for all.
-Elsewhere, system libraries may not survive a fork."""
+"""How workers on processors begin: as forks of one process that has done the imports, which take seconds and memory.
+Elsewhere, system libraries may not survive a fork; nor does a GPU's driver."""
+
+_SERVER_GONE = 255
+"""What is read as the exit code of a fork when the process that would have told is gone too."""
 
 Record = tuple[TrialSpec, dict[str, Any]]
 Task = TypeVar("Task", bound=Hashable)
@@ -258,19 +261,28 @@ def _stop(worker: _Worker, groups: deque[deque[Any]], limit: float | None) -> tu
 
 def _hire(workplace: Worksite, crowding: Counter[str]) -> _Worker:
     device = min(workplace.devices, key=lambda name: crowding[name])
-    context: Any = multiprocessing.get_context(START_METHOD)
-    context.set_forkserver_preload([__name__])
-    here, there = context.Pipe()
-    process = context.Process(target=_work, args=(there, workplace, device), daemon=True)
-    process.start()
+    here, there = multiprocessing.Pipe()
+    arguments = (there, workplace, device, dict(os.environ))
+    try:
+        process = _begin("spawn" if device.startswith("cuda") else START_METHOD, arguments)
+    except (OSError, EOFError):  # as where the path of temporary files is too long for the socket to what would fork
+        process = _begin("spawn", arguments)
     there.close()
     return _Worker(process, here, device, deque())
+
+
+def _begin(method: str, arguments: tuple[Any, ...]) -> Any:
+    context: Any = multiprocessing.get_context(method)
+    context.set_forkserver_preload(["voicefit.sweep.preload"])
+    process = context.Process(target=_work, args=arguments, daemon=True)
+    process.start()
+    return process
 
 
 def _bury(worker: _Worker, groups: deque[deque[Any]], deaths: Counter[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
     """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
     worker.process.join()
-    if worker.process.exitcode > 0:  # not killed: a worker catches whatever a trial raises
+    if 0 < worker.process.exitcode != _SERVER_GONE:  # not killed: a worker catches whatever a trial raises
         raise VoicefitError(
             f"a worker process ended with exit code {worker.process.exitcode}, see its error above. A script "
             'that uses worker processes must do so below `if __name__ == "__main__":`'
@@ -284,7 +296,9 @@ def _bury(worker: _Worker, groups: deque[deque[Any]], deaths: Counter[Any]) -> I
         groups.appendleft(worker.todo)
 
 
-def _work(pipe: Connection, workplace: Worksite, device: str) -> None:
+def _work(pipe: Connection, workplace: Worksite, device: str, environment: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(environment)
     keep_freed_memory()
     runner = workplace.runner(device)
     try:

@@ -1,0 +1,7 @@
+"""What the process imports that workers are forks of."""
+
+import sys
+
+sys.path[:] = [folder for folder in sys.path if folder]  # up to Python 3.12 it looks in the working directory first
+
+import voicefit.sweep.engine  # noqa: E402, F401
