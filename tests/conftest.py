@@ -8,7 +8,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' models are tiny, and
 settings.register_profile("voicefit", deadline=None)  # how long an example takes says nothing on a shared machine
 settings.load_profile("voicefit")
 
+SLOW = (
+    "test_ray_engine.py",
+    "test_export.py",
+    "test_distributed.py",
+    "test_build.py",
+    "test_readme.py",
+    "test_prefinetuning.py",
+)
+"""Files that take minutes: they come first, so that no process is left with one while the others have nothing to do."""
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow files first, else in the order of their names."""
+    places = {name: place for place, name in enumerate(SLOW)}
+    items.sort(key=lambda item: places.get(item.path.name, len(SLOW)))
 
 
 @pytest.fixture(scope="session")
@@ -37,3 +53,12 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoders multiply in bfloat16 where they are told to, also on a processor that is slow at it."""
     monkeypatch.setattr("voicefit.encoders.encoder.has_bfloat16", lambda device: True)
+
+
+@pytest.fixture
+def without_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reports have no figures as PDF: fonts in them take half of the time, and tests that look at them have them."""
+    from voicefit.report import sections
+
+    save = sections.save
+    monkeypatch.setattr(sections, "save", lambda figure, path: path if path.suffix == ".pdf" else save(figure, path))

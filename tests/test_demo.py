@@ -96,7 +96,7 @@ def _preset(monkeypatch: pytest.MonkeyPatch) -> Plan:
 
 
 def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pdfs: None
 ):
     pytest.importorskip("parselmouth", reason="praat-parselmouth is not installed (extra: demo)")
     _shrink(monkeypatch)

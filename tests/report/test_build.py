@@ -130,7 +130,7 @@ def test_a_report_is_the_same_twice(tmp_path):
     assert made[0] == made[1]
 
 
-def test_learning_curves_stand_with_their_encoder(tmp_path):
+def test_learning_curves_stand_with_their_encoder(tmp_path, without_pdfs):
     add_history(tmp_path, "a", ["a"])
     trials = table(*(row(start=start, encoder=name) for start in ("none", "a") for name in ("small", "tiny")))
 
@@ -185,7 +185,7 @@ def test_the_summary_keeps_encoders_and_protocols_apart():
     assert scores == {("big", "clean"): 0.7, ("tiny", "clean"): pytest.approx(0.55), ("tiny", "paper"): 0.9}
 
 
-def test_a_second_report_takes_the_first_ones_place(tmp_path):
+def test_a_second_report_takes_the_first_ones_place(tmp_path, without_pdfs):
     lone = table(row())
     write_report(tmp_path, RECORD, lone)
     (tmp_path / "report" / "stale.txt").touch()
@@ -196,7 +196,7 @@ def test_a_second_report_takes_the_first_ones_place(tmp_path):
     assert "partial" not in (tmp_path / "report" / "index.html").read_text()
 
 
-def test_a_failing_report_leaves_the_old_one(tmp_path):
+def test_a_failing_report_leaves_the_old_one(tmp_path, without_pdfs):
     write_report(tmp_path, RECORD, table(row()))
     before = (tmp_path / "report" / "index.html").read_bytes()
     with pytest.raises(TypeError):
@@ -206,7 +206,7 @@ def test_a_failing_report_leaves_the_old_one(tmp_path):
     assert (tmp_path / "report" / "index.html").read_bytes() == before
 
 
-def test_settings_are_kept_apart(tmp_path):
+def test_settings_are_kept_apart(tmp_path, without_pdfs):
     trials = table(row(macro_f1=0.5), row(task="multiclass", label="", macro_f1=0.2))
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
 
@@ -237,7 +237,7 @@ def test_a_run_without_a_finished_trial_is_refused(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_trials_come_from_the_runs_store(tmp_path):
+def test_the_trials_come_from_the_runs_store(tmp_path, without_pdfs):
     spec = TrialSpec("tiny", "a", "", "nemo", "clean", "one-vs-rest", "head", "", "anna", "anger", 2, 0, 0)
     with TrialStore(tmp_path / "trials.sqlite") as store:
         store.add(spec, {"macro_f1": 0.625, "floor_never": 0.45, "floor_coin": 0.44, "seconds": 0.1})
@@ -296,7 +296,7 @@ def test_plain_pieces():
     assert web_address("javascript:alert(1)") == web_address(None) == ""
 
 
-def test_two_targets_have_a_map_each(tmp_path):
+def test_two_targets_have_a_map_each(tmp_path, without_pdfs):
     starts = {"none": 0.5, "a": 0.55, "b": 0.6}
     trials = pd.concat([grid(starts), grid(starts, target="other")], ignore_index=True)
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
@@ -307,7 +307,7 @@ def test_two_targets_have_a_map_each(tmp_path):
     assert set(pd.read_csv(tmp_path / "report" / "data" / "subsets-2.csv")["target"]) == {"other"}
 
 
-def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path):
+def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path, without_pdfs):
     trials = grid({"none": 0.5, "a": 0.55, "b": 0.6})
     trials["macro_f1"] = trials["start"].map({"none": 0.5, "a": 0.55, "b": 0.6})
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
@@ -316,7 +316,7 @@ def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path):
     assert [f"({method}, nemo, 3 speakers" in page for method in named] == [True]
 
 
-def test_short_times_are_not_rounded_to_nothing(tmp_path):
+def test_short_times_are_not_rounded_to_nothing(tmp_path, without_pdfs):
     trials = table(row(seconds=0.00204), row(seconds=0.00204, draw=1), row(seconds=3.14159, k=4))
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
 
@@ -324,7 +324,7 @@ def test_short_times_are_not_rounded_to_nothing(tmp_path):
     assert "<td>3.14<small>95 %: 3.14</small></td>" in page
 
 
-def test_methods_that_share_no_clips_are_reported_without_comparing_them(tmp_path):
+def test_methods_that_share_no_clips_are_reported_without_comparing_them(tmp_path, without_pdfs):
     trials = grid({"none": 0.5, "a": 0.6})
     apart = pd.concat([trials[(trials["method"] == m) & (trials["k"] == k)] for m, k in (("head", 2), ("full", 4))])
 

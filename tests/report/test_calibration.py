@@ -16,6 +16,8 @@ from voicefit.report.calibration import (
 )
 from voicefit.report.statistics import finished
 
+pytestmark = pytest.mark.usefixtures("without_pdfs")
+
 
 def bins(**clips):
     """Ten bins; `b8=(4, 3.4, 2)`: four clips in the ninth, confidences that sum to 3.4, two right."""

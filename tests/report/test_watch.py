@@ -14,6 +14,8 @@ from voicefit.report import watch_report
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.store import TrialStore
 
+pytestmark = pytest.mark.usefixtures("without_pdfs")
+
 RELOAD = '<meta http-equiv="refresh"'
 SPECS = [
     TrialSpec("tiny", start, "", "nemo", "clean", "one-vs-rest", "head", "m", speaker, "anger", 2, draw, 0)

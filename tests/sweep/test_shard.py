@@ -76,6 +76,7 @@ def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_pla
     assert (again.skipped, again.finished, again.failed) == (held, 0, 0)
 
 
+@pytest.mark.usefixtures("without_pdfs")
 def test_a_merged_run_is_reported(made, tmp_path):
     merge_runs(made, tmp_path / "merged")
 
