@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
-from sklearn.linear_model import LogisticRegression
 from torch import Tensor
 
 from voicefit.corpora import Clip
@@ -164,6 +163,8 @@ def _fit_head(
 
     The penalty of a weight is inverse to the signal: directions in which emotions do not differ are not relied on.
     """
+    from sklearn.linear_model import LogisticRegression  # here, since who only reads a prior need not wait a second
+
     used = [index for index, names in enumerate(labels) if label in names and len(np.unique(names)) > 1]
     if not used:
         return np.zeros(len(signal)), 0.0

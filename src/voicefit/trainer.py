@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor, nn
 
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
@@ -25,6 +24,7 @@ from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.schedule import warmup_then_decay
+from voicefit.scores import score
 from voicefit.training_state import load_state, save_state
 
 Progress = Callable[[str, int, int], None]
@@ -254,7 +254,7 @@ class Trainer:
         for split in self.splits:
             predicted = self.processes.rows(split.validation, partial(self._predict, split.name)).tolist()
             truth = self._target(split.name, split.validation).tolist()
-            scores[split.name] = float(f1_score(truth, predicted, average="macro", zero_division=0))
+            scores[split.name] = score(truth, predicted)["macro_f1"]
             right += [a == b for a, b in zip(truth, predicted, strict=True)]
         return scores, float(np.mean(right))
 

@@ -2,14 +2,11 @@
 
 import functools
 from dataclasses import replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
 from pydantic import BaseModel, ConfigDict, Field
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
-from sklearn.model_selection import LeaveOneOut, cross_val_predict
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
@@ -76,12 +73,17 @@ def less_often(made: Head, shots: Shots, log_odds: float) -> Head:
     return replace(made, classifier_bias=raised)
 
 
-def _regression(l2: float) -> LogisticRegression:
+def _regression(l2: float) -> Any:
+    from sklearn.linear_model import LogisticRegression  # here, since other methods need not wait a second for it
+
     return LogisticRegression(C=1 / l2, max_iter=1000)
 
 
 def _leave_one_out(vectors: np.ndarray, targets: np.ndarray) -> float:
     """The penalty with the least mean log loss of each shot under a head fitted to the others."""
+    from sklearn.metrics import log_loss
+    from sklearn.model_selection import LeaveOneOut, cross_val_predict
+
     if np.bincount(targets).min() < 2:
         return 1.0
 

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from sklearn.metrics import f1_score
 from torch import Tensor
 
 from voicefit.adaptation import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads import Head
+from voicefit.scores import score
 
 _MOST_SHOTS = 200
 """More shots take long, and are enough to hold some back for a test."""
@@ -36,7 +36,7 @@ class LeaveOneOut:
     @property
     def macro_f1(self) -> float:
         """Mean over the classes of the harmonic mean of precision and recall."""
-        return float(f1_score(self.targets.cpu(), self.logits.argmax(1).cpu(), average="macro"))
+        return score(self.targets.tolist(), self.logits.argmax(1).tolist())["macro_f1"]
 
     @property
     def chance(self) -> float:

@@ -4,4 +4,6 @@ import sys
 
 sys.path[:] = [folder for folder in sys.path if folder]  # up to Python 3.12 it looks in the working directory first
 
+import sklearn.linear_model  # noqa: E402, F401
+
 import voicefit.sweep.engine  # noqa: E402, F401
