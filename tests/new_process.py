@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import runpy
 import sys
 from pathlib import Path
 
@@ -13,21 +14,43 @@ context.set_forkserver_preload(
 )
 
 
+class Started:
+    """A process with a command of its own: ``voicefit`` and its words, or a script and its arguments.
+
+    Args:
+        words: of the command line; a first one that ends in ``.py`` is a script.
+        folder: for two hidden files, of what it prints and of its errors.
+        environment: all of it.
+    """
+
+    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]):
+        folder.mkdir(exist_ok=True)
+        self._files = folder / ".printed", folder / ".errors"
+        self.process = context.Process(target=_run, args=(words, self._files, os.getcwd(), environment))
+        self.process.start()
+
+    def end(self, seconds: float | None = None) -> tuple[int, str, str]:
+        """Wait for its end: exit code, what it printed and its errors."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"it goes on after {seconds} s"
+        printed, errors = (file.read_text(encoding="utf-8") for file in self._files)
+        return self.process.exitcode, printed, errors
+
+
 def run_command_line(words: list[str], folder: Path) -> tuple[int, str, str]:
     """``voicefit`` with these words: exit code, what it printed and its errors, for whose files ``folder`` is."""
-    printed, errors = folder / ".printed", folder / ".errors"
-    process = context.Process(target=_run, args=(words, printed, errors, os.getcwd(), dict(os.environ)))
-    process.start()
-    process.join()
-    assert process.exitcode is not None
-    return process.exitcode, printed.read_text(encoding="utf-8"), errors.read_text(encoding="utf-8")
+    return Started(words, folder, dict(os.environ)).end()
 
 
-def _run(words: list[str], printed: Path, errors: Path, place: str, environment: dict[str, str]) -> None:
+def _run(words: list[str], files: tuple[Path, Path], place: str, environment: dict[str, str]) -> None:
     os.chdir(place)
     os.environ.clear()
     os.environ.update(environment)
-    for path, number in ((printed, 1), (errors, 2)):
+    for number, path in enumerate(files, 1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
-    sys.argv = ["voicefit", *words]
-    main()
+    if words[0].endswith(".py"):
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+    else:
+        sys.argv = ["voicefit", *words]
+        main()

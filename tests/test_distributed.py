@@ -1,7 +1,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -13,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from new_process import Started
 from run_distributed import keep_state
 from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
@@ -200,32 +200,32 @@ def test_the_command_runs_under_torchrun_and_one_process_talks(material):
 
 
 @pytest.fixture
-def start(material):
+def start(material, tmp_path):
     """Start a process of two, with a command of its own."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     started = []
 
-    def start_one(rank, *arguments):
+    def start_one(rank, *words):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
         place = {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
-        command = [sys.executable, *map(str, arguments)]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-        started.append(subprocess.Popen(command, env=environment(material, **place), **pipes))
+        files = tmp_path / f"of process {rank}"
+        started.append(Started([str(word) for word in words], files, environment(material, **place)))
         return started[-1]
 
     yield start_one
-    for process in started:
-        process.kill()
-        process.communicate()
+    for one in started:
+        one.process.kill()
+        one.process.join()
 
 
 def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp_path):
-    command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", tmp_path / "out", "--corpus")
+    command = ("prefinetune", "--encoder", material / "model", "--out", tmp_path / "out", "--corpus")
     corpora = (material / "corpora" / "three", tmp_path / "nowhere")
     processes = [start(rank, *command, f"tones={corpus}") for rank, corpus in enumerate(corpora)]
-    errors = [process.communicate(timeout=120)[1] for process in processes]
-    assert [process.returncode for process in processes] == [2, 2]
+    ends = [process.end(120) for process in processes]
+    errors = [error for _, _, error in ends]
+    assert [code for code, _, _ in ends] == [2, 2]
     assert "nowhere: no such file or folder" in errors[1]
     assert sum(text.count("error:") for text in errors) == 1
     assert not any(tmp_path.glob("out*"))
@@ -236,12 +236,12 @@ def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp
     [(("--precision", "float16"), "'float16' is not one of"), (("--corpus", "tones=b"), "tones is given twice")],
 )
 def test_a_mistake_in_the_command_is_told_once_by_the_first(start, tmp_path, mistake, said):
-    command = ("-m", "voicefit", "prefinetune", "--encoder", "none", "--out", tmp_path / "out", "--corpus", "tones=a")
+    command = ("prefinetune", "--encoder", "none", "--out", tmp_path / "out", "--corpus", "tones=a")
     processes = [start(rank, *command, *mistake) for rank in range(2)]
-    outputs = [process.communicate(timeout=120) for process in processes]
-    assert [process.returncode for process in processes] == [2, 2]
-    assert said in " ".join(outputs[0][1].split())
-    assert outputs[1] == ("", "")
+    ends = [process.end(120) for process in processes]
+    assert [code for code, _, _ in ends] == [2, 2]
+    assert said in " ".join(ends[0][2].split())
+    assert ends[1][1:] == ("", "")
 
 
 def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tmp_path):
@@ -249,10 +249,10 @@ def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tm
     command = (RUN_DISTRIBUTED, material / "model", material / "corpora", tmp_path, jobs)
     first, second = (start(rank, *command) for rank in range(2))
     state = tmp_path / "out.unfinished" / "state.safetensors"
-    while not state.exists() and first.poll() is None:
+    while not state.exists() and first.process.is_alive():
         time.sleep(0.05)
-    second.send_signal(signal.SIGKILL)
-    _, error = first.communicate(timeout=60)
-    assert first.returncode == 1
+    second.process.kill()
+    code, _, error = first.end(60)
+    assert code == 1
     assert "another process of this run has ended" in error and "--resume goes on" in error
     assert any(name.startswith("now/") for name in load_file(state))
