@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import runpy
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from voicefit.cli import main
@@ -23,7 +24,8 @@ class Started:
         environment: all of it.
     """
 
-    def __init__(self, words: list[str], folder: Path, environment: dict[str, str]):
+    def __init__(self, words: Sequence[object], folder: Path, environment: dict[str, str]):
+        words = [str(word) for word in words]
         folder.mkdir(exist_ok=True)
         self._files = folder / ".printed", folder / ".errors"
         self.process = context.Process(target=_run, args=(words, self._files, os.getcwd(), environment))
@@ -37,8 +39,8 @@ class Started:
         return self.process.exitcode, printed, errors
 
 
-def run_command_line(words: list[str], folder: Path) -> tuple[int, str, str]:
-    """``voicefit`` with these words: exit code, what it printed and its errors, for whose files ``folder`` is."""
+def run_command_line(words: Sequence[object], folder: Path) -> tuple[int, str, str]:
+    """Exit code, what it printed and its errors, of what :class:`Started` starts."""
     return Started(words, folder, dict(os.environ)).end()
 
 

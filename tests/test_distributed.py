@@ -210,7 +210,7 @@ def start(material, tmp_path):
         place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
         place = {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
         files = tmp_path / f"of process {rank}"
-        started.append(Started([str(word) for word in words], files, environment(material, **place)))
+        started.append(Started(words, files, environment(material, **place)))
         return started[-1]
 
     yield start_one

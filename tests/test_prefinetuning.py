@@ -2,8 +2,6 @@ import json
 import math
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +13,7 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
+from new_process import run_command_line
 from run_prefinetune import SETTINGS, load_corpora
 from tiny_models import build_wav2vec2_group_norm
 from tones import PITCHES, build_tones
@@ -380,8 +379,8 @@ def test_a_killed_run_resumes_to_the_same_bits(
     run, finished, model, corpora_root, cache_root, tmp_path, save_every, first
 ):
     script = Path(__file__).with_name("run_prefinetune.py")
-    command = [sys.executable, script, model, corpora_root, tmp_path / "out", cache_root, 3, 2, save_every]
-    assert subprocess.run(list(map(str, command)), timeout=120).returncode == -signal.SIGKILL
+    arguments = [model, corpora_root, tmp_path / "out", cache_root, 3, 2, save_every]
+    assert run_command_line([script, *arguments], tmp_path)[0] == -signal.SIGKILL
     assert not (tmp_path / "out").exists()
 
     steps = []

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -84,6 +82,6 @@ def test_the_python_example_of_the_readme_runs(home, capsys):
     assert len(example.splitlines()) < 20
     script = home / "example.py"
     script.write_text(f"if __name__ == '__main__':\n{'    '.join(['', *example.splitlines(True)])}", encoding="utf-8")
-    found = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, cwd=home)
-    assert found.returncode == 0, found.stderr
-    assert "{'calm': 2, 'upset': 2}" in found.stdout
+    code, printed, errors = run_command_line([script], home)
+    assert code == 0, errors
+    assert "{'calm': 2, 'upset': 2}" in printed

@@ -1,8 +1,6 @@
 import json
 import math
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +9,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, Wav2Vec2Model
 
+from new_process import run_command_line
 from run_distil import SETTINGS
 from tiny_models import make_waveform
 from voicefit.distillation import Distilled, distil, distillation_loss
@@ -96,8 +95,8 @@ def test_a_killed_run_resumes_to_the_same_bits(
     out = tmp_path / "out"
     arguments = [teacher, student, audio, out, cache_root, 2, 3]
     script = Path(__file__).parents[1] / "run_distil.py"
-    killed = subprocess.run([sys.executable, script, *map(str, arguments)], capture_output=True, timeout=120)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
+    code, _, errors = run_command_line([script, *arguments], tmp_path)
+    assert code == -signal.SIGKILL, errors
     assert not out.exists()
     with pytest.raises(VoicefitError, match="unfinished run; continue it with --resume"):
         distil(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root)
