@@ -6,6 +6,7 @@ Their tasks do nothing, and load no encoder: what is measured is the same for al
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,7 @@ class Idle:
 def begin(method: str, workers: int) -> tuple[float, float, float]:
     """Seconds until the first worker has done something and until the last has, and MB of all, shared pages once."""
     engine.START_METHOD = method
-    groups = [[(worker, index) for index in range(100)] for worker in range(workers)]
+    groups = deque(deque((worker, index) for index in range(100)) for worker in range(workers))
     began, first, seen = time.perf_counter(), 0.0, set()
     with contextlib.closing(engine.run_in_workers(groups, Idle(), workers)) as records:
         while len(seen) < workers:

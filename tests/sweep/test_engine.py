@@ -119,7 +119,7 @@ def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(trials, w
 
 def say(method, monkeypatch):
     monkeypatch.setattr(engine, "START_METHOD", method)
-    return [said for _, said in engine.run_in_workers([[0, 1], [2, 3]], Reporter(), 2)]
+    return [said for _, said in engine.run_in_workers(deque([deque([0, 1]), deque([2, 3])]), Reporter(), 2)]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")

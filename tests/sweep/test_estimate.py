@@ -30,17 +30,19 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
     found, trials = estimate(raw_plan, grid, prefinetune={"max_epochs": 7})
     assert trials == 3 * 2 * 3 * 2 * 2 * 2
     pooling = 3 * CLIPS["voices"] / PROBES  # once for each start
-    test_clips = CLIPS["voices"] / 2 / 3  # a third of a speaker's, pooled again by each trial that trains
+    test_clips = 3 * 2  # a third of five, rounded, of each label; pooled again by each trial that trains
+    seconds = pytest.approx(pooling + 2 * trials + trials / 2 * test_clips / PROBES)
     assert found == Estimate(
         front_end=pytest.approx(sum(CLIPS.values()) / PROBES),
         prefinetuning=pytest.approx(7 * (24 + 12) / PROBES),
-        trials=pytest.approx(pooling + 2 * trials + trials / 2 * test_clips / PROBES),
+        trials=seconds,
+        shortest_trials=seconds,
     )
 
 
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
     monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
-    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots: len(shots.targets))
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, validating: 2 * [len(shots.targets)])
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)
@@ -63,8 +65,19 @@ def test_methods_that_ask_the_corpora_can_be_estimated(raw_plan, method):
     assert found.trials > 0
 
 
-def test_a_method_that_selects_on_validation_clips_can_be_estimated(raw_plan):
+def test_a_method_that_picks_its_epoch_takes_from_patience_and_one_to_all_its_epochs(raw_plan, monkeypatch):
+    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    grid = {"starts": ["none"], "methods": ["published"], "k": [2, 4], "draws": 1}
+    found, trials = estimate(raw_plan, grid, protocol="paper", methods={"published": {"epochs": 50, "patience": 9}})
+    pooling = CLIPS["voices"] / PROBES
+    once = trials * (1 + 3 * 2 / PROBES)  # scores, and two test clips of each of three labels
+    epoch = trials * (1 + 3 * 1 / PROBES)  # a fit of one epoch, and one validation clip of each label
+    assert found.shortest_trials == pytest.approx(pooling + once + 10 * epoch)
+    assert found.trials == pytest.approx(pooling + once + 50 * epoch)
+    assert found.total == found.front_end + found.trials
+
+
+def test_the_estimate_of_a_method_that_picks_its_epoch_is_measured(raw_plan):
     grid = {"starts": ["none"], "methods": ["published"], "k": [2], "draws": 1}
-    methods = {"published": {"epochs": 1}}
-    found, _ = estimate(raw_plan, grid, protocol="paper", methods=methods)
-    assert found.trials > 0
+    found, _ = estimate(raw_plan, grid, protocol="paper", methods={"published": {"epochs": 40, "patience": 9}})
+    assert 0 < found.shortest_trials < found.trials < 4 * found.shortest_trials

@@ -45,11 +45,12 @@ METHODS: dict[str, ModuleType] = {
 """Name → module with ``fit(encoder, shots, settings, seed) -> Head``.
 
 ``TRAINS_ENCODER`` tells whether ``fit`` changes the encoder's trainable weights in place (its ``Settings`` then have
-the ``precision`` that clips are tested in), ``NEEDS_VALIDATION`` whether it reads labelled clips beyond the shots,
-which the ``paper`` protocol alone has, ``NEEDS_PRIOR`` whether it begins at what the start's corpora know, so that no
-plain encoder will do. A method that leaves lower layers as they are has ``untouched_layers(encoder, settings)``, their
-number: what they say is then computed once for all trials of a speaker. ``VERSION`` is raised when a change of the code
-changes its results, so that stored trials of the old code are run again.
+the ``precision`` that clips are tested in), ``NEEDS_VALIDATION`` whether it picks its epoch on labelled clips beyond
+the shots, which the ``paper`` protocol alone has (``epochs(settings, k)`` then tells how many it takes),
+``NEEDS_PRIOR`` whether it begins at what the start's corpora know, so that no plain encoder will do. A method that
+leaves lower layers as they are has ``untouched_layers(encoder, settings)``, their number: what they say is then
+computed once for all trials of a speaker. ``VERSION`` is raised when a change of the code changes its results, so that
+stored trials of the old code are run again.
 """
 
 

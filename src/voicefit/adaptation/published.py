@@ -51,6 +51,16 @@ class Settings(BaseModel):
     )
 
 
+def epochs(settings: Settings, k: int) -> tuple[int, int]:
+    """How many epochs a trial with ``k`` shots has where the first is the best, and at most; a perfect one ends it."""
+    most, patience = _epochs_and_patience(settings, k)
+    return min(patience + 1, most), most
+
+
+def _epochs_and_patience(settings: Settings, k: int) -> tuple[int, int]:
+    return (50, 5) if settings.shorter_above_8 and k > _FEW_SHOTS else (settings.epochs, settings.patience)
+
+
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     """Train ``encoder`` in place, with a new classifier; the seed fixes its start, the order of the shots and dropout.
 
@@ -60,20 +70,19 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     validation = shots.validation
     if validation is None:
         raise VoicefitError("method published picks its epoch on validation clips, which the paper protocol alone has")
-    short = settings.shorter_above_8 and len(shots.frames) > _FEW_SHOTS
-    epochs, patience = (50, 5) if short else (settings.epochs, settings.patience)
+    most, patience = _epochs_and_patience(settings, len(shots.frames))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         classifier = nn.Linear(encoder.projector.out_features, shots.classes, device=encoder.device)
         parameters = [p for p in (*encoder.parameters(), *classifier.parameters()) if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=settings.lr, weight_decay=0, fused=True)
-        total = epochs * -(-len(shots.frames) // settings.batch_size)
+        total = most * -(-len(shots.frames) // settings.batch_size)
         warmup = max(1, round(0.1 * total))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: warmup_then_decay(step, total, warmup))
         best, best_score, since = [torch.empty_like(p) for p in parameters], -1.0, 0
         generator = np.random.default_rng(seed)
         margins = torch.zeros(len(validation.frames))
-        for _ in range(epochs):
+        for _ in range(most):
             _run_epoch(encoder, classifier, shots, settings, optimizer, schedule, generator)
             found = _macro_f1(encoder, classifier, validation, settings.precision, best_score, margins)
             since += 1

@@ -185,20 +185,19 @@ class _Worker:
 
 
 def run_in_workers(
-    tasks: Iterable[Iterable[Task]], workplace: Worksite, workers: int, limit: float | None = None
+    groups: deque[deque[Task]], workplace: Worksite, workers: int, limit: float | None = None
 ) -> Generator[tuple[Task, dict[str, Any]]]:
     """Run groups of tasks in worker processes, each group in one, and yield what they give.
 
     Args:
-        tasks: the groups.
+        groups: the tasks, which are taken away from the left; more groups may be added while records are read.
         workplace: what workers need.
         workers: how many processes.
-        limit: seconds that a task may take, as in :func:`run_trials`.
+        limit: seconds that a trial may take, as in :func:`run_trials`.
 
     Raises:
         VoicefitError: worker processes cannot be started.
     """
-    groups = deque(deque(group) for group in tasks)
     crew: list[_Worker] = []
     deaths: Counter[Any] = Counter()
     try:
@@ -233,11 +232,16 @@ def run_in_workers(
             worker.process.join()
 
 
+def _at_trials(crew: Iterable[_Worker]) -> list[_Worker]:
+    return [worker for worker in crew if worker.todo and isinstance(worker.todo[0], TrialSpec)]
+
+
 def _patience(crew: Iterable[_Worker], limit: float | None) -> float | None:
     """Seconds until the first trial in hand is overdue."""
-    if limit is None:
+    begun = [worker.since for worker in _at_trials(crew)]
+    if limit is None or not begun:
         return None
-    return max(0.0, min(worker.since for worker in crew if worker.todo) + limit - time.monotonic())
+    return max(0.0, min(begun) + limit - time.monotonic())
 
 
 def _overdue(crew: Iterable[_Worker], limit: float | None) -> list[_Worker]:
@@ -245,7 +249,7 @@ def _overdue(crew: Iterable[_Worker], limit: float | None) -> list[_Worker]:
     if limit is None:
         return []
     late = time.monotonic() - limit
-    return [worker for worker in crew if worker.todo and worker.since <= late and not worker.pipe.poll()]
+    return [worker for worker in _at_trials(crew) if worker.since <= late and not worker.pipe.poll()]
 
 
 def _stop(worker: _Worker, groups: deque[deque[Any]], limit: float | None) -> tuple[Any, dict[str, Any]]:

@@ -15,7 +15,7 @@ from voicefit.adaptation import Method, Shots
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
-from voicefit.episodes import OTHER
+from voicefit.episodes import OTHER, SpeakerEpisodes
 from voicefit.machine import devices
 from voicefit.prior import learn_prior
 from voicefit.scores import score
@@ -26,15 +26,23 @@ _PROBES = 8
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds by stage with one worker: with nothing cached yet, and every epoch of pre-finetuning used."""
+    """Seconds by stage with one worker.
+
+    Attributes:
+        front_end: with nothing cached yet.
+        prefinetuning: at most, with every epoch used.
+        trials: at most, as well.
+        shortest_trials: where methods that end early do so as soon as no epoch after the first is better.
+    """
 
     front_end: float
     prefinetuning: float
     trials: float
+    shortest_trials: float
 
     @property
     def total(self) -> float:
-        """Seconds in all."""
+        """Seconds in all, at most."""
         return self.front_end + self.prefinetuning + self.trials
 
 
@@ -50,7 +58,7 @@ def estimate_time(
     waveforms = _readable(clips)
     if not waveforms:
         return None
-    front, training, testing = 0.0, 0.0, 0.0
+    front, training, testing = 0.0, 0.0, np.zeros(2)
     for name, place in plan.encoders.items():
         mine = [trial for trial in trials if trial.encoder == name]
         if not mine:
@@ -67,7 +75,7 @@ def estimate_time(
                 size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
                 training += size * step * settings.max_epochs
         testing += _trials_seconds(plan, encoder, frames, mine, targets)
-    return Estimate(front, training, testing)
+    return Estimate(front, training, float(testing[1]), float(testing[0]))
 
 
 def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
@@ -86,24 +94,35 @@ def _trials_seconds(
     frames: Sequence[Tensor],
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
-) -> float:
-    """Seconds of all trials: each method timed at its fewest and most shots, and linear in k between."""
+) -> np.ndarray:
+    """Fewest and most seconds of all trials, ``(2,)``.
+
+    Each method is timed at its fewest and most shots, and linear in k between.
+    """
     pooled = encoder.pool(frames)
     scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
-    total = 0.0
+    validation, test = _held_out(trials, targets)
+    total = np.zeros(2)
     for name in {trial.method for trial in trials}:
         method = plan.method(name)
         counts = np.array([trial.k for trial in trials if trial.method == name])
         ends = [int(counts.min()), int(counts.max())]
         upper, read = _run_by(method, encoder, frames)
-        seconds = [_fit_seconds(method, upper, _probe_shots(pooled, read, k)) for k in ends]
-        total += float(np.interp(counts, ends, seconds).sum()) + scoring * len(counts)
-        if method.module.TRAINS_ENCODER:  # the test clips go through the encoder again in every trial
-            speakers = sum(len(corpus.speakers) for corpus in targets.values())
-            clips = sum(len(corpus.clips) for corpus in targets.values())
-            testing = _seconds(partial(upper.pool, read)) / len(read)
-            total += testing * len(counts) * clips / speakers / 3
+        hearing = 0.0
+        if method.module.TRAINS_ENCODER:  # held-out clips go through the encoder again in every trial
+            hearing = _seconds(partial(upper.pool, read, method.settings.precision)) / len(read)
+        shots = [_probe_shots(pooled, read, k) for k in ends]
+        seconds = np.array([_fit_seconds(method, upper, probe, validation * hearing) for probe in shots])
+        total += [np.interp(counts, ends, bound).sum() for bound in seconds.T]
+        total += (scoring + test * hearing) * len(counts)
     return total
+
+
+def _held_out(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> np.ndarray:
+    """Validation and test clips of a speaker, in the mean of those with trials, ``(2,)``."""
+    speakers = {(trial.target, trial.speaker) for trial in trials}
+    episodes = [SpeakerEpisodes(targets[target], speaker, validation=True) for target, speaker in speakers]
+    return np.mean([(len(held.validation), len(held.test)) for held in episodes], axis=0)
 
 
 def _run_by(method: Method, encoder: Encoder, frames: Sequence[Tensor]) -> tuple[Encoder, Sequence[Tensor]]:
@@ -124,14 +143,21 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     return Shots(pooled[picked], support, targets, 2, labels=names, unlabelled=pooled, prior=prior)
 
 
-def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:
-    """Seconds of one fit; one epoch stands for all where a method has epochs, at most so many."""
-    if method.module.NEEDS_VALIDATION:
-        shots = replace(shots, validation=shots)
-    epochs = getattr(method.settings, "epochs", None)
-    settings = method.settings.model_copy(update={"epochs": 1}) if epochs else method.settings
+def _fit_seconds(method: Method, encoder: Encoder, shots: Shots, validating: float) -> tuple[float, float]:
+    """Fewest and most seconds of one fit; hearing the validation clips, where a method does, takes ``validating``."""
+    if not method.module.NEEDS_VALIDATION:
+        seconds = _timed_fit(method, encoder, shots, method.settings)
+        return seconds, seconds
+    two = replace(shots, pooled=shots.pooled[:2], frames=shots.frames[:2], targets=shots.targets[:2])
+    one_epoch = method.settings.model_copy(update={"epochs": 1})
+    seconds = _timed_fit(method, encoder, replace(shots, validation=two), one_epoch) + validating
+    fewest, most = method.module.epochs(method.settings, len(shots.frames))
+    return fewest * seconds, most * seconds
+
+
+def _timed_fit(method: Method, encoder: Encoder, shots: Shots, settings: Any) -> float:
     with encoder.restored():
-        return (epochs or 1) * _seconds(lambda: method.module.fit(encoder, shots, settings, 0))
+        return _seconds(lambda: method.module.fit(encoder, shots, settings, 0))
 
 
 def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:

@@ -82,8 +82,8 @@ def make_starts(workshop: Workshop, progress: Progress, workers: int | None = No
     count, needs = share_out(ray.nodes(), min(workers or most, most, len(workshop.keys)))
     together = most_on_a_node(ray.nodes(), count, needs)
     everywhere = _absolute_workshop(replace(workshop, threads=needs["num_cpus"], workers=together))
-    groups = deque(deque(group) for group in everywhere.groups)
-    hear(everywhere, _Crew(groups, everywhere, _files_of_workshop(everywhere), count, needs, None).records(), progress)
+    crew = _Crew(everywhere.groups, everywhere, _files_of_workshop(everywhere), count, needs, None)
+    hear(everywhere, crew.records(), progress)
 
 
 def _absolute(workplace: Workplace) -> Workplace:

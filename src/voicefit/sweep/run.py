@@ -17,13 +17,14 @@ from voicefit.errors import VoicefitError
 from voicefit.machine import devices
 from voicefit.prefinetuning import Notice, cache_corpora
 from voicefit.sweep import ray_cluster
-from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
+from voicefit.sweep.engine import Record, StartingPoint, Workplace
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
 from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
 from voicefit.sweep.shard import Shard
-from voicefit.sweep.starts import Workshop, checkpoint_path, is_made, make_starts
+from voicefit.sweep.starts import Workshop, checkpoint_path, is_made
 from voicefit.sweep.store import TrialStore
+from voicefit.sweep.this_machine import run_here
 from voicefit.trainer import Progress
 
 _TOLD_OF_AN_ERROR = 10
@@ -187,7 +188,7 @@ def run_sweep(
     out = Path(out)
     digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
-    with _started(engine, address, workers, trial_timeout) as crew, TrialStore(_made(out) / STORE) as store:
+    with _started(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress, notice)
         for name, broken in materials.left_out.items():
             if broken:
@@ -200,9 +201,10 @@ def run_sweep(
         todo = [trial for trial in trials if trial.key not in finished]
         corpora = materials.describe()
         write_record(out, plan, corpora, planned=len(trials), shard=shard, planned_in_all=len(everything))
-        crew.make_starts(_workshop(materials, todo, out, cache_root), progress)
         errors: Counter[str] = Counter()
-        with contextlib.closing(crew.run_trials(todo, _workplace(materials, out, cache_root, workers or 1))) as records:
+        workshop = _workshop(materials, todo, out, cache_root)
+        workplace = _workplace(materials, out, cache_root, workers or 1)
+        with contextlib.closing(run(todo, workshop, workplace, progress)) as records:
             for count, (trial, result) in enumerate(records, 1):
                 store.add(trial, result)
                 progress("trials", len(trials) - len(todo) + count, len(trials))
@@ -224,32 +226,26 @@ def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notice: No
         notice("further trials that fail in this way are counted, and stand in the report")
 
 
-@dataclass(frozen=True)
-class _Engine:
-    """What makes missing starting points, and what runs trials."""
-
-    make_starts: Callable[[Workshop, Progress], None]
-    run_trials: Callable[[Sequence[TrialSpec], Workplace], Generator[Record]]
+_Run = Callable[[Sequence[TrialSpec], Workshop, Workplace, Progress], Generator[Record]]
+"""Makes missing starting points, and runs trials."""
 
 
 @contextlib.contextmanager
-def _started(name: Engine, address: str | None, workers: int | None, limit: float | None) -> Iterator[_Engine]:
+def _started(name: Engine, address: str | None, workers: int | None, limit: float | None) -> Iterator[_Run]:
     """The engine, for as long as the block lasts."""
     if name == "process":
         if address is not None:
             raise VoicefitError("an address is that of a Ray cluster; add --engine ray, or leave it out")
-        yield _Engine(
-            lambda workshop, progress: make_starts(workshop, progress, workers or 1),
-            lambda trials, workplace: run_trials(trials, workplace, workers or 1, limit),
-        )
+        yield lambda trials, shop, place, progress: run_here(trials, shop, place, workers or 1, limit, progress)
         return
     with ray_cluster.connected(address):
         from voicefit.sweep import ray_engine
 
-        yield _Engine(
-            lambda workshop, progress: ray_engine.make_starts(workshop, progress, workers),
-            lambda trials, workplace: ray_engine.run_trials(trials, workplace, workers, limit),
-        )
+        def run(trials: Sequence[TrialSpec], shop: Workshop, place: Workplace, progress: Progress) -> Generator[Record]:
+            ray_engine.make_starts(shop, progress, workers)
+            yield from ray_engine.run_trials(trials, place, workers, limit)
+
+        yield run
 
 
 def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:

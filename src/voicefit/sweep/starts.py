@@ -7,6 +7,7 @@ was at goes on from the state that it had saved.
 import contextlib
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
@@ -81,13 +82,17 @@ class Workshop:
         return StartRunner(self, device)
 
     @property
-    def groups(self) -> list[list[Place]]:
+    def groups(self) -> deque[deque[Place]]:
         """Each starting point for itself, those of many clips first: one begun last would be waited for."""
 
         def clips(place: Place) -> int:
             return sum(len(self.corpora[name].clips) for name in place[1].split("+"))
 
-        return [[place] for place in sorted(self.keys, key=clips, reverse=True)]
+        return deque(deque([place]) for place in sorted(self.keys, key=clips, reverse=True))
+
+    def shared(self, workers: int) -> "Workshop":
+        """The same for so many workers at once."""
+        return replace(self, threads=max(1, self.threads // workers), workers=workers)
 
     def make(self, place: Place, device: str, progress: Progress) -> None:
         """Pre-finetune one, or go on with it, and write its checkpoint into the run directory.
@@ -168,30 +173,45 @@ def make_starts(workshop: Workshop, progress: Progress, workers: int) -> None:
     Raises:
         VoicefitError: one cannot be made. What others had saved is gone on from by the next call.
     """
-    gpus = workers if workshop.devices[0] == "cpu" else len(workshop.devices)
-    count = min(workers, gpus, len(workshop.keys))
+    count = made_at_once(workshop, workers)
     if count <= 1:
         for place in workshop.keys:
             workshop.make(place, workshop.devices[0], progress)
         return
-    shared = replace(workshop, threads=max(1, workshop.threads // count), workers=count)
+    shared = workshop.shared(count)
     hear(shared, run_in_workers(shared.groups, shared, count), progress)
 
 
+def made_at_once(workshop: Workshop, workers: int) -> int:
+    """How many of the workers make a starting point at the same time."""
+    most = workers if workshop.devices[0] == "cpu" else len(workshop.devices)
+    return min(workers, most, len(workshop.keys))
+
+
 def hear(workshop: Workshop, records: Generator[tuple[Place, dict[str, Any]]], progress: Progress) -> None:
-    """Follow workers to their end, and see that what they have made is there.
+    """Follow workers to their end.
 
     Raises:
-        VoicefitError: a starting point cannot be made, or is not seen from here.
+        VoicefitError: see :func:`hear_record`.
     """
     with contextlib.closing(records):
         for place, said in records:
-            if "error" in said:
-                raise VoicefitError(f"pre-finetuning of {'/'.join(place)}: {said['error']}")
-            for step in said.get("progress", ()):
-                progress(*step)
-            if not said:
-                _require_seen(checkpoint_path(workshop.out, *place))
+            hear_record(workshop, place, said, progress)
+
+
+def hear_record(workshop: Workshop, place: Place, said: Mapping[str, Any], progress: Progress) -> bool:
+    """Pass on how far a starting point is, and tell whether it is made; then see that it is there.
+
+    Raises:
+        VoicefitError: it cannot be made, or is not seen from here.
+    """
+    if "error" in said:
+        raise VoicefitError(f"pre-finetuning of {'/'.join(place)}: {said['error']}")
+    for step in said.get("progress", ()):
+        progress(*step)
+    if not said:
+        _require_seen(checkpoint_path(workshop.out, *place))
+    return not said
 
 
 def _require_seen(path: Path) -> None:

@@ -1,0 +1,124 @@
+import multiprocessing
+import time
+from collections import deque
+
+import pandas as pd
+import pytest
+import torch
+
+from voicefit.corpora import load_corpus
+from voicefit.errors import VoicefitError
+from voicefit.sweep import TrialStore, run_sweep
+from voicefit.sweep.engine import run_in_workers
+from voicefit.sweep.plan import make_plan
+from voicefit.sweep.record import STORE
+from voicefit.sweep.starts import Workshop
+from voicefit.sweep.this_machine import run_here
+
+
+def stored(out):
+    with TrialStore(out / STORE, read_only=True) as store:
+        table = store.trials()
+    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+
+
+@pytest.fixture
+def two_starts(raw_plan):
+    """A plan whose every trial begins at one of two pre-finetuned starting points."""
+    grid = [{"starts": ["alpha", "beta"], "methods": ["prototype"], "k": [2], "draws": 1}]
+    return make_plan({**raw_plan, "grid": grid}, "plan")
+
+
+@pytest.fixture
+def opened(monkeypatch, tmp_path):
+    """A file that beta's starting point is not begun without."""
+    make, gate = Workshop.make, tmp_path / "gate"
+
+    def wait_and_make(workshop, place, *arguments):
+        end = time.monotonic() + 60
+        while place == ("tiny", "beta") and not gate.exists():
+            assert time.monotonic() < end
+            time.sleep(0.01)
+        make(workshop, place, *arguments)
+
+    monkeypatch.setattr(Workshop, "make", wait_and_make)
+    return gate
+
+
+def test_trials_do_not_wait_for_starting_points_of_others(two_starts, tmp_path, forked, same_checkpoints, opened):
+    def open_at_the_first_trial(what, done, total):
+        if what == "trials":
+            opened.touch()
+
+    cache = tmp_path / "cache"
+    result = run_sweep(two_starts, tmp_path / "two", workers=2, cache_root=cache, progress=open_at_the_first_trial)
+    assert result.failed == 0
+    run_sweep(two_starts, tmp_path / "one", cache_root=cache)
+    same_checkpoints(tmp_path / "two", tmp_path / "one")
+    pd.testing.assert_frame_equal(stored(tmp_path / "two"), stored(tmp_path / "one"))
+
+
+def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(two_starts, tmp_path, forked, opened, monkeypatch):
+    make, out, cache = Workshop.make, tmp_path / "out", tmp_path / "cache"
+
+    def fail_at_beta(workshop, place, *arguments):
+        make(workshop, place, *arguments)
+        if place == ("tiny", "beta"):
+            raise VoicefitError("no beta today")
+
+    def open_after_alpha(what, done, total):
+        if what == "trials" and done == total / 2:
+            opened.touch()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Workshop, "make", fail_at_beta)
+        with pytest.raises(VoicefitError, match=r"^pre-finetuning of tiny/beta: no beta today"):
+            run_sweep(two_starts, out, workers=2, cache_root=cache, progress=open_after_alpha)
+    assert not multiprocessing.active_children()
+    assert set(stored(out)["start"]) == {"alpha"}
+    result = run_sweep(two_starts, out, workers=2, cache_root=cache)
+    assert (result.skipped, result.finished, result.failed) == (6, 6, 0)
+
+
+@pytest.mark.parametrize(("starts", "workers", "threads"), [(2, 2, 3), (2, 3, 3), (3, 3, 2), (1, 3, 6)])
+def test_starting_points_share_the_threads_among_as_many_as_are_made_at_once(
+    subsets_plan, workplace, tmp_path, forked, monkeypatch, starts, workers, threads
+):
+    def note_threads(workshop, place, device, progress):
+        path = workshop.out / "checkpoints" / "/".join(place)
+        path.mkdir(parents=True)
+        (path / "threads").write_text(str(torch.get_num_threads()))
+
+    monkeypatch.setattr(Workshop, "make", note_threads)
+    plan = make_plan(subsets_plan, "plan")
+    keys = {("tiny", start): "key" for start in ("alpha", "beta", "alpha+beta")[:starts]}
+    corpora = {name: load_corpus(name, path) for name, path in plan.corpora.items()}
+    workshop = Workshop(plan, keys, {}, corpora, tmp_path / "out", None, threads=6)
+    before = torch.get_num_threads()
+    torch.set_num_threads(6)
+    try:
+        assert list(run_here([], workshop, workplace, workers, None, lambda *step: None)) == []
+    finally:
+        torch.set_num_threads(before)
+    found = [path.read_text() for path in (tmp_path / "out").rglob("threads")]
+    assert found == starts * [str(threads)]
+
+
+class Slow:
+    """Starting points that take their time."""
+
+    devices = ("cpu",)
+
+    def runner(self, device):
+        return self
+
+    def run(self, group):
+        for task in group:
+            time.sleep(0.3)
+            yield task, {}
+
+
+def test_the_limit_is_that_of_trials_and_not_of_starting_points(forked):
+    groups = deque([deque([("tiny", "alpha")]), deque([("tiny", "beta")])])
+    found = list(run_in_workers(groups, Slow(), 2, limit=0.01))
+    assert sorted(found) == [(("tiny", "alpha"), {}), (("tiny", "beta"), {})]
