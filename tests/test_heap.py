@@ -6,22 +6,39 @@ import pytest
 
 STEPS = """
 import sys
+import threading
 import psutil
 import torch
-from voicefit.heap import keep_freed_memory
+from voicefit.heap import give_back_freed_memory, keep_freed_memory
 
-if sys.argv[1] == "kept":
+stays = []
+
+
+def take_and_free():
+    tensors = [torch.ones(10 * 2**18) for _ in range(20)]
+    stays.append(torch.ones(2**16))
+
+
+if sys.argv[1] != "as ever":
     keep_freed_memory()
 process = psutil.Process()
 before = process.memory_info().rss
-tensors = [torch.ones(10 * 2**18) for _ in range(20)]
-del tensors
+if "thread" in sys.argv[1]:
+    thread = threading.Thread(target=take_and_free)
+    thread.start()
+    thread.join()
+else:
+    take_and_free()
+if "given back" in sys.argv[1]:
+    give_back_freed_memory()
 print(process.memory_info().rss - before)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
-@pytest.mark.parametrize(("how", "megabytes"), [("kept", 200), ("given back", 0)])
+@pytest.mark.parametrize(
+    ("how", "megabytes"), [("kept", 200), ("as ever", 0), ("by a thread", 200), ("by a thread, given back", 0)]
+)
 def test_what_is_freed_is_kept_where_that_is_asked_for(how, megabytes):
     """200 MB are taken and freed."""
     steps = subprocess.run([sys.executable, "-c", STEPS, how], check=True, capture_output=True, text=True)

@@ -1,6 +1,7 @@
 """The memory of processes of our own: command line and workers."""
 
 import ctypes
+import gc
 import platform
 
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
@@ -13,7 +14,18 @@ def keep_freed_memory() -> None:
     glibc hands most of it back, and the system's new pages for it, zeroed, take an eighth to a sixth of a pass backward
     (docs/performance.md). Other C libraries are left as they are, and so is the process of who imports Voicefit.
     """
-    if platform.libc_ver()[0] == "glibc":
+    if _is_glibc():
         libc = ctypes.CDLL(None)
         libc.mallopt(_TRIM_THRESHOLD, -1)  # never
         libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)  # the most that it takes
+
+
+def give_back_freed_memory() -> None:
+    """Let the system have what was kept, as when a thread ends: what that has freed serves no other thread."""
+    gc.collect()
+    if _is_glibc():
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def _is_glibc() -> bool:
+    return platform.libc_ver()[0] == "glibc"

@@ -144,6 +144,12 @@ def test_learning_curves_stand_with_their_encoder(tmp_path, without_pdfs):
     ]
 
 
+def test_learning_curves_of_a_starting_point_that_is_being_written_are_left_out(tmp_path):
+    add_history(tmp_path, "a", ["a"])
+    add_history(tmp_path, ".b-0123.part", ["b"])
+    assert set(read_history(tmp_path)["start"]) == {"a"}
+
+
 def test_the_summary_has_exactly_its_keys(report):
     cells = json.loads((report / "summary.json").read_text())
 

@@ -1,5 +1,6 @@
 import pytest
 
+from voicefit.adaptation import published
 from voicefit.corpora import load_corpus
 from voicefit.sweep import estimate as module
 from voicefit.sweep.estimate import Estimate, estimate_time
@@ -36,13 +37,13 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
         front_end=pytest.approx(sum(CLIPS.values()) / PROBES),
         prefinetuning=pytest.approx(7 * (24 + 12) / PROBES),
         trials=seconds,
-        shortest_trials=seconds,
+        trials_by_patience=seconds,
     )
 
 
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
     monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
-    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, validating: 2 * [len(shots.targets)])
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots: len(shots.targets))
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)
@@ -72,12 +73,25 @@ def test_a_method_that_picks_its_epoch_takes_from_patience_and_one_to_all_its_ep
     pooling = CLIPS["voices"] / PROBES
     once = trials * (1 + 3 * 2 / PROBES)  # scores, and two test clips of each of three labels
     epoch = trials * (1 + 3 * 1 / PROBES)  # a fit of one epoch, and one validation clip of each label
-    assert found.shortest_trials == pytest.approx(pooling + once + 10 * epoch)
+    assert found.trials_by_patience == pytest.approx(pooling + once + 10 * epoch)
     assert found.trials == pytest.approx(pooling + once + 50 * epoch)
     assert found.total == found.front_end + found.trials
 
 
-def test_the_estimate_of_a_method_that_picks_its_epoch_is_measured(raw_plan):
-    grid = {"starts": ["none"], "methods": ["published"], "k": [2], "draws": 1}
-    found, _ = estimate(raw_plan, grid, protocol="paper", methods={"published": {"epochs": 40, "patience": 9}})
-    assert 0 < found.shortest_trials < found.trials < 4 * found.shortest_trials
+def test_each_trial_counts_the_epochs_of_its_own_shots_and_one_is_timed(raw_plan, monkeypatch):
+    epochs, run_epoch = [], published._run_epoch
+
+    def time_as_one(action):
+        action()
+        return 1.0
+
+    monkeypatch.setattr(published, "_FEW_SHOTS", 2)
+    monkeypatch.setattr(published, "_run_epoch", lambda *arguments: epochs.append(1) or run_epoch(*arguments))
+    monkeypatch.setattr(module, "_seconds", time_as_one)
+    grid = {"starts": ["none"], "methods": ["published"], "k": [2, 4], "draws": 1}
+    settings = {"epochs": 150, "patience": 30, "shorter_above_8": True}
+    found, trials = estimate(raw_plan, grid, protocol="paper", methods={"published": settings})
+    assert trials == 2 * 6
+    assert len(epochs) == 2  # at 2 and at 4 shots
+    epoch = 1 + 3 * 1 / PROBES
+    assert found.trials - found.trials_by_patience == pytest.approx(6 * epoch * ((150 - 31) + (50 - 6)))

@@ -154,7 +154,8 @@ def read_history(run: Path) -> pd.DataFrame:
     """
     root = run / "checkpoints"
     frames = []
-    for path in sorted(root.rglob("history.csv")):
+    found = (*root.glob("*/history.csv"), *root.glob("*/*/history.csv"))
+    for path in sorted(path for path in found if not path.parent.name.startswith(".")):  # hidden ones are being written
         # An empty file is a pre-finetuning before the end of its first epoch.
         if path.stat().st_size:
             encoder = path.parent.parent.relative_to(root).as_posix()

@@ -32,13 +32,14 @@ class Estimate:
         front_end: with nothing cached yet.
         prefinetuning: at most, with every epoch used.
         trials: at most, as well.
-        shortest_trials: where methods that end early do so as soon as no epoch after the first is better.
+        trials_by_patience: where no epoch after the first is better, for methods that then end early. Epochs that
+            hear a part of the validation clips alone, or are perfect, are in neither.
     """
 
     front_end: float
     prefinetuning: float
     trials: float
-    shortest_trials: float
+    trials_by_patience: float
 
     @property
     def total(self) -> float:
@@ -95,9 +96,9 @@ def _trials_seconds(
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
 ) -> np.ndarray:
-    """Fewest and most seconds of all trials, ``(2,)``.
+    """Seconds of all trials by patience and at most, ``(2,)``.
 
-    Each method is timed at its fewest and most shots, and linear in k between.
+    Each method is timed at its fewest and most shots, for one epoch where it has any, and is linear in k between.
     """
     pooled = encoder.pool(frames)
     scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
@@ -111,9 +112,12 @@ def _trials_seconds(
         hearing = 0.0
         if method.module.TRAINS_ENCODER:  # held-out clips go through the encoder again in every trial
             hearing = _seconds(partial(upper.pool, read, method.settings.precision)) / len(read)
-        shots = [_probe_shots(pooled, read, k) for k in ends]
-        seconds = np.array([_fit_seconds(method, upper, probe, validation * hearing) for probe in shots])
-        total += [np.interp(counts, ends, bound).sum() for bound in seconds.T]
+        seconds = np.interp(counts, ends, [_fit_seconds(method, upper, _probe_shots(pooled, read, k)) for k in ends])
+        if method.module.NEEDS_VALIDATION:
+            epochs = np.array([method.module.epochs(method.settings, k) for k in counts])
+            total += (seconds + validation * hearing) @ epochs
+        else:
+            total += seconds.sum()
         total += (scoring + test * hearing) * len(counts)
     return total
 
@@ -143,19 +147,13 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     return Shots(pooled[picked], support, targets, 2, labels=names, unlabelled=pooled, prior=prior)
 
 
-def _fit_seconds(method: Method, encoder: Encoder, shots: Shots, validating: float) -> tuple[float, float]:
-    """Fewest and most seconds of one fit; hearing the validation clips, where a method does, takes ``validating``."""
-    if not method.module.NEEDS_VALIDATION:
-        seconds = _timed_fit(method, encoder, shots, method.settings)
-        return seconds, seconds
-    two = replace(shots, pooled=shots.pooled[:2], frames=shots.frames[:2], targets=shots.targets[:2])
-    one_epoch = method.settings.model_copy(update={"epochs": 1})
-    seconds = _timed_fit(method, encoder, replace(shots, validation=two), one_epoch) + validating
-    fewest, most = method.module.epochs(method.settings, len(shots.frames))
-    return fewest * seconds, most * seconds
-
-
-def _timed_fit(method: Method, encoder: Encoder, shots: Shots, settings: Any) -> float:
+def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:
+    """Seconds of one fit, or of an epoch of it, without most of the validation clips, where a method has them."""
+    settings = method.settings
+    if method.module.NEEDS_VALIDATION:
+        settings = settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
+        two = replace(shots, pooled=shots.pooled[:2], frames=shots.frames[:2], targets=shots.targets[:2])
+        shots = replace(shots, validation=two)
     with encoder.restored():
         return _seconds(lambda: method.module.fit(encoder, shots, settings, 0))
 

@@ -160,7 +160,8 @@ def run_sweep(
     """Run a plan, or what is left of it, in the run directory ``out``.
 
     Every finished trial is in ``out/trials.sqlite`` at once, so that stopping at any moment loses the trials
-    in hand alone; calling again continues. Pre-finetuned starting points are in
+    in hand alone, and of a starting point in hand what came after its last epoch or half hour; calling again
+    continues. Pre-finetuned starting points are in
     ``out/checkpoints/ENCODER/START``.
 
     Args:

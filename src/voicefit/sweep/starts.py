@@ -17,6 +17,7 @@ from typing import Any
 from voicefit import checkpoint
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
+from voicefit.heap import give_back_freed_memory
 from voicefit.machine import limit_threads
 from voicefit.prefinetuning import prefinetune
 from voicefit.sweep.engine import run_in_workers
@@ -137,6 +138,7 @@ class StartRunner:
             while not done:
                 done = bool(wait([work], timeout=_SECONDS).done)
                 yield place, {"progress": [(what, *told.pop(what)) for what in list(told)]}
+            give_back_freed_memory()  # which trials of the same worker could not use
             try:
                 work.result()
             except VoicefitError as error:

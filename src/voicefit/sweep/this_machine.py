@@ -30,7 +30,7 @@ def run_here(
         trials: what to run.
         workshop: for the starting points that they lack.
         workplace: for the trials.
-        workers: how many; 1 is this process.
+        workers: how many; 1 is this process, as in :func:`run_trials`.
         limit: seconds that a trial may take, see :func:`run_trials`; starting points have none.
         progress: told of every step of a starting point.
 
