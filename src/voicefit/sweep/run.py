@@ -14,6 +14,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_room import CachePlan
 from voicefit.errors import VoicefitError
+from voicefit.heap import give_back_freed_memory
 from voicefit.machine import devices
 from voicefit.prefinetuning import Notice, cache_corpora
 from voicefit.sweep import ray_cluster
@@ -191,6 +192,7 @@ def run_sweep(
     materials = _Materials.load(plan)
     with _started(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
         _cache_everything(materials, cache_root, progress, notice)
+        give_back_freed_memory()  # to workers
         for name, broken in materials.left_out.items():
             if broken:
                 first = next(iter(broken.items()))

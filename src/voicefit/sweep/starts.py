@@ -179,6 +179,7 @@ def make_starts(workshop: Workshop, progress: Progress, workers: int) -> None:
     if count <= 1:
         for place in workshop.keys:
             workshop.make(place, workshop.devices[0], progress)
+        give_back_freed_memory()  # to workers that run trials
         return
     shared = workshop.shared(count)
     hear(shared, run_in_workers(shared.groups, shared, count), progress)
