@@ -122,10 +122,12 @@ def _print_dry_run(found: Any) -> None:
     if found.estimate is None:
         out.print(f"time: unknown ({escape(found.unknown)})", soft_wrap=True)
         return
-    by_patience, most = _duration(found.estimate.trials_by_patience), _duration(found.estimate.trials)
+    shortest, most = _duration(found.estimate.trials_by_patience), _duration(found.estimate.trials)
     out.print(f"time, front end: {_duration(found.estimate.front_end)}")
     out.print(f"time, pre-finetuning, at most: {_duration(found.estimate.prefinetuning)}")
-    out.print(f"time, trials: {most if most == by_patience else f'{by_patience} by patience, {most} at most'}")
+    out.print(
+        f"time, trials: {most if most == shortest else f'{shortest} if first epochs are the best, {most} at most'}"
+    )
     out.print(f"time, in all, at most: {_duration(found.estimate.total)}")
     out.print("measured on a few clips here, for one worker and an empty cache")
 

@@ -6,6 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -16,8 +17,10 @@ from tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
 from voicefit.encoders import FrontEnd
+from voicefit.sweep import TrialStore
 from voicefit.sweep.engine import StartingPoint, Workplace
 from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan
+from voicefit.sweep.record import STORE
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -101,6 +104,18 @@ def same_checkpoints() -> Callable[[Path, Path], None]:
             assert records[0] == records[1]
 
     return compare
+
+
+@pytest.fixture
+def stored() -> Callable[[Path], pd.DataFrame]:
+    """The trials in a run's store, but for when and how long they ran."""
+
+    def read(out: Path) -> pd.DataFrame:
+        with TrialStore(out / STORE, read_only=True) as store:
+            table = store.trials()
+        return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+
+    return read
 
 
 @pytest.fixture

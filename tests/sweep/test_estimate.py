@@ -1,10 +1,12 @@
 import pytest
 
 from voicefit.adaptation import published
+from voicefit.cli_sweep import _print_dry_run
 from voicefit.corpora import load_corpus
 from voicefit.sweep import estimate as module
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import expand_trials, make_plan
+from voicefit.sweep.run import DryRun
 
 PROBES = 8  # clips that are measured
 CLIPS = {"alpha": 12, "beta": 12, "voices": 30}
@@ -95,3 +97,13 @@ def test_each_trial_counts_the_epochs_of_its_own_shots_and_one_is_timed(raw_plan
     assert len(epochs) == 2  # at 2 and at 4 shots
     epoch = 1 + 3 * 1 / PROBES
     assert found.trials - found.trials_by_patience == pytest.approx(6 * epoch * ((150 - 31) + (50 - 6)))
+
+
+@pytest.mark.parametrize(
+    ("shortest", "said"), [(1740, "29 min if first epochs are the best, 2.5 h at most"), (9000, "2.5 h")]
+)
+def test_the_command_line_tells_how_long_trials_take_if_they_end_early_and_at_most(capsys, shortest, said):
+    _print_dry_run(DryRun(36, ["text/all"], Estimate(50, 3060, 9000, shortest), None))
+    printed = capsys.readouterr().out.splitlines()
+    assert f"time, trials: {said}" in printed
+    assert "time, in all, at most: 3.4 h" in printed

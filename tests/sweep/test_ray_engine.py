@@ -69,12 +69,6 @@ def results_of(records):
     return results
 
 
-def stored(out):
-    with TrialStore(out / STORE, read_only=True) as store:
-        table = store.trials()
-    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
-
-
 def workers_at_tasks(parent=None):
     """Processes below ``parent`` that run trials or pre-finetune."""
     found = []
@@ -111,7 +105,7 @@ def wait_until(condition, seconds=60.0):
 @needs_ray
 class TestOnACluster:
     def test_a_sweep_stores_what_it_stores_in_one_process_and_a_killed_pre_finetuning_goes_on(
-        self, cluster, subsets_plan, tmp_path, same_checkpoints
+        self, cluster, subsets_plan, tmp_path, same_checkpoints, stored
     ):
         plan, cache, told = make_plan(subsets_plan, "plan"), tmp_path / "cache", []
         state = tmp_path / "ray" / "checkpoints" / "tiny" / "alpha+beta.unfinished" / "state.safetensors"
@@ -164,7 +158,7 @@ class TestOnACluster:
         wait_until(lambda: not workers_at_tasks())
 
     def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
-        self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch
+        self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch, stored
     ):
         monkeypatch.chdir(corpora_folder)  # so that this path is there for this process, and not for a worker
         plan = make_plan({**raw_plan, "targets": {"voices": "/proc/self/cwd/voices"}}, "plan")
@@ -185,7 +179,9 @@ class TestOnACluster:
             run_sweep(make_plan(subsets_plan, "plan"), "/proc/self/cwd/out", engine="ray", workers=1)
         assert not (tmp_path / "out" / "checkpoints").exists()
 
-    def test_a_sweep_that_is_interrupted_leaves_the_cluster_and_goes_on(self, cluster, raw_plan, write_plan, tmp_path):
+    def test_a_sweep_that_is_interrupted_leaves_the_cluster_and_goes_on(
+        self, cluster, raw_plan, write_plan, tmp_path, stored
+    ):
         grid = [{**raw_plan["grid"][0], "starts": ["none"], "methods": ["full"], "draws": 20}]
         plan, cache = {**raw_plan, "grid": grid}, tmp_path / "cache"
         command = [sys.executable, "-c", "from voicefit.cli import main; main()", "sweep", write_plan(plan)]

@@ -12,9 +12,8 @@ import pytest
 from voicefit.checkpoint import read_metadata
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, run_sweep
+from voicefit.sweep import run_sweep
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.record import STORE
 from voicefit.sweep.starts import Workshop, hear, make_starts
 
 STARTS = ("alpha", "beta", "alpha+beta")
@@ -37,12 +36,6 @@ def workshop(subsets_plan, tmp_path):
 
 def silent(*step):
     pass
-
-
-def stored(out):
-    with TrialStore(out / STORE, read_only=True) as store:
-        table = store.trials()
-    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
 
 @contextlib.contextmanager
@@ -76,7 +69,7 @@ def workers():
     return found
 
 
-def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, same_checkpoints):
+def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, same_checkpoints, stored):
     plan, told = make_plan(subsets_plan, "plan"), []
     run_sweep(plan, tmp_path / "one", cache_root=tmp_path / "cache")
 

@@ -8,18 +8,11 @@ import torch
 
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, run_sweep
+from voicefit.sweep import run_sweep
 from voicefit.sweep.engine import run_in_workers
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.record import STORE
 from voicefit.sweep.starts import Workshop
 from voicefit.sweep.this_machine import run_here
-
-
-def stored(out):
-    with TrialStore(out / STORE, read_only=True) as store:
-        table = store.trials()
-    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
 
 @pytest.fixture
@@ -45,7 +38,9 @@ def opened(monkeypatch, tmp_path):
     return gate
 
 
-def test_trials_do_not_wait_for_starting_points_of_others(two_starts, tmp_path, forked, same_checkpoints, opened):
+def test_trials_do_not_wait_for_starting_points_of_others(
+    two_starts, tmp_path, forked, same_checkpoints, opened, stored
+):
     def open_at_the_first_trial(what, done, total):
         if what == "trials":
             opened.touch()
@@ -58,7 +53,9 @@ def test_trials_do_not_wait_for_starting_points_of_others(two_starts, tmp_path, 
     pd.testing.assert_frame_equal(stored(tmp_path / "two"), stored(tmp_path / "one"))
 
 
-def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(two_starts, tmp_path, forked, opened, monkeypatch):
+def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
+    two_starts, tmp_path, forked, opened, monkeypatch, stored
+):
     make, out, cache = Workshop.make, tmp_path / "out", tmp_path / "cache"
 
     def fail_at_beta(workshop, place, *arguments):

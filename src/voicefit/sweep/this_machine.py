@@ -37,31 +37,21 @@ def run_here(
     Raises:
         VoicefitError: a starting point cannot be made, or worker processes cannot be started.
     """
-    if 1 < workers == made_at_once(workshop, workers):
-        yield from _run_side_by_side(trials, workshop.shared(workers), workplace, workers, limit, progress)
-    else:
+    if workers == 1 or made_at_once(workshop, workers) < workers:
         make_starts(workshop, progress, workers)
         yield from run_trials(trials, workplace, workers, limit)
-
-
-def _run_side_by_side(
-    trials: Sequence[TrialSpec],
-    workshop: Workshop,
-    workplace: Workplace,
-    workers: int,
-    limit: float | None,
-    progress: Progress,
-) -> Generator[Record]:
-    groups: deque[deque[Any]] = deque(workshop.groups)
+        return
+    shared = workshop.shared(workers)
+    groups: deque[deque[Any]] = shared.groups
     waiting: dict[Place, list[deque[TrialSpec]]] = defaultdict(list)
     for group in group_trials(trials):
         place = (group[0].encoder, group[0].start)
-        (waiting[place] if place in workshop.keys else groups).append(group)
-    with contextlib.closing(run_in_workers(groups, _Grounds(workshop, workplace), workers, limit)) as records:
+        (waiting[place] if place in shared.keys else groups).append(group)
+    with contextlib.closing(run_in_workers(groups, _Grounds(shared, workplace), workers, limit)) as records:
         for task, said in records:
             if isinstance(task, TrialSpec):
                 yield task, said
-            elif hear_record(workshop, task, said, progress):
+            elif hear_record(shared, task, said, progress):
                 groups.extend(waiting[task])
 
 
