@@ -7,7 +7,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from deadly import Deadly
+from deadly import Deadly, Errands
 from reporter import Reporter
 
 from voicefit.adaptation import METHODS, Method
@@ -59,6 +59,20 @@ def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, workplac
     monkeypatch.setattr(engine, "_hire", hire_the_first_dead)
     assert results_of(run_trials(trials, workplace, 2)) == results_of(run_trials(trials, workplace, 1))
     assert len(hired) == 3
+
+
+def test_a_worker_that_dies_at_rest_is_not_held_against_the_task_that_it_would_have_had(forked, tmp_path):
+    groups = deque([deque(["go"]), deque(["wait", "go on"])])
+    records = engine.run_in_workers(groups, Errands(tmp_path), 2)
+    task, said = next(records)
+    assert task == "go"
+    (at_rest,) = (child for child in multiprocessing.active_children() if child.pid == said["process"])
+    at_rest.kill()
+    at_rest.join()
+    (tmp_path / "gate").touch()
+    assert next(records)[0] == "wait"
+    groups.append(deque(["kill the first"]))
+    assert {task: "error" in said for task, said in records} == {"go on": False, "kill the first": False}
 
 
 def test_workers_are_spread_over_the_devices(workplace, forked):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
+from voicefit.adaptation import METHODS
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import run_sweep
@@ -75,6 +76,38 @@ def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
     assert set(stored(out)["start"]) == {"alpha"}
     result = run_sweep(two_starts, out, workers=2, cache_root=cache)
     assert (result.skipped, result.finished, result.failed) == (6, 6, 0)
+
+
+def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_made(
+    two_starts, tmp_path, forked, opened, monkeypatch, stored
+):
+    fit, hung = METHODS["prototype"].fit, tmp_path / "hung"
+
+    def hang_once(*arguments):
+        if not hung.exists():
+            hung.touch()
+            time.sleep(600)
+        return fit(*arguments)
+
+    def open_after_a_trial(what, done, total):
+        if what == "trials" and done:
+            opened.touch()
+
+    monkeypatch.setattr(METHODS["prototype"], "fit", hang_once)
+    result = run_sweep(
+        two_starts,
+        tmp_path / "out",
+        workers=2,
+        cache_root=tmp_path / "cache",
+        progress=open_after_a_trial,
+        trial_timeout=4,
+    )
+    assert (result.finished, result.failed) == (11, 1)
+    trials = stored(tmp_path / "out")
+    failed = trials[trials["error"].notna()]
+    assert failed["error"].tolist() == ["took longer than the limit of 4 s and was stopped"]
+    assert failed["start"].tolist() == ["alpha"]
+    assert trials["start"].value_counts().to_dict() == {"alpha": 6, "beta": 6}
 
 
 @pytest.mark.parametrize(("starts", "workers", "threads"), [(2, 2, 3), (2, 3, 3), (3, 3, 2), (1, 3, 6)])

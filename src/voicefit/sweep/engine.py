@@ -210,7 +210,7 @@ def run_in_workers(
                     worker.since = time.monotonic()
                     with contextlib.suppress(OSError):  # it has died: the end of its pipe is read below
                         worker.pipe.send(worker.todo)
-            ready = wait([worker.pipe for worker in crew if worker.todo], _patience(crew, limit))
+            ready = wait([worker.pipe for worker in crew], _patience(crew, limit))  # of those at rest: their death
             for worker in [worker for worker in crew if worker.pipe in ready]:
                 try:
                     record = worker.pipe.recv()
@@ -284,13 +284,15 @@ def _begin(method: str, arguments: tuple[Any, ...]) -> Any:
 
 
 def _bury(worker: _Worker, groups: deque[deque[Any]], deaths: Counter[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Put a dead worker's trials back; give up on the one in hand when it has killed two workers."""
+    """Put a dead worker's trials back, if it had any; give up on the one in hand when it has killed two workers."""
     worker.process.join()
     if 0 < worker.process.exitcode != _SERVER_GONE:  # not killed: a worker catches whatever a trial raises
         raise VoicefitError(
             f"a worker process ended with exit code {worker.process.exitcode}, see its error above. A script "
             'that uses worker processes must do so below `if __name__ == "__main__":`'
         )
+    if not worker.todo:
+        return
     in_hand = worker.todo[0]
     deaths[in_hand] += 1
     if deaths[in_hand] == 2:
