@@ -292,6 +292,6 @@ def test_a_header_that_hides_the_length_is_refused_by_name():
 
 def test_audio_is_found_at_any_depth_without_what_a_mac_hides_beside_it(tmp_path: Path):
     (tmp_path / "deep").mkdir()
-    for name in ("b.WAV", "deep/a.flac", "._b.wav", "notes.txt"):
+    for name in ("b.WAV", "deep/a.flac", "._b.wav", "notes.txt", "phone.m4a"):
         (tmp_path / name).touch()
-    assert find_audio([tmp_path]) == [tmp_path / "b.WAV", tmp_path / "deep" / "a.flac"]
+    assert find_audio([tmp_path]) == [tmp_path / "b.WAV", tmp_path / "deep" / "a.flac", tmp_path / "phone.m4a"]

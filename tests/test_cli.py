@@ -107,6 +107,23 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(run, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (PermissionError(13, "Permission denied", "/locked/model"), "/locked/model: Permission denied"),
+        (OSError(28, "No space left on device"), "No space left on device"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line_and_exit_code_2(run, monkeypatch, error, words):
+    def refuse(*arguments, **named):
+        raise error
+
+    monkeypatch.setattr(api, "adapt", refuse)
+    code, _, err = run("adapt", "model", "clips", "--out", "out")
+    assert code == 2
+    assert err.startswith("error: ") and words in err and len(err.splitlines()) == 1
+
+
 def test_an_unknown_option_exits_with_2(run):
     code, _, err = run("sweep", "--no-such-option")
     assert code == 2
@@ -159,6 +176,19 @@ def test_adapt_then_predict_prints_probabilities_that_add_up(run, model, tmp_pat
     assert sum(good["probabilities"].values()) == pytest.approx(1)
     assert good["label"] == max(good["probabilities"], key=good["probabilities"].get)
     assert "not readable" in bad["error"]
+
+
+def test_a_figure_is_refused_before_anything_is_predicted_or_gets_its_folder(run, model, tmp_path):
+    talk = tmp_path / "talk.wav"
+    write_noise(talk, 5, seconds=2.0)
+    (tmp_path / "file").touch()
+    for figure, words in ((tmp_path / "file" / "a.png", "is a file, not a folder"), ("a.jpg", ".svg or .png")):
+        code, out, err = run("predict", model, talk, "--window", 1, "--figure", figure)
+        assert code == 2 and out == ""
+        assert words in err and "predicting" not in err
+    code, _, err = run("predict", model, talk, "--window", 1, "--figure", tmp_path / "new folder" / "a.png")
+    assert code == 0, err
+    assert (tmp_path / "new folder" / "a.png").is_file()
 
 
 def test_predict_with_no_readable_file_exits_with_2(run, model, tmp_path):
@@ -237,6 +267,40 @@ def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):
     assert json.loads((tmp_path / "model" / "voicefit.json").read_text())["left_out"]["Angry/tiny.wav"].startswith(
         "too-short: 1 ms long"
     )
+
+
+def test_adapt_tells_of_recordings_that_cannot_be_read_and_of_labels_that_it_does_not_know(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    clips = build_folder(tmp_path / "clips", speakers=())
+    for name in ("Angry/phone.m4a", "Calm/phone.M4A"):
+        (clips / name).parent.mkdir(exist_ok=True)
+        (clips / name).write_bytes(b"\0\0\0\x18ftypM4A ")
+    code, out, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
+    assert code == 0, err
+    reason = "(unreadable: not readable as audio (convert it to WAV or FLAC, as by ffmpeg))"
+    for name in ("Angry/phone.m4a", "Calm/phone.M4A"):
+        assert f"left out: {name} {reason}" in err
+    assert "no clip of calm can be used: the model does not know this label" in err
+    assert "adapted on 2 anger, 2 neutral" in out
+
+
+def test_adapt_refuses_several_speakers(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=("anna", "ben"))
+    code, _, err = run("adapt", clips, "--out", tmp_path / "model")
+    assert code == 2
+    assert "holds clips of several speakers (anna, ben …); a model is of one: give the folder of one" in err
+    code, _, err = run("adapt", clips / "anna", "--out", tmp_path / "model")
+    assert code == 0, err
+
+
+def test_adapt_says_where_there_was_little_to_train(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    code, _, err = run("adapt", clips, "--method", "full", "--out", tmp_path / "model")
+    assert code == 0, err
+    assert "every layer of mini is frozen, so that method full has trained little but the classifier" in err
+    code, _, err = run("adapt", clips, "--out", tmp_path / "other")
+    assert code == 0, err
+    assert "frozen" not in err
 
 
 def test_adapt_says_how_sure_it_is_and_writes_it_down(run, tmp_path):

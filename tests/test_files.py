@@ -59,6 +59,18 @@ def test_an_output_that_holds_something_is_refused_and_kept(tmp_path):
     assert (tmp_path / "folder" / "mine").read_text() == "1"
 
 
+def test_an_output_below_a_file_or_where_one_may_not_write_is_refused_beforehand(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    for deep in ("out", "deep/out"):
+        with pytest.raises(VoicefitError, match=f"{deep}: {tmp_path / 'file'} is a file, not a folder"):
+            require_absent(tmp_path / "file" / deep)
+    require_absent(tmp_path / "deep" / "out")
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(VoicefitError, match=f"the folder {tmp_path} may not be written to"):
+        require_absent(tmp_path / "deep" / "out")
+    assert names(tmp_path) == ["file"]
+
+
 WRITER = """
 import sys, time
 from pathlib import Path

@@ -1,7 +1,7 @@
 """The calls that a notebook needs: strings and paths in, models and predictions out."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.audio import AudioError, find_audio, load_waveform
-from voicefit.corpora import Clip, load_corpus
+from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.distributed import joined
@@ -93,6 +93,7 @@ class Adapted:
         advice: clip id → what is odd about a clip that was used, as "is 0.2 s long and nearly silent".
         sure: what the model said of each clip when that one was left out; ``None`` where this says nothing, see
             :func:`voicefit.adaptation.leave_one_out.leave_one_out`.
+        remarks: what else is not as one would expect, a sentence each.
     """
 
     model: Model
@@ -101,6 +102,7 @@ class Adapted:
     left_out: dict[str, str]
     advice: dict[str, str]
     sure: LeaveOneOut | None
+    remarks: tuple[str, ...]
 
 
 def adapt(
@@ -126,13 +128,13 @@ def adapt(
         seed: fixes what the method draws at random.
 
     Raises:
-        VoicefitError: ``out`` exists, the start cannot be loaded, fewer than two labels have a usable clip, or the
-            method or a setting of it is unknown.
+        VoicefitError: ``out`` exists, the start cannot be loaded, ``clips`` are of several speakers, fewer than two
+            labels have a usable clip, or the method or a setting of it is unknown.
     """
     require_absent(Path(out))
     prior = checkpoint.read_prior(start)
     chosen = _choose_method(method or ("prior" if prior else "head"), settings, unlabelled is not None)
-    corpus = load_corpus("folder", clips)
+    corpus = _load_voice(clips)
     encoder = _load_repeatable(start)
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
     told = advice(report, encoder.front_end.max_seconds)
@@ -165,7 +167,21 @@ def adapt(
         "corpora": checkpoint.read_record(start).get("corpora", []),
     }
     checkpoint.save_adapted(encoder, head, labels, Path(out), record)
-    return Adapted(load_model(out), chosen.name, counts, left_out, told, sure)
+    remarks = (*_lost_labels(corpus, labels), *_nothing_to_train(chosen, encoder, start))
+    return Adapted(load_model(out), chosen.name, counts, left_out, told, sure, remarks)
+
+
+def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:
+    for label in sorted({str(clip.label) for clip in corpus.clips} - set(labels)):
+        yield f"no clip of {label} can be used: the model does not know this label"
+
+
+def _nothing_to_train(method: Method, encoder: Encoder, start: str | Path) -> Iterator[str]:
+    if method.module.TRAINS_ENCODER and not encoder.trained_layers():
+        yield (
+            f"every layer of {start} is frozen, so that method {method.name} has trained little but the classifier; "
+            "another start, or method prior, may do better"
+        )
 
 
 def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled: bool) -> Method:
@@ -179,6 +195,17 @@ def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled
     except ValidationError as error:
         fault = error.errors()[0]
         raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error
+
+
+def _load_voice(clips: str | Path) -> Corpus:
+    """A folder of clips; one that has a folder for each of several speakers is refused."""
+    corpus = load_corpus("folder", clips)
+    if len(corpus.speakers) > 1:
+        first, second, *_ = corpus.speakers
+        raise VoicefitError(
+            f"{clips}: holds clips of several speakers ({first}, {second} …); a model is of one: give the folder of one"
+        )
+    return corpus
 
 
 def _load_repeatable(start: str | Path) -> Encoder:

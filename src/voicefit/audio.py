@@ -25,6 +25,9 @@ AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_fo
 }  # raw samples tell neither rate nor channels
 """File suffixes that libsndfile may be able to read, lower case."""
 
+OTHER_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mka", ".mov", ".mp4", ".webm", ".wma"})
+"""File suffixes of recordings, as of phones, that libsndfile cannot read, lower case: who gives them is told so."""
+
 STDIN = Path("-")
 """The path that stands for standard input."""
 
@@ -59,7 +62,9 @@ class AudioError(VoicefitError):
 
 
 def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
-    """Files as they are given, and the audio files anywhere in folders, sorted; with ``stdin`` also ``-`` as it is.
+    """Files as they are given, and the recordings anywhere in folders, sorted; with ``stdin`` also ``-`` as it is.
+
+    Among them are those of :data:`OTHER_SUFFIXES`, which :func:`load_waveform` refuses.
 
     Raises:
         VoicefitError: a path does not exist, or there is no audio file at all.
@@ -68,7 +73,7 @@ def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (p for p in path.rglob("*") if not p.name.startswith("."))  # a Mac's archives hold ._name.wav too
-            files += sorted(p for p in inside if p.suffix.lower() in AUDIO_SUFFIXES and p.is_file())
+            files += sorted(p for p in inside if is_recording(p) and p.is_file())
         elif path.exists() or (stdin and path == STDIN):
             files.append(path)
         else:
@@ -76,6 +81,11 @@ def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     if not files:
         raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
     return files
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a file's name is that of a recording, be it one that can be read or not."""
+    return path.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
 
 
 def load_waveform(
@@ -157,6 +167,8 @@ def _decode(
             return _read_mono(file, wanted, most, name), rate
     except UNREADABLE as error:
         reason = getattr(error, "error_string", error)  # without the address of the object that was read
+        if Path(name).suffix.lower() in OTHER_SUFFIXES:
+            reason = "convert it to WAV or FLAC, as by ffmpeg"
         raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
 
 

@@ -79,7 +79,7 @@ Adapted from `{shown_name(record["source"])}` by Voicefit with method `{record["
 
 ```python
 from transformers import pipeline
-pipeline("audio-classification", model="this directory")("clip.wav")
+pipeline("audio-classification", model="this directory")("clip.wav")  # transformers reads files by ffmpeg
 ```
 
 | label | clips |

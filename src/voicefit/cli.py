@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.table import Table
@@ -39,12 +39,18 @@ def main() -> None:
         with first_tells(_UsageError):
             sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself
     except VoicefitError as error:
-        err.print(f"[bold red]error:[/] {escape(str(error))}", soft_wrap=True)
-        sys.exit(2)
+        _tell_error(str(error))
+    except OSError as error:  # what the system refuses: a folder that may not be written to, a disk that is full
+        _tell_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except SystemExit as end:
         if end.code == _STOPPED:
             err.print("stopped; the same command goes on from here where it can")
         raise
+
+
+def _tell_error(text: str) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+    sys.exit(2)
 
 
 @app.callback(invoke_without_command=True)
@@ -260,6 +266,8 @@ def adapt(
     for clip_id, words in adapted.advice.items():
         err.print(f"[yellow]listen to[/] {escape(clip_id)}: it {escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
+    for words in adapted.remarks:
+        remark(words)
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
     sure = (
         adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
@@ -305,6 +313,10 @@ def predict(
 
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
+    if figure is not None:
+        from voicefit.serving.timeline_figure import draw_only, require_figure
+
+        require_figure(figure)
     model, audio = split_model(model_and_audio)
     _tell_of_mini(model)
     predictor = load_model(model)
@@ -314,8 +326,6 @@ def predict(
         else:
             found = timeline.timelines(predictor, audio, window, hop, tell)
     if figure is not None:
-        from voicefit.serving.timeline_figure import draw_only
-
         draw_only(found, figure)
     if as_json:
         print_json([vars(item) if window is None else item.to_json() for item in found])

@@ -102,10 +102,24 @@ def _let_go(lock: FileLock) -> None:
 
 
 def require_absent(path: Path) -> None:
-    """Refuse an output path that holds something already.
+    """Refuse an output path that holds something already, or where nothing can be written.
 
     Raises:
-        VoicefitError: ``path`` exists and is not an empty folder.
+        VoicefitError: ``path`` exists and is not an empty folder; or as :func:`require_place`.
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise VoicefitError(f"{path}: exists already; choose another output or remove it first")
+    require_place(path)
+
+
+def require_place(path: Path) -> None:
+    """Refuse an output path below which nothing can be written, before there is anything to write.
+
+    Raises:
+        VoicefitError: the nearest path above it that exists is a file, or may not be written to.
+    """
+    above = next(folder for folder in path.absolute().parents if folder.exists())
+    if not above.is_dir():
+        raise VoicefitError(f"{path}: {above} is a file, not a folder; choose another output")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise VoicefitError(f"{path}: the folder {above} may not be written to; choose another output")

@@ -38,6 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["-"], "mini", [str(STDIN)]),
         (["-", "clip.wav"], "mini", [str(STDIN), "clip.wav"]),
         (["absent.wav"], "mini", ["absent.wav"]),
+        (["absent.wav", "clip.wav"], "mini", ["absent.wav", "clip.wav"]),
+        (["absent.m4a", "clip.wav"], "mini", ["absent.m4a", "clip.wav"]),
     ],
 )
 def test_audio_first_means_the_model_that_comes_with_voicefit(folder, arguments, model, audio):

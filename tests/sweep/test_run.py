@@ -288,6 +288,20 @@ def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finishe
     assert found.estimate.total > 0
 
 
+def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
+    grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 200, 100], "draws": 1}]
+    words = "no trials with k = 100, 200: no speaker has clips enough"
+    assert dry_run(plan_of(raw_plan, grid=grid)).without == words
+    told: list[str] = []
+    run_sweep(plan_of(raw_plan, grid=grid), tmp_path / "out", notice=told.append)
+    assert told.count(words) == 1
+    began = json.loads((tmp_path / "out" / "run.json").read_text())["started_at"]
+    time.sleep(1.1)  # times are told to the second
+    run_sweep(plan_of(raw_plan), tmp_path / "out", notice=told.append)
+    assert told.count(words) == 1
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["started_at"] == began
+
+
 def test_a_dry_run_says_what_the_run_will_store(tmp_path, raw_plan, monkeypatch):
     monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]

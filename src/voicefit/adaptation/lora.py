@@ -53,7 +53,10 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     inside = {id(module) for layer in encoder.trained_layers() for module in layer.modules()}
     names = [n for n, m in encoder.model.named_modules() if id(m) in inside and isinstance(m, nn.Linear)]
     if not names:
-        raise VoicefitError("method lora: the start keeps every transformer layer frozen; give it fewer frozen layers")
+        raise VoicefitError(
+            "method lora: the start keeps every transformer layer frozen; take another start, or pre-finetune one with "
+            "fewer frozen layers"
+        )
     standardise_projector(encoder, shots)
     trained = [(p, p.requires_grad) for p in encoder.parameters()]
     with torch.random.fork_rng(devices=[]):

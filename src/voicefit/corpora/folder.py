@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from voicefit.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files
 from voicefit.errors import VoicefitError
@@ -24,6 +25,9 @@ _LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
 def load(name: str, root: Path) -> Corpus:
     """Read a folder whose subfolders are named after labels, in one folder per speaker or in none.
 
+    Recordings that cannot be read (:data:`voicefit.audio.OTHER_SUFFIXES`) are clips too, so that they are not
+    overlooked but told of.
+
     Args:
         name: the user's name for the corpus; also the speaker's name where there are no speaker folders.
         root: the folder.
@@ -33,7 +37,7 @@ def load(name: str, root: Path) -> Corpus:
     """
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
-    paths = [path.relative_to(root) for path in audio_files(root, "**/*")]
+    paths = [path.relative_to(root) for path in audio_files(root, "**/*", AUDIO_SUFFIXES | OTHER_SUFFIXES)]
     if not paths:
         raise VoicefitError(f"{root}: no audio file below this folder; expected {_LAYOUTS}")
     _check_depth(root, paths)

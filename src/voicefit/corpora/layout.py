@@ -1,6 +1,6 @@
 """What the loaders share: finding the corpus inside the folder given, and its audio files."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from pathlib import Path
 
 from voicefit.audio import AUDIO_SUFFIXES
@@ -10,15 +10,15 @@ UNKNOWN_SPEAKER = "unknown"
 """The speaker of a clip whose file name and folder do not tell."""
 
 
-def audio_files(folder: Path, pattern: str = "*") -> list[Path]:
-    """The audio files whose path below ``folder`` matches a glob ``pattern``, sorted.
+def audio_files(folder: Path, pattern: str = "*", suffixes: Set[str] = AUDIO_SUFFIXES) -> list[Path]:
+    """The files with one of ``suffixes`` whose path below ``folder`` matches a glob ``pattern``, sorted.
 
     Hidden files are left out: archives made on a Mac hold a ``._name.wav`` beside every ``name.wav``.
     """
     return sorted(
         path
         for path in folder.glob(pattern)
-        if path.suffix.lower() in AUDIO_SUFFIXES
+        if path.suffix.lower() in suffixes
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         and path.is_file()
     )

@@ -16,7 +16,7 @@ from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import FAMILIES
 from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.hub import locate
+from voicefit.hub import find_file, locate
 
 _WHISPER_RATE = 50
 """Positions of a Whisper encoder in a second."""
@@ -82,13 +82,16 @@ def load_encoder(
 
 
 def _load_config(source: str | Path) -> Any:
+    nothing = (
+        f"{source}: no encoder could be loaded from here. Give a directory with config.json and model.safetensors, or "
+        "a hub id while the hub can be reached"
+    )
+    if find_file(source, "config.json") is None:  # which transformers would ask for again and again
+        raise VoicefitError(nothing)
     try:
         config = AutoConfig.from_pretrained(str(source))
-    except Exception as error:  # absent, unreachable or damaged: transformers has a different one for each
-        raise VoicefitError(
-            f"{source}: no encoder could be loaded from here. Give a directory with config.json and "
-            f"model.safetensors, or a hub id while the hub can be reached ({_first_line(error)})"
-        ) from error
+    except Exception as error:  # damaged: transformers has a different one for each way
+        raise VoicefitError(f"{nothing} ({_first_line(error)})") from error
     if config.model_type not in FAMILIES:
         supported = ", ".join(FAMILIES)
         raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {supported}")

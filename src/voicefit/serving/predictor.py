@@ -21,6 +21,7 @@ from voicefit.audio import (
     AudioError,
     decode_waveform,
     find_audio,
+    is_recording,
     load_waveform,
 )
 from voicefit.encoders import FrontEnd
@@ -150,7 +151,8 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
         VoicefitError: there is a model, and no audio after it.
     """
     first = Path(arguments[0])
-    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and not first.exists() and first != STDIN)
+    elsewhere = not first.exists() and first != STDIN and not is_recording(first)
+    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and elsewhere)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
     return (arguments[0] if is_model else MINI), [Path(part) for part in arguments[is_model:]]

@@ -8,6 +8,7 @@ from matplotlib.ticker import FuncFormatter
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
+from voicefit.files import require_place
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
 from voicefit.serving.timeline import Timeline, clock
 
@@ -15,17 +16,27 @@ _COLUMNS = 1500
 """Points of the drawn waveform."""
 
 
+def require_figure(path: Path) -> None:
+    """Refuse what :func:`draw_only` could not write, before there is anything to draw.
+
+    Raises:
+        VoicefitError: another suffix than `.svg` and `.png`; or as :func:`voicefit.files.require_place`.
+    """
+    if path.suffix not in (".svg", ".png"):
+        raise VoicefitError(f"{path}: a figure is written as .svg or .png")
+    require_place(path)
+
+
 def draw_only(found: Sequence[Timeline], path: Path) -> Path:
     """Draw the one timeline of ``found``: the waveform above, the probabilities stacked below.
 
     Args:
-        path: ends in `.svg` or `.png`.
+        path: as :func:`require_figure` wants it; folders that it lacks are made.
 
     Raises:
-        VoicefitError: another suffix, more than one recording, or one that could not be used.
+        VoicefitError: more than one recording, or one that could not be used; or as :func:`require_figure`.
     """
-    if path.suffix not in (".svg", ".png"):
-        raise VoicefitError(f"{path}: a figure is written as .svg or .png")
+    require_figure(path)
     if len(found) != 1:
         raise VoicefitError(f"{path}: a figure shows one recording, and {len(found)} were given")
     if found[0].error:
@@ -52,4 +63,5 @@ def _draw(found: Timeline, path: Path) -> Path:
         chances.set(ylabel="probability", ylim=(0, 1), xlim=(0, seconds), xlabel="time")
         chances.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
         legend_below(figure, areas, found.labels)
+        path.parent.mkdir(parents=True, exist_ok=True)
         return save(figure, path)

@@ -268,6 +268,8 @@ def read_plan(path: str | Path) -> Plan:
     """
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise VoicefitError(f"{path}: no such plan; one that comes with Voicefit is named by --preset") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
     return make_plan(raw, str(path))
@@ -352,6 +354,17 @@ def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tup
             )
             trials[spec] = None
     return list(trials)
+
+
+def shots_without_trials(plan: Plan, trials: Sequence[TrialSpec]) -> str:
+    """In words, the k of a plan for which no speaker of its targets has clips enough; empty where there is none.
+
+    Args:
+        plan: the plan.
+        trials: all of its trials, see :func:`expand_trials`.
+    """
+    without = sorted({k for grid in plan.grid for k in grid.k} - {trial.k for trial in trials})
+    return f"no trials with k = {', '.join(map(str, without))}: no speaker has clips enough" if without else ""
 
 
 def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:

@@ -33,7 +33,7 @@ def write_record(
     shard: Shard | None = None,
     planned_in_all: int | None = None,
 ) -> None:
-    """Write `run.json`.
+    """Write `run.json`; a run that goes on keeps the time at which it began.
 
     Args:
         out: the run directory.
@@ -43,10 +43,11 @@ def write_record(
         shard: which part of the plan this run is; ``None`` is all of it.
         planned_in_all: number of trials of the whole plan, where this run is a part.
     """
+    begun = read_record(out).get("started_at") if (out / NAME).exists() else None
     record = {
         "voicefit": version("voicefit"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "started_at": begun or datetime.now(UTC).isoformat(timespec="seconds"),
         "planned_trials": planned,
         "versions": describe_versions(),
         "machine": describe_machine(),

@@ -20,7 +20,7 @@ from voicefit.prefinetuning import Notice, cache_corpora
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace
 from voicefit.sweep.estimate import Estimate, estimate_time
-from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials
+from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials, shots_without_trials
 from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.starts import Workshop, checkpoint_path, is_made
@@ -53,6 +53,7 @@ class DryRun:
         estimate: seconds by stage, or ``None`` when nothing could be measured.
         cache: what would be added to the front-end cache, or ``None`` when an encoder is not here.
         unknown: why there is no estimate; empty when there is one.
+        without: of which k there are no trials, and why; empty when of none.
     """
 
     trials: int
@@ -60,6 +61,7 @@ class DryRun:
     estimate: Estimate | None
     cache: CachePlan | None
     unknown: str = ""
+    without: str = ""
 
 
 @dataclass
@@ -134,14 +136,16 @@ def dry_run(plan: Plan, shard: Shard | None = None) -> DryRun:
         VoicefitError: a corpus cannot be loaded.
     """
     materials = _Materials.load(plan)
-    trials = _part(materials.trials(), shard)
+    everything = materials.trials()
+    trials, without = _part(everything, shard), shots_without_trials(plan, everything)
     needed = [f"{encoder}/{start}" for encoder, start in _starts_of(trials)]
     try:
         estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
         cache = _plan_cache(materials)
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
-        return DryRun(len(trials), needed, None, None, str(error))
-    return DryRun(len(trials), needed, estimate, cache, "" if estimate else "no clip could be read to measure on")
+        return DryRun(len(trials), needed, None, None, str(error), without)
+    unknown = "" if estimate else "no clip could be read to measure on"
+    return DryRun(len(trials), needed, estimate, cache, unknown, without)
 
 
 def run_sweep(
@@ -199,6 +203,8 @@ def run_sweep(
                 notice(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
         _check_clips(materials, digests_before, out)
         everything = materials.trials()
+        if without := shots_without_trials(plan, everything):
+            notice(without)
         trials = _part(everything, shard)
         finished = store.finished_keys()
         todo = [trial for trial in trials if trial.key not in finished]
