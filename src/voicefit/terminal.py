@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.table import Column
 from rich.text import Text
 
 out = Console()
@@ -36,8 +37,8 @@ class _RateColumn(ProgressColumn):
 def progress() -> Iterator[Callable[[str, int, int], None]]:
     """A progress bar per kind of work, on standard error."""
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", table_column=Column(overflow="fold")),  # no number is cut
+        BarColumn(20),
         MofNCompleteColumn(),
         _RateColumn(),
         TimeRemainingColumn(),
