@@ -28,6 +28,9 @@ AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_fo
 OTHER_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mka", ".mov", ".mp4", ".webm", ".wma"})
 """File suffixes of recordings, as of phones, that libsndfile cannot read, lower case: who gives them is told so."""
 
+RECORDING_SUFFIXES = AUDIO_SUFFIXES | OTHER_SUFFIXES
+"""File suffixes of recordings, whether they can be read or not."""
+
 STDIN = Path("-")
 """The path that stands for standard input."""
 
@@ -73,7 +76,7 @@ def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     for path in paths:
         if path.is_dir():
             inside = (p for p in path.rglob("*") if not p.name.startswith("."))  # a Mac's archives hold ._name.wav too
-            files += sorted(p for p in inside if is_recording(p) and p.is_file())
+            files += sorted(p for p in inside if p.suffix.lower() in RECORDING_SUFFIXES and p.is_file())
         elif path.exists() or (stdin and path == STDIN):
             files.append(path)
         else:
@@ -81,11 +84,6 @@ def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     if not files:
         raise VoicefitError(f"{', '.join(map(str, paths))}: no audio file here")
     return files
-
-
-def is_recording(path: Path) -> bool:
-    """Whether a file's name is that of a recording, be it one that can be read or not."""
-    return path.suffix.lower() in AUDIO_SUFFIXES | OTHER_SUFFIXES
 
 
 def load_waveform(

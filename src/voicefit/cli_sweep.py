@@ -116,8 +116,8 @@ def merge(
 
 def _print_dry_run(found: Any) -> None:
     out.print(f"trials: {found.trials:,}")
-    if found.without:
-        out.print(found.without, soft_wrap=True)
+    if found.shots_without_trials:
+        out.print(found.shots_without_trials, soft_wrap=True)
     out.print(f"pre-finetunings: {len(found.prefinetunings)}")
     if found.cache is not None:
         out.print(escape(found.cache.words()), soft_wrap=True)

@@ -291,15 +291,21 @@ def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finishe
 def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 200, 100], "draws": 1}]
     words = "no trials with k = 100, 200: no speaker has clips enough"
-    assert dry_run(plan_of(raw_plan, grid=grid)).without == words
+    assert dry_run(plan_of(raw_plan, grid=grid)).shots_without_trials == words
     told: list[str] = []
     run_sweep(plan_of(raw_plan, grid=grid), tmp_path / "out", notice=told.append)
     assert told.count(words) == 1
-    began = json.loads((tmp_path / "out" / "run.json").read_text())["started_at"]
-    time.sleep(1.1)  # times are told to the second
-    run_sweep(plan_of(raw_plan), tmp_path / "out", notice=told.append)
+    run_sweep(plan_of(raw_plan, grid=[{**grid[0], "k": [2]}]), tmp_path / "other", notice=told.append)
     assert told.count(words) == 1
-    assert json.loads((tmp_path / "out" / "run.json").read_text())["started_at"] == began
+
+
+def test_a_run_that_goes_on_keeps_the_time_at_which_it_began(tmp_path, raw_plan):
+    record, began = tmp_path / "out" / "run.json", "2026-01-02T03:04:05+00:00"
+    grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]
+    run_sweep(plan_of(raw_plan, grid=grid), record.parent)
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"started_at": began}))
+    run_sweep(plan_of(raw_plan, grid=[{**grid[0], "draws": 2}]), record.parent)
+    assert json.loads(record.read_text())["started_at"] == began
 
 
 def test_a_dry_run_says_what_the_run_will_store(tmp_path, raw_plan, monkeypatch):

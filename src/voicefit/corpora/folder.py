@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from voicefit.audio import AUDIO_SUFFIXES, OTHER_SUFFIXES
+from voicefit.audio import RECORDING_SUFFIXES
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files
 from voicefit.errors import VoicefitError
@@ -37,7 +37,7 @@ def load(name: str, root: Path) -> Corpus:
     """
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
-    paths = [path.relative_to(root) for path in audio_files(root, "**/*", AUDIO_SUFFIXES | OTHER_SUFFIXES)]
+    paths = [path.relative_to(root) for path in audio_files(root, "**/*", RECORDING_SUFFIXES)]
     if not paths:
         raise VoicefitError(f"{root}: no audio file below this folder; expected {_LAYOUTS}")
     _check_depth(root, paths)

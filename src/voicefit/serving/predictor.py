@@ -16,12 +16,12 @@ from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.audio import (
     MAX_FRAMES,
+    RECORDING_SUFFIXES,
     SAMPLE_RATE,
     STDIN,
     AudioError,
     decode_waveform,
     find_audio,
-    is_recording,
     load_waveform,
 )
 from voicefit.encoders import FrontEnd
@@ -151,8 +151,8 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
         VoicefitError: there is a model, and no audio after it.
     """
     first = Path(arguments[0])
-    elsewhere = not first.exists() and first != STDIN and not is_recording(first)
-    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and elsewhere)
+    may_be_on_hub = not first.exists() and first != STDIN and first.suffix.lower() not in RECORDING_SUFFIXES
+    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and may_be_on_hub)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
     return (arguments[0] if is_model else MINI), [Path(part) for part in arguments[is_model:]]

@@ -53,7 +53,7 @@ class DryRun:
         estimate: seconds by stage, or ``None`` when nothing could be measured.
         cache: what would be added to the front-end cache, or ``None`` when an encoder is not here.
         unknown: why there is no estimate; empty when there is one.
-        without: of which k there are no trials, and why; empty when of none.
+        shots_without_trials: of which k there are no trials, and why; empty when of none.
     """
 
     trials: int
@@ -61,7 +61,7 @@ class DryRun:
     estimate: Estimate | None
     cache: CachePlan | None
     unknown: str = ""
-    without: str = ""
+    shots_without_trials: str = ""
 
 
 @dataclass
