@@ -18,6 +18,10 @@ SLOW = (
 )
 """Files that take minutes: they come first, so that no process is left with one while the others have nothing to do."""
 
+TESTS = Path(__file__).resolve().parent
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
+# Scripts of `support` that tests start in processes of their own find it so.
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

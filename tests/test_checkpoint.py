@@ -13,8 +13,8 @@ from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, pipeline
 
 import voicefit
-from layouts import build_folder
-from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
+from support.layouts import build_folder
+from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
 from voicefit.checkpoint import load_start, read_metadata, read_record, save_adapted, save_prefinetuned
 from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError

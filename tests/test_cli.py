@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 import soundfile
 
-from layouts import build_emodb, build_folder, write_noise
-from tiny_models import build_wav2vec2_group_norm, make_prior
+from support.layouts import build_emodb, build_folder, write_noise
+from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit import api, cli
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder

@@ -5,18 +5,18 @@ import socket
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from new_process import Started
-from run_distributed import keep_state
-from run_prefinetune import SETTINGS, load_corpora
-from tiny_models import build_wav2vec2_group_norm
-from tones import PITCHES, build_tones
+from support import SUPPORT
+from support.new_process import Started
+from support.run_distributed import keep_state
+from support.run_prefinetune import SETTINGS, load_corpora
+from support.tiny_models import build_wav2vec2_group_norm
+from support.tones import PITCHES, build_tones
 from voicefit.batches import epoch_batches
 from voicefit.distributed import ALONE, Processes, joined
 from voicefit.encoders import load_encoder
@@ -25,7 +25,7 @@ from voicefit.prefinetuning import prefinetune
 
 torch.set_num_threads(1)
 
-RUN_DISTRIBUTED = Path(__file__).with_name("run_distributed.py")
+RUN_DISTRIBUTED = SUPPORT / "run_distributed.py"
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2")
 NO_DROPOUT = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0, "feat_proj_dropout": 0.0}
 WHOLE = {"lr": 1e-3, "max_epochs": 3}

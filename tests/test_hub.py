@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 import voicefit
-from layouts import build_folder, write_noise
-from tiny_models import build_wav2vec2_group_norm, make_prior
+from support.layouts import build_folder, write_noise
+from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError

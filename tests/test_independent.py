@@ -16,7 +16,7 @@ from sklearn.metrics import f1_score
 from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from tiny_models import build_wav2vec2_group_norm, build_wav2vec2_layer_norm, build_whisper, make_waveform
+from support.tiny_models import build_wav2vec2_group_norm, build_wav2vec2_layer_norm, build_whisper, make_waveform
 from voicefit.adaptation import Method, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.batches import split_by_speaker

@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from transformers import AutoModelForAudioClassification
 from typer.testing import CliRunner
 
-from layouts import write_noise
-from tiny_models import make_waveform
+from support.layouts import write_noise
+from support.tiny_models import make_waveform
 from voicefit import load_model
 from voicefit.checkpoint import load_start, read_prior, read_record
 from voicefit.cli import app

@@ -3,7 +3,6 @@ import math
 import shutil
 import signal
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,10 +12,11 @@ import torch
 from pydantic import ValidationError
 from safetensors.torch import load_file
 
-from new_process import run_command_line
-from run_prefinetune import SETTINGS, load_corpora
-from tiny_models import build_wav2vec2_group_norm
-from tones import PITCHES, build_tones
+from support import SUPPORT
+from support.new_process import run_command_line
+from support.run_prefinetune import SETTINGS, load_corpora
+from support.tiny_models import build_wav2vec2_group_norm
+from support.tones import PITCHES, build_tones
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning import prefinetune, split_by_speaker
@@ -378,7 +378,7 @@ def histories_agree(one, other):
 def test_a_killed_run_resumes_to_the_same_bits(
     run, finished, model, corpora_root, cache_root, tmp_path, save_every, first
 ):
-    script = Path(__file__).with_name("run_prefinetune.py")
+    script = SUPPORT / "run_prefinetune.py"
     arguments = [model, corpora_root, tmp_path / "out", cache_root, 3, 2, save_every]
     assert run_command_line([script, *arguments], tmp_path)[0] == -signal.SIGKILL
     assert not (tmp_path / "out").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from layouts import build_emodb, build_ravdess, write_noise
-from new_process import run_command_line
-from tiny_models import build_wav2vec2_group_norm
+from support.layouts import build_emodb, build_ravdess, write_noise
+from support.new_process import run_command_line
+from support.tiny_models import build_wav2vec2_group_norm
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 EMOTIONS = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tiny_models import build_wav2vec2_group_norm
+from support.tiny_models import build_wav2vec2_group_norm
 from voicefit import select_corpora
 from voicefit.errors import VoicefitError
 from voicefit.selection import ORDER, SCORES, promise

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
+from support.tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.adaptation import Shots
 from voicefit.encoders import Encoder, load_encoder
 

@@ -6,7 +6,7 @@ from sklearn.metrics import f1_score
 from sklearn.model_selection import LeaveOneOut as Folds
 from sklearn.model_selection import cross_val_predict
 
-from tiny_models import build_wav2vec2_group_norm, make_prior
+from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.encoders import load_encoder

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
-from tiny_models import make_waveform
+from support.tiny_models import make_waveform
 from voicefit.adaptation import METHODS, Method, Shots, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.encoders import Encoder, load_encoder

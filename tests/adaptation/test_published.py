@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 from torch import nn
 
-import taped_graphs
+from support import taped_graphs
 from voicefit.adaptation import Shots, published
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError

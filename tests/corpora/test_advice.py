@@ -1,7 +1,7 @@
 import numpy as np
 import soundfile
 
-from layouts import write_noise
+from support.layouts import write_noise
 from voicefit.corpora import load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus

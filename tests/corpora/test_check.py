@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from layouts import build_folder, build_nemo, write_noise
+from support.layouts import build_folder, build_nemo, write_noise
 from voicefit.corpora import load_corpus
 from voicefit.corpora.check import KINDS, Difference, check_corpus, render
 

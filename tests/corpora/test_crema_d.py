@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.crema_d import build_crema_d
+from support.layouts import write_noise
+from support.layouts.crema_d import build_crema_d
 from voicefit.corpora import crema_d
 from voicefit.errors import VoicefitError
 

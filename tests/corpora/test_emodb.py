@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import build_emodb, write_noise
+from support.layouts import build_emodb, write_noise
 from voicefit.corpora import emodb
 from voicefit.errors import VoicefitError
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.emov_db import build_emov_db
+from support.layouts import write_noise
+from support.layouts.emov_db import build_emov_db
 from voicefit.corpora import emov_db
 from voicefit.errors import VoicefitError
 

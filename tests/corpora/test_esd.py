@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.esd import build_esd
+from support.layouts import write_noise
+from support.layouts.esd import build_esd
 from voicefit.corpora import esd
 from voicefit.errors import VoicefitError
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layouts import build_folder, write_noise
+from support.layouts import build_folder, write_noise
 from voicefit.corpora import folder, to_vocabulary
 from voicefit.errors import VoicefitError
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.iemocap import CODES, build_iemocap, format_block
+from support.layouts import write_noise
+from support.layouts.iemocap import CODES, build_iemocap, format_block
 from voicefit.corpora import iemocap
 from voicefit.errors import VoicefitError
 

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.jl_corpus import build_jl_corpus
+from support.layouts import write_noise
+from support.layouts.jl_corpus import build_jl_corpus
 from voicefit.corpora import jl_corpus
 from voicefit.errors import VoicefitError
 

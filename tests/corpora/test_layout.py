@@ -1,6 +1,6 @@
 import pytest
 
-from layouts import write_noise
+from support.layouts import write_noise
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 from voicefit.errors import VoicefitError
 

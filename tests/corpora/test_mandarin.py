@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.mandarin import build_mandarin
+from support.layouts import write_noise
+from support.layouts.mandarin import build_mandarin
 from voicefit.corpora import mandarin
 from voicefit.errors import VoicefitError
 

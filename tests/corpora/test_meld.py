@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.meld import RELEASED, VARIANTS, build_meld
+from support.layouts import write_noise
+from support.layouts.meld import RELEASED, VARIANTS, build_meld
 from voicefit.corpora import meld
 from voicefit.errors import VoicefitError
 

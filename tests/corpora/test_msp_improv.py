@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.msp_improv import KEYS, LETTERS, build_msp_improv, format_block
+from support.layouts import write_noise
+from support.layouts.msp_improv import KEYS, LETTERS, build_msp_improv, format_block
 from voicefit.corpora import msp_improv
 from voicefit.errors import VoicefitError
 

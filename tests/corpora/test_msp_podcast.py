@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.msp_podcast import build_msp_podcast
+from support.layouts import write_noise
+from support.layouts.msp_podcast import build_msp_podcast
 from voicefit.corpora import msp_podcast
 from voicefit.errors import VoicefitError
 

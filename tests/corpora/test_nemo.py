@@ -1,6 +1,6 @@
 import pytest
 
-from layouts import NEMO_EMOTIONS, build_nemo, write_noise
+from support.layouts import NEMO_EMOTIONS, build_nemo, write_noise
 from voicefit.corpora import nemo
 from voicefit.errors import VoicefitError
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-import layouts
+from support import layouts
 from voicefit.corpora import CORPORA, corpus_infos, load_corpus, parse_corpus_argument
 from voicefit.errors import VoicefitError
 

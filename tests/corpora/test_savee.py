@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import write_noise
-from layouts.savee import build_savee
+from support.layouts import write_noise
+from support.layouts.savee import build_savee
 from voicefit.corpora import savee
 from voicefit.errors import VoicefitError
 

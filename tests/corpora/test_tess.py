@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from layouts import build_tess, write_noise
+from support.layouts import build_tess, write_noise
 from voicefit.corpora import tess
 from voicefit.errors import VoicefitError
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tiny_models import build_whisper
+from support.tiny_models import build_whisper
 
 
 @pytest.fixture(scope="session")

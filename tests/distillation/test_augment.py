@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tiny_models import make_waveform
+from support.tiny_models import make_waveform
 from voicefit.distillation import augment
 
 

@@ -9,9 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, Wav2Vec2Model
 
-from new_process import run_command_line
-from run_distil import SETTINGS
-from tiny_models import make_waveform
+from support import SUPPORT
+from support.new_process import run_command_line
+from support.run_distil import SETTINGS
+from support.tiny_models import make_waveform
 from voicefit.distillation import Distilled, distil, distillation_loss
 from voicefit.distillation.student import build_student
 from voicefit.encoders import load_encoder
@@ -94,7 +95,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
 ):
     out = tmp_path / "out"
     arguments = [teacher, student, audio, out, cache_root, 2, 3]
-    script = Path(__file__).parents[1] / "run_distil.py"
+    script = SUPPORT / "run_distil.py"
     code, _, errors = run_command_line([script, *arguments], tmp_path)
     assert code == -signal.SIGKILL, errors
     assert not out.exists()

@@ -5,8 +5,8 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from run_distil import SETTINGS
-from tiny_models import build_wav2vec2_layer_norm, build_whisper
+from support.run_distil import SETTINGS
+from support.tiny_models import build_wav2vec2_layer_norm, build_whisper
 from voicefit.audio import load_waveform
 from voicefit.distillation import distil
 from voicefit.distillation.inherit import inherit, make_heir

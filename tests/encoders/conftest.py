@@ -1,6 +1,6 @@
 import pytest
 
-from tiny_models import BUILDERS
+from support.tiny_models import BUILDERS
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,6 @@ import stat
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -15,8 +14,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from layouts import build_folder, write_noise
-from tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
+from support import SUPPORT
+from support.layouts import build_folder, write_noise
+from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
 from voicefit.encoders import FrontCache, FrontEnd, cache_room, load_encoder
@@ -349,7 +349,7 @@ def test_no_damage_to_an_entrys_header_stops_a_run(cached_entry, position, value
 
 
 def start(model, corpus, cache, *more):
-    script = Path(__file__).with_name("fill_cache.py")
+    script = SUPPORT / "fill_cache.py"
     command = [sys.executable, str(script), *map(str, (model, corpus, cache, *more))]
     return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 

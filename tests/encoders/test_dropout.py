@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import AutoModelForAudioClassification
 
-from tiny_models import BUILDERS, build_wav2vec2_group_norm, build_wavlm, make_waveform
+from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, build_wavlm, make_waveform
 from voicefit.encoders import load_encoder
 from voicefit.encoders.dropout import Dropout, attend, drop
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from tiny_models import (
+from support.tiny_models import (
     BUILDERS,
     LAYERS,
     build_hubert,

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, BertConfig
 
-from tiny_models import (
+from support.tiny_models import (
     BUILDERS,
     LAYERS,
     build_wav2vec2_group_norm,

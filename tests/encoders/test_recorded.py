@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-import taped_graphs
-from tiny_models import BUILDERS, make_waveform
+from support import taped_graphs
+from support.tiny_models import BUILDERS, make_waveform
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
 

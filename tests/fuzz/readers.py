@@ -21,8 +21,8 @@ with atheris.instrument_imports(include=["voicefit", "tomllib"]):
     from voicefit.sweep.store import TrialStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-from bad_audio import bad_files, encode
-from tiny_models import make_waveform
+from support.bad_audio import bad_files, encode
+from support.tiny_models import make_waveform
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="voicefit-fuzz-"))
 PRESETS = Path(sys.modules["voicefit"].__file__ or "").parent / "presets"

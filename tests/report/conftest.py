@@ -2,7 +2,7 @@
 
 import pytest
 
-from chromium import CHROMIUM, FLAGS
+from support.chromium import CHROMIUM, FLAGS
 
 
 @pytest.fixture(scope="module")

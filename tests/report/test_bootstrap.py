@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report.bootstrap import RESAMPLES, _weights, bootstrap_intervals, resampled_means
 
 RAGGED = (((0.1, 0.3), (0.9,)), ((0.5, 0.6, 0.2),), ((0.4,), (0.8, 0.7), (0.0, 0.2)))

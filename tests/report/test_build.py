@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import voicefit.report
-from report.synthetic import RECORD, grid, row, table
+from support.synthetic_runs import RECORD, grid, row, table
 from voicefit.errors import VoicefitError
 from voicefit.report import build_report, k_curve_figure
 from voicefit.report.build import read_history, summary, write_report

@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from report.synthetic import grid, row, table
+from support.synthetic_runs import grid, row, table
 from voicefit.report.build import write_report
 from voicefit.report.calibration import (
     calibration_errors,

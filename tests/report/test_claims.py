@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report.claims import claims
 from voicefit.report.statistics import finished, pair
 

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 from typer.testing import CliRunner
 
-from report.synthetic import RECORD, row
+from support.synthetic_runs import RECORD, row
 from voicefit.cli import app
 from voicefit.errors import VoicefitError
 from voicefit.files import write_json

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report.effects import effects
 from voicefit.report.statistics import finished
 

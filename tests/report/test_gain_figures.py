@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from report.synthetic import grid
+from support.synthetic_runs import grid
 from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
 from voicefit.report.statistics import finished, gain_cells, pair
 

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report.inference import best_method, claims_table, effects_table, methods_table
 from voicefit.report.statistics import finished, gain_cells, pair
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from report.synthetic import RECORD, grid, row, table
+from support.synthetic_runs import RECORD, grid, row, table
 from voicefit.report.build import write_report
 
 STARTS = {"none": 0.5, "a": 0.55, "b": 0.57, "a+b": 0.6, "c": 0.46, "a+c": 0.58, "b+c": 0.59}

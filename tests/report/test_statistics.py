@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report.statistics import (
     best_start,
     cell_means,

@@ -2,7 +2,7 @@
 
 import math
 
-from report.synthetic import row, table
+from support.synthetic_runs import row, table
 from voicefit.report import headline
 from voicefit.report.text import count, interval, p_value, score, signed
 

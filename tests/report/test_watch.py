@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from report.synthetic import RECORD
+from support.synthetic_runs import RECORD
 from voicefit.errors import VoicefitError
 from voicefit.report import watch_report
 from voicefit.sweep.plan import TrialSpec

@@ -11,9 +11,9 @@ import uvicorn
 from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, sync_playwright
 
-from bad_audio import encode
-from chromium import CHROMIUM, FLAGS
-from tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
+from support.bad_audio import encode
+from support.chromium import CHROMIUM, FLAGS
+from support.tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.heads import CorpusHeads

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 import voicefit
-from bad_audio import bad_files, odd_files, silence
 from serving.conftest import BASE, clip, running
+from support.bad_audio import bad_files, odd_files, silence
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served

@@ -9,8 +9,8 @@ import soundfile
 import torch
 from transformers import WhisperFeatureExtractor, pipeline
 
-from layouts import write_noise
-from tiny_models import BUILDERS, make_waveform
+from support.layouts import write_noise
+from support.tiny_models import BUILDERS, make_waveform
 from voicefit import api
 from voicefit.checkpoint import save_adapted
 from voicefit.encoders import load_encoder

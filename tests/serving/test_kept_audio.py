@@ -11,9 +11,9 @@ import soundfile
 from fastapi.testclient import TestClient
 
 import voicefit
-from bad_audio import encode, odd_files
 from serving.conftest import BASE, clip, running, shots
-from tiny_models import make_waveform
+from support.bad_audio import encode, odd_files
+from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.serving import kept_audio
 from voicefit.serving.app import create_app

@@ -5,7 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
-from tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
+from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import checkpoint, load_model
 from voicefit.audio import STDIN
 from voicefit.errors import VoicefitError

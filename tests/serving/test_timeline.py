@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from serving.test_export import build_model
-from tiny_models import make_waveform
+from support.tiny_models import make_waveform
 from voicefit import cli
 from voicefit.errors import VoicefitError
 from voicefit.serving.predictor import load_model

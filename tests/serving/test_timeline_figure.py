@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from serving.test_export import LABELS
-from tiny_models import make_waveform
+from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.serving.timeline import Timeline
 from voicefit.serving.timeline_figure import draw_only

@@ -11,9 +11,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import new_process
-from layouts import write_noise
-from tiny_models import build_wav2vec2_group_norm
+from support import new_process
+from support.layouts import write_noise
+from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
 from voicefit.encoders import FrontEnd

@@ -7,9 +7,9 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
-from deadly import Deadly, Errands
-from reporter import Reporter
 
+from support.deadly import Deadly, Errands
+from support.reporter import Reporter
 from voicefit.adaptation import METHODS, Method
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError

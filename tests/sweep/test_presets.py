@@ -5,12 +5,12 @@ from importlib.resources import files
 
 import pytest
 
-from layouts.esd import build_esd
-from layouts.iemocap import build_iemocap
-from layouts.mandarin import build_mandarin
-from layouts.msp_improv import build_msp_improv
-from layouts.msp_podcast import build_msp_podcast
-from tiny_models import build_wav2vec2_group_norm
+from support.layouts.esd import build_esd
+from support.layouts.iemocap import build_iemocap
+from support.layouts.mandarin import build_mandarin
+from support.layouts.msp_improv import build_msp_improv
+from support.layouts.msp_podcast import build_msp_podcast
+from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.cli import main
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, make_plan, read_preset, run_sweep

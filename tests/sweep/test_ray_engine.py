@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import deadly
 import pandas as pd
 import psutil
 import pytest
-from deadly import Deadly, Gated
 
+from support import deadly
+from support.deadly import Deadly, Gated
 from voicefit.adaptation import Method
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, engine, ray_cluster, run_sweep

@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from tiny_models import make_prior
+from support.tiny_models import make_prior
 from voicefit.adaptation import METHODS, Method, Shots, find_method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from run_prefinetune import kill_at
+from support.run_prefinetune import kill_at
 from voicefit.distillation import DistilSettings, distil
 
 SETTINGS = DistilSettings(layers=(1, 3), epochs=12, batch_size=4, lr=1e-2, held_out=0.2)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from run_prefinetune import SETTINGS
+from support.run_prefinetune import SETTINGS
 from voicefit.api import prefinetune
 
 

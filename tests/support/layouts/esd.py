@@ -3,7 +3,7 @@
 from itertools import count
 from pathlib import Path
 
-from layouts import write_noise
+from support.layouts import write_noise
 
 BLOCKS = {"Neutral": 0, "Angry": 350, "Happy": 700, "Sad": 1050, "Surprise": 1400}
 """Folder → number before its first utterance."""

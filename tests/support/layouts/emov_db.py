@@ -3,7 +3,7 @@
 from itertools import count
 from pathlib import Path
 
-from layouts import write_noise
+from support.layouts import write_noise
 
 EMOTIONS = {"bea": ("Amused", "Angry", "Disgusted", "Neutral", "Sleepy"), "josh": ("Amused", "Neutral", "Sleepy")}
 """Speaker → folders."""

@@ -3,7 +3,7 @@
 from itertools import count
 from pathlib import Path
 
-from layouts import write_noise
+from support.layouts import write_noise
 
 STEMS = ("a01", "d15", "f01", "h01", "n30", "sa01", "su01")
 

@@ -3,7 +3,7 @@
 from itertools import count
 from pathlib import Path
 
-from layouts import write_noise
+from support.layouts import write_noise
 
 VOTES = {
     "1001_DFA_ANG_XX": "A",

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layouts import write_noise
+from support.layouts import write_noise
 
 FIELDS = ("FileName", "EmoClass", "EmoAct", "EmoVal", "EmoDom", "SpkrID", "Gender", "Split_Set")
 
