@@ -40,9 +40,9 @@ from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.episodes import ONE_VS_REST
-from voicefit.machine import describe_machine, describe_versions
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.system.machine import describe_machine, describe_versions
 
 FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
 """Real corpora and their folders in `VOICEFIT_DATA`."""

@@ -19,9 +19,9 @@ from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST
-from voicefit.heap import keep_freed_memory
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.system.heap import keep_freed_memory
 
 EVERY_CLIP = 10**9
 """Validation clips at once, so that all are heard in every epoch."""

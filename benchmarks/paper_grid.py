@@ -23,10 +23,10 @@ from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST
-from voicefit.machine import devices, has_bfloat16
 from voicefit.protocols import PAPER
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.system.machine import devices, has_bfloat16
 
 KS = (2, 4, 8, 16, 24, 32, 64)
 TRIALS_PER_K = 16 * 20 * 5 * 3

@@ -20,9 +20,9 @@ from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST
-from voicefit.machine import has_bfloat16
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.system.machine import has_bfloat16
 
 CHECKPOINT = Path("runs/nemo/checkpoints/layer-2/ravdess+tess+emodb+emovo")
 VARIANTS = {

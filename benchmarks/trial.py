@@ -35,10 +35,10 @@ from voicefit.adaptation import METHODS, Method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.heap import keep_freed_memory
-from voicefit.machine import devices, has_bfloat16
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
+from voicefit.system.heap import keep_freed_memory
+from voicefit.system.machine import devices, has_bfloat16
 
 SPEC = TrialSpec("base", "none", "", "esd", "paper", ONE_VS_REST, "published", "", "0011", LABELS[0], 8, 0, 0)
 TRIALS = 2

@@ -17,8 +17,8 @@ from voicefit.adaptation import METHODS, Method
 from voicefit.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
-from voicefit.hub import MINI, locate
 from voicefit.sweep.engine import StartingPoint, Workplace
+from voicefit.system.hub import MINI, locate
 
 GRID = 33_600
 TARGETS = {"prototype": 200, "head": 50, "prior": 50}

@@ -16,7 +16,7 @@ from support.tiny_models import make_waveform
 from voicefit import load_model
 from voicefit.checkpoint import load_start, read_prior, read_record
 from voicefit.cli import app
-from voicefit.hub import locate
+from voicefit.system.hub import locate
 
 FOLDER = Path(locate("mini"))
 

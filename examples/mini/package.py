@@ -10,7 +10,7 @@ import shutil
 from pathlib import Path
 
 from voicefit.checkpoint import PRIOR, RECORD, halve_weights
-from voicefit.files import new_directory, write_json, write_text
+from voicefit.system.files import new_directory, write_json, write_text
 
 TERMS = {
     "non-commercial": "For non-commercial use only: it learnt from {names}.",

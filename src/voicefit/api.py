@@ -16,17 +16,16 @@ from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
-from voicefit.distributed import joined
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.files import require_absent
 from voicefit.heads import Head
-from voicefit.machine import devices
-from voicefit.prefinetuning import Notice
 from voicefit.prefinetuning import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.serving.predictor import Model, load_model, reason_of
-from voicefit.trainer import Progress
+from voicefit.system.distributed import joined
+from voicefit.system.files import require_absent
+from voicefit.system.machine import devices
+from voicefit.system.progress import Notice, Progress, silent
 
 
 def prefinetune(
@@ -42,12 +41,12 @@ def prefinetune(
     seed: int = 0,
     resume: bool = False,
     save_every: float = 30.0,
-    progress: Progress = lambda what, done, total: None,
-    notice: Notice = lambda message: None,
+    progress: Progress = silent,
+    notice: Notice = silent,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune`.
 
-    In each of the processes that `torchrun` has started it takes a share of the work (:mod:`voicefit.distributed`).
+    In each of the processes that `torchrun` has started it takes a share of the work (:mod:`voicefit.system.distributed`).
 
     Args:
         encoder: hub id or directory of a pretrained encoder.
@@ -114,7 +113,7 @@ def adapt(
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
     seed: int = 0,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> Adapted:
     """Fit a model to one voice and write it to ``out``, a `transformers` directory.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from voicefit.heads import Head
-from voicefit.hub import shown_name
+from voicefit.system.hub import shown_name
 
 _FRONT_MATTER = """---
 library_name: transformers

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 import torch
-from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
@@ -17,10 +16,10 @@ from voicefit.cards import adapted_card, prefinetuned_card
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, write_json
 from voicefit.heads import Adapter, CorpusHeads, Head
-from voicefit.hub import find_file, shown_name
 from voicefit.prior import Prior
+from voicefit.system.files import new_directory, write_json
+from voicefit.system.hub import find_file, shown_name
 
 ADAPTER = "adapter"
 RECORD = "voicefit.json"
@@ -28,19 +27,6 @@ PRIOR = "prior.safetensors"
 
 _HALVED = 2.0**-10, 2.0**15
 """Half precision holds numbers from 2 ** -14 to 2 ** 16 with 11 bits, smaller ones with fewer, and larger ones not."""
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata in the header of a safetensors file.
-
-    Raises:
-        VoicefitError: not a safetensors file.
-    """
-    try:
-        with safe_open(path, framework="pt") as file:
-            return file.metadata() or {}
-    except Exception as error:  # safetensors raises its own kind, which it does not export everywhere
-        raise VoicefitError(f"{path}: is damaged, or not a safetensors file ({error})") from error
 
 
 def read_record(source: str | Path) -> dict[str, Any]:

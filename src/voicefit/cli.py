@@ -12,9 +12,9 @@ from rich.table import Table
 import voicefit
 from voicefit import cli_distill, cli_serve, cli_sweep
 from voicefit.errors import VoicefitError
-from voicefit.heap import keep_freed_memory
-from voicefit.hub import MINI
-from voicefit.launch import first_tells, is_first
+from voicefit.system.heap import keep_freed_memory
+from voicefit.system.hub import MINI
+from voicefit.system.launch import first_tells, is_first
 from voicefit.terminal import err, escape, out, print_json, progress, remark
 
 app = typer.Typer(
@@ -385,7 +385,7 @@ def push(
 
     Example: `voicefit push checkpoint me/my-checkpoint`
     """
-    from voicefit.hub import push as run
+    from voicefit.checkpoints.publish import push as run
 
     out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
 

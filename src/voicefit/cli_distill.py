@@ -35,7 +35,7 @@ def distill(
     """
     from voicefit.distillation import DistilSettings
     from voicefit.distillation import distil as run
-    from voicefit.machine import devices
+    from voicefit.system.machine import devices
 
     settings = DistilSettings(
         layers=_numbers(layers),

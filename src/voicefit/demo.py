@@ -10,12 +10,12 @@ from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSe
 
 from voicefit.encoders.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
-from voicefit.files import new_directory
-from voicefit.machine import limit_threads
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep
 from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
-from voicefit.trainer import Progress
+from voicefit.system.files import new_directory
+from voicefit.system.machine import limit_threads
+from voicefit.system.progress import Progress
 
 _CLIPS_PER_LABEL = 12
 _TARGET_CLIPS_PER_LABEL = 36

@@ -25,21 +25,15 @@ from voicefit.batches import (
     split_by_speaker,
 )
 from voicefit.corpora import Clip, Corpus
-from voicefit.distributed import ALONE, Processes
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
-from voicefit.files import require_absent
 from voicefit.heads import discriminant_projector
 from voicefit.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
-from voicefit.trainer import Progress, Trainer
-
-Notice = Callable[[str], None]
-"""Told something in a line, for a person."""
-
-
-def _silent(*told: object) -> None:
-    pass
+from voicefit.system.distributed import ALONE, Processes
+from voicefit.system.files import require_absent
+from voicefit.system.progress import Notice, Progress, silent
+from voicefit.trainer import Trainer
 
 
 def prefinetune(
@@ -57,8 +51,8 @@ def prefinetune(
     start_key: str = "",
     runs: int = 1,
     processes: Processes = ALONE,
-    progress: Progress = lambda what, done, total: None,
-    notice: Notice = _silent,
+    progress: Progress = silent,
+    notice: Notice = silent,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
@@ -96,7 +90,7 @@ def prefinetune(
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     if not processes.first:
-        progress = notice = _silent
+        progress = notice = silent
     cache = FrontCache(encoder, cache_root, runs * processes.local_count)
     usable, left_out = cache_corpora(cache, corpora, progress, notice, processes)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
@@ -204,7 +198,7 @@ def cache_corpora(
     cache: FrontCache,
     corpora: Sequence[Corpus],
     progress: Progress,
-    notice: Notice = _silent,
+    notice: Notice = silent,
     processes: Processes = ALONE,
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
     """Run the front end over every labelled clip, each process over its share, after ``notice`` was told what the

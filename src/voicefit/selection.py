@@ -13,10 +13,10 @@ from torch import Tensor
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.machine import devices
 from voicefit.prefinetuning import cache_corpora
 from voicefit.prior import Prior, learn_prior
-from voicefit.trainer import Progress
+from voicefit.system.machine import devices
+from voicefit.system.progress import Progress, silent
 from voicefit.transferability import (
     h_score,
     label_overlap,
@@ -106,10 +106,6 @@ class PooledCorpus:
     vectors: Tensor
 
 
-def _silent(what: str, done: int, total: int) -> None:
-    pass
-
-
 def select_corpora(
     target: str | Path,
     corpora: Mapping[str, str | Path],
@@ -117,7 +113,7 @@ def select_corpora(
     *,
     depth: int | None = None,
     subsets: bool = False,
-    progress: Progress = _silent,
+    progress: Progress = silent,
 ) -> Selection:
     """Rank corpora by what they promise to pre-finetuning for one voice; nothing is trained but linear heads.
 
@@ -153,7 +149,7 @@ def select_corpora(
 
 
 def pool_corpora(
-    encoder: Encoder, corpora: Sequence[Corpus], progress: Progress = _silent, cache_root: Path | None = None
+    encoder: Encoder, corpora: Sequence[Corpus], progress: Progress = silent, cache_root: Path | None = None
 ) -> tuple[list[PooledCorpus], dict[str, str]]:
     """Hear every labelled clip through the front-end cache.
 

@@ -28,7 +28,7 @@ import soxr
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory
+from voicefit.system.files import new_directory
 
 
 @dataclass(frozen=True)

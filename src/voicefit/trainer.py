@@ -18,17 +18,15 @@ from torch import Tensor, nn
 
 from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
 from voicefit.corpora import Clip
-from voicefit.distributed import ALONE, Processes
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.schedule import warmup_then_decay
 from voicefit.scores import score
+from voicefit.system.distributed import ALONE, Processes
+from voicefit.system.progress import Progress
 from voicefit.training_state import load_state, save_state
-
-Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done and how much there is."""
 
 
 def multi_corpus_loss(

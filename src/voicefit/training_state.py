@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from voicefit import checkpoint
 from voicefit.errors import VoicefitError
+from voicefit.system.files import read_metadata
 
 _FILE = "state.safetensors"
 _OPTIMIZER = "optimizer/"
@@ -54,7 +54,7 @@ def load_state(
     path = folder / _FILE
     if not path.exists():
         return None
-    record = checkpoint.read_metadata(path)
+    record = read_metadata(path)
     if record.pop("identity", None) != identity:
         raise VoicefitError(f"{folder}: was begun with another {made_of}; remove it to start afresh")
     tensors = load_file(path)

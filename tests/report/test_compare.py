@@ -8,10 +8,10 @@ from typer.testing import CliRunner
 from support.synthetic_runs import RECORD, row
 from voicefit.cli import app
 from voicefit.errors import VoicefitError
-from voicefit.files import write_json
 from voicefit.report.compare import compare, compare_runs
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.store import TrialStore
+from voicefit.system.files import write_json
 
 
 def write_run(folder, rows, **changes):

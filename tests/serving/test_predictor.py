@@ -9,9 +9,9 @@ from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, m
 from voicefit import checkpoint, load_model
 from voicefit.audio import STDIN
 from voicefit.errors import VoicefitError
-from voicefit.hub import locate
 from voicefit.serving.predictor import Prediction, split_model
 from voicefit.serving.tables import prediction_table
+from voicefit.system.hub import locate
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 from voicefit.cli import app
 from voicefit.errors import VoicefitError
-from voicefit.files import write_json
 from voicefit.sweep import TrialStore, make_plan, recorded_plan, run_sweep
 from voicefit.sweep.record import NAME, STORE, describe_git
+from voicefit.system.files import write_json
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from voicefit.cli import app
 from voicefit.errors import VoicefitError
-from voicefit.files import write_json
 from voicefit.report import build_report
 from voicefit.sweep import Shard, TrialSpec, TrialStore, dry_run, make_plan, merge_runs, run_sweep
 from voicefit.sweep.merge import _remarks
 from voicefit.sweep.record import NAME, STORE
+from voicefit.system.files import write_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "slurm" / "submit.sh"
 

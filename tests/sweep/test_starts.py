@@ -9,12 +9,12 @@ import pandas as pd
 import psutil
 import pytest
 
-from voicefit.checkpoint import read_metadata
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import run_sweep
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.starts import Workshop, hear, make_starts
+from voicefit.system.files import read_metadata
 
 STARTS = ("alpha", "beta", "alpha+beta")
 

@@ -24,8 +24,8 @@ from voicefit.distillation.student import build_student
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, require_absent, write_json
-from voicefit.trainer import Progress
+from voicefit.system.files import new_directory, require_absent, write_json
+from voicefit.system.progress import Progress, silent
 
 __all__ = ["DistilSettings", "Distilled", "distil", "distillation_loss"]
 
@@ -64,7 +64,7 @@ def distil(
     cache_root: Path | None = None,
     resume: bool = False,
     device: str = "cpu",
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> Distilled:
     """Distil a teacher into a student and write the student to ``out``.
 

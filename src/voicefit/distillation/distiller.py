@@ -15,7 +15,7 @@ from voicefit.distillation import augment
 from voicefit.distillation.lessons import DistilSettings, Lessons, Window
 from voicefit.encoders import Encoder
 from voicefit.schedule import warmup_then_decay
-from voicefit.trainer import Progress
+from voicefit.system.progress import Progress
 from voicefit.training_state import load_state, save_state
 
 

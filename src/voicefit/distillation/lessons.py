@@ -18,8 +18,8 @@ from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
 from voicefit.encoders.cache import default_cache_root
-from voicefit.files import new_file
-from voicefit.trainer import Progress
+from voicefit.system.files import new_file
+from voicefit.system.progress import Progress
 
 WINDOW = 5.0
 """Seconds of the longest piece of a recording that is learnt from at once."""

@@ -20,8 +20,8 @@ from voicefit.corpora import Clip
 from voicefit.encoders.cache_room import ADVICE, CachePlan, bytes_under, free_bytes, read_limit
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file
-from voicefit.machine import limit_threads
+from voicefit.system.files import new_file
+from voicefit.system.machine import limit_threads
 
 _Running = deque[tuple[Clip, int, Future[np.ndarray]]]
 """Clips that the front end is at, the bytes each will take, and its frames."""

@@ -23,7 +23,7 @@ from voicefit.encoders import padding
 from voicefit.encoders.dropout import install_dropout
 from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, digest
 from voicefit.encoders.recorded import RecordedPass
-from voicefit.machine import has_bfloat16, move_without_waiting
+from voicefit.system.machine import has_bfloat16, move_without_waiting
 
 Precision = Literal["float32", "bfloat16"]
 """Of matrix products. Where the hardware has none in bfloat16, ``bfloat16`` means float32."""

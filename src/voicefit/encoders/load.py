@@ -16,7 +16,7 @@ from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import FAMILIES
 from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.hub import find_file, locate
+from voicefit.system.hub import find_file, locate
 
 _WHISPER_RATE = 50
 """Positions of a Whisper encoder in a second."""

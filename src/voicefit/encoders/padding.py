@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from voicefit.machine import move_without_waiting
+from voicefit.system.machine import move_without_waiting
 
 
 def pad(frames: Sequence[Tensor], device: torch.device, multiple: int = 1) -> Tensor:

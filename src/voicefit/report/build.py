@@ -10,13 +10,13 @@ from typing import Any
 import pandas as pd
 
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, write_json, write_text
 from voicefit.report import page, style
 from voicefit.report.formats import write_tables
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
 from voicefit.sweep.store import TrialStore
+from voicefit.system.files import new_directory, write_json, write_text
 
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
 

@@ -8,7 +8,6 @@ from typing import Any
 import pandas as pd
 
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory
 from voicefit.report.build import read_record, read_trials
 from voicefit.report.formats import write_tables
 from voicefit.report.page import flatten
@@ -16,6 +15,7 @@ from voicefit.report.statistics import ALPHA, PAIRED_BY, finished, gain_cells
 from voicefit.report.style import start_label
 from voicefit.report.tables import Cell, Table
 from voicefit.report.text import count, interval, p_value, score, signed
+from voicefit.system.files import new_directory
 
 CELL = ["task", "encoder", "protocol", "target", "start", "method", "k"]
 RECORDED = ("plan", "versions", "corpora", "machine", "voicefit", "command")

@@ -9,8 +9,8 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from voicefit.errors import VoicefitError
-from voicefit.files import write_text
 from voicefit.report.tables import Cell, Table
+from voicefit.system.files import write_text
 
 # What could begin something in Markdown; the backslash before it is not shown (CommonMark 0.31, section 2.4).
 MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in r"\`*_{}[]<>#|~!$&"} | {"\n": " ", "\r": " "})

@@ -5,11 +5,11 @@ import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
-from voicefit.files import write_text
 from voicefit.report.build import read_record, read_trials, write_report
 from voicefit.report.page import reload_tag
 from voicefit.report.statistics import failed_rows
 from voicefit.report.text import count
+from voicefit.system.files import write_text
 
 State = tuple[tuple[int, int], ...]
 

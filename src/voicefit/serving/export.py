@@ -20,10 +20,10 @@ import voicefit
 from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
 from voicefit.encoders.families import shortest
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file, require_absent
-from voicefit.hub import find_file
 from voicefit.serving.graph import WaveformClassifier
 from voicefit.serving.predictor import Model, load_model
+from voicefit.system.files import new_file, require_absent
+from voicefit.system.hub import find_file
 
 OPSET = 20
 """Version of the ONNX operators."""

@@ -11,7 +11,7 @@ import soundfile
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders.cache_room import free_bytes
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file
+from voicefit.system.files import new_file
 
 LEAST_FREE = 10**9
 """Bytes: a disk that has less free is left to others."""

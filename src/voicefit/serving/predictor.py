@@ -28,8 +28,8 @@ from voicefit.encoders import FrontEnd
 from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.hub import MINI, find_file
-from voicefit.trainer import Progress
+from voicefit.system.hub import MINI, find_file
+from voicefit.system.progress import Progress, silent
 
 MAX_STDIN_BYTES = 2**30
 """The most that is read from standard input."""
@@ -90,9 +90,7 @@ class Model:
         best = self.labels[int(np.argmax(chances))]
         return Prediction(file, best, dict(zip(self.labels, chances, strict=True)))
 
-    def predict_files(
-        self, paths: Iterable[Path], progress: Progress = lambda what, done, total: None
-    ) -> list[Prediction]:
+    def predict_files(self, paths: Iterable[Path], progress: Progress = silent) -> list[Prediction]:
         """Classify files, the audio files in folders and, for the path ``-``, what comes on standard input.
 
         A file that cannot be used gets an ``error``.

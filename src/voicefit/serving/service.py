@@ -18,12 +18,12 @@ from voicefit.api import Adapted, Model
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.files import new_file, write_json
-from voicefit.hub import locate, shown_name
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
+from voicefit.system.files import new_file, write_json
+from voicefit.system.hub import locate, shown_name
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio
 from voicefit.errors import VoicefitError
 from voicefit.serving.predictor import Model, read_recording, reason_of
-from voicefit.trainer import Progress
+from voicefit.system.progress import Progress, silent
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def timelines(
     paths: Iterable[Path],
     window: float,
     hop: float,
-    progress: Progress = lambda what, done, total: None,
+    progress: Progress = silent,
 ) -> list[Timeline]:
     """The timelines of files, folders and standard input; a file that cannot be used gets an ``error``.
 

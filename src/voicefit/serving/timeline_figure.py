@@ -8,9 +8,9 @@ from matplotlib.ticker import FuncFormatter
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
-from voicefit.files import require_place
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
 from voicefit.serving.timeline import Timeline, clock
+from voicefit.system.files import require_place
 
 _COLUMNS = 1500
 """Points of the drawn waveform."""
@@ -20,7 +20,7 @@ def require_figure(path: Path) -> None:
     """Refuse what :func:`draw_only` could not write, before there is anything to draw.
 
     Raises:
-        VoicefitError: another suffix than `.svg` and `.png`; or as :func:`voicefit.files.require_place`.
+        VoicefitError: another suffix than `.svg` and `.png`; or as :func:`voicefit.system.files.require_place`.
     """
     if path.suffix not in (".svg", ".png"):
         raise VoicefitError(f"{path}: a figure is written as .svg or .png")

@@ -7,8 +7,8 @@ from typing import Any
 
 from voicefit import checkpoint
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, write_json
 from voicefit.serving.export import Export, export
+from voicefit.system.files import new_directory, write_json
 
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """What the page needs of the npm package onnxruntime-web."""

@@ -26,11 +26,11 @@ from voicefit.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.heap import keep_freed_memory
-from voicefit.machine import limit_threads
 from voicefit.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.system.heap import keep_freed_memory
+from voicefit.system.machine import limit_threads
 
 START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How workers on processors begin: as forks of one process that has done the imports, which take seconds and memory.

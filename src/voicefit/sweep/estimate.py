@@ -16,10 +16,10 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER, SpeakerEpisodes
-from voicefit.machine import devices
 from voicefit.prior import learn_prior
 from voicefit.scores import score
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
+from voicefit.system.machine import devices
 
 _PROBES = 8
 

@@ -1,21 +1,22 @@
 """One run out of the shards of a sweep."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from voicefit import checkpoint
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, write_json
 from voicefit.sweep.record import NAME, STORE, read_record
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.store import TrialStore
+from voicefit.system.files import new_directory, write_json
+from voicefit.system.progress import Notice, silent
 
 _NOT_NEEDED = shutil.ignore_patterns("*.part")
 
 
-def merge_runs(runs: Sequence[Path], out: Path, notice: Callable[[str], None] = lambda message: None) -> int:
+def merge_runs(runs: Sequence[Path], out: Path, notice: Notice = silent) -> int:
     """Put the trials and checkpoints of several runs of one plan together, in a new run directory.
 
     The merged run can be reported, and goes on like any other: the same plan with ``--out`` of it runs what is left.

@@ -22,14 +22,14 @@ import ray
 from voicefit.corpora import Corpus
 from voicefit.encoders.cache import default_cache_root
 from voicefit.errors import VoicefitError
-from voicefit.heap import keep_freed_memory
-from voicefit.machine import describe_versions
 from voicefit.sweep import record
 from voicefit.sweep.engine import Record, Workplace, Worksite, group_trials, overdue_error
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.ray_cluster import last_line, most_on_a_node, share_out
 from voicefit.sweep.starts import Workshop, hear
-from voicefit.trainer import Progress
+from voicefit.system.heap import keep_freed_memory
+from voicefit.system.machine import describe_versions
+from voicefit.system.progress import Progress
 
 _ROOM_SECONDS = 300.0
 """How long no worker at all may be at hand, as while none of the cluster's nodes has room for one."""

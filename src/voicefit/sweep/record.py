@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
-from voicefit.files import write_json
-from voicefit.machine import describe_machine, describe_versions
 from voicefit.sweep.plan import Plan, digest
 from voicefit.sweep.shard import Shard
+from voicefit.system.files import write_json
+from voicefit.system.machine import describe_machine, describe_versions
 
 NAME = "run.json"
 STORE = "trials.sqlite"

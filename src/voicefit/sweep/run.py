@@ -14,9 +14,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_room import CachePlan
 from voicefit.errors import VoicefitError
-from voicefit.heap import give_back_freed_memory
-from voicefit.machine import devices
-from voicefit.prefinetuning import Notice, cache_corpora
+from voicefit.prefinetuning import cache_corpora
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace
 from voicefit.sweep.estimate import Estimate, estimate_time
@@ -26,7 +24,9 @@ from voicefit.sweep.shard import Shard
 from voicefit.sweep.starts import Workshop, checkpoint_path, is_made
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.this_machine import run_here
-from voicefit.trainer import Progress
+from voicefit.system.heap import give_back_freed_memory
+from voicefit.system.machine import devices
+from voicefit.system.progress import Notice, Progress, silent
 
 _TOLD_OF_AN_ERROR = 10
 """Trials that are named as they fail; a start that lacks a label fails thousands with one error."""
@@ -159,8 +159,8 @@ def run_sweep(
     cache_root: Path | None = None,
     max_failures: int | None = None,
     trial_timeout: float | None = None,
-    progress: Progress = lambda what, done, total: None,
-    notice: Notice = lambda message: None,
+    progress: Progress = silent,
+    notice: Notice = silent,
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 

@@ -17,12 +17,12 @@ from typing import Any
 from voicefit import checkpoint
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
-from voicefit.heap import give_back_freed_memory
-from voicefit.machine import limit_threads
 from voicefit.prefinetuning import prefinetune
 from voicefit.sweep.engine import run_in_workers
 from voicefit.sweep.plan import Plan
-from voicefit.trainer import Progress
+from voicefit.system.heap import give_back_freed_memory
+from voicefit.system.machine import limit_threads
+from voicefit.system.progress import Progress
 
 Place = tuple[str, str]
 """The encoder and the start, both as the plan names them."""

@@ -13,7 +13,7 @@ from typing import Any
 from voicefit.sweep.engine import Record, Runner, Workplace, group_trials, run_in_workers, run_trials
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.starts import Place, Workshop, hear_record, made_at_once, make_starts
-from voicefit.trainer import Progress
+from voicefit.system.progress import Progress
 
 
 def run_here(

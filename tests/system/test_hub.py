@@ -13,10 +13,11 @@ import voicefit
 from support.layouts import build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.checkpoint import save_prefinetuned
+from voicefit.checkpoints.publish import PUBLISHED, push
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads import CorpusHeads
-from voicefit.hub import PUBLISHED, find_file, push
+from voicefit.system.hub import find_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

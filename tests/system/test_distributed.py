@@ -18,10 +18,10 @@ from support.run_prefinetune import SETTINGS, load_corpora
 from support.tiny_models import build_wav2vec2_group_norm
 from support.tones import PITCHES, build_tones
 from voicefit.batches import epoch_batches
-from voicefit.distributed import ALONE, Processes, joined
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning import prefinetune
+from voicefit.system.distributed import ALONE, Processes, joined
 
 torch.set_num_threads(1)
 
@@ -59,11 +59,11 @@ def test_one_process_is_alone(monkeypatch):
 
 
 def test_every_process_has_a_gpu_of_its_own(monkeypatch):
-    monkeypatch.setattr("voicefit.distributed.devices", lambda: ["cuda:0", "cuda:1"])
+    monkeypatch.setattr("voicefit.system.distributed.devices", lambda: ["cuda:0", "cuda:1"])
     assert [Processes(rank, 4, rank % 2, 2).device for rank in range(4)] == ["cuda:0", "cuda:1", "cuda:0", "cuda:1"]
     with pytest.raises(VoicefitError, match="3 processes on a machine that shows 2 GPUs"):
         Processes(2, 3, 2, 3).device  # noqa: B018
-    monkeypatch.setattr("voicefit.distributed.devices", lambda: ["cpu"])
+    monkeypatch.setattr("voicefit.system.distributed.devices", lambda: ["cpu"])
     assert Processes(2, 3, 2, 3).device == "cpu"
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from voicefit.machine import describe_machine, describe_versions, devices, has_bfloat16, limit_threads
+from voicefit.system.machine import describe_machine, describe_versions, devices, has_bfloat16, limit_threads
 
 
 def test_encoders_run_on_every_gpu_or_on_the_processor(monkeypatch):

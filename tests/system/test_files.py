@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from voicefit.errors import VoicefitError
-from voicefit.files import new_directory, new_file, require_absent, write_json, write_text
+from voicefit.system.files import new_directory, new_file, require_absent, write_json, write_text
 
 
 def names(folder):
@@ -74,7 +74,7 @@ def test_an_output_below_a_file_or_where_one_may_not_write_is_refused_beforehand
 WRITER = """
 import sys, time
 from pathlib import Path
-from voicefit.files import new_directory
+from voicefit.system.files import new_directory
 with new_directory(Path(sys.argv[1])) as folder:
     (folder / "model.safetensors").write_text("half")
     print(folder.name, flush=True)

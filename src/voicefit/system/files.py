@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from filelock import FileLock, Timeout
+from safetensors import safe_open
 
 from voicefit.errors import VoicefitError
 
@@ -123,3 +124,16 @@ def require_place(path: Path) -> None:
         raise VoicefitError(f"{path}: {above} is a file, not a folder; choose another output")
     if not os.access(above, os.W_OK | os.X_OK):
         raise VoicefitError(f"{path}: the folder {above} may not be written to; choose another output")
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata in the header of a safetensors file.
+
+    Raises:
+        VoicefitError: not a safetensors file.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            return file.metadata() or {}
+    except Exception as error:  # safetensors raises its own kind, which it does not export everywhere
+        raise VoicefitError(f"{path}: is damaged, or not a safetensors file ({error})") from error

@@ -14,8 +14,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from voicefit.errors import VoicefitError
-from voicefit.launch import LAST_WORDS, process_count
-from voicefit.machine import devices
+from voicefit.system.launch import LAST_WORDS, process_count
+from voicefit.system.machine import devices
 
 T = TypeVar("T")
 

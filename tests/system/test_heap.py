@@ -9,7 +9,7 @@ import sys
 import threading
 import psutil
 import torch
-from voicefit.heap import give_back_freed_memory, keep_freed_memory
+from voicefit.system.heap import give_back_freed_memory, keep_freed_memory
 
 stays = []
 

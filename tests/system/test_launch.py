@@ -1,7 +1,7 @@
 import pytest
 
 from voicefit.errors import VoicefitError
-from voicefit.launch import first_tells, is_first
+from voicefit.system.launch import first_tells, is_first
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_the_first_tells_and_the_others_end_in_silence(monkeypatch):
     with pytest.raises(VoicefitError, match="wrong"), first_tells(VoicefitError):
         raise VoicefitError("wrong")
     monkeypatch.setenv("RANK", "1")
-    monkeypatch.setattr("voicefit.launch.LAST_WORDS", 0)
+    monkeypatch.setattr("voicefit.system.launch.LAST_WORDS", 0)
     with pytest.raises(SystemExit) as end, first_tells(VoicefitError):
         raise VoicefitError("wrong")
     assert end.value.code == 2

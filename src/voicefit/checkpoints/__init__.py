@@ -1,0 +1,1 @@
+"""Checkpoints and adapted models on disk and on the hub: directories that `transformers` loads unchanged."""
