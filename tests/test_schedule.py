@@ -1,6 +1,6 @@
 import pytest
 
-from voicefit.schedule import warmup_then_decay
+from voicefit.training import warmup_then_decay
 
 
 def test_the_factor_worked_by_hand():

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from voicefit.errors import VoicefitError
-from voicefit.training_state import load_state, save_state
+from voicefit.training import load_state, save_state
 
 
 def make_optimizer(steps):

@@ -1,6 +1,5 @@
 """Which clips pre-finetuning sees: speakers held out for validation, and the batches of an epoch."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,6 +8,7 @@ import numpy as np
 
 from voicefit.corpora import Clip, Corpus
 from voicefit.errors import VoicefitError
+from voicefit.training import seeded_generator
 
 
 @dataclass(frozen=True)
@@ -148,9 +148,3 @@ def _sampling_exponent(sampling: str | float) -> float:
 def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
     while True:
         yield from generator.permutation(size).tolist()
-
-
-def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
-    """A generator of its own for each seed and purpose."""
-    digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
-    return np.random.default_rng(int.from_bytes(digest))

@@ -16,17 +16,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.batches import CorpusSplit, epoch_batches, seeded_generator, speaker_batches
+from voicefit.batches import CorpusSplit, epoch_batches, speaker_batches
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.heads import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
-from voicefit.schedule import warmup_then_decay
 from voicefit.scores import score
 from voicefit.system.distributed import ALONE, Processes
 from voicefit.system.progress import Progress
-from voicefit.training_state import load_state, save_state
+from voicefit.training import load_state, save_state, seeded_generator, warmup_then_decay
 
 
 def multi_corpus_loss(

@@ -15,9 +15,9 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads import Head
-from voicefit.schedule import warmup_then_decay
 from voicefit.scores import score
 from voicefit.system.machine import move_without_waiting
+from voicefit.training import warmup_then_decay
 
 VERSION = 3
 TRAINS_ENCODER = True

@@ -16,7 +16,6 @@ import pandas as pd
 
 import voicefit
 from voicefit import checkpoint
-from voicefit.batches import seeded_generator
 from voicefit.distillation.distiller import Distiller, distillation_loss
 from voicefit.distillation.inherit import inherit, make_heir
 from voicefit.distillation.lessons import WINDOW, DistilSettings, Lessons, Window, find_windows
@@ -26,6 +25,7 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_directory, require_absent, write_json
 from voicefit.system.progress import Progress, silent
+from voicefit.training import seeded_generator
 
 __all__ = ["DistilSettings", "Distilled", "distil", "distillation_loss"]
 

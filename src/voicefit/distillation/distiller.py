@@ -10,13 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.distillation.lessons import DistilSettings, Lessons, Window
 from voicefit.encoders import Encoder
-from voicefit.schedule import warmup_then_decay
 from voicefit.system.progress import Progress
-from voicefit.training_state import load_state, save_state
+from voicefit.training import load_state, save_state, seeded_generator, warmup_then_decay
 
 
 def distillation_loss(predicted: Tensor, target: Tensor, cosine_weight: float) -> Tensor:

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, UNREADABLE, AudioError, find_audio, load_waveform
-from voicefit.batches import seeded_generator
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
 from voicefit.encoders.cache import default_cache_root
 from voicefit.system.files import new_file
 from voicefit.system.progress import Progress
+from voicefit.training import seeded_generator
 
 WINDOW = 5.0
 """Seconds of the longest piece of a recording that is learnt from at once."""

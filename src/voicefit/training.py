@@ -1,11 +1,13 @@
-"""The file that a stopped training run goes on from: weights, optimiser, history, and which run it is of."""
+"""What every training loop shares: generators by purpose, the schedule, and the file that a stopped run resumes from."""
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
@@ -64,3 +66,19 @@ def load_state(
         state.setdefault(int(index), {})[field] = tensors.pop(name)
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     return tensors, {name: json.loads(value) for name, value in record.items()}
+
+
+def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
+    """A generator of its own for each seed and purpose."""
+    digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
+    return np.random.default_rng(int.from_bytes(digest))
+
+
+def warmup_then_decay(step: int, total: int, warmup: int) -> float:
+    """Share of the peak learning rate at ``step`` of ``total``: linear warm-up, then linear decay to 0.
+
+    Args:
+        step: counted from 0.
+        warmup: steps up to the peak; 0 begins at it.
+    """
+    return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
