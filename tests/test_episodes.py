@@ -163,7 +163,8 @@ def test_the_protocol_draws_the_clips_that_it_always_drew():
 
 
 def test_another_process_draws_the_same_clips():
-    code = f"import sys; sys.path[:0] = {[str(Path(__file__).parent), *sys.path]!r}; import test_episodes as t; print(t.worked_example())"
+    path = [str(Path(__file__).parent), *sys.path]
+    code = f"import sys; sys.path[:0] = {path!r}; import test_episodes as t; print(t.worked_example())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(worked_example())
 

@@ -46,7 +46,7 @@ def prefinetune(
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune`.
 
-    In each of the processes that `torchrun` has started it takes a share of the work (:mod:`voicefit.system.distributed`).
+    Each process that `torchrun` has started takes a share of the work (:mod:`voicefit.system.distributed`).
 
     Args:
         encoder: hub id or directory of a pretrained encoder.

@@ -1,4 +1,4 @@
-"""What every training loop shares: generators by purpose, the schedule, and the file that a stopped run resumes from."""
+"""What training loops share: generators by purpose, the schedule, and the file from which a stopped run resumes."""
 
 import hashlib
 import json

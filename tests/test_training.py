@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from voicefit.errors import VoicefitError
-from voicefit.training import load_state, save_state
+from voicefit.training import load_state, save_state, warmup_then_decay
 
 
 def make_optimizer(steps):
@@ -40,3 +40,13 @@ def test_the_state_of_another_run_is_refused_and_changes_nothing(tmp_path):
     with pytest.raises(VoicefitError, match="was begun with another encoder or seed; remove it"):
         load_state(tmp_path, "other", optimizer, "encoder or seed")
     assert not optimizer.state_dict()["state"]
+
+
+def test_the_factor_worked_by_hand():
+    factors = [warmup_then_decay(step, 10, 4) for step in range(10)]
+    assert factors == pytest.approx([1 / 4, 2 / 4, 3 / 4, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+@pytest.mark.parametrize(("warmup", "first", "last"), [(0, 1.0, 0.1), (10, 0.1, 1.0)])
+def test_the_limits_of_warm_up(warmup, first, last):
+    assert [warmup_then_decay(step, 10, warmup) for step in (0, 9)] == pytest.approx([first, last])
