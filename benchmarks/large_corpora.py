@@ -19,7 +19,7 @@ from common import LABELS, SAMPLE_RATE, build_small, in_own_process, parse_optio
 from voicefit.batches import split_by_speaker
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
-from voicefit.encoders.cache_room import bytes_under
+from voicefit.encoders.cache_limit import bytes_under
 from voicefit.heads import discriminant_projector
 from voicefit.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings

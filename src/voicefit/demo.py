@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
-from voicefit.encoders.filter_bank import TAPS, filter_bank_dims, set_filter_bank
+from voicefit.distillation.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep

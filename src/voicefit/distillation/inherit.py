@@ -1,7 +1,7 @@
 """Where a student may begin: at its teacher's own convolutions and first layers, heard through a filter bank.
 
 DistilHuBERT too begins at its teacher's weights. A Whisper teacher hears log-mel frames, which a wav2vec 2.0 has not;
-the filter bank (:mod:`voicefit.encoders.filter_bank`) has nearly the same, but for a linear map.
+the filter bank (:mod:`voicefit.distillation.filter_bank`) has nearly the same, but for a linear map.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from voicefit.audio import SAMPLE_RATE
+from voicefit.distillation.filter_bank import LAYERS, TAPS, filter_bank_dims
 from voicefit.distillation.student import make_student
 from voicefit.encoders import Encoder
-from voicefit.encoders.filter_bank import LAYERS, TAPS, filter_bank_dims
 from voicefit.errors import VoicefitError
 
 _BANDS, _KNEES = 80, 7

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
+from voicefit.distillation.filter_bank import LAYERS, set_filter_bank
 from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import WaveformEncoder
-from voicefit.encoders.filter_bank import LAYERS, set_filter_bank
 from voicefit.encoders.front_end import FrontEnd
 from voicefit.encoders.load import load_encoder
 from voicefit.errors import VoicefitError
@@ -25,7 +25,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
         source: ``mini``, a student of 3 million parameters whose config comes with Voicefit; a JSON file with a
             `transformers` ``Wav2Vec2Config``; or the directory of a student, which goes on from there. Two keys are
             ours: with ``filter_bank``, the first four convolutions are and stay a log-mel filter bank
-            (:mod:`voicefit.encoders.filter_bank`); with ``do_normalize``, the feature extractor brings every clip to
+            (:mod:`voicefit.distillation.filter_bank`); with ``do_normalize``, the feature extractor brings every clip to
             unit variance.
         seed: fixes the weights.
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from voicefit.audio import AudioError, load_waveform, waveform_length
 from voicefit.corpora import Clip
-from voicefit.encoders.cache_room import ADVICE, CachePlan, bytes_under, free_bytes, read_limit
+from voicefit.encoders.cache_limit import ADVICE, CachePlan, bytes_under, free_bytes, read_limit
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_file

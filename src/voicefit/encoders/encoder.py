@@ -20,9 +20,9 @@ from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders import padding
+from voicefit.encoders.cuda_graphs import RecordedPass
 from voicefit.encoders.dropout import install_dropout
 from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, digest
-from voicefit.encoders.recorded import RecordedPass
 from voicefit.system.machine import has_bfloat16, move_without_waiting
 
 Precision = Literal["float32", "bfloat16"]

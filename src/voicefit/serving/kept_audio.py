@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from voicefit.audio import SAMPLE_RATE
-from voicefit.encoders.cache_room import free_bytes
+from voicefit.encoders.cache_limit import free_bytes
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_file
 

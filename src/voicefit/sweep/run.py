@@ -12,7 +12,7 @@ import torch
 
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
-from voicefit.encoders.cache_room import CachePlan
+from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning import cache_corpora
 from voicefit.sweep import ray_cluster

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch import nn
 
-from voicefit.encoders.positions import convolve
+from voicefit.encoders.position_convolution import convolve
 
 
 @pytest.mark.parametrize("weight_norm", [True, False])
