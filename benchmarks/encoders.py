@@ -24,8 +24,8 @@ from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.heads.prior import learn_prior
 from voicefit.prefinetuning import cache_corpora
-from voicefit.prior import learn_prior
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 

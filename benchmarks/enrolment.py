@@ -24,7 +24,7 @@ from voicefit.corpora import Clip, load_corpus
 from voicefit.distillation.augment import reverberate
 from voicefit.encoders import load_encoder
 from voicefit.episodes import SpeakerEpisodes
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 from voicefit.scores import score
 from voicefit.selection import learn_together, pool_corpora
 

@@ -20,8 +20,8 @@ from voicefit.batches import split_by_speaker
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.encoders.cache_limit import bytes_under
-from voicefit.heads import discriminant_projector
-from voicefit.prior import learn_prior
+from voicefit.heads.discriminants import discriminant_projector
+from voicefit.heads.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.trainer import Trainer
 

@@ -15,8 +15,8 @@ import numpy as np
 from common import FOLDERS, folder, parse_options, publish
 
 import voicefit.adaptation.prior as method_module
-import voicefit.heads
-import voicefit.prior as prior_module
+import voicefit.heads.linear
+import voicefit.heads.prior as prior_module
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
@@ -36,7 +36,7 @@ CONSTANTS = (
     (method_module, "_SHIFT_UNLABELLED"),
     (prior_module, "WIDTH"),
     (prior_module, "_INVERSE_PENALTY"),
-    (voicefit.heads, "_SHRINKAGE"),
+    (voicefit.heads.linear, "_SHRINKAGE"),
 )
 
 

@@ -23,7 +23,7 @@ from voicefit.adaptation import Method, find_method
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 from voicefit.report.statistics import finished, pair
 from voicefit.selection import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
 from voicefit.sweep.plan import NONE, TrialSpec

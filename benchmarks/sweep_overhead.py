@@ -24,7 +24,7 @@ from voicefit.adaptation import METHODS, Method, Shots
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder
 from voicefit.episodes import SpeakerEpisodes
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 from voicefit.sweep import run, trial
 from voicefit.sweep.engine import Record, run_trials
 from voicefit.sweep.plan import make_plan

@@ -19,7 +19,7 @@ from voicefit.checkpoint import load_start, read_record, save_adapted, save_pref
 from voicefit.checkpoints.publish import PUBLISHED
 from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import CorpusHeads, Head
+from voicefit.heads.linear import CorpusHeads, Head
 from voicefit.system.files import read_metadata
 
 torch.set_num_threads(1)

@@ -14,7 +14,7 @@ from voicefit import api, cli
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import CorpusHeads
+from voicefit.heads.linear import CorpusHeads
 from voicefit.selection import SCORES
 
 COMMANDS = [

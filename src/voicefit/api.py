@@ -18,7 +18,7 @@ from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 from voicefit.prefinetuning import prefinetune as _prefinetune
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.serving.predictor import Model, load_model, reason_of

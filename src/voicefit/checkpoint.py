@@ -16,8 +16,8 @@ from voicefit.cards import adapted_card, prefinetuned_card
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.heads import Adapter, CorpusHeads, Head
-from voicefit.prior import Prior
+from voicefit.heads.linear import Adapter, CorpusHeads, Head
+from voicefit.heads.prior import Prior
 from voicefit.system.files import new_directory, write_json
 from voicefit.system.hub import find_file, shown_name
 

@@ -27,8 +27,8 @@ from voicefit.batches import (
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
-from voicefit.heads import discriminant_projector
-from voicefit.prior import learn_prior
+from voicefit.heads.discriminants import discriminant_projector
+from voicefit.heads.prior import learn_prior
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.system.distributed import ALONE, Processes
 from voicefit.system.files import require_absent

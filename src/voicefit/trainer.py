@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from voicefit.batches import CorpusSplit, epoch_batches, speaker_batches
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontCache
-from voicefit.heads import CorpusHeads
+from voicefit.heads.linear import CorpusHeads
 from voicefit.objectives import make_objective
 from voicefit.protocols import PrefinetuneSettings
 from voicefit.scores import score

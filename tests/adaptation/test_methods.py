@@ -14,7 +14,7 @@ from voicefit.adaptation import METHODS, Method, Shots, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 FINE_TUNED = [name for name, method in METHODS.items() if method.TRAINS_ENCODER and name != "published"]
 

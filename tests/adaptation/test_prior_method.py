@@ -11,7 +11,7 @@ from scipy.special import expit
 from voicefit.adaptation import Shots, prior
 from voicefit.adaptation.prior import Settings
 from voicefit.errors import VoicefitError
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 
 SIZE, LABELS = 8, ("anger", "neutral", "sadness")
 CENTRES = np.array([[3.0, 0.0], [-1.0, 1.0], [-2.0, -1.0]])

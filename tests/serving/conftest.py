@@ -16,7 +16,7 @@ from support.chromium import CHROMIUM, FLAGS
 from support.tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
-from voicefit.heads import CorpusHeads
+from voicefit.heads.linear import CorpusHeads
 from voicefit.serving.app import create_app
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.limits import Limits

@@ -15,7 +15,7 @@ from voicefit import api
 from voicefit.checkpoint import save_adapted
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 from voicefit.serving.export import export
 from voicefit.serving.graph import LogMel
 from voicefit.serving.predictor import load_model

@@ -21,7 +21,7 @@ from transformers import (
 )
 
 from voicefit.corpora import Clip
-from voicefit.prior import Prior, learn_prior
+from voicefit.heads.prior import Prior, learn_prior
 
 LABELS = ("anger", "fear", "neutral")
 LAYERS = 3

@@ -16,7 +16,7 @@ from voicefit.checkpoint import save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED, push
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import CorpusHeads
+from voicefit.heads.linear import CorpusHeads
 from voicefit.system.hub import find_file
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

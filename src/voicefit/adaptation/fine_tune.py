@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from voicefit.adaptation import head
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 
 class FineTuneSettings(BaseModel):

@@ -13,7 +13,7 @@ from torch import Tensor
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 VERSION = 1
 TRAINS_ENCODER = False

@@ -14,7 +14,7 @@ from voicefit.adaptation import prior
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 VERSION = 1
 TRAINS_ENCODER = True

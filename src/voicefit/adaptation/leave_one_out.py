@@ -9,7 +9,7 @@ from torch import Tensor
 from voicefit.adaptation import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 from voicefit.scores import score
 
 _MOST_SHOTS = 200

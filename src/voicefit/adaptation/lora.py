@@ -17,7 +17,7 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads import Adapter, Head
+from voicefit.heads.linear import Adapter, Head
 
 if TYPE_CHECKING:
     from peft import LoraConfig

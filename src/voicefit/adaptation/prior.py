@@ -1,7 +1,7 @@
 """Begin at what the corpora know of the label, and move to what the shots say: a Gaussian process classifier.
 
 Logistic likelihood, linear kernel over linear discriminants (Rasmussen & Williams 2006, "Gaussian Processes for Machine
-Learning", sections 2.7 and 3.4). Its mean is the corpora's head of the label (:mod:`voicefit.prior`), which counts as a
+Learning", sections 2.7 and 3.4). Its mean is the corpora's head of the label (:mod:`voicefit.heads.prior`), which counts as a
 few shots and fades as shots come; a label that no corpus has begins at 0. Unlabelled clips of the speaker move the
 head into the speaker's frame of reference and, by self-training, take part in the fit. The mode is linear in pooled
 frames, so that an adapted model is an ordinary `transformers` classifier.
@@ -18,8 +18,8 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
-from voicefit.prior import Prior
+from voicefit.heads.linear import Head
+from voicefit.heads.prior import Prior
 
 VERSION = 3
 TRAINS_ENCODER = False

@@ -12,7 +12,7 @@ from torch import nn
 
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 VERSION = 1
 TRAINS_ENCODER = False

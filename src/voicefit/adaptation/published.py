@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 from voicefit.scores import score
 from voicefit.system.machine import move_without_waiting
 from voicefit.training import warmup_then_decay

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from voicefit.errors import VoicefitError
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 
 
 @dataclass(frozen=True)

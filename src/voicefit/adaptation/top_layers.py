@@ -9,7 +9,7 @@ from pydantic import Field
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 VERSION = 2
 TRAINS_ENCODER = True

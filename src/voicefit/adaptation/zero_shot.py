@@ -1,6 +1,6 @@
 """What the corpora's heads say of a label before any shot is heard; shots are named but not listened to.
 
-The heads of :mod:`voicefit.prior`, matched by label name; unlabelled clips move them into the speaker's frame of
+The heads of :mod:`voicefit.heads.prior`, matched by label name; unlabelled clips move them into the speaker's frame of
 reference, as in :mod:`voicefit.adaptation.prior`, which goes on from here as shots come.
 """
 
@@ -11,7 +11,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER
 from voicefit.errors import VoicefitError
-from voicefit.heads import Head
+from voicefit.heads.linear import Head
 
 VERSION = 1
 TRAINS_ENCODER = False

@@ -26,7 +26,7 @@ from voicefit.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.heap import keep_freed_memory

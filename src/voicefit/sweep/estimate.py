@@ -16,7 +16,7 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.episodes import OTHER, SpeakerEpisodes
-from voicefit.prior import learn_prior
+from voicefit.heads.prior import learn_prior
 from voicefit.scores import score
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
 from voicefit.system.machine import devices

@@ -15,7 +15,7 @@ from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
-from voicefit.prior import Prior
+from voicefit.heads.prior import Prior
 from voicefit.protocols import PAPER
 from voicefit.scores import floors, reliability, score
 from voicefit.sweep.plan import TrialSpec

@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from voicefit.corpora import Clip
-from voicefit.heads import CorpusHeads, Head, discriminant_projector
+from voicefit.heads.discriminants import discriminant_projector
+from voicefit.heads.linear import CorpusHeads, Head
 
 LABELS = {"ravdess": ["anger", "calm", "fear"], "v1.0": ["anger", "neutral"], "type": ["joy", "rage"]}
 

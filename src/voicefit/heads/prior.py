@@ -17,8 +17,7 @@ from torch import Tensor
 
 from voicefit.corpora import Clip
 from voicefit.errors import VoicefitError
-from voicefit.heads import linear_discriminants
-from voicefit.scatter import in_double, scatter_of
+from voicefit.heads.discriminants import in_double, linear_discriminants, scatter_of
 
 WIDTH = 128
 """Discriminants kept, at most."""

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from voicefit import scatter as module
 from voicefit.corpora import Clip
-from voicefit.scatter import in_double, scatter_of
+from voicefit.heads.discriminants import in_double, scatter_of
+from voicefit.heads.linear import discriminants as module
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])

@@ -1,0 +1,1 @@
+"""Linear classifiers of pooled vectors, and what a checkpoint's corpora know of labels."""
