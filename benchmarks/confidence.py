@@ -22,10 +22,10 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import leave_one_out
 from voicefit.audio import load_waveform
+from voicefit.checkpoints import checkpoint
 from voicefit.corpora import load_corpus
 
 CHECKPOINT = Path("runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo")

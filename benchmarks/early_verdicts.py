@@ -15,7 +15,7 @@ from unittest.mock import patch
 from common import folder, parse_options, publish
 
 from voicefit.adaptation import METHODS, Method, published
-from voicefit.checkpoint import load_start
+from voicefit.checkpoints.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST

@@ -16,7 +16,7 @@ import torch
 from common import parse_options, publish
 
 from voicefit.adaptation import METHODS, Method
-from voicefit.checkpoint import load_start
+from voicefit.checkpoints.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.episodes import ONE_VS_REST

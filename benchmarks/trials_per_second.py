@@ -14,7 +14,7 @@ import torch
 from common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
 
 from voicefit.adaptation import METHODS, Method
-from voicefit.checkpoint import load_start
+from voicefit.checkpoints.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.sweep.engine import StartingPoint, Workplace

@@ -11,7 +11,7 @@ import soundfile
 from support.layouts import build_emodb, build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit import api, cli
-from voicefit.checkpoint import save_prefinetuned
+from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import CorpusHeads

@@ -9,7 +9,7 @@ import json
 import shutil
 from pathlib import Path
 
-from voicefit.checkpoint import PRIOR, RECORD, halve_weights
+from voicefit.checkpoints.checkpoint import PRIOR, RECORD, halve_weights
 from voicefit.system.files import new_directory, write_json, write_text
 
 TERMS = {

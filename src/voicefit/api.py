@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.audio import AudioError, find_audio, load_waveform
+from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus

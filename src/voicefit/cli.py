@@ -277,7 +277,7 @@ def adapt(
 
 def _tell_of_mini(source: str) -> None:
     """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
-    from voicefit.checkpoint import read_record
+    from voicefit.checkpoints.checkpoint import read_record
 
     if source == MINI:
         remark(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")

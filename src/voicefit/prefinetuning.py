@@ -17,13 +17,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from voicefit import checkpoint
 from voicefit.batches import (
     CorpusSplit,
     limit_clips,
     split_by_clip,
     split_by_speaker,
 )
+from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError

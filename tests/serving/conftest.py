@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, sync_playwright
 from support.bad_audio import encode
 from support.chromium import CHROMIUM, FLAGS
 from support.tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
-from voicefit.checkpoint import save_prefinetuned
+from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.heads.linear import CorpusHeads
 from voicefit.serving.app import create_app

@@ -12,7 +12,7 @@ from transformers import WhisperFeatureExtractor, pipeline
 from support.layouts import write_noise
 from support.tiny_models import BUILDERS, make_waveform
 from voicefit import api
-from voicefit.checkpoint import save_adapted
+from voicefit.checkpoints.checkpoint import save_adapted
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head

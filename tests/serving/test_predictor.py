@@ -6,8 +6,9 @@ import torch
 from rich.console import Console
 
 from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
-from voicefit import checkpoint, load_model
+from voicefit import load_model
 from voicefit.audio import STDIN
+from voicefit.checkpoints import checkpoint
 from voicefit.errors import VoicefitError
 from voicefit.serving.predictor import Prediction, split_model
 from voicefit.serving.tables import prediction_table

@@ -12,7 +12,7 @@ import pytest
 import voicefit
 from support.layouts import build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
-from voicefit.checkpoint import save_prefinetuned
+from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED, push
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError

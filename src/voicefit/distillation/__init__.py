@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 import voicefit
-from voicefit import checkpoint
+from voicefit.checkpoints import checkpoint
 from voicefit.distillation.distiller import Distiller, distillation_loss
 from voicefit.distillation.inherit import inherit, make_heir
 from voicefit.distillation.lessons import WINDOW, DistilSettings, Lessons, Window, find_windows

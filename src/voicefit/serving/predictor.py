@@ -12,7 +12,6 @@ import torch
 from pydantic import ValidationError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from voicefit import checkpoint
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.audio import (
     MAX_FRAMES,
@@ -24,6 +23,7 @@ from voicefit.audio import (
     find_audio,
     load_waveform,
 )
+from voicefit.checkpoints import checkpoint
 from voicefit.encoders import FrontEnd
 from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers

@@ -13,9 +13,9 @@ import numpy as np
 import soundfile
 
 import voicefit
-from voicefit import checkpoint
 from voicefit.api import Adapted, Model
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
+from voicefit.checkpoints import checkpoint
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.serving.kept_audio import KeptAudio

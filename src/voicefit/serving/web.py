@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from voicefit import checkpoint
+from voicefit.checkpoints import checkpoint
 from voicefit.errors import VoicefitError
 from voicefit.serving.export import Export, export
 from voicefit.system.files import new_directory, write_json

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from voicefit.adaptation import Method
-from voicefit.checkpoint import load_start, read_prior
+from voicefit.checkpoints.checkpoint import load_start, read_prior
 from voicefit.corpora import Corpus
 from voicefit.encoders import Encoder, FrontCache, FrontEnd
 from voicefit.errors import VoicefitError

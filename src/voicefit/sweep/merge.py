@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voicefit import checkpoint
+from voicefit.checkpoints import checkpoint
 from voicefit.errors import VoicefitError
 from voicefit.sweep.record import NAME, STORE, read_record
 from voicefit.sweep.shard import Shard

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from voicefit import checkpoint
+from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning import prefinetune

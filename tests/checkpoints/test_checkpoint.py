@@ -15,7 +15,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 import voicefit
 from support.layouts import build_folder
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
-from voicefit.checkpoint import load_start, read_record, save_adapted, save_prefinetuned
+from voicefit.checkpoints.checkpoint import load_start, read_record, save_adapted, save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED
 from voicefit.encoders import FrontEnd, load_encoder
 from voicefit.errors import VoicefitError

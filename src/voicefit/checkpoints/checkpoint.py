@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 import voicefit
-from voicefit.cards import adapted_card, prefinetuned_card
+from voicefit.checkpoints.cards import adapted_card, prefinetuned_card
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
