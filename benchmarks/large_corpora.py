@@ -16,14 +16,14 @@ import soundfile
 import torch
 from common import LABELS, SAMPLE_RATE, build_small, in_own_process, parse_options, publish, seconds_of
 
-from voicefit.batches import split_by_speaker
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.encoders.cache_limit import bytes_under
 from voicefit.heads.discriminants import discriminant_projector
 from voicefit.heads.prior import learn_prior
-from voicefit.protocols import PrefinetuneSettings
-from voicefit.trainer import Trainer
+from voicefit.prefinetuning.batches import split_by_speaker
+from voicefit.prefinetuning.settings import PrefinetuneSettings
+from voicefit.prefinetuning.trainer import Trainer
 
 SPEAKERS = 20
 LONG = 60.0

@@ -23,7 +23,7 @@ from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST
-from voicefit.protocols import PAPER
+from voicefit.prefinetuning.settings import PAPER
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.system.machine import devices, has_bfloat16

@@ -19,14 +19,14 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 from support.tiny_models import build_wav2vec2_group_norm, build_wav2vec2_layer_norm, build_whisper, make_waveform
 from voicefit.adaptation import Method, find_method
 from voicefit.adaptation.fine_tune import balanced_order
-from voicefit.batches import split_by_speaker
 from voicefit.corpora import folder
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.episodes import SpeakerEpisodes
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.batches import split_by_speaker
+from voicefit.prefinetuning.settings import PrefinetuneSettings
+from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
-from voicefit.trainer import Trainer, multi_corpus_loss
 
 torch.set_num_threads(1)
 

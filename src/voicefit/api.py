@@ -19,8 +19,8 @@ from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
-from voicefit.prefinetuning import prefinetune as _prefinetune
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
+from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.serving.predictor import Model, load_model, reason_of
 from voicefit.system.distributed import joined
 from voicefit.system.files import require_absent
@@ -44,7 +44,7 @@ def prefinetune(
     progress: Progress = silent,
     notice: Notice = silent,
 ) -> Path:
-    """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune`.
+    """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune.prefinetune`.
 
     Each process that `torchrun` has started takes a share of the work (:mod:`voicefit.system.distributed`).
 

@@ -153,7 +153,7 @@ def prefinetune(
     --out checkpoint`
     """
     from voicefit.api import prefinetune as run
-    from voicefit.protocols import PrefinetuneSettings
+    from voicefit.prefinetuning.settings import PrefinetuneSettings
 
     with first_tells(VoicefitError):
         settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})

@@ -14,7 +14,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior, learn_prior
-from voicefit.prefinetuning import cache_corpora
+from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.system.machine import devices
 from voicefit.system.progress import Progress, silent
 from voicefit.transferability import (

@@ -9,8 +9,8 @@ import torch
 
 from voicefit.corpora import folder
 from voicefit.encoders import load_encoder
-from voicefit.prefinetuning import prefinetune
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.prefinetune import prefinetune
+from voicefit.prefinetuning.settings import PrefinetuneSettings
 
 SETTINGS = PrefinetuneSettings(lr=3e-3, head_lr=1e-2, batch_size=8, max_epochs=4, patience=4, projector_width=8)
 

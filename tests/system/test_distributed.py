@@ -17,10 +17,10 @@ from support.run_distributed import keep_state
 from support.run_prefinetune import SETTINGS, load_corpora
 from support.tiny_models import build_wav2vec2_group_norm
 from support.tones import PITCHES, build_tones
-from voicefit.batches import epoch_batches
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning import prefinetune
+from voicefit.prefinetuning.batches import epoch_batches
+from voicefit.prefinetuning.prefinetune import prefinetune
 from voicefit.system.distributed import ALONE, Processes, joined
 
 torch.set_num_threads(1)

@@ -20,7 +20,7 @@ from voicefit.corpora import CORPORA, Corpus
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
-from voicefit.protocols import PAPER, PrefinetuneSettings
+from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 
 NONE = "none"
 """The start without pre-finetuning."""

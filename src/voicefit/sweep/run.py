@@ -14,7 +14,7 @@ from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning import cache_corpora
+from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep import ray_cluster
 from voicefit.sweep.engine import Record, StartingPoint, Workplace
 from voicefit.sweep.estimate import Estimate, estimate_time

@@ -17,7 +17,7 @@ from typing import Any
 from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning import prefinetune
+from voicefit.prefinetuning.prefinetune import prefinetune
 from voicefit.sweep.engine import run_in_workers
 from voicefit.sweep.plan import Plan
 from voicefit.system.heap import give_back_freed_memory
@@ -99,7 +99,7 @@ class Workshop:
         """Pre-finetune one, or go on with it, and write its checkpoint into the run directory.
 
         Raises:
-            VoicefitError: see :func:`voicefit.prefinetuning.prefinetune`.
+            VoicefitError: see :func:`voicefit.prefinetuning.prefinetune.prefinetune`.
         """
         encoder, start = place
         path = checkpoint_path(self.out, encoder, start)

@@ -16,7 +16,7 @@ from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
-from voicefit.protocols import PAPER
+from voicefit.prefinetuning.settings import PAPER
 from voicefit.scores import floors, reliability, score
 from voicefit.sweep.plan import TrialSpec
 

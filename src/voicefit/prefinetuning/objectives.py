@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.settings import PrefinetuneSettings
 
 
 class _Reversed(torch.autograd.Function):
@@ -73,7 +73,7 @@ class Episodic(nn.Module):
     """The first clip of each label shall tell the others.
 
     Snell, Swersky & Zemel (2017), "Prototypical Networks for Few-shot Learning", algorithm 1, one shot a label. Meant
-    for batches of one speaker (:func:`voicefit.batches.speaker_batches`), as adaptation will meet them.
+    for batches of one speaker (:func:`voicefit.prefinetuning.batches.speaker_batches`), as adaptation will meet them.
     """
 
     def forward(self, projected: Tensor, labels: Sequence[str], speakers: Sequence[str]) -> Tensor:

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from voicefit.batches import speaker_batches
-from voicefit.objectives import Episodic, SpeakerAdversary, SupervisedContrast, make_objective
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.batches import speaker_batches
+from voicefit.prefinetuning.objectives import Episodic, SpeakerAdversary, SupervisedContrast, make_objective
+from voicefit.prefinetuning.settings import PrefinetuneSettings
 
 
 def test_the_adversary_s_loss_is_1_at_chance_and_its_gradient_is_turned_round():

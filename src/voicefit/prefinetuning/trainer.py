@@ -16,12 +16,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.batches import CorpusSplit, epoch_batches, speaker_batches
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.heads.linear import CorpusHeads
-from voicefit.objectives import make_objective
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.batches import CorpusSplit, epoch_batches, speaker_batches
+from voicefit.prefinetuning.objectives import make_objective
+from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.scores import score
 from voicefit.system.distributed import ALONE, Processes
 from voicefit.system.progress import Progress

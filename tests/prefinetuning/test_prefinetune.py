@@ -19,9 +19,9 @@ from support.tiny_models import build_wav2vec2_group_norm
 from support.tones import PITCHES, build_tones
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning import prefinetune, split_by_speaker
-from voicefit.protocols import PrefinetuneSettings
-from voicefit.trainer import Trainer, multi_corpus_loss
+from voicefit.prefinetuning.prefinetune import prefinetune, split_by_speaker
+from voicefit.prefinetuning.settings import PrefinetuneSettings
+from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
 
 torch.set_num_threads(1)
 

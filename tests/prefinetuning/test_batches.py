@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from voicefit.batches import epoch_batches, limit_clips, split_by_clip, split_by_speaker
 from voicefit.corpora import Clip, Corpus, folder
 from voicefit.errors import VoicefitError
+from voicefit.prefinetuning.batches import epoch_batches, limit_clips, split_by_clip, split_by_speaker
 
 # Validation speakers
 

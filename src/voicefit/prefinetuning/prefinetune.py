@@ -17,23 +17,23 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from voicefit.batches import (
-    CorpusSplit,
-    limit_clips,
-    split_by_clip,
-    split_by_speaker,
-)
 from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.heads.discriminants import discriminant_projector
 from voicefit.heads.prior import learn_prior
-from voicefit.protocols import PrefinetuneSettings
+from voicefit.prefinetuning.batches import (
+    CorpusSplit,
+    limit_clips,
+    split_by_clip,
+    split_by_speaker,
+)
+from voicefit.prefinetuning.settings import PrefinetuneSettings
+from voicefit.prefinetuning.trainer import Trainer
 from voicefit.system.distributed import ALONE, Processes
 from voicefit.system.files import require_absent
 from voicefit.system.progress import Notice, Progress, silent
-from voicefit.trainer import Trainer
 
 
 def prefinetune(
