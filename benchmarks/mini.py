@@ -26,7 +26,7 @@ from common import (
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from voicefit import adapt
-from voicefit.serving.predictor import Model
+from voicefit.prediction.model import Model
 
 SECONDS, CALLS = 3.0, 10
 UNCUT = "Whisper tiny, 30 s"

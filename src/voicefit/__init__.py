@@ -9,22 +9,22 @@ if TYPE_CHECKING:
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import load_encoder
+    from voicefit.prediction.model import Model, Prediction, load_model
     from voicefit.report import build_report
     from voicefit.selection import select_corpora
-    from voicefit.serving.predictor import Model, Prediction, load_model
     from voicefit.sweep import read_plan, run_sweep
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Model": "voicefit.serving.predictor",
-    "Prediction": "voicefit.serving.predictor",
+    "Model": "voicefit.prediction.model",
+    "Prediction": "voicefit.prediction.model",
     "adapt": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
     "load_corpus": "voicefit.corpora",
     "load_encoder": "voicefit.encoders",
-    "load_model": "voicefit.serving.predictor",
+    "load_model": "voicefit.prediction.model",
     "prefinetune": "voicefit.api",
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",

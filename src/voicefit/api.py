@@ -19,9 +19,9 @@ from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
+from voicefit.prediction.model import Model, load_model, reason_of
 from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
 from voicefit.prefinetuning.settings import PrefinetuneSettings
-from voicefit.serving.predictor import Model, load_model, reason_of
 from voicefit.system.distributed import joined
 from voicefit.system.files import require_absent
 from voicefit.system.machine import devices

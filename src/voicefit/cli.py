@@ -308,13 +308,13 @@ def predict(
     Example: `voicefit predict my-model new-clip.wav`, or `voicefit predict my-model talk.wav --window 3 --hop 1
     --figure talk.svg`
     """
+    from voicefit.prediction.model import load_model, split_model
     from voicefit.serving import tables, timeline
-    from voicefit.serving.predictor import load_model, split_model
 
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
     if figure is not None:
-        from voicefit.serving.timeline_figure import draw_only, require_figure
+        from voicefit.report.timeline import draw_only, require_figure
 
         require_figure(figure)
     model, audio = split_model(model_and_audio)

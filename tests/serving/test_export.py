@@ -16,9 +16,9 @@ from voicefit.checkpoints.checkpoint import save_adapted
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
+from voicefit.prediction.model import load_model
 from voicefit.serving.export import export
 from voicefit.serving.graph import LogMel
-from voicefit.serving.predictor import load_model
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")

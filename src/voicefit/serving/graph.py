@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
-from voicefit.serving.predictor import Model
+from voicefit.prediction.model import Model
 
 _EPSILON = 1e-7
 """Added to the variance by the feature extractors of `transformers`."""

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from voicefit.serving.predictor import Prediction
-from voicefit.serving.timeline import Timeline, clock
+from voicefit.prediction.model import Prediction
+from voicefit.prediction.timeline import Timeline, clock
 
 _MOST_COLUMNS = 5
 """Labels that have a column each beside the file; of more, the likeliest are named in one."""

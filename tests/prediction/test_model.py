@@ -10,7 +10,7 @@ from voicefit import load_model
 from voicefit.audio import STDIN
 from voicefit.checkpoints import checkpoint
 from voicefit.errors import VoicefitError
-from voicefit.serving.predictor import Prediction, split_model
+from voicefit.prediction.model import Prediction, split_model
 from voicefit.serving.tables import prediction_table
 from voicefit.system.hub import locate
 

@@ -4,8 +4,8 @@ import pytest
 from serving.test_export import LABELS
 from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
-from voicefit.serving.timeline import Timeline
-from voicefit.serving.timeline_figure import draw_only
+from voicefit.prediction.timeline import Timeline
+from voicefit.report.timeline import draw_only
 
 
 def test_the_figure_shows_every_label_and_the_name(tmp_path):

@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
+from voicefit.prediction.timeline import Timeline, clock
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
-from voicefit.serving.timeline import Timeline, clock
 from voicefit.system.files import require_place
 
 _COLUMNS = 1500

@@ -9,8 +9,8 @@ from serving.test_export import build_model
 from support.tiny_models import make_waveform
 from voicefit import cli
 from voicefit.errors import VoicefitError
-from voicefit.serving.predictor import load_model
-from voicefit.serving.timeline import timeline, timelines
+from voicefit.prediction.model import load_model
+from voicefit.prediction.timeline import timeline, timelines
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""An adapted model at work: labels of clips, timelines of recordings."""
