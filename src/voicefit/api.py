@@ -44,7 +44,7 @@ def prefinetune(
     progress: Progress = silent,
     notice: Notice = silent,
 ) -> Path:
-    """Pre-finetune an encoder on corpora and write a checkpoint; see :func:`voicefit.prefinetuning.prefinetune.prefinetune`.
+    """Pre-finetune an encoder on corpora and write a checkpoint; see :mod:`voicefit.prefinetuning`.
 
     Each process that `torchrun` has started takes a share of the work (:mod:`voicefit.system.distributed`).
 

@@ -355,8 +355,8 @@ def export(
 
     Example: `voicefit export my-model --format onnx --out my-model.onnx --clips my-clips`
     """
-    from voicefit.serving.export import export as run
-    from voicefit.serving.web import export_web
+    from voicefit.export.onnx import export as run
+    from voicefit.export.web import export_web
 
     if output_format == "web":
         found = export_web(model, out_path, runtime, int8=int8, clips=clips)

@@ -19,7 +19,7 @@ from support.layouts import build_folder, write_noise
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
-from voicefit.encoders import FrontCache, FrontEnd, cache_room, load_encoder
+from voicefit.encoders import FrontCache, FrontEnd, cache_limit, load_encoder
 from voicefit.encoders import cache as cache_module
 from voicefit.errors import VoicefitError
 
@@ -258,7 +258,7 @@ def test_a_limit_that_is_no_number_of_gigabytes_is_refused(encoder, given, monke
 def test_a_disk_that_is_too_small_is_an_error_before_anything_is_written(encoder, clips, tmp_path, monkeypatch):
     plan = FrontCache(encoder, tmp_path / "a" / "b").plan(clips)
     plan.check()
-    monkeypatch.setattr(cache_room.shutil, "disk_usage", lambda path: SimpleNamespace(free=plan.bytes - 1))
+    monkeypatch.setattr(cache_limit.shutil, "disk_usage", lambda path: SimpleNamespace(free=plan.bytes - 1))
     with pytest.raises(VoicefitError, match=r"the disk is too small for the front-end cache: 8 more .* VOICEFIT_CACHE"):
         FrontCache(encoder, tmp_path / "a" / "b").plan(clips).check()
     monkeypatch.setenv("VOICEFIT_CACHE_LIMIT", str((plan.bytes - 1) / 10**9))

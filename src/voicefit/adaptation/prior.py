@@ -1,10 +1,10 @@
 """Begin at what the corpora know of the label, and move to what the shots say: a Gaussian process classifier.
 
 Logistic likelihood, linear kernel over linear discriminants (Rasmussen & Williams 2006, "Gaussian Processes for Machine
-Learning", sections 2.7 and 3.4). Its mean is the corpora's head of the label (:mod:`voicefit.heads.prior`), which counts as a
-few shots and fades as shots come; a label that no corpus has begins at 0. Unlabelled clips of the speaker move the
-head into the speaker's frame of reference and, by self-training, take part in the fit. The mode is linear in pooled
-frames, so that an adapted model is an ordinary `transformers` classifier.
+Learning", sections 2.7 and 3.4). Its mean is the corpora's head of the label (:mod:`voicefit.heads.prior`), which
+counts as a few shots and fades as shots come; a label that no corpus has begins at 0. Unlabelled clips of the speaker
+move the head into the speaker's frame of reference and, by self-training, take part in the fit. The mode is linear in
+pooled frames, so that an adapted model is an ordinary `transformers` classifier.
 
 The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has their measurements on others.
 """

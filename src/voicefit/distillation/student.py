@@ -25,7 +25,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
         source: ``mini``, a student of 3 million parameters whose config comes with Voicefit; a JSON file with a
             `transformers` ``Wav2Vec2Config``; or the directory of a student, which goes on from there. Two keys are
             ours: with ``filter_bank``, the first four convolutions are and stay a log-mel filter bank
-            (:mod:`voicefit.distillation.filter_bank`); with ``do_normalize``, the feature extractor brings every clip to
+            (`filter_bank.py`); with ``do_normalize``, the feature extractor brings every clip to
             unit variance.
         seed: fixes the weights.
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
-from voicefit.encoders import positions
+from voicefit.encoders import position_convolution
 from voicefit.encoders.encoder import Encoder
 
 _FRAME_SAMPLES = SAMPLE_RATE // 50
@@ -99,7 +99,7 @@ class WaveformEncoder(Encoder):
             hidden = norm(hidden.transpose(1, 2)).transpose(1, 2)
             hidden = hidden if mask is None else hidden * mask[:, :, None]
         if hidden.device.type == "cuda":
-            return embedding.activation(positions.convolve(embedding.conv, hidden))
+            return embedding.activation(position_convolution.convolve(embedding.conv, hidden))
         few = self.hidden_size // self.model.config.num_conv_pos_embedding_groups < _FEWEST_IN_BFLOAT16
         with torch.autocast("cpu", enabled=False) if few else contextlib.nullcontext():
             convolved = embedding.conv((hidden.float() if few else hidden).transpose(1, 2))

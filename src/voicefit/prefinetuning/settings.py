@@ -39,7 +39,7 @@ class PrefinetuneSettings(BaseModel):
     objective: Literal["labels", "dann", "supcon", "episodic"] = Field(
         default="labels",
         description="what is asked besides the corpora's labels: that speakers cannot be told, that clips of one "
-        "label be near in all corpora, or that one clip a label tells a speaker's others; see voicefit.prefinetuning.objectives",
+        "label be near in all corpora, or that one clip a label tells a speaker's others",
     )
     objective_weight: float = Field(default=0.1, gt=0, description="of its loss, added to that of the labels")
     train_clips: int | None = Field(

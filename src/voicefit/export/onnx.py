@@ -20,8 +20,8 @@ import voicefit
 from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
 from voicefit.encoders.families import shortest
 from voicefit.errors import VoicefitError
+from voicefit.export.graph import WaveformClassifier
 from voicefit.prediction.model import Model, load_model
-from voicefit.serving.graph import WaveformClassifier
 from voicefit.system.files import new_file, require_absent
 from voicefit.system.hub import find_file
 

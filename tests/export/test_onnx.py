@@ -15,10 +15,10 @@ from voicefit import api
 from voicefit.checkpoints.checkpoint import save_adapted
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
+from voicefit.export.graph import LogMel
+from voicefit.export.onnx import export
 from voicefit.heads.linear import Head
 from voicefit.prediction.model import load_model
-from voicefit.serving.export import export
-from voicefit.serving.graph import LogMel
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")

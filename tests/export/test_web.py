@@ -16,7 +16,7 @@ from playwright.sync_api import Page, expect
 from serving.conftest import clip
 from voicefit import load_model
 from voicefit.errors import VoicefitError
-from voicefit.serving.web import RUNTIME_FILES, export_web
+from voicefit.export.web import RUNTIME_FILES, export_web
 
 
 @pytest.fixture(scope="module")

@@ -7,13 +7,13 @@ from typing import Any
 
 from voicefit.checkpoints import checkpoint
 from voicefit.errors import VoicefitError
-from voicefit.serving.export import Export, export
+from voicefit.export.onnx import Export, export
 from voicefit.system.files import new_directory, write_json
 
 RUNTIME_FILES = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")
 """What the page needs of the npm package onnxruntime-web."""
 
-_PAGE = Path(__file__).with_name("web")
+_PAGE = Path(__file__).with_name("web_page")
 
 
 def export_web(
@@ -25,8 +25,8 @@ def export_web(
         model: directory or hub id of an adapted model, or of a pre-finetuned checkpoint.
         out: the folder to write.
         runtime: folder of the npm package onnxruntime-web.
-        int8: see :func:`voicefit.serving.export.export`.
-        clips: see :func:`voicefit.serving.export.export`.
+        int8: see :func:`voicefit.export.onnx.export`.
+        clips: see :func:`voicefit.export.onnx.export`.
 
     Raises:
         VoicefitError: ``out`` exists, ``runtime`` is not that package, or the model cannot be exported.

@@ -1,0 +1,1 @@
+"""A model as one file or one folder: ONNX, and a page that runs it in a browser."""
