@@ -26,7 +26,7 @@ from voicefit.encoders import load_encoder
 from voicefit.episodes import SpeakerEpisodes
 from voicefit.heads.prior import Prior
 from voicefit.scores import score
-from voicefit.selection import learn_together, pool_corpora
+from voicefit.selection.ranking import learn_together, pool_corpora
 
 TARGETS = ("nemo", "ravdess")
 SHOTS = (2, 8)

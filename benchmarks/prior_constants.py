@@ -21,7 +21,7 @@ from voicefit.adaptation import Method, find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.episodes import ONE_VS_REST
-from voicefit.selection import learn_together, pool_corpora
+from voicefit.selection.ranking import learn_together, pool_corpora
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 

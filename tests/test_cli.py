@@ -15,7 +15,7 @@ from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import CorpusHeads
-from voicefit.selection import SCORES
+from voicefit.selection.ranking import SCORES
 
 COMMANDS = [
     ["demo"],

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from voicefit.encoders import load_encoder
     from voicefit.prediction.model import Model, Prediction, load_model
     from voicefit.report import build_report
-    from voicefit.selection import select_corpora
+    from voicefit.selection.ranking import select_corpora
     from voicefit.sweep import read_plan, run_sweep
 
 __version__ = "0.1.0"
@@ -28,7 +28,7 @@ _HOMES = {
     "prefinetune": "voicefit.api",
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",
-    "select_corpora": "voicefit.selection",
+    "select_corpora": "voicefit.selection.ranking",
 }
 
 __all__ = [

@@ -204,7 +204,7 @@ def select(
     Example: `voicefit select --target my-clips --encoder facebook/wav2vec2-base --corpus ravdess=~/RAVDESS
     --corpus tess=~/TESS`
     """
-    from voicefit.selection import CAVEAT, ORDER, SCORES, select_corpora
+    from voicefit.selection.ranking import CAVEAT, ORDER, SCORES, select_corpora
 
     with progress() as tell:
         found = select_corpora(

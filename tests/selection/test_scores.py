@@ -7,7 +7,7 @@ from scipy.optimize import minimize
 from scipy.stats import multivariate_normal
 
 from voicefit.errors import VoicefitError
-from voicefit.transferability import h_score, label_overlap, leep, logme, nleep, proxy_a_distance, zero_shot
+from voicefit.selection.scores import h_score, label_overlap, leep, logme, nleep, proxy_a_distance, zero_shot
 
 LABELS = np.array(["anger", "fear", "neutral"] * 5)
 

@@ -5,7 +5,7 @@ import soundfile
 from support.tiny_models import build_wav2vec2_group_norm
 from voicefit import select_corpora
 from voicefit.errors import VoicefitError
-from voicefit.selection import ORDER, SCORES, promise
+from voicefit.selection.ranking import ORDER, SCORES, promise
 
 PITCH = {"anger": 900.0, "neutral": 250.0, "sadness": 90.0}
 

@@ -15,9 +15,7 @@ from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior, learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
-from voicefit.system.machine import devices
-from voicefit.system.progress import Progress, silent
-from voicefit.transferability import (
+from voicefit.selection.scores import (
     h_score,
     label_overlap,
     leep,
@@ -26,6 +24,8 @@ from voicefit.transferability import (
     proxy_a_distance,
     zero_shot,
 )
+from voicefit.system.machine import devices
+from voicefit.system.progress import Progress, silent
 
 ORDER = "zero_shot"
 """The score that orders candidates of as many corpora: it asks what the method `prior` begins at."""
