@@ -39,8 +39,8 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
-from voicefit.episodes import ONE_VS_REST
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
+from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.system.machine import describe_machine, describe_versions
 

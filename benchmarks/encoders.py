@@ -23,9 +23,9 @@ from voicefit.adaptation import Method, find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.encoders import FrontCache, load_encoder
-from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.heads.prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
+from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 

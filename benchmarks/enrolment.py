@@ -23,10 +23,10 @@ from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.distillation.augment import reverberate
 from voicefit.encoders import load_encoder
-from voicefit.episodes import SpeakerEpisodes
 from voicefit.heads.prior import Prior
 from voicefit.scores import score
 from voicefit.selection.ranking import learn_together, pool_corpora
+from voicefit.sweep.episodes import SpeakerEpisodes
 
 TARGETS = ("nemo", "ravdess")
 SHOTS = (2, 8)

@@ -22,9 +22,9 @@ from common import build_wav2vec2_base, parse_options, publish, write_esd_speake
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
-from voicefit.episodes import ONE_VS_REST
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
+from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.system.machine import devices, has_bfloat16
 

@@ -20,8 +20,8 @@ import voicefit.heads.prior as prior_module
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
-from voicefit.episodes import ONE_VS_REST
 from voicefit.selection.ranking import learn_together, pool_corpora
+from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 

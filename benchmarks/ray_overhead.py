@@ -22,8 +22,8 @@ from sweep_overhead import NoOp, ray_cluster_of
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
-from voicefit.episodes import ONE_VS_REST
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
+from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.store import TrialStore

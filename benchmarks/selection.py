@@ -22,10 +22,10 @@ from scipy.stats import bootstrap, kendalltau, spearmanr
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
-from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.heads.prior import Prior
 from voicefit.report.statistics import finished, pair
 from voicefit.selection.ranking import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
+from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial import SpeakerBench, run_trial

@@ -23,10 +23,10 @@ from pydantic import BaseModel
 from voicefit.adaptation import METHODS, Method, Shots
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder
-from voicefit.episodes import SpeakerEpisodes
 from voicefit.heads.linear import Head
 from voicefit.sweep import run, trial
 from voicefit.sweep.engine import Record, run_trials
+from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.store import TrialStore

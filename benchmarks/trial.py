@@ -34,7 +34,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from voicefit.adaptation import METHODS, Method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
-from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory

@@ -21,10 +21,10 @@ from voicefit.adaptation import Method, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.corpora import folder
 from voicefit.encoders import FrontCache, load_encoder
-from voicefit.episodes import SpeakerEpisodes
 from voicefit.prefinetuning.batches import split_by_speaker
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
+from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 

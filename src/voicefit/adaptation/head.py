@@ -10,9 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
-from voicefit.adaptation.shots import Shots
+from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
-from voicefit.episodes import OTHER
 from voicefit.heads.linear import Head
 
 VERSION = 1

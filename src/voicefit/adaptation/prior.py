@@ -14,9 +14,8 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.special import expit
 
-from voicefit.adaptation.shots import Shots
+from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
-from voicefit.episodes import OTHER
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 from voicefit.heads.prior import Prior

@@ -2,12 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import torch
 from torch import Tensor
 
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
+
+OTHER: Final = "other"
+"""The first class of a one-vs-rest task: whatever does not carry the emotion."""
 
 
 @dataclass(frozen=True)

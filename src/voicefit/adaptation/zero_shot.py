@@ -7,9 +7,8 @@ reference, as in :mod:`voicefit.adaptation.prior`, which goes on from here as sh
 from pydantic import BaseModel, ConfigDict, Field
 
 from voicefit.adaptation import prior as posterior
-from voicefit.adaptation.shots import Shots
+from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
-from voicefit.episodes import OTHER
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 

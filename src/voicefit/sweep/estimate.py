@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.adaptation import Method, Shots
+from voicefit.adaptation.shots import OTHER
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
-from voicefit.episodes import OTHER, SpeakerEpisodes
 from voicefit.heads.prior import learn_prior
 from voicefit.scores import score
+from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import NONE, Plan, TrialSpec
 from voicefit.system.machine import devices
 

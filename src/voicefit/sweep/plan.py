@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from voicefit.adaptation import METHODS, Method, find_method
 from voicefit.corpora import CORPORA, Corpus
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
-from voicefit.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
+from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 
 NONE = "none"
 """The start without pre-finetuning."""

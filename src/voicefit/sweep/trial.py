@@ -13,11 +13,11 @@ from torch import Tensor
 from voicefit.adaptation import Method, Shots
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache, Precision
-from voicefit.episodes import SpeakerEpisodes
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.scores import floors, reliability, score
+from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
 
 MOST_KEPT = 2**29

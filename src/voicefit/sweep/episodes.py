@@ -14,14 +14,13 @@ from typing import Final
 
 import numpy as np
 
+from voicefit.adaptation.shots import OTHER
 from voicefit.corpora import Clip, Corpus
 from voicefit.errors import VoicefitError
 
 ONE_VS_REST: Final = "one-vs-rest"
 MULTICLASS: Final = "multiclass"
 
-OTHER: Final = "other"
-"""The first class of a one-vs-rest task: whatever does not carry the emotion."""
 
 TEST_SHARE = 1 / 3
 """Share of a speaker's clips of each emotion kept for testing where the corpus has no split of its own."""

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from voicefit.corpora import Clip, Corpus, folder
-from voicefit.episodes import MULTICLASS, ONE_VS_REST, SpeakerEpisodes
 from voicefit.errors import VoicefitError
+from voicefit.sweep.episodes import MULTICLASS, ONE_VS_REST, SpeakerEpisodes
 
 LABELS = ("anger", "calm", "fear", "happiness", "sadness")
 COUNTS = st.dictionaries(st.sampled_from(LABELS), st.integers(1, 14), min_size=2)
