@@ -74,7 +74,7 @@ def demo(
 
     Example: `voicefit demo --out my-demo`
     """
-    from voicefit.demo import run_demo
+    from voicefit.demo.demo import run_demo
 
     with progress() as tell:
         result = run_demo(out_dir, workers=workers, progress=tell)

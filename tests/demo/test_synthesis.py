@@ -8,8 +8,8 @@ import soundfile
 
 from voicefit.corpora import load_corpus
 from voicefit.corpora.corpus import VOCABULARY
+from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, synthesise_corpus
 from voicefit.errors import VoicefitError
-from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, synthesise_corpus
 
 ENGLISH = DEMO_CORPORA[0]
 SMALL = dataclasses.replace(ENGLISH, speakers=ENGLISH.speakers[1:3], labels=("anger", "neutral", "sadness"))

@@ -9,8 +9,8 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, Wav2Vec2Config
 
-from voicefit import demo
 from voicefit.audio import SAMPLE_RATE
+from voicefit.demo import demo
 from voicefit.encoders import load_encoder
 from voicefit.sweep import TrialStore, read_plan, read_preset
 from voicefit.sweep.plan import Grid, Plan

@@ -244,7 +244,7 @@ def _speak_in_fresh_process(corpus: SyntheticCorpus) -> dict[tuple[str, int], _U
     requests = json.dumps([(corpus.language, speaker.voice, number) for speaker, number in keys])
     with tempfile.TemporaryDirectory() as scratch:
         spoken = Path(scratch) / "spoken.npz"
-        command = [sys.executable, "-m", "voicefit.synthesis", str(spoken)]
+        command = [sys.executable, "-m", "voicefit.demo.synthesis", str(spoken)]
         child = subprocess.run(command, input=requests, capture_output=True, text=True, check=False)
         if child.returncode != 0:
             reason = (child.stderr.strip() or f"exit status {child.returncode}").splitlines()[-1]

@@ -8,11 +8,11 @@ import pandas as pd
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
+from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
 from voicefit.distillation.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.report import build_report
 from voicefit.sweep import TrialStore, read_preset, run_sweep
-from voicefit.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
 from voicefit.system.files import new_directory
 from voicefit.system.machine import limit_threads
 from voicefit.system.progress import Progress
