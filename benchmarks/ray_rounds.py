@@ -30,7 +30,7 @@ from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.record import STORE
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
-VOICEFIT = [sys.executable, "-c", "from voicefit.cli import main; main()"]
+VOICEFIT = [sys.executable, "-c", "from voicefit.cli.app import main; main()"]
 ROUNDS = {False: 10, True: 3}
 PLAN = """[encoders.tiny]
 source = "{source}"

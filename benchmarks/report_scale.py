@@ -28,7 +28,7 @@ CORPORA = ("emodb", "emovo", "ravdess", "tess")
 STARTS = (NONE, *("+".join(names) for size in range(1, 5) for names in combinations(CORPORA, size)))
 METHODS = {"full": 0.0, "head": 0.02, "prototype": -0.03}
 KS = (2, 4, 8, 16, 24, 32, 64)
-COMMAND = "import sys; from voicefit.cli import main; sys.argv[0] = 'voicefit'; main()"
+COMMAND = "import sys; from voicefit.cli.app import main; sys.argv[0] = 'voicefit'; main()"
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,7 @@ SHOTS = 2  # clips a label, of two labels
 @contextmanager
 def serving(start: Path) -> Iterator[tuple[str, psutil.Process]]:
     """The command, stopped as a user would stop it; its address and its process."""
-    command = [sys.executable, "-m", "voicefit.cli", "serve", str(start), "--port", "0"]
+    command = [sys.executable, "-m", "voicefit", "serve", str(start), "--port", "0"]
     environment = {**os.environ, "COLUMNS": "200"}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None

@@ -15,7 +15,7 @@ from support.layouts import write_noise
 from support.tiny_models import make_waveform
 from voicefit import load_model
 from voicefit.checkpoints.checkpoint import load_start, read_prior, read_record
-from voicefit.cli import app
+from voicefit.cli.app import app
 from voicefit.system.hub import locate
 
 FOLDER = Path(locate("mini"))

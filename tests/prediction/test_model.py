@@ -9,9 +9,9 @@ from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, m
 from voicefit import load_model
 from voicefit.audio import STDIN
 from voicefit.checkpoints import checkpoint
+from voicefit.cli.tables import prediction_table
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import Prediction, split_model
-from voicefit.serving.tables import prediction_table
 from voicefit.system.hub import locate
 
 

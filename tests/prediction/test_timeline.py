@@ -4,10 +4,10 @@ import sys
 
 import pytest
 import soundfile
-
 from serving.test_export import build_model
+
 from support.tiny_models import make_waveform
-from voicefit import cli
+from voicefit.cli import app as cli
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import load_model
 from voicefit.prediction.timeline import timeline, timelines

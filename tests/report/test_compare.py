@@ -6,7 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from support.synthetic_runs import RECORD, row
-from voicefit.cli import app
+from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
 from voicefit.report.compare import compare, compare_runs
 from voicefit.sweep.plan import TrialSpec

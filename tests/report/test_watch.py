@@ -88,7 +88,7 @@ def test_another_folder_is_refused(tmp_path):
 
 def test_ctrl_c_ends_the_command_and_the_reloading(run):
     add(run, SPECS[:4])
-    command = [sys.executable, "-c", "from voicefit.cli import main; main()", "report", str(run), "--watch"]
+    command = [sys.executable, "-c", "from voicefit.cli.app import main; main()", "report", str(run), "--watch"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as watching:
         assert watching.stdout.readline().startswith("partial, 4 of 8 trials")
         assert RELOAD in page_of(run)

@@ -102,7 +102,7 @@ def test_bodies_that_are_no_forms_are_refused(client, body):
 
 MEASURED = """
 import resource, sys
-from voicefit import cli
+from voicefit.cli import app as cli
 try:
     cli.main()
 finally:

@@ -131,7 +131,7 @@ def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
 
 
 def test_the_command_says_where_clips_are_kept(start, tmp_path):
-    command = [sys.executable, "-m", "voicefit.cli", "serve", str(start), "--port", "0"]
+    command = [sys.executable, "-m", "voicefit", "serve", str(start), "--port", "0"]
     command += ["--keep-audio", str(tmp_path / "kept")]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         address = process.stdout.readline().split()[1]

@@ -44,7 +44,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start):
 
 
 def test_the_command_serves_until_it_is_interrupted_and_removes_what_it_kept(start, tmp_path):
-    command = [sys.executable, "-m", "voicefit.cli", "serve", str(start), "--port", "0"]
+    command = [sys.executable, "-m", "voicefit", "serve", str(start), "--port", "0"]
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
     ) as process:

@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from voicefit.cli import main
+from voicefit.cli.app import main
 
 context = multiprocessing.get_context("forkserver")
 context.set_forkserver_preload(
-    ["voicefit.cli", "voicefit.sweep", "voicefit.serving.tables", "transformers.models.wav2vec2.modeling_wav2vec2"]
+    ["voicefit.cli.app", "voicefit.sweep", "voicefit.cli.tables", "transformers.models.wav2vec2.modeling_wav2vec2"]
 )
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from voicefit.adaptation import published
-from voicefit.cli_sweep import _print_dry_run
+from voicefit.cli.sweeps import _print_dry_run
 from voicefit.corpora import load_corpus
 from voicefit.sweep import estimate as module
 from voicefit.sweep.estimate import Estimate, estimate_time

@@ -11,7 +11,7 @@ from support.layouts.mandarin import build_mandarin
 from support.layouts.msp_improv import build_msp_improv
 from support.layouts.msp_podcast import build_msp_podcast
 from support.tiny_models import build_wav2vec2_group_norm
-from voicefit.cli import main
+from voicefit.cli.app import main
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, make_plan, read_preset, run_sweep
 

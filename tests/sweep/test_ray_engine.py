@@ -184,7 +184,7 @@ class TestOnACluster:
     ):
         grid = [{**raw_plan["grid"][0], "starts": ["none"], "methods": ["full"], "draws": 20}]
         plan, cache = {**raw_plan, "grid": grid}, tmp_path / "cache"
-        command = [sys.executable, "-c", "from voicefit.cli import main; main()", "sweep", write_plan(plan)]
+        command = [sys.executable, "-c", "from voicefit.cli.app import main; main()", "sweep", write_plan(plan)]
 
         process = subprocess.Popen(
             [*command, "--out", tmp_path / "out", "--engine", "ray", "--address", cluster.address],

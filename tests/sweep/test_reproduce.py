@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from voicefit.cli import app
+from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, make_plan, recorded_plan, run_sweep
 from voicefit.sweep.record import NAME, STORE, describe_git

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from voicefit.cli import app
+from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
 from voicefit.report import build_report
 from voicefit.sweep import Shard, TrialSpec, TrialStore, dry_run, make_plan, merge_runs, run_sweep

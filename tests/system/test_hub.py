@@ -32,7 +32,7 @@ def put_in_cache(home, repository, folder):
 
 
 def run(home, *arguments, **more):
-    return run_python(home, "-m", "voicefit.cli", *arguments, **more)
+    return run_python(home, "-m", "voicefit", *arguments, **more)
 
 
 def run_python(home, *arguments, **more):

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from voicefit.cli.terminal import err, escape, out, progress
 from voicefit.errors import VoicefitError
-from voicefit.terminal import err, escape, out, progress
 
 
 def distill(

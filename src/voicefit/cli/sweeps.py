@@ -1,4 +1,4 @@
-"""The commands around sweeps: run one, merge its shards, report it."""
+"""Commands around sweeps: run one, merge its shards, report it; and the demo, which is a small one."""
 
 from functools import partial
 from pathlib import Path
@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from voicefit.cli.terminal import escape, out, progress, remark
 from voicefit.errors import VoicefitError
-from voicefit.terminal import escape, out, progress, remark
 
 _WORST = 10
 
@@ -169,3 +169,19 @@ def report(
         watch_report(run, every, partial(out.print, soft_wrap=True), parse_formats(formats))
     else:
         out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)
+
+
+def demo(
+    out_dir: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("voicefit-demo"),
+    workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 2,
+) -> None:
+    """The whole line on synthetic speech, with no network and no downloads, in a few minutes.
+
+    Example: `voicefit demo --out my-demo`
+    """
+    from voicefit.demo.demo import run_demo
+
+    with progress() as tell:
+        result = run_demo(out_dir, workers=workers, progress=tell)
+    out.print(result.text())
+    out.print(f"report: {result.report}", soft_wrap=True)

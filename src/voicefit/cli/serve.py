@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
+from voicefit.cli.terminal import out, remark
 from voicefit.errors import VoicefitError
-from voicefit.terminal import out, remark
 
 
 def serve(

@@ -1,0 +1,74 @@
+"""The command line: parses, calls, prints; decides nothing."""
+
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+import voicefit
+from voicefit.cli import corpora, distill, models, serve, sweeps
+from voicefit.cli.terminal import err, escape, out
+from voicefit.errors import VoicefitError
+from voicefit.system.heap import keep_freed_memory
+from voicefit.system.launch import first_tells, is_first
+
+app = typer.Typer(
+    name="voicefit",
+    help="Fit a speech emotion classifier to a new voice from as few as two labelled clips.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+)
+
+_STOPPED = 130  # what typer makes of Ctrl-C
+_UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    try:
+        with first_tells(_UsageError):
+            sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself
+    except VoicefitError as error:
+        _tell_error(str(error))
+    except OSError as error:  # what the system refuses: a folder that may not be written to, a disk that is full
+        _tell_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except SystemExit as end:
+        if end.code == _STOPPED:
+            err.print("stopped; the same command goes on from here where it can")
+        raise
+
+
+def _tell_error(text: str) -> NoReturn:
+    err.print(f"[bold red]error:[/] {escape(text)}", soft_wrap=True)
+    sys.exit(2)
+
+
+@app.callback(invoke_without_command=True)
+def _root(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    if version:
+        out.print(f"voicefit {voicefit.__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand != "serve":  # which lives long, and should give back what a burst took
+        keep_freed_memory()
+
+
+app.add_typer(corpora.corpora_app, name="corpora")
+for _command in (
+    sweeps.demo,
+    models.prefinetune,
+    corpora.select,
+    models.adapt,
+    models.predict,
+    models.export,
+    models.push,
+    distill.distill,
+    serve.serve,
+    sweeps.sweep,
+    sweeps.merge,
+    sweeps.report,
+):
+    app.command()(_command)

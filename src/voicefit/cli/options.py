@@ -1,0 +1,38 @@
+"""Options and messages that several commands share."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from voicefit.cli.terminal import err, escape
+from voicefit.errors import VoicefitError
+
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
+
+
+def tell_left_out(left_out: dict[str, str]) -> None:
+    """Print which clips were not used and why, a line each, on standard error."""
+    for clip_id, reason in left_out.items():
+        err.print(f"[yellow]left out:[/] {escape(clip_id)} ({escape(reason)})", soft_wrap=True)
+
+
+def corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:
+    """Read each ``NAME=PATH`` of a command.
+
+    Raises:
+        VoicefitError: one cannot be read, or two have the same name.
+    """
+    from voicefit.corpora import parse_corpus_argument
+
+    seen = set()
+    for argument in arguments:
+        name, path = parse_corpus_argument(argument)
+        if name in seen:
+            raise VoicefitError(f"corpus {name} is given twice; give each its own name")
+        seen.add(name)
+        yield name, path
