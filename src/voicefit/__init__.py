@@ -1,5 +1,6 @@
 """Voicefit fits a speech emotion classifier to a new voice from as few as two labelled clips."""
 
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from voicefit.errors import VoicefitError
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from voicefit.selection.ranking import select_corpora
     from voicefit.sweep import read_plan, run_sweep
 
-__version__ = "0.1.0"
+__version__ = version("voicefit")
 
 _HOMES = {
     "Model": "voicefit.prediction.model",

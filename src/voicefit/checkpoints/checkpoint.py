@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,6 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
-import voicefit
 from voicefit.checkpoints.cards import adapted_card, prefinetuned_card
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
@@ -104,7 +104,7 @@ def save_prefinetuned(
     head = Head(projector.weight.detach(), projector.bias.detach(), weight, bias)
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
-        write_json(folder / RECORD, {**record, "voicefit": voicefit.__version__})
+        write_json(folder / RECORD, {**record, "voicefit": version("voicefit")})
         prior.save(folder / PRIOR)
         _let_read(folder / PRIOR)
         history.to_csv(folder / "history.csv", index=False)
@@ -121,7 +121,7 @@ def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path,
         _save_model(encoder, head, labels, folder)
         if head.adapter:
             _save_adapter(head, head.adapter, shown_name(record["source"]), folder / ADAPTER)
-        write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": voicefit.__version__})
+        write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": version("voicefit")})
         (folder / "README.md").write_text(adapted_card(record, head), encoding="utf-8")
 
 

@@ -1,11 +1,11 @@
 """The command line: parses, calls, prints; decides nothing."""
 
 import sys
+from importlib.metadata import version as installed_version
 from typing import Annotated, NoReturn
 
 import typer
 
-import voicefit
 from voicefit.cli import corpora, distill, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out
 from voicefit.errors import VoicefitError
@@ -50,7 +50,7 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
-        out.print(f"voicefit {voicefit.__version__}")
+        out.print(f"voicefit {installed_version('voicefit')}")
         raise typer.Exit
     if context.invoked_subcommand != "serve":  # which lives long, and should give back what a burst took
         keep_freed_memory()

@@ -9,12 +9,12 @@ copy; what the teacher says is standardised, and freed of what it says of a posi
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-import voicefit
 from voicefit.checkpoints import checkpoint
 from voicefit.distillation.distiller import Distiller, distillation_loss
 from voicefit.distillation.inherit import inherit, make_heir
@@ -163,7 +163,7 @@ def _save(student: Encoder, out: Path, record: dict[str, Any], history: pd.DataF
             student.model.base_model.save_pretrained(folder)
         student.feature_extractor.save_pretrained(folder)
         checkpoint.halve_weights(folder)
-        write_json(folder / "distillation.json", {**record, "voicefit": voicefit.__version__})
+        write_json(folder / "distillation.json", {**record, "voicefit": version("voicefit")})
         history.to_csv(folder / "history.csv", index=False)
         _plot(history, folder / "curves.png")
 

@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ import numpy as np
 import torch
 from transformers.utils import SAFE_WEIGHTS_NAME
 
-import voicefit
 from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
 from voicefit.encoders.families import shortest
 from voicefit.errors import VoicefitError
@@ -180,7 +180,7 @@ def _describe(proto: Any, model: Model) -> dict[str, str]:
         "sample_rate": str(SAMPLE_RATE),
         "min_samples": str(shortest(model.model.config)),
         "max_seconds": f"{model.max_seconds:g}",
-        "voicefit": voicefit.__version__,
+        "voicefit": version("voicefit"),
     }
     set_model_props(proto, facts)
     return facts

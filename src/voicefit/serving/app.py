@@ -6,6 +6,7 @@ import html
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
+from importlib.metadata import version
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Request
@@ -16,7 +17,6 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-import voicefit
 from voicefit.errors import VoicefitError
 from voicefit.serving.guard import Guard
 from voicefit.serving.lane import BusyError
@@ -103,7 +103,7 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
     metrics = Metrics()
     app = FastAPI(
         title="Voicefit",
-        version=voicefit.__version__,
+        version=version("voicefit"),
         description="Fit a speech emotion classifier to a voice from a few labelled clips. How a voice sounds is not "
         "what a person feels: do not use it to judge, rank, monitor or diagnose people.",
         docs_url=None,  # FastAPI's own fetch scripts from elsewhere
@@ -160,7 +160,7 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
         """Whether the server works; needs no token."""
         served = service.served
         return Health(
-            voicefit=voicefit.__version__,
+            voicefit=version("voicefit"),
             model=served.name,
             predicts=served.model is not None,
             adapts=served.start is not None,

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import soundfile
 
-import voicefit
-from voicefit.api import Adapted, Model
+from voicefit.api import Adapted, adapt
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.checkpoints import checkpoint
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
+from voicefit.prediction.model import Model, load_model
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
@@ -55,7 +55,7 @@ def open_served(source: str) -> Served:
     """
     record = checkpoint.read_record(source)
     adapted = record.get("kind") == "adapted"
-    model = voicefit.load_model(source) if adapted else None
+    model = load_model(source) if adapted else None
     start: str | None = str(record.get("source", "")) if adapted else source
     if adapted and not (start and (Path(locate(start)) / "config.json").is_file()):
         start = None
@@ -123,7 +123,7 @@ class Service:
         """Fit a model to ``clips`` and keep it in the session; but in ``kept``, clips are on disk only while this runs.
 
         Returns:
-            what :func:`voicefit.adapt` returns.
+            what :func:`voicefit.api.adapt` returns.
 
         Raises:
             VoicefitError: the start is not here, the clips are too many or too few, or the session was closed
@@ -156,7 +156,7 @@ class Service:
                 place = Path(folder, label)
                 place.mkdir(exist_ok=True)
                 soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
-            adapted = voicefit.adapt(start, folder, out=out)
+            adapted = adapt(start, folder, out=out)
         write_json(out / checkpoint.RECORD, _without_paths(checkpoint.read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
