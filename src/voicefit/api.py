@@ -25,7 +25,7 @@ from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.system.distributed import joined
 from voicefit.system.files import require_absent
 from voicefit.system.machine import devices
-from voicefit.system.progress import Notice, Progress, silent
+from voicefit.system.progress import Notify, Progress, silent
 
 
 def prefinetune(
@@ -42,7 +42,7 @@ def prefinetune(
     resume: bool = False,
     save_every: float = 30.0,
     progress: Progress = silent,
-    notice: Notice = silent,
+    notify: Notify = silent,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :mod:`voicefit.prefinetuning`.
 
@@ -76,7 +76,7 @@ def prefinetune(
             save_every=save_every,
             processes=processes,
             progress=progress,
-            notice=notice,
+            notify=notify,
         )
 
 

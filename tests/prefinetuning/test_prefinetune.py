@@ -480,7 +480,7 @@ def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
 
 def test_what_the_cache_takes_is_told_before_the_front_end_runs(run, tmp_path):
     events = []
-    more = {"cache_root": tmp_path / "cache", "notice": events.append}
+    more = {"cache_root": tmp_path / "cache", "notify": events.append}
     run(progress=lambda what, done, total: events.append(what), **more)
     (line,) = (event for event in events if event.startswith("front-end cache: "))
     entries = list((tmp_path / "cache").rglob("*.npy"))  # fewer than clips: some recordings are the same

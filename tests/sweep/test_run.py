@@ -225,7 +225,7 @@ def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch
         tmp_path / "out",
         cache_root=cache,
         progress=lambda what, done, total: events.append(done) if what == "trials" else None,
-        notice=events.append,
+        notify=events.append,
     )
     told = [event for event in events if str(event).startswith("failed")]
     assert len(told) == 6
@@ -237,7 +237,7 @@ def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, ca
     poison_four_shots(monkeypatch)
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4], "draws": 4}])
     told = []
-    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notice=told.append)
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notify=told.append)
     assert result.failed > 11
     assert sum(line.startswith("failed trial ") for line in told) == 10
     assert told[-1] == "further trials that fail in this way are counted, and stand in the report"
@@ -269,7 +269,7 @@ def test_broken_clips_are_left_out_and_told(tmp_path, raw_plan, cache):
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 4], "draws": 3}]
     told: list[str] = []
     plan = plan_of(raw_plan, targets={"voices": str(voices)}, grid=grid)
-    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notice=told.append)
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache, notify=told.append)
     assert result.failed == 0
     told = [line for line in told if not line.startswith("front-end cache: ")]
     assert len(told) == 1
@@ -293,9 +293,9 @@ def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
     words = "no trials with k = 100, 200: no speaker has clips enough"
     assert dry_run(plan_of(raw_plan, grid=grid)).shots_without_trials == words
     told: list[str] = []
-    run_sweep(plan_of(raw_plan, grid=grid), tmp_path / "out", notice=told.append)
+    run_sweep(plan_of(raw_plan, grid=grid), tmp_path / "out", notify=told.append)
     assert told.count(words) == 1
-    run_sweep(plan_of(raw_plan, grid=[{**grid[0], "k": [2]}]), tmp_path / "other", notice=told.append)
+    run_sweep(plan_of(raw_plan, grid=[{**grid[0], "k": [2]}]), tmp_path / "other", notify=told.append)
     assert told.count(words) == 1
 
 
@@ -315,7 +315,7 @@ def test_a_dry_run_says_what_the_run_will_store(tmp_path, raw_plan, monkeypatch)
     plan = plan_of(raw_plan, encoders=twins, grid=grid)
     planned = dry_run(plan).cache
     told: list[str] = []
-    run_sweep(plan, tmp_path / "out", notice=told.append)
+    run_sweep(plan, tmp_path / "out", notify=told.append)
     entries = list((tmp_path / "cache").rglob("*.npy"))
     assert (planned.clips, planned.bytes) == (len(entries), sum(entry.stat().st_size for entry in entries))
     assert [line.partition(" in ")[0] for line in told] == [planned.words().partition(" in ")[0]]

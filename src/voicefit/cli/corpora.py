@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from voicefit.cli.options import JsonFlag, corpus_arguments, tell_left_out
-from voicefit.cli.terminal import out, print_json, progress
+from voicefit.cli.terminal import out, print_json, progress_bars
 
 corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_args_is_help=True)
 
@@ -49,8 +49,8 @@ def corpora_check(
     from voicefit.corpora.check import check_corpus, render
 
     loaded = load_corpus(*parse_corpus_argument(corpus))
-    with progress() as tell:
-        report = check_corpus(loaded, lambda done, total: tell(f"reading {loaded.name}", done, total))
+    with progress_bars() as progress:
+        report = check_corpus(loaded, lambda done, total: progress(f"reading {loaded.name}", done, total))
     if as_json:
         print_json(report.to_json())
     else:
@@ -72,9 +72,9 @@ def select(
     """
     from voicefit.selection.ranking import CAVEAT, ORDER, SCORES, select_corpora
 
-    with progress() as tell:
+    with progress_bars() as progress:
         found = select_corpora(
-            target, dict(corpus_arguments(corpus)), encoder, depth=depth, subsets=subsets, progress=tell
+            target, dict(corpus_arguments(corpus)), encoder, depth=depth, subsets=subsets, progress=progress
         )
     if as_json:
         print_json({"ordered_by": ORDER, "caveat": CAVEAT, **asdict(found)})

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.terminal import err, escape, out, progress
+from voicefit.cli.terminal import err, escape, out, progress_bars
 from voicefit.errors import VoicefitError
 
 
@@ -45,7 +45,7 @@ def distill(
         lr=lr,
         precision=precision,
     )
-    with progress() as tell:
+    with progress_bars() as progress:
         made = run(
             teacher,
             student,
@@ -55,7 +55,7 @@ def distill(
             seed=seed,
             resume=resume,
             device=devices()[0],
-            progress=tell,
+            progress=progress,
         )
     for path, reason in made.left_out.items():
         err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)

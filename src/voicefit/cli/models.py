@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from voicefit.cli.options import JsonFlag, Seed, corpus_arguments, tell_left_out
-from voicefit.cli.terminal import err, escape, out, print_json, progress, remark
+from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.hub import MINI
 from voicefit.system.launch import first_tells, is_first
@@ -43,7 +43,7 @@ def prefinetune(
     with first_tells(VoicefitError):
         settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
         corpora = dict(corpus_arguments(corpus))
-    with progress() as tell:
+    with progress_bars() as progress:
         path = run(
             encoder,
             corpora,
@@ -56,8 +56,8 @@ def prefinetune(
             seed=seed,
             resume=resume,
             save_every=save_every,
-            progress=tell,
-            notice=remark,
+            progress=progress,
+            notify=notify,
         )
     if is_first():
         out.print(f"checkpoint: {path}", soft_wrap=True)
@@ -94,14 +94,14 @@ def adapt(
     start, clips = ([MINI, *start_and_clips])[-2:]
     _tell_of_mini(start)
 
-    with progress() as tell:
-        adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=tell)
+    with progress_bars() as progress:
+        adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=progress)
     tell_left_out(adapted.left_out)
     for clip_id, words in adapted.advice.items():
         err.print(f"[yellow]listen to[/] {escape(clip_id)}: it {escape(words)}", soft_wrap=True)
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
     for words in adapted.remarks:
-        remark(words)
+        notify(words)
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
     sure = (
         adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
@@ -114,7 +114,7 @@ def _tell_of_mini(source: str) -> None:
     from voicefit.checkpoints.checkpoint import read_record
 
     if source == MINI:
-        remark(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
+        notify(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def predict(
@@ -149,11 +149,11 @@ def predict(
     model, audio = split_model(model_and_audio)
     _tell_of_mini(model)
     predictor = load_model(model)
-    with progress() as tell:
+    with progress_bars() as progress:
         if window is None:
-            found: list[Any] = predictor.predict_files(audio, tell)
+            found: list[Any] = predictor.predict_files(audio, progress)
         else:
-            found = timeline.timelines(predictor, audio, window, hop, tell)
+            found = timeline.timelines(predictor, audio, window, hop, progress)
     if figure is not None:
         draw_only(found, figure)
     if as_json:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from voicefit.cli.terminal import out, remark
+from voicefit.cli.terminal import notify, out
 from voicefit.errors import VoicefitError
 
 
@@ -34,4 +34,4 @@ def serve(
     def opened(address: str) -> None:
         out.print(f"page: {address}   API: {address}/docs", soft_wrap=True)
 
-    run(source, host, port, token, opened, keep_audio=keep_audio, remark=remark)
+    run(source, host, port, token, opened, keep_audio=keep_audio, notify=notify)

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from voicefit.cli.terminal import escape, out, progress, remark
+from voicefit.cli.terminal import escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
 
 _WORST = 10
@@ -53,7 +53,7 @@ def sweep(
         return
     if out_dir is None:
         raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
-    with progress() as tell:
+    with progress_bars() as progress:
         result = run_sweep(
             read,
             out_dir,
@@ -63,8 +63,8 @@ def sweep(
             workers=workers,
             max_failures=max_failures,
             trial_timeout=trial_timeout,
-            progress=tell,
-            notice=remark,
+            progress=progress,
+            notify=notify,
         )
     out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
     if again is not None:
@@ -109,7 +109,7 @@ def merge(
     """
     from voicefit.sweep import merge_runs
 
-    held = merge_runs(runs, out_dir, remark)
+    held = merge_runs(runs, out_dir, notify)
     out.print(f"{held} trials in {out_dir}", soft_wrap=True)
     out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
 
@@ -181,7 +181,7 @@ def demo(
     """
     from voicefit.demo.demo import run_demo
 
-    with progress() as tell:
-        result = run_demo(out_dir, workers=workers, progress=tell)
+    with progress_bars() as progress:
+        result = run_demo(out_dir, workers=workers, progress=progress)
     out.print(result.text())
     out.print(f"report: {result.report}", soft_wrap=True)

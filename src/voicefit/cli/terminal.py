@@ -2,14 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import rich.progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.table import Column
 from rich.text import Text
+
+from voicefit.system.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
@@ -20,7 +23,7 @@ def escape(text: str) -> str:
     return " ".join(text.replace("[", "\\[").split("\n"))
 
 
-def remark(text: str) -> None:
+def notify(text: str) -> None:
     """Print a line for the person who waits, on standard error."""
     err.print(escape(text), soft_wrap=True)
 
@@ -34,7 +37,7 @@ class _RateColumn(ProgressColumn):
 
 
 @contextmanager
-def progress() -> Iterator[Callable[[str, int, int], None]]:
+def progress_bars() -> Iterator[Progress]:
     """A progress bar per kind of work, on standard error."""
     columns = (
         TextColumn("{task.description}", table_column=Column(overflow="fold")),  # no number is cut
@@ -43,17 +46,17 @@ def progress() -> Iterator[Callable[[str, int, int], None]]:
         _RateColumn(),
         TimeRemainingColumn(),
     )
-    bars = Progress(*columns, console=err)
+    bars = rich.progress.Progress(*columns, console=err)
     tasks: dict[str, Any] = {}
 
-    def tell(what: str, done: int, total: int) -> None:
+    def progress(what: str, done: int, total: int) -> None:
         bars.start()  # not before there is something to show
         if what not in tasks:
             tasks[what] = bars.add_task(escape(what), total=total)
         bars.update(tasks[what], completed=done, total=total)
 
     try:
-        yield tell
+        yield progress
     finally:
         if tasks:
             bars.stop()

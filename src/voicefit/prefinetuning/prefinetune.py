@@ -33,7 +33,7 @@ from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer
 from voicefit.system.distributed import ALONE, Processes
 from voicefit.system.files import require_absent
-from voicefit.system.progress import Notice, Progress, silent
+from voicefit.system.progress import Notify, Progress, silent
 
 
 def prefinetune(
@@ -52,7 +52,7 @@ def prefinetune(
     runs: int = 1,
     processes: Processes = ALONE,
     progress: Progress = silent,
-    notice: Notice = silent,
+    notify: Notify = silent,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
@@ -75,7 +75,7 @@ def prefinetune(
         runs: how many such calls share this machine's memory at once.
         processes: those that train together; the first alone writes ``out``, and tells of progress.
         progress: told of every clip cached and every step.
-        notice: told in a line what the front-end cache will take, unless all is there.
+        notify: told in a line what the front-end cache will take, unless all is there.
 
     Raises:
         VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, a corpus cannot be used, the
@@ -90,9 +90,9 @@ def prefinetune(
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     if not processes.first:
-        progress = notice = silent
+        progress = notify = silent
     cache = FrontCache(encoder, cache_root, runs * processes.local_count)
-    usable, left_out = cache_corpora(cache, corpora, progress, notice, processes)
+    usable, left_out = cache_corpora(cache, corpora, progress, notify, processes)
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
     if settings.train_clips:
@@ -198,10 +198,10 @@ def cache_corpora(
     cache: FrontCache,
     corpora: Sequence[Corpus],
     progress: Progress,
-    notice: Notice = silent,
+    notify: Notify = silent,
     processes: Processes = ALONE,
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
-    """Run the front end over every labelled clip, each process over its share, after ``notice`` was told what the
+    """Run the front end over every labelled clip, each process over its share, after ``notify`` was told what the
     cache will take.
 
     Returns:
@@ -216,7 +216,7 @@ def cache_corpora(
     plan = cache.plan(clips, _counter(progress, "looking in the front-end cache", total))
     plan.check()
     if plan.clips:
-        notice(plan.words())
+        notify(plan.words())
     usable, left_out = [], {}
     for corpus, part in zip(corpora, labelled, strict=True):
         mine = processes.share(part.clips)

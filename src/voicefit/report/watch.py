@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 
 from voicefit.report.build import read_record, read_trials, write_report
@@ -10,11 +10,12 @@ from voicefit.report.page import reload_tag
 from voicefit.report.statistics import failed_rows
 from voicefit.report.text import count
 from voicefit.system.files import write_text
+from voicefit.system.progress import Notify
 
 State = tuple[tuple[int, int], ...]
 
 
-def watch_report(run: str | Path, every: int, tell: Callable[[str], object], formats: Collection[str] = ()) -> None:
+def watch_report(run: str | Path, every: int, notify: Notify, formats: Collection[str] = ()) -> None:
     """Writes a run's report again whenever trials have come, until each planned trial has a record.
 
     While it watches, the page asks for itself again every `every` seconds. It no longer does once the sweep is
@@ -23,7 +24,7 @@ def watch_report(run: str | Path, every: int, tell: Callable[[str], object], for
     Args:
         run: the folder of a sweep that has begun.
         every: seconds between two looks, at least 1.
-        tell: is told in words what was done, each time something was.
+        notify: called with a line each time a report was written.
         formats: as for `build.build_report`.
 
     Raises:
@@ -38,12 +39,12 @@ def watch_report(run: str | Path, every: int, tell: Callable[[str], object], for
             if state != seen:
                 seen = state
                 words, complete = _report(run, every, formats)
-                tell(words)
+                notify(words)
                 if complete:
                     return
             time.sleep(every)
     except KeyboardInterrupt:
-        tell(f"no longer watched: {page}" if page.exists() else "no longer watched")
+        notify(f"no longer watched: {page}" if page.exists() else "no longer watched")
     finally:
         _settle(page, every)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders.cache_limit import free_bytes
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_file
+from voicefit.system.progress import Notify
 
 LEAST_FREE = 10**9
 """Bytes: a disk that has less free is left to others."""
@@ -25,14 +25,14 @@ class KeptAudio:
 
     Args:
         folder: is made where there is none, for its owner alone.
-        remark: told in a line that clips are not kept any more, and why; once, until one is kept again.
+        notify: told in a line that clips are not kept any more, and why; once, until one is kept again.
 
     Raises:
         VoicefitError: ``folder`` cannot be written to, or its disk has less than 1 GB free.
     """
 
-    def __init__(self, folder: Path, remark: Callable[[str], None]):
-        self.folder, self._remark = folder, remark
+    def __init__(self, folder: Path, notify: Notify):
+        self.folder, self._notify = folder, notify
         self._lock, self._failing = threading.Lock(), False
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -72,7 +72,7 @@ class KeptAudio:
         with self._lock:
             told, self._failing = self._failing, bool(fault)
         if fault and not told:
-            self._remark(f"clips are not kept for now: {self.folder}: {fault}")
+            self._notify(f"clips are not kept for now: {self.folder}: {fault}")
 
     def _fault(self) -> str:
         """Why nothing may be written, else empty."""

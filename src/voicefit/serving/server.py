@@ -13,6 +13,7 @@ from voicefit.serving.app import LOOPBACK, create_app
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served
+from voicefit.system.progress import Notify, silent
 
 _SHORTEST_TOKEN = 12
 
@@ -22,10 +23,10 @@ def serve(
     host: str,
     port: int,
     token: str,
-    notice: Callable[[str], None],
+    opened: Callable[[str], None],
     *,
     keep_audio: Path | None = None,
-    remark: Callable[[str], None] = lambda text: None,
+    notify: Notify = silent,
 ) -> None:
     """Serve a starting point or a model until interrupted.
 
@@ -34,9 +35,9 @@ def serve(
         host: address to listen on; other than the loopback it needs a ``token``.
         port: 0 picks a free one.
         token: what callers must send; empty for none.
-        notice: called with the address of the page once it can be opened.
+        opened: called with the address of the page once it can be opened.
         keep_audio: folder in which the clips that people send stay; none do if left out.
-        remark: told in a line where clips are kept, and that they are no more.
+        notify: called with a line: where clips are kept, or that they no longer are.
 
     Raises:
         VoicefitError: ``source`` cannot be served, the address is taken or not this machine's, there is no token
@@ -45,7 +46,7 @@ def serve(
     import uvicorn
 
     check_token(host, token)
-    kept = KeptAudio(keep_audio, remark) if keep_audio else None
+    kept = KeptAudio(keep_audio, notify) if keep_audio else None
     listening = _listen(host, port)
     with listening:
         service = Service(open_served(source), Limits(), kept)
@@ -55,8 +56,8 @@ def serve(
         )
         shown = f"[{host}]" if ":" in host else host
         if kept:
-            remark(f"clips that people send are kept in {kept.folder}, and the page tells them so")
-        notice(f"http://{shown}:{listening.getsockname()[1]}")
+            notify(f"clips that people send are kept in {kept.folder}, and the page tells them so")
+        opened(f"http://{shown}:{listening.getsockname()[1]}")
         uvicorn.Server(settings).run(sockets=[listening])
 
 

@@ -11,12 +11,12 @@ from voicefit.sweep.record import NAME, STORE, read_record
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.store import TrialStore
 from voicefit.system.files import new_directory, write_json
-from voicefit.system.progress import Notice, silent
+from voicefit.system.progress import Notify, silent
 
 _NOT_NEEDED = shutil.ignore_patterns("*.part")
 
 
-def merge_runs(runs: Sequence[Path], out: Path, notice: Notice = silent) -> int:
+def merge_runs(runs: Sequence[Path], out: Path, notify: Notify = silent) -> int:
     """Put the trials and checkpoints of several runs of one plan together, in a new run directory.
 
     The merged run can be reported, and goes on like any other: the same plan with ``--out`` of it runs what is left.
@@ -24,7 +24,7 @@ def merge_runs(runs: Sequence[Path], out: Path, notice: Notice = silent) -> int:
     Args:
         runs: run directories, shards or whole, finished or not; they stay as they are.
         out: the new run directory.
-        notice: told in words of shards that are missing, and of versions that differ.
+        notify: told in words of shards that are missing, and of versions that differ.
 
     Returns:
         how many trials the merged run holds.
@@ -39,7 +39,7 @@ def merge_runs(runs: Sequence[Path], out: Path, notice: Notice = silent) -> int:
     for run, record in zip(runs[1:], records[1:], strict=True):
         _check_same(runs[0], records[0], run, record)
     for message in _remarks(runs, records):
-        notice(message)
+        notify(message)
     with new_directory(out) as folder:
         with TrialStore(folder / STORE) as store:
             for run in runs:

@@ -26,7 +26,7 @@ from voicefit.sweep.store import TrialStore
 from voicefit.sweep.this_machine import run_here
 from voicefit.system.heap import give_back_freed_memory
 from voicefit.system.machine import devices
-from voicefit.system.progress import Notice, Progress, silent
+from voicefit.system.progress import Notify, Progress, silent
 
 _TOLD_OF_AN_ERROR = 10
 """Trials that are named as they fail; a start that lacks a label fails thousands with one error."""
@@ -160,7 +160,7 @@ def run_sweep(
     max_failures: int | None = None,
     trial_timeout: float | None = None,
     progress: Progress = silent,
-    notice: Notice = silent,
+    notify: Notify = silent,
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
@@ -182,7 +182,7 @@ def run_sweep(
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
         progress: told of every step.
-        notice: told in words of what the front-end cache will take, of clips that are left out, and of trials that
+        notify: told in words of what the front-end cache will take, of clips that are left out, and of trials that
             fail: of the first ten with the same error.
 
     Raises:
@@ -195,16 +195,16 @@ def run_sweep(
     digests_before = check_run_directory(plan, out, shard)
     materials = _Materials.load(plan)
     with _started(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
-        _cache_everything(materials, cache_root, progress, notice)
+        _cache_everything(materials, cache_root, progress, notify)
         give_back_freed_memory()  # to workers
         for name, broken in materials.left_out.items():
             if broken:
                 first = next(iter(broken.items()))
-                notice(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
+                notify(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
         _check_clips(materials, digests_before, out)
         everything = materials.trials()
         if without := shots_without_trials(plan, everything):
-            notice(without)
+            notify(without)
         trials = _part(everything, shard)
         finished = store.finished_keys()
         todo = [trial for trial in trials if trial.key not in finished]
@@ -219,7 +219,7 @@ def run_sweep(
                 progress("trials", len(trials) - len(todo) + count, len(trials))
                 if "error" in result:
                     errors[result["error"]] += 1
-                    _tell_failure(trial, result["error"], errors, notice)
+                    _tell_failure(trial, result["error"], errors, notify)
                     if max_failures is not None and errors.total() > max_failures:
                         raise VoicefitError(
                             f"{out}: stopped after {errors.total()} failed trials, the last with {result['error']}; "
@@ -228,11 +228,11 @@ def run_sweep(
     return SweepResult(len(trials) - len(todo), len(todo) - errors.total(), errors.total())
 
 
-def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notice: Notice) -> None:
+def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notify: Notify) -> None:
     if errors[error] <= _TOLD_OF_AN_ERROR:
-        notice(f"failed trial {errors.total()}: {_name(trial)}: {error}")
+        notify(f"failed trial {errors.total()}: {_name(trial)}: {error}")
     if errors[error] == _TOLD_OF_AN_ERROR:
-        notice("further trials that fail in this way are counted, and stand in the report")
+        notify("further trials that fail in this way are counted, and stand in the report")
 
 
 _Run = Callable[[Sequence[TrialSpec], Workshop, Workplace, Progress], Generator[Record]]
@@ -297,7 +297,7 @@ def _plan_cache(materials: _Materials) -> CachePlan | None:
     return replace(found[0], clips=sum(plan.clips for plan in found), bytes=sum(plan.bytes for plan in found))
 
 
-def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress, notice: Notice) -> None:
+def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress, notify: Notify) -> None:
     """Run every front end over every clip it will be asked for, and leave broken clips out."""
     for name, place in materials.plan.encoders.items():
         used = materials.used(name)
@@ -310,7 +310,7 @@ def _cache_everything(materials: _Materials, cache_root: Path | None, progress: 
             for corpus in group.values()
             if corpus.name in used
         ]
-        usable, left_out = cache_corpora(cache, [corpus for _, corpus in found], progress, notice)
+        usable, left_out = cache_corpora(cache, [corpus for _, corpus in found], progress, notify)
         for (group, _), corpus in zip(found, usable, strict=True):
             group[corpus.name] = corpus
         for corpus_name, broken in left_out.items():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 Progress = Callable[[str, int, int], None]
 """Called with what is being done, how much of it is done and how much there is."""
 
-Notice = Callable[[str], None]
+Notify = Callable[[str], None]
 """Called with a line for a person."""
 
 
