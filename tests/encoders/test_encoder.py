@@ -230,7 +230,7 @@ def test_a_front_end_trained_in_bfloat16_says_and_learns_what_it_does_in_float32
     stemmed, gradients = [], []
     for precision in (False, True):
         with torch.autocast("cpu", torch.bfloat16, enabled=precision):
-            clips = [clip.float() for clip in encoder._stemmed(frames)]
+            clips = [clip.float() for clip in encoder._run_stem(frames)]
         sum((clip * torch.linspace(-1, 1, clip.numel()).view(clip.shape)).sum() for clip in clips).backward()
         gradients.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})
         encoder.zero_grad(set_to_none=True)
@@ -383,15 +383,15 @@ def test_the_upper_layers_alone_say_what_all_layers_say(models, family, front_en
     encoder = load_encoder(models[family], front_end=front_end)
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
     for layers in range(1, LAYERS + 1):
-        upper = encoder.above(layers)
-        between = [encoder.said_by(layers, clip) for clip in frames]
+        upper = encoder.upper_layers(layers)
+        between = [encoder.lower_layers(layers, clip) for clip in frames]
         torch.testing.assert_close(upper(between), encoder(frames), atol=1e-5, rtol=1e-5)
     assert encoder.frozen_layers == 0
 
 
 def test_what_the_upper_layers_share_is_trained_and_restored_through_them(models):
     encoder = load_encoder(models["wav2vec2-group-norm"])
-    upper, before = encoder.above(1), {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    upper, before = encoder.upper_layers(1), {name: p.detach().clone() for name, p in encoder.named_parameters()}
     frozen = load_encoder(models["wav2vec2-group-norm"], frozen_layers=1)
     assert upper.trainable_state().keys() == frozen.trainable_state().keys() < encoder.trainable_state().keys()
     with upper.restored():

@@ -157,13 +157,13 @@ def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_b
 def test_lower_layers_that_a_method_leaves_alone_hear_each_clip_once(make_bench, monkeypatch, precision):
     """Two trials give what they give where every pass runs the whole encoder."""
     specs = [spec_of("top-layers", draw=draw) for draw in (1, 2)]
-    heard, said_by = [], Encoder.said_by
+    heard, lower_layers = [], Encoder.lower_layers
 
     def count(encoder, layers, frames, precision):
         heard.append((layers, precision))
-        return said_by(encoder, layers, frames, precision)
+        return lower_layers(encoder, layers, frames, precision)
 
-    monkeypatch.setattr(Encoder, "said_by", count)
+    monkeypatch.setattr(Encoder, "lower_layers", count)
     bench = make_bench(frozen_layers=0)
     found = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
     monkeypatch.setattr(SpeakerBench, "above", lambda bench, *others: bench)

@@ -31,5 +31,5 @@ def untouched_layers(encoder: Encoder, settings: Settings) -> int:
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     """Train the top of ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on."""
     standardise_projector(encoder, shots)
-    upper = encoder.above(untouched_layers(encoder, settings))
+    upper = encoder.upper_layers(untouched_layers(encoder, settings))
     return fine_tune(encoder, shots, settings, seed, upper.trainable())

@@ -158,9 +158,9 @@ class Encoder(nn.Module, ABC):
         Returns:
             float32 tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
         """
-        precision = self._had(precision)
-        with self._products(precision):
-            stemmed = self._stemmed(frames)
+        precision = self._available_precision(precision)
+        with self._autocast(precision):
+            stemmed = self._run_stem(frames)
             if recorded and self._can_record and self._upper_weights:
                 padded = padding.pad(stemmed, self.device, self.frames_apart)
                 return self._recorded_pass(precision)(padded, padding.mask(stemmed, padded))
@@ -182,17 +182,17 @@ class Encoder(nn.Module, ABC):
             encoder = weakref.proxy(self)  # which is not to wait for the garbage collector, graphs and all
 
             def run(padded: Tensor, mask: Tensor) -> Tensor:
-                with encoder._products(precision, cache=False):  # what is cached would not be read anew in a replay
+                with encoder._autocast(precision, cache=False):  # what is cached would not be read anew in a replay
                     return padding.mean(encoder._upper(padded, mask), mask).float()
 
             self._recorded[key] = RecordedPass(run, self._upper_weights)
         return self._recorded[key]
 
-    def _had(self, precision: Precision) -> Precision:
+    def _available_precision(self, precision: Precision) -> Precision:
         """``precision``, or float32 where there is no other."""
         return "bfloat16" if precision == "bfloat16" and has_bfloat16(self.device) else "float32"
 
-    def _products(self, precision: Precision, cache: bool | None = None) -> torch.autocast:
+    def _autocast(self, precision: Precision, cache: bool | None = None) -> torch.autocast:
         bfloat16 = precision == "bfloat16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=cache)
 
@@ -216,17 +216,17 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(clips, frames, hidden_size)``, and a mask ``(clips, frames)`` that is true on real frames,
             or ``None`` where all are.
         """
-        with self._products(self._had(precision)):
-            hidden, mask = self._hidden(self._stemmed(frames))
+        with self._autocast(self._available_precision(precision)):
+            hidden, mask = self._hidden(self._run_stem(frames))
         return hidden.float(), mask
 
-    def _stemmed(self, frames: Sequence[Tensor]) -> Sequence[Tensor]:
+    def _run_stem(self, frames: Sequence[Tensor]) -> Sequence[Tensor]:
         """Frames as the stem gives them, where training changes it and :meth:`front` leaves it out."""
         if not self._trains_stem:
             return frames
         clips = [clip.to(self.device).float() for clip in frames]
         starts = range(0, len(clips), _CLIPS_IN_STEM)
-        return [stemmed for start in starts for stemmed in self._stem(clips[start : start + _CLIPS_IN_STEM])]
+        return [clip_frames for start in starts for clip_frames in self._stem(clips[start : start + _CLIPS_IN_STEM])]
 
     def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         padded = padding.pad(frames, self.device)
@@ -261,7 +261,7 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(len(layers), frames, hidden_size)``.
         """
         frames = self.front(waveform)[None]
-        with self._products(self._had(precision)):
+        with self._autocast(self._available_precision(precision)):
             hidden, said = self._entry(frames, None), []
             for first, last in zip((0, *layers[:-1]), layers, strict=True):
                 hidden = self._run_layers(hidden, None, first, last)
@@ -280,22 +280,21 @@ class Encoder(nn.Module, ABC):
         """
         was_training = self.model.training
         self.eval()
-        clips = (torch.as_tensor(clip) for clip in frames)
-        pooled = [self(chunk, precision) for chunk in iter(lambda: list(islice(clips, _CLIPS_AT_ONCE)), [])]
+        pooled = [self(chunk, precision) for chunk in _chunks(map(torch.as_tensor, frames), _CLIPS_AT_ONCE)]
         self.train(was_training)
         return torch.cat(pooled)
 
-    def above(self, layers: int) -> "Encoder":
+    def upper_layers(self, layers: int) -> "Encoder":
         """The same encoder, its weights shared, as if its first ``layers`` layers belonged to the front end.
 
-        It reads what :meth:`said_by` them.
+        It reads what :meth:`lower_layers` returns.
         """
         upper = copy.copy(self)
         upper.frozen_layers, upper._recorded = layers, {}
         return upper
 
     @torch.no_grad()
-    def said_by(self, layers: int, frames: Tensor, precision: Precision = "float32") -> Tensor:
+    def lower_layers(self, layers: int, frames: Tensor, precision: Precision = "float32") -> Tensor:
         """What the first ``layers`` layers make of one clip, alone and unpadded, given as the front end's output.
 
         Returns:
@@ -303,8 +302,8 @@ class Encoder(nn.Module, ABC):
         """
         was_training = self.model.training
         self.eval()
-        with self._products(self._had(precision)):
-            hidden = self._stemmed([frames.to(self.device).float()])[0][None]
+        with self._autocast(self._available_precision(precision)):
+            hidden = self._run_stem([frames.to(self.device).float()])[0][None]
             if not self.frozen_layers:
                 hidden = self._entry(hidden, None)
             hidden = self._run_layers(hidden, None, self.frozen_layers, layers)[0]
@@ -418,3 +417,10 @@ class Encoder(nn.Module, ABC):
 
     def _keep_frozen(self) -> None:
         """Freeze again what a family never trains."""
+
+
+def _chunks(items: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Lists of ``size`` items, the last one shorter, drawn from ``items`` only when asked for."""
+    rest = iter(items)
+    while chunk := list(islice(rest, size)):
+        yield chunk

@@ -135,7 +135,9 @@ def _run_by(method: Method, encoder: Encoder, frames: Sequence[Tensor]) -> tuple
     layers = method.untouched_layers(encoder)
     if layers <= encoder.frozen_layers:
         return encoder, frames
-    return encoder.above(layers), [encoder.said_by(layers, clip, method.settings.precision) for clip in frames]
+    return encoder.upper_layers(layers), [
+        encoder.lower_layers(layers, clip, method.settings.precision) for clip in frames
+    ]
 
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:

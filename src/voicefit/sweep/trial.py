@@ -40,7 +40,7 @@ class SpeakerBench:
     episodes: SpeakerEpisodes
     prior: Prior | None = None
     _moved: dict[str, Tensor] = field(default_factory=dict)
-    _said: dict[tuple[int, Precision, str], Tensor] = field(default_factory=dict)
+    _lower_outputs: dict[tuple[int, Precision, str], Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -69,21 +69,21 @@ class SpeakerBench:
             self._moved[clip.id] = self.cache.frames(clip).to(self.encoder.device)
         return self._moved[clip.id]
 
-    def above(self, layers: int, precision: Precision) -> "SpeakerBench":
+    def upper_layers(self, layers: int, precision: Precision) -> "SpeakerBench":
         """For methods that leave the first ``layers`` layers as they are: what these say of a clip is computed once."""
         if layers <= self.encoder.frozen_layers:
             return self
-        upper = self.encoder.above(layers)
+        upper = self.encoder.upper_layers(layers)
         return _UpperBench(upper, self.cache, self.episodes, self.prior, below=self, precision=precision)
 
-    def said_by(self, layers: int, clip: Clip, precision: Precision) -> Tensor:
+    def lower_layers(self, layers: int, clip: Clip, precision: Precision) -> Tensor:
         """What the encoder's first ``layers`` layers say of a clip; kept, in :data:`MOST_KEPT` bytes."""
         key = (layers, precision, clip.id)
-        if key in self._said:
-            return self._said[key]
-        said = self.encoder.said_by(layers, self.frames(clip), precision)
-        if sum(frames.nbytes for frames in self._said.values()) + said.nbytes <= MOST_KEPT:
-            self._said[key] = said
+        if key in self._lower_outputs:
+            return self._lower_outputs[key]
+        said = self.encoder.lower_layers(layers, self.frames(clip), precision)
+        if sum(frames.nbytes for frames in self._lower_outputs.values()) + said.nbytes <= MOST_KEPT:
+            self._lower_outputs[key] = said
         return said
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
@@ -112,7 +112,7 @@ class _UpperBench(SpeakerBench):
     precision: Precision = field(kw_only=True)
 
     def frames(self, clip: Clip) -> Tensor:
-        return self.below.said_by(self.encoder.frozen_layers, clip, self.precision)
+        return self.below.lower_layers(self.encoder.frozen_layers, clip, self.precision)
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
         return self.below.pool(clips)
@@ -134,7 +134,7 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
     if method.module.TRAINS_ENCODER:
-        bench = bench.above(method.untouched_layers(bench.encoder), method.settings.precision)
+        bench = bench.upper_layers(method.untouched_layers(bench.encoder), method.settings.precision)
     shots = bench.shots(episode.support, episode.support_targets, episode.labels)
     if episode.validation and method.module.NEEDS_VALIDATION:
         validation = bench.shots(episode.validation, episode.validation_targets, episode.labels)
