@@ -166,7 +166,7 @@ def test_lower_layers_that_a_method_leaves_alone_hear_each_clip_once(make_bench,
     monkeypatch.setattr(Encoder, "lower_layers", count)
     bench = make_bench(frozen_layers=0)
     found = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
-    monkeypatch.setattr(SpeakerBench, "above", lambda bench, *others: bench)
+    monkeypatch.setattr(SpeakerBench, "upper_layers", lambda bench, *others: bench)
     whole = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
     if precision == "float32":  # in bfloat16, batches of other sizes round otherwise
         for name in ("macro_f1", "calibration"):
