@@ -37,7 +37,7 @@ from transformers import (
 from voicefit.adaptation import Method
 from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora import Corpus
-from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
@@ -224,8 +224,8 @@ def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method],
 
     The encoder goes by several names, so that each worker can be given the same trials.
     """
-    start = StartingPoint(str(build_whisper_tiny(folder / "tiny")), depth, 0, FrontEnd())
-    FrontCache(load_encoder(start.source, depth=depth), folder / "cache").fill(corpus.clips)
+    start = StartingPoint(str(build_whisper_tiny(folder / "tiny")), Reading(depth=depth))
+    FrontCache(load_encoder(start.source, Reading(depth=depth)), folder / "cache").fill(corpus.clips)
     starts = {(f"encoder-{worker}", NONE): start for worker in range(2)}
     return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
 

@@ -25,7 +25,7 @@ from torch.nn.functional import cross_entropy
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import leave_one_out
 from voicefit.audio import load_waveform
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 
 CHECKPOINT = Path("runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo")
@@ -85,7 +85,8 @@ def measure(method: Method, start: Any, pooled: Tensor, names: list[str], k: int
 
 def rows(quick: bool) -> Iterator[dict[str, Any]]:
     """A row per number of labels, method and k: means over speakers and draws."""
-    encoder, prior = checkpoint.load_start(CHECKPOINT), checkpoint.read_prior(CHECKPOINT)
+    start = open_start(CHECKPOINT)
+    encoder, prior = start.encoder, start.prior
     corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
     speakers = corpus.speakers[:1] if quick else corpus.speakers
     clips = [clip for clip in corpus.clips if clip.speaker in speakers]

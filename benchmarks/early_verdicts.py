@@ -15,9 +15,9 @@ from unittest.mock import patch
 from common import folder, parse_options, publish
 
 from voicefit.adaptation import METHODS, Method, published
-from voicefit.checkpoints.checkpoint import load_start
+from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache
+from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
@@ -83,7 +83,7 @@ def main() -> None:
     speakers, labels, ks = corpus.speakers[:2], ("anger", "sadness"), (2, 8, 32)
     if options.quick:
         speakers, labels, ks = speakers[:1], labels[:1], (2,)
-    encoder = load_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=1)
+    encoder = open_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", Reading(depth=1)).encoder
     keep_freed_memory()  # as workers do
     with tempfile.TemporaryDirectory() as name:
         cache = FrontCache(encoder, Path(name))

@@ -22,7 +22,7 @@ from transformers import WhisperFeatureExtractor
 from voicefit.adaptation import Method, find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
-from voicefit.encoders import FrontCache, load_encoder
+from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.heads.prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
@@ -74,7 +74,7 @@ def log_mel_statistics() -> Described:
 
 def several_layers(source: str, depths: Sequence[int]) -> Described:
     """The pooled vectors after each of several layers, side by side: what any weighting of them is a part of."""
-    encoders = [load_encoder(source, depth=depth) for depth in depths]
+    encoders = [load_encoder(source, Reading(depth=depth)) for depth in depths]
     cache = FrontCache(encoders[0])
 
     def describe(clip: Clip) -> Tensor:
@@ -120,7 +120,7 @@ def main() -> None:
     given = arguments.encoders or ["mini=mini@1", *([] if arguments.quick else _pretrained())]
     found = []
     for name, source, depths in map(_parse, given):
-        encoder = load_encoder(source, depth=depths[0])
+        encoder = load_encoder(source, Reading(depth=depths[0]))
         cache = FrontCache(encoder)
         *usable, usable_target = cache_corpora(cache, [*corpora, target], lambda *_: None)[0]
         if len(depths) > 1:

@@ -22,7 +22,7 @@ from voicefit.adaptation.shots import Shots
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.distillation.augment import reverberate
-from voicefit.encoders import load_encoder
+from voicefit.encoders import Reading, load_encoder
 from voicefit.heads.prior import Prior
 from voicefit.scores import score
 from voicefit.selection.ranking import learn_together, pool_corpora
@@ -109,7 +109,7 @@ def measure(
 def main() -> None:
     """A row per condition: macro F1, mean over speakers of their means over emotions and draws."""
     options = parse_options(__doc__)
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", depth=2, frozen_layers=2)
+    encoder = load_encoder(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", Reading(depth=2, frozen_layers=2))
     names = ("emodb", "emovo", "ravdess") if options.quick else tuple(FOLDERS)
     pooled = pool_corpora(encoder, [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names])[0]
 

@@ -21,7 +21,7 @@ from common import build_wav2vec2_base, parse_options, publish, write_esd_speake
 
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
@@ -58,7 +58,7 @@ def make_workplace(folder: Path, size: Size) -> Workplace:
     source = build_wav2vec2_base(folder / "base", size.layers)
     corpus = load_corpus("esd-like", write_esd_speaker(folder, size.clips, seconds=3.0))
     FrontCache(load_encoder(source).to(devices()[0]), folder / "cache").fill(corpus.clips)
-    start = StartingPoint(str(source), None, 0, FrontEnd())
+    start = StartingPoint(str(source), Reading())
     methods = {
         str(epochs): Method(
             "published", METHODS["published"].Settings(epochs=epochs, patience=epochs, precision=precision)

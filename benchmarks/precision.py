@@ -16,7 +16,7 @@ import torch
 from common import parse_options, publish
 
 from voicefit.adaptation import METHODS, Method
-from voicefit.checkpoints.checkpoint import load_start
+from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.sweep.episodes import ONE_VS_REST
@@ -66,7 +66,7 @@ def main() -> None:
     if not has_bfloat16(torch.device("cpu")):
         raise SystemExit("this processor has no products in bfloat16: float32 would be compared with itself")
     corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
-    encoder = load_start(CHECKPOINT)
+    encoder = open_start(CHECKPOINT).encoder
     speakers, ks = (corpus.speakers[:1], [2]) if options.quick else (corpus.speakers[:3], [2, 8, 32])
     with tempfile.TemporaryDirectory() as folder:
         cache = FrontCache(encoder, Path(os.environ.get("VOICEFIT_CACHE", folder)))

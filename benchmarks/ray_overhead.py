@@ -21,7 +21,7 @@ from sweep_overhead import NoOp, ray_cluster_of
 
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
-from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
@@ -35,7 +35,7 @@ CASES = [("process", 1), ("process", 2), ("ray", 1), ("ray", 2)]
 def build(folder: Path) -> Workplace:
     """Speakers of 18 clips of 0.3 s each, in the front-end cache of an encoder of 32 channels."""
     corpus = load_corpus("folder", write_speakers(folder / "clips", SPEAKERS, clips_per_label=3, seconds=0.3))
-    start = StartingPoint(str(build_small(folder / "small")), None, 0, FrontEnd())
+    start = StartingPoint(str(build_small(folder / "small")), Reading())
     FrontCache(load_encoder(start.source), folder / "cache").fill(corpus.clips)
     method = NoOp("no-op", METHODS["no-op"].Settings())
     return Workplace({("small", NONE): start}, {"folder": corpus}, {"no-op": method}, folder / "cache", threads=1)

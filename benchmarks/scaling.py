@@ -27,7 +27,7 @@ from common import (
 
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import Corpus, load_corpus
-from voicefit.encoders import Encoder, FrontCache, load_encoder
+from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 DEPTH = 2
@@ -54,8 +54,8 @@ def make_scene(encoder: Encoder, corpus: Corpus, folder: Path) -> Scene:
 def make_cases(folder: Path, quick: bool) -> Iterator[tuple[str, str, dict[Any, tuple[Scene, int]]]]:
     """What is varied, the architecture, and value → scene and k; lengths on wav2vec 2.0 too, where they matter."""
     ks, tests, lengths = ((2, K), (1, TEST), (0.5, 1)) if quick else ((2, 4, K, 16, 64), (1, TEST, 32), (1, 3, 5))
-    whisper = load_encoder(build_whisper_tiny(folder / "whisper"), depth=DEPTH)
-    wav2vec2 = load_encoder(build_wav2vec2_base(folder / "wav2vec2"), depth=1)
+    whisper = load_encoder(build_whisper_tiny(folder / "whisper"), Reading(depth=DEPTH))
+    wav2vec2 = load_encoder(build_wav2vec2_base(folder / "wav2vec2"), Reading(depth=1))
     of_tests = {test: make_corpus(folder / f"{test} test clips", max(ks) // 2, test, SECONDS) for test in tests}
     of_lengths = {length: make_corpus(folder / f"{length} s", K // 2, TEST, length) for length in lengths}
     scenes = {test: make_scene(whisper, corpus, folder) for test, corpus in of_tests.items()}

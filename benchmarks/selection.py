@@ -21,7 +21,7 @@ from scipy.stats import bootstrap, kendalltau, spearmanr
 
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import Clip, load_corpus
-from voicefit.encoders import Encoder, FrontCache, load_encoder
+from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.heads.prior import Prior
 from voicefit.report.statistics import finished, pair
 from voicefit.selection.ranking import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
@@ -53,7 +53,7 @@ class Laboratory:
     @cached_property
     def encoder(self) -> Encoder:
         """Untouched; all of it belongs to the cached front end."""
-        return load_encoder(folder("VOICEFIT_MODELS") / ENCODER, depth=self.depth, frozen_layers=self.depth)
+        return load_encoder(folder("VOICEFIT_MODELS") / ENCODER, Reading(depth=self.depth, frozen_layers=self.depth))
 
     @cached_property
     def pooled(self) -> dict[str, PooledCorpus]:

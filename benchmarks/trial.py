@@ -33,7 +33,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from voicefit.adaptation import METHODS, Method, published
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache, FrontEnd, load_encoder
+from voicefit.encoders import FrontCache, FrontEnd, Reading, load_encoder
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
@@ -88,7 +88,7 @@ def run_voicefit(case: Case) -> dict[str, float]:
 
 def _bench(case: Case) -> SpeakerBench:
     front_end = FrontEnd(train=case.train_front_end)
-    encoder = load_encoder(case.folder / "base", front_end=front_end).to(devices()[0])
+    encoder = load_encoder(case.folder / "base", Reading(front_end=front_end)).to(devices()[0])
     cache = FrontCache(encoder, case.folder / "cache")
     corpus = load_corpus("esd-like", case.folder / "clips.csv")
     cache.fill(corpus.clips)

@@ -14,11 +14,11 @@ import torch
 from common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
 
 from voicefit.adaptation import METHODS, Method
-from voicefit.checkpoints.checkpoint import load_start
+from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
-from voicefit.encoders import FrontCache
+from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.engine import StartingPoint, Workplace
-from voicefit.system.hub import MINI, locate
+from voicefit.system.hub import MINI
 
 GRID = 33_600
 TARGETS = {"prototype": 200, "head": 50, "prior": 50}
@@ -42,9 +42,9 @@ def measure(workplace: Workplace, ks: tuple[int, ...], seconds: float) -> Iterat
 
 def start_at_mini(workplace: Workplace, methods: dict[str, Method]) -> Workplace:
     """The same clips, from the checkpoint that comes with Voicefit."""
-    encoder, (corpus,) = load_start(MINI), workplace.targets.values()
+    encoder, (corpus,) = open_start(MINI).encoder, workplace.targets.values()
     FrontCache(encoder, workplace.cache_root).fill(corpus.clips)
-    start = StartingPoint(locate(MINI), None, encoder.frozen_layers, encoder.front_end)
+    start = StartingPoint(MINI, Reading(frozen_layers=encoder.frozen_layers, front_end=encoder.front_end))
     return replace(workplace, starts=dict.fromkeys(workplace.starts, start), methods=methods)
 
 

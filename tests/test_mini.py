@@ -14,11 +14,12 @@ from typer.testing import CliRunner
 from support.layouts import write_noise
 from support.tiny_models import make_waveform
 from voicefit import load_model
-from voicefit.checkpoints.checkpoint import load_start, read_prior, read_record
+from voicefit.checkpoints.checkpoint import read_record
+from voicefit.checkpoints.start import open_start
 from voicefit.cli.app import app
 from voicefit.system.hub import locate
 
-FOLDER = Path(locate("mini"))
+FOLDER = locate("mini").folder
 
 
 @pytest.fixture
@@ -54,9 +55,9 @@ def test_its_card_names_the_terms_and_every_corpus():
 
 
 def test_it_knows_the_labels_and_gives_finite_vectors_of_the_shortest_clip():
-    prior = read_prior("mini")
+    prior = open_start("mini").prior
     assert prior is not None and {"anger", "happiness", "neutral", "sadness"} <= set(prior.labels)
-    encoder = load_start("mini")
+    encoder = open_start("mini").encoder
     pooled = encoder.pool([encoder.front(make_waveform(seconds)) for seconds in (0.025, 0.5, 5)])
     assert pooled.isfinite().all()
 
@@ -83,7 +84,7 @@ def test_predict_without_a_model_asks_it(clips: Path):
     found = CliRunner().invoke(app, ["predict", str(clips / "calm"), "--json"])
     assert found.exit_code == 0, found.output
     answers = json.loads(found.stdout)
-    assert [set(answer["probabilities"]) for answer in answers] == [set(read_prior("mini").labels)] * 2
+    assert [set(answer["probabilities"]) for answer in answers] == [set(open_start("mini").prior.labels)] * 2
 
 
 def test_more_than_a_start_and_clips_is_refused(clips: Path, tmp_path: Path):

@@ -9,8 +9,10 @@ if TYPE_CHECKING:
     from voicefit.api import adapt, prefinetune
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
-    from voicefit.encoders import load_encoder
+    from voicefit.encoders import Reading, load_encoder
     from voicefit.prediction.model import Model, Prediction, load_model
+    from voicefit.prefinetuning.prefinetune import Run
+    from voicefit.prefinetuning.settings import PrefinetuneSettings
     from voicefit.report import build_report
     from voicefit.selection.ranking import select_corpora
     from voicefit.sweep import read_plan, run_sweep
@@ -20,6 +22,9 @@ __version__ = version("voicefit")
 _HOMES = {
     "Model": "voicefit.prediction.model",
     "Prediction": "voicefit.prediction.model",
+    "PrefinetuneSettings": "voicefit.prefinetuning.settings",
+    "Reading": "voicefit.encoders",
+    "Run": "voicefit.prefinetuning.prefinetune",
     "adapt": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
@@ -35,6 +40,9 @@ _HOMES = {
 __all__ = [
     "Model",
     "Prediction",
+    "PrefinetuneSettings",
+    "Reading",
+    "Run",
     "VoicefitError",
     "adapt",
     "build_report",

@@ -13,19 +13,21 @@ from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 from voicefit.prediction.model import Model, load_model, reason_of
+from voicefit.prefinetuning.prefinetune import Run
 from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.system.distributed import joined
 from voicefit.system.files import require_absent
 from voicefit.system.machine import devices
-from voicefit.system.progress import Notify, Progress, silent
+from voicefit.system.progress import Progress, silent
 
 
 def prefinetune(
@@ -34,15 +36,9 @@ def prefinetune(
     out: str | Path,
     *,
     protocol: str = "clean",
-    depth: int | None = None,
-    frozen_layers: int = 0,
-    weighted_layers: bool = False,
+    reading: Reading | None = None,
     settings: PrefinetuneSettings | None = None,
-    seed: int = 0,
-    resume: bool = False,
-    save_every: float = 30.0,
-    progress: Progress = silent,
-    notify: Notify = silent,
+    run: Run | None = None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :mod:`voicefit.prefinetuning`.
 
@@ -52,9 +48,10 @@ def prefinetune(
         encoder: hub id or directory of a pretrained encoder.
         corpora: name → path; a name that the registry knows stands for that layout.
         out: the checkpoint directory to write.
-        depth: transformer layers to keep; all of them if left out.
-        frozen_layers: how many of them stay as they are.
-        weighted_layers: read all of them at once, in a weighted mean that is learnt with the heads.
+        protocol: ``clean`` or ``paper``.
+        reading: how much of the encoder is run; ``None`` runs all of it.
+        settings: ``None`` takes the protocol's.
+        run: seed, resuming and callbacks; its ``processes`` are found here.
 
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or ``out``.
@@ -63,20 +60,13 @@ def prefinetune(
         require_absent(Path(out))
         loaded = [load_corpus(name, path) for name, path in corpora.items()]
         return _prefinetune(
-            load_encoder(encoder, depth=depth, frozen_layers=frozen_layers, weighted_layers=weighted_layers).to(
-                processes.device
-            ),
+            load_encoder(encoder, reading).to(processes.device),
             loaded,
             Path(out),
             source=str(encoder),
             protocol=protocol,
             settings=settings,
-            seed=seed,
-            resume=resume,
-            save_every=save_every,
-            processes=processes,
-            progress=progress,
-            notify=notify,
+            run=replace(run or Run(), processes=processes),
         )
 
 
@@ -90,8 +80,8 @@ class Adapted:
         shots: label → number of clips used.
         left_out: clip id → why it was not used.
         advice: clip id → what is odd about a clip that was used, as "is 0.2 s long and nearly silent".
-        sure: what the model said of each clip when that one was left out; ``None`` where this says nothing, see
-            :func:`voicefit.adaptation.leave_one_out.leave_one_out`.
+        leave_one_out: how each clip is classified by a model fitted to the others; ``None`` where this tells
+            nothing, see :func:`voicefit.adaptation.leave_one_out.leave_one_out`.
         remarks: what else is not as one would expect, a sentence each.
     """
 
@@ -100,7 +90,7 @@ class Adapted:
     shots: dict[str, int]
     left_out: dict[str, str]
     advice: dict[str, str]
-    sure: LeaveOneOut | None
+    leave_one_out: LeaveOneOut | None
     remarks: tuple[str, ...]
 
 
@@ -131,43 +121,57 @@ def adapt(
             labels have a usable clip, or the method or a setting of it is unknown.
     """
     require_absent(Path(out))
-    prior = checkpoint.read_prior(start)
-    chosen = _choose_method(method or ("prior" if prior else "head"), settings, unlabelled is not None)
+    begin = _open_repeatable(start)
+    encoder = begin.encoder
+    chosen = _choose_method(method or ("prior" if begin.prior else "head"), settings, unlabelled is not None)
     corpus = _load_voice(clips)
-    encoder = _load_repeatable(start)
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
-    told = advice(report, encoder.front_end.max_seconds)
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
     labels = sorted({str(clip.label) for clip in usable})
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
     targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
-    shots = Shots(encoder.pool(frames), frames, targets, len(labels), labels=tuple(labels), prior=prior)
+    shots = Shots(encoder.pool(frames), frames, targets, len(labels), labels=tuple(labels), prior=begin.prior)
     if unlabelled is not None:
-        more = [Clip(str(path), path, "", None) for path in find_audio([Path(unlabelled)])]
-        _, more_frames, more_left_out = _read_clips(encoder, more, progress)
-        if not more_frames:
-            raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
-        shots, left_out = replace(shots, unlabelled=encoder.pool(more_frames)), left_out | more_left_out
-    sure = leave_one_out(chosen, encoder, shots, seed)
+        pooled, more_left_out = _pool_unlabelled(encoder, unlabelled, progress)
+        shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
+    how_sure = leave_one_out(chosen, encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 0, 1)
     head: Head = chosen.module.fit(encoder, shots, chosen.settings, seed)
     progress(f"adapting ({chosen.name})", 1, 1)
     counts = dict(sorted(Counter(str(clip.label) for clip in usable).items()))
     record = {
-        "source": str(start),
+        "source": begin.source,
         "method": chosen.name,
         "seed": seed,
         "front_end": encoder.front_end.model_dump(),
         "shots": counts,
         "unlabelled": len(shots.unlabelled),
         "left_out": left_out,
-        "leave_one_out": sure and sure.to_json(),
-        "corpora": checkpoint.read_record(start).get("corpora", []),
+        "leave_one_out": how_sure.to_json() if how_sure else None,
+        "corpora": begin.record.get("corpora", []),
     }
     checkpoint.save_adapted(encoder, head, labels, Path(out), record)
-    remarks = (*_lost_labels(corpus, labels), *_nothing_to_train(chosen, encoder, start))
-    return Adapted(load_model(out), chosen.name, counts, left_out, told, sure, remarks)
+    return Adapted(
+        model=load_model(out),
+        method=chosen.name,
+        shots=counts,
+        left_out=left_out,
+        advice=advice(report, encoder.front_end.max_seconds),
+        leave_one_out=how_sure,
+        remarks=(*_lost_labels(corpus, labels), *_nothing_to_train(chosen, encoder, start)),
+    )
+
+
+def _pool_unlabelled(
+    encoder: Encoder, unlabelled: str | Path, progress: Progress
+) -> tuple[torch.Tensor, dict[str, str]]:
+    """Pooled vectors ``(clips, hidden_size)`` of a file or folder, and clip id → why it was not used."""
+    clips = [Clip(str(path), path, "", None) for path in find_audio([Path(unlabelled)])]
+    _, frames, left_out = _read_clips(encoder, clips, progress)
+    if not frames:
+        raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
+    return encoder.pool(frames), left_out
 
 
 def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:
@@ -207,15 +211,16 @@ def _load_voice(clips: str | Path) -> Corpus:
     return corpus
 
 
-def _load_repeatable(start: str | Path) -> Encoder:
-    """The start's encoder; one that a saved model cannot repeat is refused."""
-    encoder = checkpoint.load_start(start).to(devices()[0])
-    if encoder.front_end.pad_first or not encoder.front_end.resample:
+def _open_repeatable(source: str | Path) -> Start:
+    """Open a start on the first device; one that a saved model cannot repeat is refused."""
+    start = open_start(source).to(devices()[0])
+    front_end = start.encoder.front_end
+    if front_end.pad_first or not front_end.resample:
         raise VoicefitError(
-            f"{start}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
+            f"{source}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
             "cannot repeat; pre-finetune without them"
         )
-    return encoder
+    return start
 
 
 def _read_clips(

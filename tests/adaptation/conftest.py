@@ -6,7 +6,7 @@ import torch
 
 from support.tiny_models import build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit.adaptation import Shots
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, Reading, load_encoder
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -24,7 +24,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def encoder(folder: Path) -> Encoder:
-    return load_encoder(folder, frozen_layers=1)
+    return load_encoder(folder, Reading(frozen_layers=1))
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from support.tiny_models import make_waveform
 from voicefit.adaptation import METHODS, Method, Shots, find_method
 from voicefit.adaptation.fine_tune import balanced_order
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 
@@ -203,10 +203,10 @@ def test_top_layers_leaves_lower_layers_as_they_are(folder, make_shots):
 def test_layers_that_a_method_leaves_alone_need_not_run_again_unless_all_are_weighed(folder):
     top, full = (Method(name, find_method(name).Settings()) for name in ("top-layers", "full"))
     for frozen in (0, 1):
-        deep = load_encoder(folder, frozen_layers=frozen)
+        deep = load_encoder(folder, Reading(frozen_layers=frozen))
         assert top.untouched_layers(deep) == deep.depth - 1 > 0
         assert full.untouched_layers(deep) == frozen
-    assert top.untouched_layers(load_encoder(folder, weighted_layers=True)) == 0
+    assert top.untouched_layers(load_encoder(folder, Reading(weighted_layers=True))) == 0
 
 
 def test_lora_changes_the_matrices_of_trained_layers_by_the_rank_it_is_given(encoder, make_shots):

@@ -15,9 +15,10 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 import voicefit
 from support.layouts import build_folder
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
-from voicefit.checkpoints.checkpoint import load_start, read_record, save_adapted, save_prefinetuned
+from voicefit.checkpoints.checkpoint import read_record, save_adapted, save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED
-from voicefit.encoders import FrontEnd, load_encoder
+from voicefit.checkpoints.start import open_start
+from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import CorpusHeads, Head
 from voicefit.system.files import read_metadata
@@ -119,7 +120,7 @@ def model(tmp_path_factory):
 @pytest.mark.parametrize("frozen_layers", [0, 1])
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_layers):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=frozen_layers)
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(depth=2, frozen_layers=frozen_layers))
     heads = make_prefinetuned(encoder, tmp_path / "out")
     waveform = make_waveform(0.5)
     projected = encoder.projector(encoder.pool([encoder.front(waveform)]))
@@ -132,11 +133,11 @@ def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_lay
 
 @pytest.mark.parametrize("family", ["wav2vec2-layer-norm", "whisper"])
 def test_weights_of_layers_are_kept_by_checkpoints_and_adapted_models(tmp_path, family):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, weighted_layers=True)
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(depth=2, weighted_layers=True))
     with torch.no_grad():
         encoder.layer_weights[0].copy_(torch.tensor([-1.0, 0.5, 1.0]))
     make_prefinetuned(encoder, tmp_path / "start")
-    start = load_start(tmp_path / "start")
+    start = open_start(tmp_path / "start").encoder
     assert torch.equal(start.layer_weights[0], encoder.layer_weights[0])
     head = make_adapted(start, tmp_path / "out")
     waveform = make_waveform(0.5)
@@ -146,7 +147,7 @@ def test_weights_of_layers_are_kept_by_checkpoints_and_adapted_models(tmp_path, 
 
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_an_adapted_model_is_a_plain_model(tmp_path, family):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=1)
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(depth=2, frozen_layers=1))
     head = make_adapted(encoder, tmp_path / "out")
     waveform = make_waveform(0.5)
     expected = head(encoder.pool([encoder.front(waveform)]))
@@ -175,7 +176,7 @@ def test_the_pipeline_of_transformers_answers_with_the_labels(tmp_path, family):
 def test_peft_makes_the_adapted_model_of_the_start_and_the_adapter_as_the_card_says(tmp_path, family, prefinetuned):
     start, out = tmp_path / "start", tmp_path / "out"
     if prefinetuned:
-        encoder = load_encoder(BUILDERS[family](tmp_path / "model"), depth=2, frozen_layers=1)
+        encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(depth=2, frozen_layers=1))
         make_prefinetuned(encoder, start)
     else:
         BUILDERS[family](start)
@@ -209,7 +210,7 @@ def test_the_adapter_lies_beside_the_model_and_tells_no_path(model, tmp_path):
 
 
 def test_a_whisper_of_the_hub_becomes_a_plain_short_model(tmp_path):
-    encoder = load_encoder(build_whisper_asr(tmp_path / "model"), depth=2)
+    encoder = load_encoder(build_whisper_asr(tmp_path / "model"), Reading(depth=2))
     head = make_adapted(encoder, tmp_path / "out")
     for seconds in (0.5, 8.0):
         waveform = make_waveform(seconds)
@@ -265,9 +266,9 @@ def test_an_output_that_exists_is_refused(model, tmp_path):
 
 
 def test_a_checkpoint_brings_its_settings_along(model, tmp_path):
-    encoder = load_encoder(model, depth=2, frozen_layers=1, front_end=FrontEnd(max_seconds=0.4))
+    encoder = load_encoder(model, Reading(depth=2, frozen_layers=1, front_end=FrontEnd(max_seconds=0.4)))
     make_prefinetuned(encoder, tmp_path / "out")
-    start = load_start(tmp_path / "out")
+    start = open_start(tmp_path / "out").encoder
     assert (start.depth, start.frozen_layers, start.front_end.max_seconds) == (2, 1, 0.4)
     assert torch.equal(start.projector.weight, encoder.projector.weight)
     assert torch.equal(start.projector.bias, encoder.projector.bias)
@@ -280,31 +281,31 @@ def test_a_checkpoint_brings_its_settings_along(model, tmp_path):
 
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_a_checkpoint_shares_the_cache_of_its_encoder(tmp_path, family):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), frozen_layers=1)
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(frozen_layers=1))
     make_prefinetuned(encoder, tmp_path / "out")
-    assert load_start(tmp_path / "out").front_key() == encoder.front_key()
+    assert open_start(tmp_path / "out").encoder.front_key() == encoder.front_key()
 
 
 def test_what_is_asked_for_goes_before_what_was_recorded(model, tmp_path):
-    make_prefinetuned(load_encoder(model, depth=2, frozen_layers=1), tmp_path / "out")
-    start = load_start(tmp_path / "out", depth=1, frozen_layers=0)
+    make_prefinetuned(load_encoder(model, Reading(depth=2, frozen_layers=1)), tmp_path / "out")
+    start = open_start(tmp_path / "out", Reading(depth=1, frozen_layers=0)).encoder
     assert (start.depth, start.frozen_layers) == (1, 0)
     with pytest.raises(VoicefitError, match="depth 3"):
-        load_start(tmp_path / "out", depth=3)
+        open_start(tmp_path / "out", Reading(depth=3))
 
 
 def test_a_plain_encoder_takes_what_is_given(model):
     assert read_record(model) == {}
-    start = load_start(model, depth=2, frozen_layers=1)
+    start = open_start(model, Reading(depth=2, frozen_layers=1)).encoder
     assert (start.depth, start.frozen_layers, start.front_end.max_seconds) == (2, 1, 5.0)
-    assert load_start(model).frozen_layers == 0
+    assert open_start(model).encoder.frozen_layers == 0
     assert read_record("facebook/wav2vec2-base") == {}
 
 
 def test_an_adapted_model_is_no_starting_point(model, tmp_path):
     make_adapted(load_encoder(model), tmp_path / "out")
     with pytest.raises(VoicefitError, match="has been adapted to a voice already"):
-        load_start(tmp_path / "out")
+        open_start(tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -324,7 +325,7 @@ def test_a_damaged_record_is_named(model, tmp_path, content):
     folder = shutil.copytree(model, tmp_path / "model")
     (folder / "voicefit.json").write_bytes(content.encode(errors="surrogateescape"))
     with pytest.raises(VoicefitError, match=r"voicefit\.json") as caught:
-        load_start(folder)
+        open_start(folder)
     assert "\n" not in str(caught.value)
 
 

@@ -11,7 +11,7 @@ from voicefit.audio import load_waveform
 from voicefit.distillation import distil
 from voicefit.distillation.inherit import inherit, make_heir
 from voicefit.distillation.student import build_student
-from voicefit.encoders import Encoder, load_encoder
+from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
@@ -19,7 +19,7 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="module")
 def master(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
-    return load_encoder(build_whisper(tmp_path_factory.mktemp("whisper")), depth=1).eval()
+    return load_encoder(build_whisper(tmp_path_factory.mktemp("whisper")), Reading(depth=1)).eval()
 
 
 @pytest.fixture(scope="module")

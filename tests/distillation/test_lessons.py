@@ -7,7 +7,7 @@ import torch
 
 from voicefit.distillation.lessons import DistilSettings, Lessons, find_windows
 from voicefit.distillation.student import build_student
-from voicefit.encoders import load_encoder
+from voicefit.encoders import Reading, load_encoder
 from voicefit.errors import VoicefitError
 
 
@@ -17,7 +17,7 @@ def quiet(what: str, done: int, total: int) -> None:
 
 @pytest.fixture
 def lessons(teacher: Path, student: Path, tmp_path: Path) -> Lessons:
-    return Lessons(load_encoder(teacher, depth=2), build_student(student, 0), SETTINGS, 0, tmp_path)
+    return Lessons(load_encoder(teacher, Reading(depth=2)), build_student(student, 0), SETTINGS, 0, tmp_path)
 
 
 SETTINGS = DistilSettings(layers=(1, 2))
@@ -114,7 +114,7 @@ def test_a_teacher_s_answers_are_found_again_whatever_head_it_came_with(teacher:
     folders = set()
     for seed in (1, 2):
         torch.manual_seed(seed)
-        loaded = load_encoder(teacher, depth=2)
+        loaded = load_encoder(teacher, Reading(depth=2))
         torch.nn.init.normal_(loaded.model.classifier.weight)
         folders.add(Lessons(loaded, build_student(student, 0), SETTINGS, 0, tmp_path).folder)
     assert len(folders) == 1

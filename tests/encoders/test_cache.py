@@ -19,7 +19,7 @@ from support.layouts import build_folder, write_noise
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
-from voicefit.encoders import FrontCache, FrontEnd, cache_limit, load_encoder
+from voicefit.encoders import FrontCache, FrontEnd, Reading, cache_limit, load_encoder
 from voicefit.encoders import cache as cache_module
 from voicefit.errors import VoicefitError
 
@@ -61,7 +61,7 @@ def leftovers(root):
 @pytest.mark.parametrize("frozen_layers", [0, 1])
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_cached_frames_are_the_front_ends_in_half_precision(tmp_path, family, frozen_layers):
-    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), frozen_layers=frozen_layers)
+    encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(frozen_layers=frozen_layers))
     soundfile.write(tmp_path / "clip.wav", make_waveform(0.7), 16_000)
     clip = Clip("clip.wav", tmp_path / "clip.wav", "me", "anger")
     exact = encoder.front(load_waveform(clip.path))
@@ -77,7 +77,7 @@ def test_an_encoder_that_does_not_resample_hears_more_frames(model, tmp_path):
     soundfile.write(tmp_path / "clip.wav", make_waveform(1.0), 32_000)  # half a second of sound
     clip = Clip("clip.wav", tmp_path / "clip.wav", "me", "anger")
     resampled, as_it_is = (
-        FrontCache(load_encoder(model, front_end=FrontEnd(resample=resample)), tmp_path / "cache").frames(clip)
+        FrontCache(load_encoder(model, Reading(front_end=FrontEnd(resample=resample))), tmp_path / "cache").frames(clip)
         for resample in (True, False)
     )
     assert (len(resampled), len(as_it_is)) == (24, 49)
@@ -119,7 +119,7 @@ def test_parts_of_one_file_are_kept_apart(encoder, fronts, tmp_path):
 
 def test_encoders_with_other_front_ends_share_no_entry(model, clips, tmp_path):
     for frozen_layers in (0, 1):
-        FrontCache(load_encoder(model, frozen_layers=frozen_layers), tmp_path / "cache").frames(clips[0])
+        FrontCache(load_encoder(model, Reading(frozen_layers=frozen_layers)), tmp_path / "cache").frames(clips[0])
     assert len(entries(tmp_path / "cache")) == 2
 
 
@@ -168,7 +168,7 @@ def test_a_plan_says_to_the_byte_what_filling_writes(model, clips, tmp_path):
     clips[0].path.write_text("not audio")
     wanted = [*clips, *parts, parts[0]]
     for name, front_end in (("plain", FrontEnd(max_seconds=2.0)), ("published", FrontEnd(resample=False))):
-        cache = FrontCache(load_encoder(model, front_end=front_end), tmp_path / name)
+        cache = FrontCache(load_encoder(model, Reading(front_end=front_end)), tmp_path / name)
         told = []
         plan = cache.plan(wanted, lambda told=told: told.append(1))
         assert entries(tmp_path / name) == []
@@ -285,7 +285,7 @@ def test_a_file_is_read_once_for_all_of_its_clips_and_again_when_it_has_changed(
         cache = FrontCache(encoder, tmp_path / "cache")
         cache.plan(parts)
         cache.fill(parts)
-    FrontCache(load_encoder(model, frozen_layers=1), tmp_path / "cache").fill(parts)
+    FrontCache(load_encoder(model, Reading(frozen_layers=1)), tmp_path / "cache").fill(parts)
     assert len(read) == 1
     soundfile.write(tmp_path / "long.wav", make_waveform(2, seed=1), 16_000)
     os.utime(tmp_path / "long.wav", (1.1e9, 1.1e9))

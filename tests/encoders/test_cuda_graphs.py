@@ -8,7 +8,7 @@ from torch import nn
 
 from support import taped_graphs
 from support.tiny_models import BUILDERS, make_waveform
-from voicefit.encoders import Encoder, FrontEnd, load_encoder
+from voicefit.encoders import Encoder, FrontEnd, Reading, load_encoder
 from voicefit.errors import VoicefitError
 
 WHERE = [
@@ -33,7 +33,9 @@ def device(request, monkeypatch):
 
 
 def load(name, folder, device, front_end=None, **config):
-    encoder = load_encoder(BUILDERS[name](folder / name, **config), front_end=front_end or FrontEnd()).to(device)
+    encoder = load_encoder(BUILDERS[name](folder / name, **config), Reading(front_end=front_end or FrontEnd())).to(
+        device
+    )
     encoder.train()
     return encoder
 
@@ -193,7 +195,7 @@ def test_a_pass_that_cannot_be_recorded_says_how_to_go_without_and_leaves_random
 
 def test_an_encoder_with_nothing_to_train_above_the_front_end_is_not_recorded(tmp_path, device):
     folder = BUILDERS["wav2vec2-group-norm"](tmp_path / "model", **QUIET)
-    encoder = load_encoder(folder, frozen_layers=3).to(device)
+    encoder = load_encoder(folder, Reading(frozen_layers=3)).to(device)
     assert encoder.depth == encoder.frozen_layers
     frames = [encoder.front(make_waveform(0.6, seed)) for seed in range(2)]
     gradients = step(encoder.train(), frames, recorded=True)[1]

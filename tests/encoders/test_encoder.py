@@ -22,7 +22,7 @@ from support.tiny_models import (
     plain_logits,
     voicefit_logits,
 )
-from voicefit.encoders import FrontEnd, load_encoder
+from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.encoders import encoder as encoder_module
 from voicefit.errors import VoicefitError
 
@@ -40,7 +40,7 @@ QUIET = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "feat_proj_dropout": 0
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_logits_of_one_clip_equal_the_plain_model(models, family, frozen_layers, depth):
     waveform = make_waveform(0.6)
-    encoder = load_encoder(models[family], depth=depth, frozen_layers=frozen_layers)
+    encoder = load_encoder(models[family], Reading(depth=depth, frozen_layers=frozen_layers))
     expected = plain_logits(models[family], waveform, num_hidden_layers=depth)
     assert encoder.depth == depth
     torch.testing.assert_close(voicefit_logits(encoder, [encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5)
@@ -51,7 +51,7 @@ def test_weighted_layers_equal_the_plain_model(tmp_path, family):
     """The weights of the layers are those that the model was saved with, all different."""
     weighing = {"use_weighted_layer_sum": True, "tie_last_hidden_states": True}
     folder, waveform = BUILDERS[family](tmp_path / "model", **weighing), make_waveform(0.6)
-    encoder = load_encoder(folder, weighted_layers=True)
+    encoder = load_encoder(folder, Reading(weighted_layers=True))
     assert encoder.layer_weights[0].shape == (LAYERS + 1,) and encoder.layer_weights[0].std() > 0.01
     expected = plain_logits(folder, waveform)
     torch.testing.assert_close(voicefit_logits(encoder, [encoder.front(waveform)]), expected, atol=1e-5, rtol=1e-5)
@@ -59,13 +59,13 @@ def test_weighted_layers_equal_the_plain_model(tmp_path, family):
 
 
 def test_layers_weigh_alike_where_no_weights_were_learnt(models):
-    encoder = load_encoder(models["whisper"], weighted_layers=True)
+    encoder = load_encoder(models["whisper"], Reading(weighted_layers=True))
     assert encoder.layer_weights[0].softmax(0).tolist() == pytest.approx([1 / (LAYERS + 1)] * (LAYERS + 1))
 
 
 def test_frozen_layers_are_not_weighted(models):
     with pytest.raises(VoicefitError, match="layers that are frozen cannot be weighed"):
-        load_encoder(models["whisper"], weighted_layers=True, frozen_layers=1)
+        load_encoder(models["whisper"], Reading(weighted_layers=True, frozen_layers=1))
 
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
@@ -80,7 +80,7 @@ def test_every_layer_changes_the_logits(models, family):
 @pytest.mark.parametrize("frozen_layers", [0, 1, LAYERS])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_clip_is_pooled_alone_as_beside_longer_ones(models, family, frozen_layers):
-    encoder = load_encoder(models[family], frozen_layers=frozen_layers)
+    encoder = load_encoder(models[family], Reading(frozen_layers=frozen_layers))
     frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.3, 1.1, 0.025, 0.7))]
     alone = torch.cat([encoder.pool([clip]) for clip in frames])
     torch.testing.assert_close(encoder.pool(frames), alone, atol=1e-5, rtol=0)
@@ -145,7 +145,7 @@ def test_positions_over_normalised_channels_are_the_plain_model_s_and_never_thos
 @pytest.mark.parametrize("frozen_layers", [0, 1])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_bfloat16_training_passes_accept_clips_of_different_length(models, family, frozen_layers, bfloat16):
-    encoder = load_encoder(models[family], frozen_layers=frozen_layers)
+    encoder = load_encoder(models[family], Reading(frozen_layers=frozen_layers))
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.3, 0.8)]
     pooled = encoder(frames, "bfloat16")
     pooled.sum().backward()
@@ -165,7 +165,7 @@ def test_where_there_is_no_bfloat16_it_is_float32(models, family, monkeypatch):
 
 
 def test_clips_are_cut_to_max_seconds(models):
-    encoder = load_encoder(models["wav2vec2-group-norm"], front_end=FrontEnd(max_seconds=0.5))
+    encoder = load_encoder(models["wav2vec2-group-norm"], Reading(front_end=FrontEnd(max_seconds=0.5)))
     waveform = make_waveform(0.9)
     torch.testing.assert_close(encoder.front(waveform), encoder.front(waveform[:8000]), atol=0, rtol=0)
 
@@ -175,7 +175,7 @@ def test_clips_are_cut_to_max_seconds(models):
 def test_the_shape_of_the_frames_is_known_without_the_front_end(models, family, front_end):
     for frozen_layers in (0,) if front_end.get("train") else (0, 1):
         encoder = load_encoder(
-            models[family], frozen_layers=frozen_layers, front_end=FrontEnd(max_seconds=1.5, **front_end)
+            models[family], Reading(frozen_layers=frozen_layers, front_end=FrontEnd(max_seconds=1.5, **front_end))
         )
         for samples in (400, 719, 720, 16_001, 40_000):
             waveform = make_waveform(samples / 16_000)
@@ -199,7 +199,7 @@ def test_half_precision_front_changes_pooled_vectors_little(models):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_padding_first_lets_silence_count_as_speech(models, family):
     waveform = make_waveform(0.4)
-    encoder = load_encoder(models[family], front_end=FrontEnd(pad_first=True, max_seconds=1.0))
+    encoder = load_encoder(models[family], Reading(front_end=FrontEnd(pad_first=True, max_seconds=1.0)))
     frames = [encoder.front(waveform), encoder.front(make_waveform(1.3))]
     assert frames[0].shape == frames[1].shape
     padded = plain_logits(models[family], np.concatenate([waveform, np.zeros(9600, np.float32)]))
@@ -210,7 +210,7 @@ def test_padding_first_lets_silence_count_as_speech(models, family):
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_trained_front_end_gets_gradients_and_says_what_a_frozen_one_says(models, family):
     waveforms = [make_waveform(0.6), make_waveform(0.3)]
-    encoder = load_encoder(models[family], front_end=FrontEnd(train=True))
+    encoder = load_encoder(models[family], Reading(front_end=FrontEnd(train=True)))
     frames = [encoder.front(waveform) for waveform in waveforms]
     frozen = load_encoder(models[family])
     expected = frozen.pool([frozen.front(waveform) for waveform in waveforms])
@@ -225,7 +225,7 @@ def test_a_trained_front_end_gets_gradients_and_says_what_a_frozen_one_says(mode
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_front_end_trained_in_bfloat16_says_and_learns_what_it_does_in_float32(models, family, monkeypatch):
     monkeypatch.setattr(encoder_module, "_CLIPS_IN_STEM", 2)
-    encoder = load_encoder(models[family], front_end=FrontEnd(train=True))
+    encoder = load_encoder(models[family], Reading(front_end=FrontEnd(train=True)))
     frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.9, 0.025, 0.4))]
     stemmed, gradients = [], []
     for precision in (False, True):
@@ -245,7 +245,7 @@ def test_a_front_end_trained_in_bfloat16_says_and_learns_what_it_does_in_float32
 
 def test_frozen_layers_above_a_trained_front_end_are_refused(models):
     with pytest.raises(VoicefitError, match="layers cannot be frozen above a front end that is trained"):
-        load_encoder(models["hubert"], frozen_layers=1, front_end=FrontEnd(train=True))
+        load_encoder(models["hubert"], Reading(frozen_layers=1, front_end=FrontEnd(train=True)))
 
 
 # What is trained
@@ -254,7 +254,7 @@ def test_frozen_layers_above_a_trained_front_end_are_refused(models):
 @pytest.mark.parametrize("frozen_layers", [0, 1, 2])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_gradients_reach_the_rest_and_never_the_front_end(models, family, frozen_layers):
-    encoder = load_encoder(models[family], frozen_layers=frozen_layers)
+    encoder = load_encoder(models[family], Reading(frozen_layers=frozen_layers))
     encoder.train()
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.3, 0.6)]
     encoder.projector(encoder(frames)).pow(2).sum().backward()
@@ -271,7 +271,7 @@ def test_gradients_reach_the_rest_and_never_the_front_end(models, family, frozen
 
 
 def test_the_front_end_drops_nothing_out_while_training(tmp_path):
-    encoder = load_encoder(build_wavlm(tmp_path, hidden_dropout=0.5, feat_proj_dropout=0.5), frozen_layers=1)
+    encoder = load_encoder(build_wavlm(tmp_path, hidden_dropout=0.5, feat_proj_dropout=0.5), Reading(frozen_layers=1))
     before = encoder.front(make_waveform(0.4))
     encoder.train()
     assert torch.equal(encoder.front(make_waveform(0.4)), before)
@@ -311,7 +311,7 @@ def test_restored_undoes_training_in_place(models):
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_front_key_follows_front_weights_alone(models, family):
-    encoder = load_encoder(models[family], frozen_layers=1)
+    encoder = load_encoder(models[family], Reading(frozen_layers=1))
     keys = {encoder.front_key()}
     trainable = set(encoder.trainable_state())
     for name, parameter in encoder.named_parameters():
@@ -332,17 +332,17 @@ def test_front_key_follows_the_settings(models, tmp_path):
     folder = models["whisper"]
     keys = [
         load_encoder(folder).front_key(),
-        load_encoder(folder, frozen_layers=1).front_key(),
-        load_encoder(folder, front_end=FrontEnd(max_seconds=3.0)).front_key(),
-        load_encoder(folder, front_end=FrontEnd(resample=False)).front_key(),
-        load_encoder(folder, front_end=FrontEnd(pad_first=True)).front_key(),
-        load_encoder(folder, front_end=FrontEnd(train=True)).front_key(),
+        load_encoder(folder, Reading(frozen_layers=1)).front_key(),
+        load_encoder(folder, Reading(front_end=FrontEnd(max_seconds=3.0))).front_key(),
+        load_encoder(folder, Reading(front_end=FrontEnd(resample=False))).front_key(),
+        load_encoder(folder, Reading(front_end=FrontEnd(pad_first=True))).front_key(),
+        load_encoder(folder, Reading(front_end=FrontEnd(train=True))).front_key(),
         load_encoder(models["hubert"]).front_key(),
         load_encoder(models["wav2vec2-group-norm"]).front_key(),
     ]
     other_heads = shutil.copytree(folder, tmp_path / "heads")
     edit_json(other_heads / "config.json", encoder_attention_heads=4)
-    keys.append(load_encoder(other_heads, frozen_layers=1).front_key())
+    keys.append(load_encoder(other_heads, Reading(frozen_layers=1)).front_key())
     other_normalisation = shutil.copytree(models["hubert"], tmp_path / "normalise")
     edit_json(other_normalisation / "preprocessor_config.json", do_normalize=False)
     keys.append(load_encoder(other_normalisation).front_key())
@@ -351,14 +351,14 @@ def test_front_key_follows_the_settings(models, tmp_path):
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_front_key_is_the_same_at_every_depth_and_in_every_process(models, family):
-    keys = {load_encoder(models[family], depth=depth, frozen_layers=1).front_key() for depth in (1, 2, LAYERS)}
+    keys = {load_encoder(models[family], Reading(depth=depth, frozen_layers=1)).front_key() for depth in (1, 2, LAYERS)}
     assert len(keys) == 1
 
 
 @pytest.mark.parametrize("depth", [1, 4])
 def test_the_real_whisper_says_of_real_clips_what_transformers_says(shared_models, shared_data, depth):
     folder = shared_models / "whisper-tiny.en-encoder-5s"
-    encoder = load_encoder(folder, depth=depth)
+    encoder = load_encoder(folder, Reading(depth=depth))
     model = AutoModelForAudioClassification.from_pretrained(folder, num_hidden_layers=depth, dtype=torch.float32).eval()
     clips = sorted((shared_data / "EmoDB" / "wav").iterdir())[:3]
     waveforms = [soundfile.read(clip, dtype="float32")[0] for clip in clips]
@@ -380,7 +380,7 @@ def test_the_tiny_whisper_is_not_sinusoidal(tmp_path):
 @pytest.mark.parametrize("front_end", [FrontEnd(), FrontEnd(train=True)], ids=["frozen stem", "trained stem"])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_the_upper_layers_alone_say_what_all_layers_say(models, family, front_end):
-    encoder = load_encoder(models[family], front_end=front_end)
+    encoder = load_encoder(models[family], Reading(front_end=front_end))
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
     for layers in range(1, LAYERS + 1):
         upper = encoder.upper_layers(layers)
@@ -392,7 +392,7 @@ def test_the_upper_layers_alone_say_what_all_layers_say(models, family, front_en
 def test_what_the_upper_layers_share_is_trained_and_restored_through_them(models):
     encoder = load_encoder(models["wav2vec2-group-norm"])
     upper, before = encoder.upper_layers(1), {name: p.detach().clone() for name, p in encoder.named_parameters()}
-    frozen = load_encoder(models["wav2vec2-group-norm"], frozen_layers=1)
+    frozen = load_encoder(models["wav2vec2-group-norm"], Reading(frozen_layers=1))
     assert upper.trainable_state().keys() == frozen.trainable_state().keys() < encoder.trainable_state().keys()
     with upper.restored():
         for p in upper.trainable():
@@ -417,7 +417,7 @@ class ReadBack(TorchDispatchMode):
 @pytest.mark.parametrize("train", [False, True], ids=["front end frozen", "front end trained"])
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_training_never_waits_for_a_number(models, family, train):
-    encoder = load_encoder(models[family], front_end=FrontEnd(train=train))
+    encoder = load_encoder(models[family], Reading(front_end=FrontEnd(train=train)))
     frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
     encoder.train()
     with ReadBack() as back:

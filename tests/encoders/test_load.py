@@ -4,6 +4,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, BertConfig
 
@@ -17,7 +18,7 @@ from support.tiny_models import (
     rewrite_weights,
     voicefit_logits,
 )
-from voicefit.encoders import FrontEnd, load_encoder
+from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.errors import VoicefitError
 
 torch.set_num_threads(1)
@@ -73,7 +74,7 @@ def test_a_missing_encoder_weight_is_named(models, family, tmp_path):
     rewrite_weights(folder, lambda tensors: {key: t for key, t in tensors.items() if key != gone})
     with pytest.raises(VoicefitError, match=gone.replace(".", r"\.")):
         load_encoder(folder)
-    load_encoder(folder, depth=2)  # not needed there
+    load_encoder(folder, Reading(depth=2))  # not needed there
 
 
 def test_missing_positional_weights_are_noticed(models, tmp_path):
@@ -150,16 +151,21 @@ def test_nothing_there_is_said_fast_in_one_line(source, monkeypatch):
     assert str(caught.value).startswith(source)
 
 
-@pytest.mark.parametrize("depth", [0, -1, LAYERS + 1])
-def test_a_depth_that_is_not_there_is_refused(models, depth):
-    with pytest.raises(VoicefitError, match=f"has {LAYERS} layers, so depth {depth}"):
-        load_encoder(models["hubert"], depth=depth)
+def test_a_depth_that_is_not_there_is_refused(models):
+    with pytest.raises(VoicefitError, match=f"has {LAYERS} layers, so depth {LAYERS + 1}"):
+        load_encoder(models["hubert"], Reading(depth=LAYERS + 1))
 
 
-@pytest.mark.parametrize("frozen_layers", [-1, 3])
-def test_freezing_layers_that_are_not_run_is_refused(models, frozen_layers):
+def test_freezing_layers_that_are_not_run_is_refused(models):
     with pytest.raises(VoicefitError, match="cannot freeze"):
-        load_encoder(models["hubert"], depth=2, frozen_layers=frozen_layers)
+        load_encoder(models["hubert"], Reading(depth=2, frozen_layers=3))
+
+
+@pytest.mark.parametrize("numbers", [{"depth": 0}, {"depth": -1}, {"frozen_layers": -1}])
+def test_a_reading_of_no_encoder_at_all_is_refused(numbers):
+    (name,) = numbers
+    with pytest.raises(ValidationError, match=f"{name}\n.*greater than or equal"):
+        Reading(**numbers)
 
 
 def test_a_classifier_over_a_weighted_sum_of_layers_is_read_at_its_last(tmp_path):
@@ -209,7 +215,7 @@ def test_a_whisper_of_the_hub_is_cut_to_five_seconds(tmp_path):
 
 @pytest.mark.parametrize(("max_seconds", "seconds"), [(0.5, 1), (1.0, 1), (2.2, 3), (5.0, 5), (60.0, 30)])
 def test_whisper_hears_whole_seconds(tmp_path, max_seconds, seconds):
-    encoder = load_encoder(build_whisper_asr(tmp_path), front_end=FrontEnd(max_seconds=max_seconds))
+    encoder = load_encoder(build_whisper_asr(tmp_path), Reading(front_end=FrontEnd(max_seconds=max_seconds)))
     assert encoder.front(make_waveform(2.0)).shape == (50 * seconds, 16)
 
 
@@ -222,7 +228,7 @@ def test_a_missing_weight_of_a_whisper_of_the_hub_is_named(tmp_path):
 
 
 def test_a_cut_whisper_saves_as_a_plain_model(tmp_path):
-    encoder = load_encoder(build_whisper_asr(tmp_path / "asr"), depth=2)
+    encoder = load_encoder(build_whisper_asr(tmp_path / "asr"), Reading(depth=2))
     encoder.model.save_pretrained(tmp_path / "cut")
     encoder.feature_extractor.save_pretrained(tmp_path / "cut")
     waveform = make_waveform(0.8)

@@ -13,7 +13,7 @@ from support.layouts import write_noise
 from support.tiny_models import BUILDERS, make_waveform
 from voicefit import api
 from voicefit.checkpoints.checkpoint import save_adapted
-from voicefit.encoders import load_encoder
+from voicefit.encoders import Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.export.graph import LogMel
 from voicefit.export.onnx import export
@@ -29,7 +29,7 @@ LABELS = ["anger", "joy", "ärger"]
 
 def build_model(folder, family, **more):
     """An adapted model whose probabilities differ from clip to clip and are not near 0 or 1."""
-    encoder = load_encoder(BUILDERS[family](folder / "encoder"), depth=2, **more)
+    encoder = load_encoder(BUILDERS[family](folder / "encoder"), Reading(depth=2, **more))
     pooled = encoder.pool([encoder.front(make_waveform(seconds, 1)) for seconds in (0.3, 1.0, 2.0)])
     generator = torch.Generator().manual_seed(0)
     weight = torch.randn((3, 16), generator=generator) / pooled.std(0).norm()

@@ -5,10 +5,12 @@ import pytest
 import torch
 from rich.console import Console
 
+import voicefit
 from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import load_model
 from voicefit.audio import STDIN
 from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.start import open_start
 from voicefit.cli.tables import prediction_table
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import Prediction, split_model
@@ -54,10 +56,9 @@ def test_a_model_without_audio_is_told(folder):
 
 def test_mini_is_a_name_unless_a_folder_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Path(locate("mini")).parent == Path(checkpoint.__file__).parent
-    assert locate("me/mini") == "me/mini"
+    assert locate("mini").folder == Path(voicefit.__file__).parent / "mini"
     (tmp_path / "mini").mkdir()
-    assert locate("mini") == "mini"
+    assert locate("mini").folder == Path("mini")
 
 
 def test_a_checkpoint_tells_its_corpora_s_labels_before_any_shot(start):
@@ -65,7 +66,7 @@ def test_a_checkpoint_tells_its_corpora_s_labels_before_any_shot(start):
     model = load_model(start)
     assert model.labels == list(LABELS)
     waveform = make_waveform(0.5)
-    encoder, prior = checkpoint.load_start(start), make_prior(16)
+    encoder, prior = open_start(start).encoder, make_prior(16)
     point = prior.project(encoder.pool([encoder.front(waveform)]))[0]
     logits = torch.tensor(prior.heads @ point + prior.biases - torch.log(torch.tensor(2.0)).item())
     found = model.predict(waveform).probabilities

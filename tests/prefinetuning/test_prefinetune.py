@@ -17,9 +17,9 @@ from support.new_process import run_command_line
 from support.run_prefinetune import SETTINGS, load_corpora
 from support.tiny_models import build_wav2vec2_group_norm
 from support.tones import PITCHES, build_tones
-from voicefit.encoders import FrontCache, load_encoder
+from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning.prefinetune import prefinetune, split_by_speaker
+from voicefit.prefinetuning.prefinetune import Run, prefinetune, split_by_speaker
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
 
@@ -52,11 +52,12 @@ def cache_root(tmp_path_factory):
 def run(model, corpora_root, cache_root, tmp_path):
     """Pre-finetune as `run_prefinetune` does unless told otherwise; returns the folder written."""
 
-    def start(name="out", settings=SETTINGS, seed=5, corpora=None, encoder=None, **more):
+    def start(name="out", settings=SETTINGS, seed=5, corpora=None, encoder=None, protocol="clean", **more):
         corpora = load_corpora(corpora_root) if corpora is None else corpora
         encoder = encoder or load_encoder(model)
-        more = {"source": "tiny", "cache_root": cache_root, **more}
-        return prefinetune(encoder, corpora, tmp_path / name, settings=settings, seed=seed, **more)
+        how = Run(**{"seed": seed, "cache_root": cache_root, **more})
+        out = tmp_path / name
+        return prefinetune(encoder, corpora, out, source="tiny", protocol=protocol, settings=settings, run=how)
 
     return start
 
@@ -72,8 +73,7 @@ def finished(model, corpora_root, cache_root, tmp_path_factory):
         out,
         source="tiny",
         settings=SETTINGS,
-        seed=5,
-        cache_root=cache_root,
+        run=Run(seed=5, cache_root=cache_root),
     )
     return out, encoder
 
@@ -144,7 +144,7 @@ def test_chance_costs_one_whatever_the_number_of_labels():
 def test_separable_tones_are_learnt(tmp_path):
     root = tmp_path / "corpora"
     build_tones(root / "three", PITCHES, takes=6)
-    encoder = load_encoder(build_wav2vec2_group_norm(tmp_path / "model"), depth=1)
+    encoder = load_encoder(build_wav2vec2_group_norm(tmp_path / "model"), Reading(depth=1))
     settings = SETTINGS.model_copy(update={"projector": "random", "max_epochs": 12, "patience": 12})
     out = prefinetune(encoder, load_corpora(root), tmp_path / "out", source="tiny", settings=settings)
     history = pd.read_csv(out / "history.csv")
@@ -528,7 +528,7 @@ def test_settings_are_checked():
 
 
 def test_weights_of_layers_are_learnt_with_the_heads(run, model):
-    encoder = load_encoder(model, weighted_layers=True)
+    encoder = load_encoder(model, Reading(weighted_layers=True))
     before = {name: tensor.clone() for name, tensor in encoder.trainable_state().items()}
     run(encoder=encoder, settings=SETTINGS.model_copy(update={"train_encoder": False, "head_lr": 0.1}))
     changed = {name for name, now in encoder.trainable_state().items() if not torch.equal(now, before.get(name, now))}

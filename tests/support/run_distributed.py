@@ -12,6 +12,7 @@ import torch
 
 from support.run_prefinetune import SETTINGS
 from voicefit.api import prefinetune
+from voicefit.prefinetuning.prefinetune import Run
 
 
 def keep_state(out, epoch, step):
@@ -33,8 +34,5 @@ if __name__ == "__main__":
             {path.name: path for path in sorted(corpora.iterdir())},
             folder / name,
             settings=SETTINGS.model_copy(update=changes),
-            seed=5,
-            resume=True,
-            save_every=0,
-            progress=keep_state(folder / name, 2, 3),
+            run=Run(seed=5, resume=True, save_every=0, progress=keep_state(folder / name, 2, 3)),
         )

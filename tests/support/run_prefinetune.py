@@ -9,7 +9,7 @@ import torch
 
 from voicefit.corpora import folder
 from voicefit.encoders import load_encoder
-from voicefit.prefinetuning.prefinetune import prefinetune
+from voicefit.prefinetuning.prefinetune import Run, prefinetune
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 
 SETTINGS = PrefinetuneSettings(lr=3e-3, head_lr=1e-2, batch_size=8, max_epochs=4, patience=4, projector_width=8)
@@ -36,8 +36,10 @@ if __name__ == "__main__":
         out,
         source="tiny",
         settings=SETTINGS,
-        seed=5,
-        cache_root=cache,
-        progress=kill_at(*map(int, sys.argv[5:7])),
-        save_every=float(sys.argv[7]),
+        run=Run(
+            seed=5,
+            cache_root=cache,
+            progress=kill_at(*map(int, sys.argv[5:7])),
+            save_every=float(sys.argv[7]),
+        ),
     )

@@ -16,7 +16,7 @@ from support.layouts import write_noise
 from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
-from voicefit.encoders import FrontEnd
+from voicefit.encoders import Reading
 from voicefit.sweep import TrialStore
 from voicefit.sweep.engine import StartingPoint, Workplace
 from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan
@@ -142,7 +142,7 @@ def write_plan(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 @pytest.fixture
 def workplace(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> Workplace:
     return Workplace(
-        starts={("tiny", "none"): StartingPoint(str(encoder_folder), None, 1, FrontEnd())},
+        starts={("tiny", "none"): StartingPoint(str(encoder_folder), Reading(frozen_layers=1))},
         targets={"voices": load_corpus("voices", corpora_folder / "voices")},
         methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
         cache_root=tmp_path / "cache",

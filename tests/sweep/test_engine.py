@@ -11,7 +11,7 @@ import pytest
 from support.deadly import Deadly, Errands
 from support.reporter import Reporter
 from voicefit.adaptation import METHODS, Method
-from voicefit.encoders import FrontEnd
+from voicefit.encoders import Reading
 from voicefit.errors import VoicefitError
 from voicefit.sweep import engine
 from voicefit.sweep.engine import StartingPoint, run_trials
@@ -122,7 +122,7 @@ def test_no_worker_is_left_when_the_caller_stops_early(trials, workplace, forked
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(trials, workplace, forked, workers):
-    damaged = StartingPoint(str(workplace.cache_root / "nothing"), None, 0, FrontEnd())
+    damaged = StartingPoint(str(workplace.cache_root / "nothing"), Reading())
     broken = replace(workplace, starts={**workplace.starts, ("tiny", "all"): damaged})
     astray = replace(trials[0], start="all")
     results = results_of(run_trials([astray, *trials], broken, workers))

@@ -6,7 +6,7 @@ from sklearn.metrics import f1_score
 from support.tiny_models import make_prior
 from voicefit.adaptation import METHODS, Method, Shots, find_method, published
 from voicefit.corpora import load_corpus
-from voicefit.encoders import Encoder, FrontCache, load_encoder
+from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
 from voicefit.sweep.plan import TrialSpec
@@ -35,7 +35,7 @@ def spec_of(method="prototype", **changes):
 @pytest.fixture
 def make_bench(corpora_folder, encoder_folder, tmp_path):
     def make(protocol="clean", frozen_layers=1):
-        encoder = load_encoder(encoder_folder, frozen_layers=frozen_layers)
+        encoder = load_encoder(encoder_folder, Reading(frozen_layers=frozen_layers))
         corpus = load_corpus("voices", corpora_folder / "voices")
         cache, prior = FrontCache(encoder, tmp_path / "cache"), make_prior(encoder.hidden_size)
         return SpeakerBench.of(encoder, cache, corpus, "anna", protocol, prior)

@@ -20,7 +20,7 @@ from support.tones import PITCHES, build_tones
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.batches import epoch_batches
-from voicefit.prefinetuning.prefinetune import prefinetune
+from voicefit.prefinetuning.prefinetune import Run, prefinetune
 from voicefit.system.distributed import ALONE, Processes, joined
 
 torch.set_num_threads(1)
@@ -77,9 +77,9 @@ def test_an_environment_without_the_others_is_explained(monkeypatch):
 @pytest.mark.parametrize("objective", ["dann", "supcon", "episodic"])
 def test_objectives_over_a_whole_batch_are_refused(objective, tmp_path):
     build_tones(tmp_path / "corpora" / "tones", ["sad"], takes=1)
-    more = {"settings": SETTINGS.model_copy(update={"objective": objective}), "processes": Processes(0, 2)}
+    settings, run = SETTINGS.model_copy(update={"objective": objective}), Run(processes=Processes(0, 2))
     with pytest.raises(VoicefitError, match=f"objective {objective} .* start a single process"):
-        prefinetune(None, load_corpora(tmp_path / "corpora"), tmp_path / "out", source="", **more)
+        prefinetune(None, load_corpora(tmp_path / "corpora"), tmp_path / "out", source="", settings=settings, run=run)
 
 
 # Two processes and one
@@ -99,8 +99,8 @@ def run_alone(material, out, changes, **more):
     """Pre-finetune in this process as `run_distributed` does in several."""
     encoder, corpora = load_encoder(material / "model"), load_corpora(material / "corpora")
     settings = SETTINGS.model_copy(update=changes)
-    more = {"source": "tiny", "seed": 5, "cache_root": material / "cache", **more}
-    return prefinetune(encoder, corpora, out, settings=settings, **more)
+    run = Run(seed=5, cache_root=material / "cache", **more)
+    return prefinetune(encoder, corpora, out, source="tiny", settings=settings, run=run)
 
 
 def environment(material, **more):

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 
 import voicefit
+from support import hub
 from support.layouts import build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.checkpoints.checkpoint import save_prefinetuned
@@ -17,18 +18,16 @@ from voicefit.checkpoints.publish import PUBLISHED, push
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import CorpusHeads
-from voicefit.system.hub import find_file
-
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
+from voicefit.system.hub import locate
 
 
 def put_in_cache(home, repository, folder):
     """Lay ``folder`` where the hub's client keeps what it has downloaded of ``repository``."""
     cached = home / "hub" / f"models--{repository.replace('/', '--')}"
     (cached / "refs").mkdir(parents=True)
-    (cached / "refs" / "main").write_text(COMMIT)
-    shutil.copytree(folder, cached / "snapshots" / COMMIT)
-    return cached / "snapshots" / COMMIT
+    (cached / "refs" / "main").write_text(hub.COMMIT)
+    shutil.copytree(folder, cached / "snapshots" / hub.COMMIT)
+    return cached / "snapshots" / hub.COMMIT
 
 
 def run(home, *arguments, **more):
@@ -86,9 +85,41 @@ def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_p
 
 
 def test_a_directory_is_never_looked_for_on_the_hub(checkpoint, tmp_path):
-    assert find_file(checkpoint, "config.json") == checkpoint / "config.json"
-    assert find_file(checkpoint, "absent.json") is None
-    assert find_file(tmp_path / "absent", "config.json") is None  # no name of a repository
+    assert locate(checkpoint).file("config.json") == checkpoint / "config.json"
+    assert locate(checkpoint).file("absent.json") is None
+    assert locate(tmp_path / "absent").file("config.json") is None  # no name of a repository
+
+
+LOOK = """
+import sys
+import voicefit
+name, clips, out, clip = sys.argv[1:]
+adapted = voicefit.adapt(name, clips, out=out)
+print(adapted.method, adapted.model.predict(clip).label)
+"""
+
+
+def test_adapting_looks_once_at_the_hub_and_downloads_each_file_once(checkpoint, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    write_noise(tmp_path / "new.wav", 3, seconds=0.4)
+    (checkpoint / "pytorch_model.bin").write_bytes(b"not safetensors: never asked for")
+    with hub.serve("me/checkpoint", checkpoint) as server:
+        online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": server.address}
+        printed = []
+        for number in (1, 2):
+            arguments = ("me/checkpoint", clips, tmp_path / f"model-{number}", tmp_path / "new.wav")
+            done = run_python(tmp_path / "home", "-c", LOOK, *arguments, **online)
+            assert done.returncode == 0, done.stderr
+            printed.append(done.stdout)
+            assert server.looks() == 1, server.requests
+            downloads = [path for path in server.requests if path.startswith("GET") and "/resolve/" in path]
+            expected = {"config.json", "preprocessor_config.json", "prior.safetensors", "voicefit.json"}
+            names = {path.rpartition("/")[2] for path in downloads}
+            assert names == (expected | {"model.safetensors"} if number == 1 else set())
+            server.requests.clear()
+    offline = run_python(tmp_path / "home", "-c", LOOK, "me/checkpoint", clips, tmp_path / "model-3", arguments[-1])
+    assert offline.returncode == 0, offline.stderr
+    assert printed == [offline.stdout] * 2
 
 
 def test_everything_that_is_written_is_published(checkpoint, tmp_path):

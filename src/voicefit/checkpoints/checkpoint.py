@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
 
 from voicefit.checkpoints.cards import adapted_card, prefinetuned_card
-from voicefit.encoders import Encoder, FrontEnd, load_encoder
+from voicefit.encoders import Encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Adapter, CorpusHeads, Head
 from voicefit.heads.prior import Prior
 from voicefit.system.files import new_directory, write_json
-from voicefit.system.hub import find_file, shown_name
+from voicefit.system.hub import Located, locate, shown_name
 
 ADAPTER = "adapter"
 RECORD = "voicefit.json"
@@ -29,13 +29,16 @@ _HALVED = 2.0**-10, 2.0**15
 """Half precision holds numbers from 2 ** -14 to 2 ** 16 with 11 bits, smaller ones with fewer, and larger ones not."""
 
 
-def read_record(source: str | Path) -> dict[str, Any]:
-    """What Voicefit wrote about the checkpoint at ``source``, a directory or a hub id; empty for a plain encoder.
+def read_record(source: str | Path | Located) -> dict[str, Any]:
+    """Return what Voicefit wrote about a checkpoint or an adapted model; nothing for a plain encoder.
+
+    Args:
+        source: a directory, ``mini`` or a hub id.
 
     Raises:
         VoicefitError: ``voicefit.json`` is there but cannot be read.
     """
-    path = find_file(source, RECORD)
+    path = locate(source).file(RECORD)
     if path is None:
         return {}
     try:
@@ -45,54 +48,6 @@ def read_record(source: str | Path) -> dict[str, Any]:
     if not isinstance(record, dict):
         raise VoicefitError(f"{path}: should hold a JSON object")
     return record
-
-
-def read_prior(source: str | Path) -> Prior | None:
-    """What the corpora behind a checkpoint, a directory or a hub id, know of labels; ``None`` for a plain encoder.
-
-    Raises:
-        VoicefitError: it is damaged, or on the hub, which cannot be reached.
-    """
-    path = find_file(source, PRIOR)
-    if path is None and not Path(source).exists() and read_record(source).get("kind") == "prefinetuned":
-        raise VoicefitError(f"{source}: {PRIOR} cannot be fetched from the hub; try again with a connection")
-    return Prior.load(path) if path else None
-
-
-def load_start(
-    source: str | Path,
-    *,
-    depth: int | None = None,
-    frozen_layers: int | None = None,
-    front_end: FrontEnd | None = None,
-    weighted_layers: bool = False,
-) -> Encoder:
-    """Load a pre-finetuned checkpoint or a plain encoder as the starting point of an adaptation.
-
-    A checkpoint brings its depth, frozen and weighted layers and front end along; a plain encoder takes those given.
-
-    Raises:
-        VoicefitError: see :func:`voicefit.encoders.load_encoder`; or the checkpoint has been adapted already,
-            or its record lacks what it should bring along.
-    """
-    record = read_record(source)
-    if record.get("kind") == "adapted":
-        raise VoicefitError(f"{source}: has been adapted to a voice already; adapt from what it was made of")
-    if record:
-        try:
-            recorded = int(record["frozen_layers"])
-            front_end = FrontEnd.model_validate(record["front_end"])
-        except (KeyError, TypeError, ValueError) as error:
-            raise VoicefitError(f"{Path(source) / RECORD}: frozen_layers or front_end is missing or wrong") from error
-        frozen_layers = recorded if frozen_layers is None else frozen_layers
-        weighted_layers = bool(record.get("weighted_layers", False))
-    return load_encoder(
-        source,
-        depth=depth,
-        frozen_layers=frozen_layers or 0,
-        front_end=front_end,
-        weighted_layers=weighted_layers,
-    )
 
 
 def save_prefinetuned(

@@ -38,27 +38,17 @@ def prefinetune(
     --out checkpoint`
     """
     from voicefit.api import prefinetune as run
+    from voicefit.encoders import Reading
+    from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
 
     with first_tells(VoicefitError):
         settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
         corpora = dict(corpus_arguments(corpus))
+    reading = Reading(depth=depth, frozen_layers=frozen_layers, weighted_layers=weighted_layers)
     with progress_bars() as progress:
-        path = run(
-            encoder,
-            corpora,
-            out_dir,
-            protocol=protocol,
-            depth=depth,
-            frozen_layers=frozen_layers,
-            weighted_layers=weighted_layers,
-            settings=settings,
-            seed=seed,
-            resume=resume,
-            save_every=save_every,
-            progress=progress,
-            notify=notify,
-        )
+        how = Run(seed=seed, resume=resume, save_every=save_every, progress=progress, notify=notify)
+        path = run(encoder, corpora, out_dir, protocol=protocol, reading=reading, settings=settings, run=how)
     if is_first():
         out.print(f"checkpoint: {path}", soft_wrap=True)
 
@@ -104,7 +94,9 @@ def adapt(
         notify(words)
     out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
     sure = (
-        adapted.sure.words() if adapted.sure else "not measured; two clips of each label, and a fixed encoder, allow it"
+        adapted.leave_one_out.words()
+        if adapted.leave_one_out
+        else "not measured; two clips of each label, and a fixed encoder, allow it"
     )
     out.print(f"how sure: {sure}", soft_wrap=True)
 

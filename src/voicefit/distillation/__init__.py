@@ -20,7 +20,7 @@ from voicefit.distillation.distiller import Distiller, distillation_loss
 from voicefit.distillation.inherit import inherit, make_heir
 from voicefit.distillation.lessons import WINDOW, DistilSettings, Lessons, Window, find_windows
 from voicefit.distillation.student import build_student
-from voicefit.encoders import Encoder, FrontEnd, load_encoder
+from voicefit.encoders import Encoder, FrontEnd, Reading, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_directory, require_absent, write_json
@@ -139,7 +139,7 @@ def distil(
 def _load_teacher(source: str | Path, settings: DistilSettings) -> Encoder:
     if sorted(set(settings.layers)) != list(settings.layers) or settings.layers[0] < 1:
         raise VoicefitError(f"layers {settings.layers}: give different numbers from 1, rising")
-    return load_encoder(source, depth=settings.layers[-1], front_end=FrontEnd(max_seconds=WINDOW))
+    return load_encoder(source, Reading(depth=settings.layers[-1], front_end=FrontEnd(max_seconds=WINDOW)))
 
 
 def _split(windows: Sequence[Window], share: float, seed: int) -> tuple[list[Window], list[Window]]:

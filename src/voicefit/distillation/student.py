@@ -9,6 +9,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from voicefit.distillation.filter_bank import LAYERS, set_filter_bank
+from voicefit.encoders import Reading
 from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import WaveformEncoder
 from voicefit.encoders.front_end import FrontEnd
@@ -33,7 +34,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
         VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
     """
     if Path(source).is_dir():
-        return _go_on(load_encoder(source, front_end=FrontEnd(train=True)))
+        return _go_on(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
     try:
         return make_student(settings, seed)

@@ -2,7 +2,7 @@
 
 from voicefit.encoders.cache import FrontCache
 from voicefit.encoders.encoder import Encoder, Precision
-from voicefit.encoders.front_end import FrontEnd
+from voicefit.encoders.front_end import FrontEnd, Reading
 from voicefit.encoders.load import load_encoder
 
-__all__ = ["Encoder", "FrontCache", "FrontEnd", "Precision", "load_encoder"]
+__all__ = ["Encoder", "FrontCache", "FrontEnd", "Precision", "Reading", "load_encoder"]

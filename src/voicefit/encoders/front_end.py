@@ -1,4 +1,4 @@
-"""The front end of an encoder: how a clip becomes what the rest of it reads, and what tells two of them apart."""
+"""How an encoder reads clips: its front end, its depth, and the digest that tells two front ends apart."""
 
 import hashlib
 import json
@@ -28,6 +28,19 @@ class FrontEnd(BaseModel):
     train: bool = Field(
         default=False, description="train the convolutions too; nothing but the waveform can be cached then"
     )
+
+
+class Reading(BaseModel):
+    """How much of an encoder is run, and how clips reach it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    depth: int | None = Field(default=None, ge=1, description="transformer layers that are run; all if left out")
+    frozen_layers: int = Field(default=0, ge=0, description="transformer layers that join the frozen front end")
+    weighted_layers: bool = Field(
+        default=False, description="all layers are read at once, in a weighted mean that is learnt with the heads"
+    )
+    front_end: FrontEnd = Field(default=FrontEnd(), description="how clips become what the encoder reads")
 
 
 FRONT_SETTINGS = (

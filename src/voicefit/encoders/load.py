@@ -14,9 +14,9 @@ from transformers.utils import logging as transformers_logging
 
 from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import FAMILIES
-from voicefit.encoders.front_end import FrontEnd
+from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
-from voicefit.system.hub import find_file, locate
+from voicefit.system.hub import Located, locate
 
 _WHISPER_RATE = 50
 """Positions of a Whisper encoder in a second."""
@@ -31,22 +31,13 @@ _PLAIN_HEAD = {"problem_type": None}
 _OF_THE_HEAD = ("projector.", "classifier.", "layer_weights")
 
 
-def load_encoder(
-    source: str | Path,
-    *,
-    depth: int | None = None,
-    frozen_layers: int = 0,
-    front_end: FrontEnd | None = None,
-    weighted_layers: bool = False,
-) -> Encoder:
+def load_encoder(source: str | Path | Located, reading: Reading | None = None) -> Encoder:
     """Load an encoder from a hub id or a directory, strictly.
 
     Args:
         source: a hub id such as ``facebook/wav2vec2-base``, a directory that `transformers` wrote, or ``mini``.
-        depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
-        frozen_layers: transformer layers that join the frozen, cached front end.
-        front_end: how a clip becomes what the rest reads; ``None`` takes the defaults.
-        weighted_layers: read all layers at once, see :attr:`Encoder.layer_weights`; alike, where none were learnt.
+        reading: how much of it is run, and how clips reach it; ``None`` takes the defaults. Where layers are weighed
+            and no weights were learnt, all count the same (:attr:`Encoder.layer_weights`).
 
     Returns:
         the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
@@ -55,61 +46,64 @@ def load_encoder(
         VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
             a depth that the encoder does not have, or layers frozen that are to be weighed.
     """
-    source = locate(source)
-    config = _load_config(source)
+    located, reading = locate(source), reading or Reading()
+    config = _load_config(located)
     family = FAMILIES[config.model_type]
-    depth = config.num_hidden_layers if depth is None else depth
-    if not 1 <= depth <= config.num_hidden_layers:
-        layers = config.num_hidden_layers
-        raise VoicefitError(f"{source}: has {layers} layers, so depth {depth} cannot be read")
-    front_end = front_end or FrontEnd()
-    if front_end.train and frozen_layers:
-        raise VoicefitError(f"{source}: layers cannot be frozen above a front end that is trained")
-    if not 0 <= frozen_layers <= depth:
-        raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
-    if weighted_layers and frozen_layers:
-        raise VoicefitError(f"{source}: layers that are frozen cannot be weighed: they are not kept apart")
+    depth = config.num_hidden_layers if reading.depth is None else reading.depth
+    _check_reading(located.name, reading, depth, config.num_hidden_layers)
     # The last layer is read through the closing norm, as it is alone, in all families and versions.
-    weighing = {"use_weighted_layer_sum": weighted_layers, "tie_last_hidden_states": True}
+    weighing = {"use_weighted_layer_sum": reading.weighted_layers, "tie_last_hidden_states": True}
     overrides = {**weighing, **_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
     for name, value in overrides.items():
         setattr(config, name, value)
-    feature_extractor = _load_feature_extractor(source)
-    model = _load_model(source, config)
+    feature_extractor = _load_feature_extractor(located)
+    model = _load_model(located, config)
     if config.model_type == "whisper":
-        feature_extractor = _cut_whisper(model, feature_extractor, front_end.max_seconds)
-    return family(model, feature_extractor, frozen_layers, front_end)
+        feature_extractor = _cut_whisper(model, feature_extractor, reading.front_end.max_seconds)
+    return family(model, feature_extractor, reading.frozen_layers, reading.front_end)
 
 
-def _load_config(source: str | Path) -> Any:
+def _check_reading(name: str, reading: Reading, depth: int, layers: int) -> None:
+    """Refuse what an encoder of so many ``layers``, of which ``depth`` are run, cannot do."""
+    if not 1 <= depth <= layers:
+        raise VoicefitError(f"{name}: has {layers} layers, so depth {depth} cannot be read")
+    if reading.front_end.train and reading.frozen_layers:
+        raise VoicefitError(f"{name}: layers cannot be frozen above a front end that is trained")
+    if not 0 <= reading.frozen_layers <= depth:
+        raise VoicefitError(f"{name}: cannot freeze {reading.frozen_layers} of the {depth} layers that are run")
+    if reading.weighted_layers and reading.frozen_layers:
+        raise VoicefitError(f"{name}: layers that are frozen cannot be weighed: they are not kept apart")
+
+
+def _load_config(located: Located) -> Any:
     nothing = (
-        f"{source}: no encoder could be loaded from here. Give a directory with config.json and model.safetensors, or "
-        "a hub id while the hub can be reached"
+        f"{located.name}: no encoder could be loaded from here. Give a directory with config.json and "
+        "model.safetensors, or a hub id while the hub can be reached"
     )
-    if find_file(source, "config.json") is None:  # which transformers would ask for again and again
+    if located.file("config.json") is None:
         raise VoicefitError(nothing)
     try:
-        config = AutoConfig.from_pretrained(str(source))
+        config = AutoConfig.from_pretrained(str(located.folder))
     except Exception as error:  # damaged: transformers has a different one for each way
         raise VoicefitError(f"{nothing} ({_first_line(error)})") from error
     if config.model_type not in FAMILIES:
         supported = ", ".join(FAMILIES)
-        raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {supported}")
+        raise VoicefitError(f"{located.name}: is a {config.model_type!r} model; supported are {supported}")
     return config
 
 
-def _load_feature_extractor(source: str | Path) -> Any:
+def _load_feature_extractor(located: Located) -> Any:
     try:
-        return AutoFeatureExtractor.from_pretrained(str(source))
+        return AutoFeatureExtractor.from_pretrained(str(located.folder))
     except Exception as error:  # as above
-        raise VoicefitError(f"{source}: preprocessor_config.json is missing or unreadable") from error
+        raise VoicefitError(f"{located.name}: preprocessor_config.json is missing or unreadable") from error
 
 
-def _load_model(source: str | Path, config: Any) -> Any:
+def _load_model(located: Located, config: Any) -> Any:
     try:
         with torch.random.fork_rng(devices=[]), quiet_transformers():
             model, info = AutoModelForAudioClassification.from_pretrained(
-                str(source),
+                located.weights(),
                 config=config,
                 dtype=torch.float32,
                 use_safetensors=True,
@@ -117,15 +111,15 @@ def _load_model(source: str | Path, config: Any) -> Any:
                 ignore_mismatched_sizes=True,  # refused below, by name
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise VoicefitError(f"{source}: its weights cannot be loaded ({_first_line(error)})") from error
+        raise VoicefitError(f"{located.name}: its weights cannot be loaded ({_first_line(error)})") from error
     missing = [key for key in info["missing_keys"] if not key.startswith(_OF_THE_HEAD)]
     if missing:
         raise VoicefitError(
-            f"{source}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
+            f"{located.name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
             "is this checkpoint of the architecture that its config.json names?"
         )
     for key, *_ in info["mismatched_keys"]:
-        raise VoicefitError(f"{source}: weight {key} has not the shape that config.json describes")
+        raise VoicefitError(f"{located.name}: weight {key} has not the shape that config.json describes")
     if "projector.weight" in info["missing_keys"]:
         _set_identity_projector(model)
     if "layer_weights" in info["missing_keys"]:

@@ -23,7 +23,7 @@ from voicefit.errors import VoicefitError
 from voicefit.export.graph import WaveformClassifier
 from voicefit.prediction.model import Model, load_model
 from voicefit.system.files import new_file, require_absent
-from voicefit.system.hub import find_file
+from voicefit.system.hub import locate
 
 OPSET = 20
 """Version of the ONNX operators."""
@@ -101,7 +101,7 @@ def export(
         )
     with new_file(out) as file:
         file.write(content)
-    weights = find_file(model, SAFE_WEIGHTS_NAME)
+    weights = locate(model).file(SAFE_WEIGHTS_NAME)
     return Export(
         file=out,
         bytes=len(content),

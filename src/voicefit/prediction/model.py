@@ -24,11 +24,12 @@ from voicefit.audio import (
     load_waveform,
 )
 from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.start import open_start
 from voicefit.encoders import FrontEnd
 from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
-from voicefit.system.hub import MINI, find_file
+from voicefit.system.hub import MINI, Located, locate
 from voicefit.system.progress import Progress, silent
 
 MAX_STDIN_BYTES = 2**30
@@ -123,15 +124,17 @@ def read_recording(file: Path) -> np.ndarray:
     return decode_waveform(content, str(file), MAX_FRAMES / SAMPLE_RATE)
 
 
-def _zero_shot_model(path: str | Path) -> Model:
-    encoder, prior = checkpoint.load_start(path), checkpoint.read_prior(path)
+def _zero_shot_model(located: Located) -> Model:
+    start = open_start(located)
+    encoder, prior = start.encoder, start.prior
     if prior is None or encoder.front_end.pad_first or not encoder.front_end.resample:
         raise VoicefitError(
-            f"{path}: is a starting point that cannot tell labels; run `voicefit adapt {path} CLIPS_DIR` first"
+            f"{start.source}: is a starting point that cannot tell labels; run `voicefit adapt {start.source} "
+            "CLIPS_DIR` first"
         )
     count = len(prior.labels)
-    unheard = torch.zeros(count, encoder.hidden_size)
-    shots = Shots(unheard, list(unheard), torch.arange(count), count, labels=prior.labels, prior=prior)
+    no_shots = torch.zeros(count, encoder.hidden_size)
+    shots = Shots(no_shots, list(no_shots), torch.arange(count), count, labels=prior.labels, prior=prior)
     method = Method("zero-shot", find_method("zero-shot").Settings())
     checkpoint.set_head(encoder, method.module.fit(encoder, shots, method.settings, 0), prior.labels)
     return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
@@ -156,7 +159,7 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     return (arguments[0] if is_model else MINI), [Path(part) for part in arguments[is_model:]]
 
 
-def load_model(path: str | Path) -> Model:
+def load_model(path: str | Path | Located) -> Model:
     """Load an adapted model from its directory or from the hub.
 
     A pre-finetuned checkpoint gives a model that has heard no clip of the voice: it tells its corpora's labels apart,
@@ -165,21 +168,24 @@ def load_model(path: str | Path) -> Model:
     Raises:
         VoicefitError: there is no model, or it is a starting point that knows no labels.
     """
-    record = checkpoint.read_record(path)
+    located = locate(path)
+    record = checkpoint.read_record(located)
     if record.get("kind") == "prefinetuned":
-        return _zero_shot_model(path)
-    if find_file(path, "config.json") is None:
-        raise VoicefitError(f"{path}: holds no model; give the --out directory of `voicefit adapt`, or a hub id")
+        return _zero_shot_model(located)
+    if located.file("config.json") is None:
+        raise VoicefitError(
+            f"{located.name}: holds no model; give the --out directory of `voicefit adapt`, or a hub id"
+        )
     try:
         with quiet_transformers():
             model = AutoModelForAudioClassification.from_pretrained(
-                str(path), use_safetensors=True, dtype=torch.float32
+                located.weights(), use_safetensors=True, dtype=torch.float32
             )
-            extractor = AutoFeatureExtractor.from_pretrained(str(path))
+            extractor = AutoFeatureExtractor.from_pretrained(str(located.folder))
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise VoicefitError(f"{path}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
+        raise VoicefitError(f"{located.name}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
     try:
         front_end = FrontEnd.model_validate(record.get("front_end", {}))
     except ValidationError as error:
-        raise VoicefitError(f"{Path(path) / checkpoint.RECORD}: front_end is wrong") from error
+        raise VoicefitError(f"{Path(located.name) / checkpoint.RECORD}: front_end is wrong") from error
     return Model(model, extractor, front_end.max_seconds)

@@ -8,6 +8,7 @@ speakers are never heard in training.
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -36,6 +37,31 @@ from voicefit.system.files import require_absent
 from voicefit.system.progress import Notify, Progress, silent
 
 
+@dataclass(frozen=True)
+class Run:
+    """How a pre-finetuning is carried out.
+
+    Attributes:
+        seed: fixes validation speakers, heads, batches and dropout.
+        resume: continue an unfinished run if there is one.
+        save_every: minutes between saves within an epoch; the end of an epoch is saved in any case.
+        cache_root: the front-end cache; ``None`` is the user's cache folder.
+        memory_share: how many such runs share this machine's memory at once.
+        processes: those that train together; the first alone writes, and reports progress.
+        progress: called for every clip cached and every step.
+        notify: called with a line on what the front-end cache will take, unless all is there.
+    """
+
+    seed: int = 0
+    resume: bool = False
+    save_every: float = 30.0
+    cache_root: Path | None = None
+    memory_share: int = 1
+    processes: Processes = ALONE
+    progress: Progress = silent
+    notify: Notify = silent
+
+
 def prefinetune(
     encoder: Encoder,
     corpora: Sequence[Corpus],
@@ -44,21 +70,14 @@ def prefinetune(
     source: str,
     protocol: str = "clean",
     settings: PrefinetuneSettings | None = None,
-    seed: int = 0,
-    cache_root: Path | None = None,
-    resume: bool = False,
-    save_every: float = 30.0,
     start_key: str = "",
-    runs: int = 1,
-    processes: Processes = ALONE,
-    progress: Progress = silent,
-    notify: Notify = silent,
+    run: Run | None = None,
 ) -> Path:
     """Pre-finetune ``encoder`` on ``corpora`` and write the checkpoint of the best epoch to ``out``.
 
-    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it goes on from where it was last
-    saved to the weights that it would have reached without the stop. Several processes that call this with the same
-    arguments share every batch out; they come within rounding to what one would come to, dropout aside.
+    A run that is stopped leaves ``OUT.unfinished`` beside ``out``; with ``resume`` it continues from where it was last
+    saved, to the weights that it would have reached without the stop. Several processes that call this with the same
+    arguments share every batch; they reach what one would reach within rounding, dropout aside.
 
     Args:
         encoder: trained in place; its weights afterwards are those of the best epoch.
@@ -67,15 +86,8 @@ def prefinetune(
         source: where the encoder came from, for the record.
         protocol: ``clean`` or ``paper``, recorded, and the settings' defaults.
         settings: ``None`` takes the protocol's.
-        seed: fixes validation speakers, heads, batches and dropout.
-        cache_root: the front-end cache; ``None`` is the user's cache folder.
-        resume: continue an unfinished run if there is one.
-        save_every: minutes between saves within an epoch; the end of an epoch is saved in any case.
         start_key: a sweep's digest of what the starting point is made of, for the record.
-        runs: how many such calls share this machine's memory at once.
-        processes: those that train together; the first alone writes ``out``, and tells of progress.
-        progress: told of every clip cached and every step.
-        notify: told in a line what the front-end cache will take, unless all is there.
+        run: how it is carried out; ``None`` takes the defaults.
 
     Raises:
         VoicefitError: ``out`` exists, an unfinished run exists and ``resume`` is false, a corpus cannot be used, the
@@ -84,32 +96,30 @@ def prefinetune(
     """
     require_absent(out)
     _check_names([corpus.name for corpus in corpora])
-    settings = settings or PrefinetuneSettings.for_protocol(protocol)
+    settings, run = settings or PrefinetuneSettings.for_protocol(protocol), run or Run()
+    processes, progress, notify = run.processes, run.progress, run.notify
     _check_objective(settings, processes)
     unfinished = out.with_name(out.name + ".unfinished")
-    if unfinished.exists() and not resume:
+    if unfinished.exists() and not run.resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
     if not processes.first:
         progress = notify = silent
-    cache = FrontCache(encoder, cache_root, runs * processes.local_count)
+    cache = FrontCache(encoder, run.cache_root, run.memory_share * processes.local_count)
     usable, left_out = cache_corpora(cache, corpora, progress, notify, processes)
-    hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
-    splits = [hold_out(corpus, settings.validation_share, seed) for corpus in usable]
-    if settings.train_clips:
-        splits = limit_clips(splits, settings.train_clips, seed)
-    identity = _identity(encoder, splits, settings, seed)
+    splits = _split(usable, settings, run.seed)
+    identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
     with torch.random.fork_rng(devices=[]):
-        _begin_projector(encoder, splits, cache, settings, seed, processes.first)
-        trainer = Trainer(encoder, splits, cache, settings, seed, processes)
-        _train(trainer, unfinished, identity, save_every, progress)
+        _begin_projector(encoder, splits, cache, settings, run.seed, processes.first)
+        trainer = Trainer(encoder, splits, cache, settings, run.seed, processes)
+        _train(trainer, unfinished, identity, run.save_every, progress)
     if processes.first:
         record = {
             "kind": "prefinetuned",
             "source": source,
             "start_key": start_key,
             "protocol": protocol,
-            "seed": seed,
+            "seed": run.seed,
             "depth": encoder.depth,
             "frozen_layers": encoder.frozen_layers,
             "weighted_layers": bool(encoder.layer_weights),
@@ -123,6 +133,13 @@ def prefinetune(
         _remove(unfinished)
     processes.gather(None)  # nobody leaves before ``out`` is there
     return out
+
+
+def _split(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) -> list[CorpusSplit]:
+    """Training and validation clips of each corpus, as the settings ask for."""
+    hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
+    splits = [hold_out(corpus, settings.validation_share, seed) for corpus in corpora]
+    return limit_clips(splits, settings.train_clips, seed) if settings.train_clips else splits
 
 
 def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> None:

@@ -11,7 +11,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from voicefit.corpora import Corpus, load_corpus
-from voicefit.encoders import Encoder, FrontCache, load_encoder
+from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior, learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
@@ -132,7 +132,7 @@ def select_corpora(
         raise VoicefitError("select: name at least one corpus to rank")
     loaded = [load_corpus(name, path) for name, path in corpora.items()]
     clips = load_corpus("folder", target)
-    model = load_encoder(encoder, depth=depth).to(devices()[0])
+    model = load_encoder(encoder, Reading(depth=depth)).to(devices()[0])
     (voice,), left_out = pool_corpora(model, [replace(clips, name="target")], progress)
     shots = Counter(str(clip.label) for clip in voice.corpus.clips)
     if sum(count > 1 for count in shots.values()) < 2:

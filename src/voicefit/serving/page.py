@@ -265,8 +265,8 @@ def render_adapted(made: Adapted, address: str) -> str:
     clips = sum(made.shots.values())
     link = f"<a href='{html.escape(address)}' download='voicefit-model.zip' id='download'>Download the model</a>"
     lines = [f"<p class='done'>Adapted on {clips} clips of {len(made.shots)} labels. {link}</p>"]
-    if made.sure is not None:
-        right, tested, chance = made.sure.right, len(made.sure.targets), made.sure.chance
+    if made.leave_one_out is not None:
+        right, tested, chance = made.leave_one_out.right, len(made.leave_one_out.targets), made.leave_one_out.chance
         lines.append(
             f"<p class='about'>{right} of these {tested} clips were told right when each was left out; guessing gets "
             f"{chance:.3g}. More clips make it better.</p>"

@@ -15,6 +15,7 @@ import soundfile
 from voicefit.api import Adapted, adapt
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
 from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.start import open_start
 from voicefit.encoders import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import Model, load_model
@@ -23,7 +24,7 @@ from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
 from voicefit.serving.sessions import LabelledClip, Session, Sessions, UnknownSessionError
 from voicefit.system.files import new_file, write_json
-from voicefit.system.hub import locate, shown_name
+from voicefit.system.hub import MINI, locate, shown_name
 
 
 @dataclass(frozen=True)
@@ -53,18 +54,20 @@ def open_served(source: str) -> Served:
     Raises:
         VoicefitError: ``source`` is neither a start nor a model.
     """
-    record = checkpoint.read_record(source)
+    located = locate(source)
+    record = checkpoint.read_record(located)
     adapted = record.get("kind") == "adapted"
-    model = load_model(source) if adapted else None
-    start: str | None = str(record.get("source", "")) if adapted else source
-    if adapted and not (start and (Path(locate(start)) / "config.json").is_file()):
-        start = None
-    prior = None
-    if start is not None:
-        checkpoint.load_start(start)
-        prior = checkpoint.read_prior(start)
+    model = load_model(located) if adapted else None
+    named = str(record.get("source", ""))
+    start = (named if _is_here(named) else None) if adapted else source
+    prior = open_start(located if start == source else start).prior if start is not None else None
     seconds = FrontEnd.model_validate(record.get("front_end", {})).max_seconds
     return Served(Path(source).resolve().name, model, start, prior.labels if prior else (), seconds)
+
+
+def _is_here(source: str) -> bool:
+    """Whether a start is a directory of this machine; the hub is not asked."""
+    return source == MINI or (bool(source) and (Path(source) / "config.json").is_file())
 
 
 class Service:

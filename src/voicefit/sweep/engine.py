@@ -22,11 +22,10 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from voicefit.adaptation import Method
-from voicefit.checkpoints.checkpoint import load_start, read_prior
+from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Corpus
-from voicefit.encoders import Encoder, FrontCache, FrontEnd
+from voicefit.encoders import FrontCache, Reading
 from voicefit.errors import VoicefitError
-from voicefit.heads.prior import Prior
 from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.heap import keep_freed_memory
@@ -63,13 +62,10 @@ class Worksite(Protocol):
 
 @dataclass(frozen=True)
 class StartingPoint:
-    """Where an encoder is loaded from and how much of it is run."""
+    """Where an encoder is loaded from, and how it is read."""
 
     source: str
-    depth: int | None
-    frozen_layers: int
-    front_end: FrontEnd
-    weighted_layers: bool = False
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -141,7 +137,7 @@ class GroupRunner:
 
     def __init__(self, workplace: Workplace, device: str):
         self.workplace, self.device = workplace, device
-        self._loaded: tuple[tuple[str, str], Encoder, FrontCache, Prior | None] | None = None
+        self._opened: tuple[tuple[str, str], Start, FrontCache] | None = None
 
     def run(self, group: Iterable[TrialSpec]) -> Iterator[Record]:
         """Yield the record of each trial of a group."""
@@ -156,23 +152,17 @@ class GroupRunner:
                 yield trial, result
 
     def _bench(self, trial: TrialSpec) -> SpeakerBench:
-        encoder, cache, prior = self._load(trial.encoder, trial.start)
+        start, cache = self._open(trial.encoder, trial.start)
         target = self.workplace.targets[trial.target]
-        return SpeakerBench.of(encoder, cache, target, trial.speaker, trial.protocol, prior)
+        return SpeakerBench.of(start.encoder, cache, target, trial.speaker, trial.protocol, start.prior)
 
-    def _load(self, encoder: str, start: str) -> tuple[Encoder, FrontCache, Prior | None]:
-        if self._loaded is None or self._loaded[0] != (encoder, start):
+    def _open(self, encoder: str, start: str) -> tuple[Start, FrontCache]:
+        if self._opened is None or self._opened[0] != (encoder, start):
             place = self.workplace.starts[encoder, start]
-            loaded = load_start(
-                place.source,
-                depth=place.depth,
-                frozen_layers=place.frozen_layers,
-                front_end=place.front_end,
-                weighted_layers=place.weighted_layers,
-            ).to(self.device)
-            cache = FrontCache(loaded, self.workplace.cache_root, self.workplace.workers)
-            self._loaded = ((encoder, start), loaded, cache, read_prior(place.source))
-        return self._loaded[1:]
+            begin = open_start(place.source, place.reading).to(self.device)
+            cache = FrontCache(begin.encoder, self.workplace.cache_root, self.workplace.workers)
+            self._opened = ((encoder, start), begin, cache)
+        return self._opened[1:]
 
 
 @dataclass

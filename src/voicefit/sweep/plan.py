@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from voicefit.adaptation import METHODS, Method, find_method
 from voicefit.corpora import CORPORA, Corpus
-from voicefit.encoders import Encoder, FrontEnd, load_encoder
+from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
@@ -29,28 +29,21 @@ _NAME = re.compile(r"\w[\w.-]*")
 _GROUPS = (NONE, "all", "singles", "subsets")
 
 
-class EncoderPlan(BaseModel):
+class EncoderPlan(Reading):
     """One encoder of a plan and how it is read."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     source: str = Field(description="hub id or directory")
-    depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
     none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
-    frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
-    weighted_layers: bool = Field(False, description="all layers are read at once, in a weighted mean that is learnt")
-    front_end: FrontEnd = Field(FrontEnd(), description="how clips become what the encoder reads")
     prefinetune: dict[str, Any] = Field({}, description="what differs from the plan's settings of pre-finetuning")
 
+    @property
+    def reading(self) -> Reading:
+        """How it is read."""
+        return Reading(**{name: getattr(self, name) for name in Reading.model_fields})
+
     def load(self) -> Encoder:
-        """The encoder before pre-finetuning."""
-        return load_encoder(
-            self.source,
-            depth=self.depth,
-            frozen_layers=self.frozen_layers,
-            front_end=self.front_end,
-            weighted_layers=self.weighted_layers,
-        )
+        """Load the encoder before pre-finetuning."""
+        return load_encoder(self.source, self.reading)
 
 
 class Grid(BaseModel):

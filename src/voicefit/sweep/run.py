@@ -343,7 +343,8 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
         source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
         depth = (place.none_depth or place.depth) if start == NONE else None
         frozen = min(place.frozen_layers, depth or place.frozen_layers)
-        places[encoder, start] = StartingPoint(source, depth, frozen, place.front_end, place.weighted_layers)
+        reading = place.reading.model_copy(update={"depth": depth, "frozen_layers": frozen})
+        places[encoder, start] = StartingPoint(source, reading)
     methods = {name for grid in materials.plan.grid for name in grid.methods}
     return Workplace(
         starts=places,

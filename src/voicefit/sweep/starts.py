@@ -17,7 +17,7 @@ from typing import Any
 from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning.prefinetune import prefinetune
+from voicefit.prefinetuning.prefinetune import Run, prefinetune
 from voicefit.sweep.engine import run_in_workers
 from voicefit.sweep.plan import Plan
 from voicefit.system.heap import give_back_freed_memory
@@ -114,12 +114,14 @@ class Workshop:
             source=encoder_plan.source,
             protocol=self.plan.protocol,
             settings=self.plan.prefinetune_settings(encoder),
-            seed=self.plan.seed,
-            cache_root=self.cache_root,
-            resume=True,
             start_key=self.keys[place],
-            runs=self.workers,
-            progress=lambda what, done, total: progress(f"{encoder}/{start}: {what}", done, total),
+            run=Run(
+                seed=self.plan.seed,
+                resume=True,
+                cache_root=self.cache_root,
+                memory_share=self.workers,
+                progress=lambda what, done, total: progress(f"{encoder}/{start}: {what}", done, total),
+            ),
         )
 
 

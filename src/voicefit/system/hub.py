@@ -1,24 +1,88 @@
 """Models by name: directories, repositories of the Hugging Face hub, and the one that comes with Voicefit."""
 
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-
-_PATIENCE = 10.0
-"""Seconds in which the hub should answer."""
-
 
 MINI = "mini"
 """The name of the pre-finetuned checkpoint that comes with Voicefit."""
 
+_SMALL_FILES = [
+    "config.json",
+    "preprocessor_config.json",
+    "prior.safetensors",
+    "processor_config.json",
+    "voicefit.json",
+]
+_WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 
-def locate(source: str | Path) -> str:
-    """``source`` as it is, a directory or a hub id; for ``mini``, unless there is such a directory, where it lies."""
-    packaged = str(source) == MINI and not Path(source).exists()
-    return str(resources.files("voicefit") / MINI) if packaged else str(source)
+
+@dataclass(frozen=True)
+class Located:
+    """Where a model is.
+
+    Attributes:
+        name: the directory or hub id, as it was given.
+        folder: the directory on this machine; for a hub id, the client's snapshot, which may lack the weights. ``None``
+            where there is neither a directory nor a repository, or no way to know.
+        on_hub: whether ``name`` is a hub id.
+    """
+
+    name: str
+    folder: Path | None
+    on_hub: bool = False
+
+    def file(self, name: str) -> Path | None:
+        """Return the path of one of the model's files, or ``None`` where it has none of that name."""
+        path = self.folder / name if self.folder else None
+        return path if path and path.is_file() else None
+
+    def weights(self) -> str:
+        """Return what `transformers` should load: the directory, with the weights downloaded into it.
+
+        A repository without safetensors keeps its hub id, since `transformers` asks the hub for converted weights.
+        """
+        if self.folder is None or not self.on_hub:
+            return str(self.folder or self.name)
+        _download(self.name, self.folder.name, _WEIGHTS)
+        return str(self.folder) if any(self.folder.glob("*.safetensors")) else self.name
+
+
+def locate(source: str | Path | Located) -> Located:
+    """Find a model: a directory, ``mini`` or a hub id. The hub is asked once, for the commit that it has.
+
+    Everything but the weights is downloaded, once for each commit. Without a connection, what was downloaded before is
+    taken.
+
+    Args:
+        source: a directory, ``mini``, a hub id, or what this function returned.
+    """
+    if isinstance(source, Located):
+        return source
+    name, path = str(source), Path(source)
+    if path.exists():
+        return Located(name, path if path.is_dir() else None)
+    if name == MINI:
+        return Located(name, Path(str(resources.files("voicefit") / MINI)))
+    return Located(name, _download(name, "main", _SMALL_FILES), on_hub=True)
+
+
+def _download(repository: str, revision: str, patterns: list[str]) -> Path | None:
+    """Return the client's snapshot of a repository with the files that match, or ``None`` where it cannot be had.
+
+    A revision that is a commit is not looked up again.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError):
+        return None
 
 
 def shown_name(source: str | Path) -> str:
-    """What to call ``source`` in front of others: a hub id, or a directory's last part, which tells no path."""
+    """Return what to call ``source`` in front of others: a hub id, or a directory's last part, which shows no path."""
     from huggingface_hub.errors import HFValidationError
     from huggingface_hub.utils import validate_repo_id
 
@@ -27,34 +91,3 @@ def shown_name(source: str | Path) -> str:
     except HFValidationError:
         return Path(source).resolve().name
     return Path(source).resolve().name if Path(source).exists() else str(source)
-
-
-def find_file(source: str | Path, name: str) -> Path | None:
-    """The file ``name`` of a directory, or of a repository of the hub if there is no such directory.
-
-    A file of the hub is downloaded once. Without a connection it is found if it was downloaded before.
-
-    Returns:
-        the local path, or ``None`` where there is no such file, directory or repository, or no way to know.
-    """
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    folder = Path(locate(source))
-    if folder.exists():
-        return folder / name if (folder / name).is_file() else None
-    try:
-        return Path(hf_hub_download(str(source), name, local_files_only=not _answers_for(str(source))))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError):
-        return None
-
-
-def _answers_for(repository: str) -> bool:
-    """Whether the hub can be reached and has the repository; a download would try for half a minute to find out."""
-    from huggingface_hub import HfApi
-
-    try:
-        HfApi().model_info(repository, timeout=_PATIENCE)
-    except Exception:  # no connection, no such repository: which library says so differs between versions of the hub's
-        return False
-    return True
