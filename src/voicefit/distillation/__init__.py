@@ -18,7 +18,7 @@ import pandas as pd
 from voicefit.checkpoints import checkpoint
 from voicefit.distillation.distiller import Distiller, distillation_loss
 from voicefit.distillation.inherit import inherit, make_heir
-from voicefit.distillation.lessons import WINDOW, DistilSettings, Lessons, Window, find_windows
+from voicefit.distillation.lessons import WINDOW, DistillSettings, Lessons, Window, find_windows
 from voicefit.distillation.student import build_student
 from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.encoders.load import quiet_transformers
@@ -27,7 +27,7 @@ from voicefit.system.files import new_directory, require_absent, write_json
 from voicefit.system.progress import Progress, silent
 from voicefit.training import seeded_generator
 
-__all__ = ["DistilSettings", "Distilled", "distil", "distillation_loss"]
+__all__ = ["DistillSettings", "Distilled", "distill", "distillation_loss"]
 
 HEIR = "teacher"
 """The name of the student that begins at its teacher's weights."""
@@ -53,13 +53,13 @@ class Distilled:
     left_out: dict[str, str]
 
 
-def distil(
+def distill(
     teacher: str | Path,
     student: str | Path,
     audio: Sequence[Path],
     out: Path,
     *,
-    settings: DistilSettings | None = None,
+    settings: DistillSettings | None = None,
     seed: int = 0,
     cache_root: Path | None = None,
     resume: bool = False,
@@ -90,7 +90,7 @@ def distil(
             loaded or lack a layer, or too little of the audio can be used.
     """
     require_absent(out)
-    settings = settings or DistilSettings()
+    settings = settings or DistillSettings()
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
@@ -136,7 +136,7 @@ def distil(
     return found
 
 
-def _load_teacher(source: str | Path, settings: DistilSettings) -> Encoder:
+def _load_teacher(source: str | Path, settings: DistillSettings) -> Encoder:
     if sorted(set(settings.layers)) != list(settings.layers) or settings.layers[0] < 1:
         raise VoicefitError(f"layers {settings.layers}: give different numbers from 1, rising")
     return load_encoder(source, depth=settings.layers[-1], front_end=FrontEnd(max_seconds=WINDOW))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.distillation import augment
-from voicefit.distillation.lessons import DistilSettings, Lessons, Window
+from voicefit.distillation.lessons import DistillSettings, Lessons, Window
 from voicefit.encoders import Encoder
 from voicefit.system.progress import Progress
 from voicefit.training import load_state, save_state, seeded_generator, warmup_then_decay
@@ -38,7 +38,7 @@ class Distiller:
         lessons: Lessons,
         training: Sequence[Window],
         held_out: Sequence[Window],
-        settings: DistilSettings,
+        settings: DistillSettings,
         seed: int,
     ):
         self.student, self.lessons, self.settings, self.seed = student, lessons, settings, seed

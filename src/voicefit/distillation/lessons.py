@@ -28,8 +28,8 @@ _SHORTEST = 0.5
 _STATISTICS_WINDOWS = 2000
 
 
-class DistilSettings(BaseModel):
-    """How to distil."""
+class DistillSettings(BaseModel):
+    """How to distill."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -87,12 +87,12 @@ class Lessons:
     """What student and teacher hear and what the teacher says, window by window, cached on disk.
 
     Attributes:
-        settings: how to distil.
+        settings: how to distill.
         width: dimensions of one layer of the teacher.
     """
 
     def __init__(
-        self, teacher: Encoder, student: Encoder, settings: DistilSettings, seed: int, cache_root: Path | None
+        self, teacher: Encoder, student: Encoder, settings: DistillSettings, seed: int, cache_root: Path | None
     ):
         self.teacher, self.settings, self.seed = teacher, settings, seed
         self.width = teacher.hidden_size
