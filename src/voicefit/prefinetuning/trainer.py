@@ -98,7 +98,7 @@ class Trainer:
             self.objective.to(encoder.device)
         self.targets = {split.name: {label: i for i, label in enumerate(split.labels)} for split in splits}
         self.optimizer = self._make_optimizer()
-        processes.copy_first(self._parameters().values())
+        processes.copy_from_rank_zero(self._parameters().values())
         self.steps_per_epoch = math.ceil(sum(self.sizes.values()) / settings.batch_size)
         self.history: list[dict[str, float]] = []
         self.epoch = _Epoch.of(self.sizes)
@@ -279,7 +279,7 @@ class Trainer:
 
         Of several processes the first alone writes: the others have the same state.
         """
-        if not self.processes.first:
+        if not self.processes.is_rank_zero:
             return
         tensors = {f"now/{name}": tensor for name, tensor in self._weights().items()}
         tensors |= {f"best/{name}": tensor for name, tensor in self.best.items()}
