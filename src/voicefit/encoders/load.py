@@ -1,4 +1,4 @@
-"""An encoder from a hub id or a directory, strictly: nothing missing, nothing silently random."""
+"""Loading of an encoder from a hub id or a directory, strictly: no weight is missing or silently random."""
 
 import contextlib
 import math
@@ -18,17 +18,17 @@ from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.system.hub import find_file, locate
 
-_WHISPER_RATE = 50
-"""Positions of a Whisper encoder in a second."""
+_WHISPER_POSITIONS_PER_SECOND = 50
+"""A Whisper encoder has so many positions in a second."""
 
-# No SpecAugment and no layerdrop: on short clips they remove most of the input (62 % of the frames of 0.5 s).
 _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+"""SpecAugment is off: on short clips it removes most of the input (62 % of the frames of 0.5 s)."""
 
-# What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
 _PLAIN_HEAD = {"problem_type": None}
+"""A fine-tuned classifier's config may describe the loss of its head, which `transformers` would apply to ours."""
 
-# Weights that a plain encoder has none of.
-_OF_THE_HEAD = ("projector.", "classifier.", "layer_weights")
+_HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")
+"""The names of weights that a plain encoder lacks start with these."""
 
 
 def load_encoder(
@@ -45,15 +45,16 @@ def load_encoder(
         source: a hub id such as ``facebook/wav2vec2-base``, a directory that `transformers` wrote, or ``mini``.
         depth: run this many transformer layers and drop the rest; ``None`` keeps all of them.
         frozen_layers: transformer layers that join the frozen, cached front end.
-        front_end: how a clip becomes what the rest reads; ``None`` takes the defaults.
-        weighted_layers: read all layers at once, see :attr:`Encoder.layer_weights`; alike, where none were learnt.
+        front_end: the settings of the front end; ``None`` takes the defaults.
+        weighted_layers: read all layers at once, see :attr:`Encoder.layer_weights`; with equal weights if the source
+            has none.
 
     Returns:
         the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
 
     Raises:
-        VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
-            a depth that the encoder does not have, or layers frozen that are to be weighed.
+        VoicefitError: the source cannot be loaded, its family is not supported, weights of the encoder are missing, the
+            encoder has fewer layers than ``depth``, or layers to be weighed are frozen.
     """
     source = locate(source)
     config = _load_config(source)
@@ -69,9 +70,15 @@ def load_encoder(
         raise VoicefitError(f"{source}: cannot freeze {frozen_layers} of the {depth} layers that are run")
     if weighted_layers and frozen_layers:
         raise VoicefitError(f"{source}: layers that are frozen cannot be weighed: they are not kept apart")
-    # The last layer is read through the closing norm, as it is alone, in all families and versions.
-    weighing = {"use_weighted_layer_sum": weighted_layers, "tie_last_hidden_states": True}
-    overrides = {**weighing, **_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
+    # With these, the last layer is read through the closing norm in all families and versions, as without weights.
+    layer_weighting = {"use_weighted_layer_sum": weighted_layers, "tie_last_hidden_states": True}
+    overrides = {
+        **layer_weighting,
+        **_NO_MASKING,
+        **_PLAIN_HEAD,
+        **family.layerdrop_settings,
+        "num_hidden_layers": depth,
+    }
     for name, value in overrides.items():
         setattr(config, name, value)
     feature_extractor = _load_feature_extractor(source)
@@ -82,16 +89,16 @@ def load_encoder(
 
 
 def _load_config(source: str | Path) -> Any:
-    nothing = (
+    message = (
         f"{source}: no encoder could be loaded from here. Give a directory with config.json and model.safetensors, or "
         "a hub id while the hub can be reached"
     )
-    if find_file(source, "config.json") is None:  # which transformers would ask for again and again
-        raise VoicefitError(nothing)
+    if find_file(source, "config.json") is None:  # transformers would ask for it many times
+        raise VoicefitError(message)
     try:
         config = AutoConfig.from_pretrained(str(source))
-    except Exception as error:  # damaged: transformers has a different one for each way
-        raise VoicefitError(f"{nothing} ({_first_line(error)})") from error
+    except Exception as error:  # of a damaged file, transformers raises many classes
+        raise VoicefitError(f"{message} ({_first_line(error)})") from error
     if config.model_type not in FAMILIES:
         supported = ", ".join(FAMILIES)
         raise VoicefitError(f"{source}: is a {config.model_type!r} model; supported are {supported}")
@@ -101,7 +108,7 @@ def _load_config(source: str | Path) -> Any:
 def _load_feature_extractor(source: str | Path) -> Any:
     try:
         return AutoFeatureExtractor.from_pretrained(str(source))
-    except Exception as error:  # as above
+    except Exception as error:  # as for the config
         raise VoicefitError(f"{source}: preprocessor_config.json is missing or unreadable") from error
 
 
@@ -118,7 +125,7 @@ def _load_model(source: str | Path, config: Any) -> Any:
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise VoicefitError(f"{source}: its weights cannot be loaded ({_first_line(error)})") from error
-    missing = [key for key in info["missing_keys"] if not key.startswith(_OF_THE_HEAD)]
+    missing = [key for key in info["missing_keys"] if not key.startswith(_HEAD_PREFIXES)]
     if missing:
         raise VoicefitError(
             f"{source}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
@@ -134,7 +141,7 @@ def _load_model(source: str | Path, config: Any) -> Any:
 
 
 def _set_identity_projector(model: Any) -> None:
-    """Let a plain encoder's classifier read the pooled frames as they are."""
+    """Set a plain encoder's projector to the identity: its classifier reads the pooled frames."""
     size = model.config.hidden_size
     model.projector = nn.utils.skip_init(nn.Linear, size, size)
     model.config.classifier_proj_size = size
@@ -144,13 +151,13 @@ def _set_identity_projector(model: Any) -> None:
 
 
 def _cut_whisper(model: Any, feature_extractor: Any, max_seconds: float) -> Any:
-    """Keep the positions of the first ``max_seconds``; returns a feature extractor that pads to as many.
+    """Keep the positions of the first ``max_seconds``, and return a feature extractor that pads to as many.
 
-    Whole seconds, rounded up where there are positions for it: the feature extractor knows no others.
+    Only whole seconds are possible in the feature extractor: they are rounded up, as far as the model has positions.
     """
     table = model.encoder.embed_positions.weight.detach()
-    seconds = max(1, min(len(table) // _WHISPER_RATE, math.ceil(max_seconds)))
-    table = table[: seconds * _WHISPER_RATE].clone()
+    seconds = max(1, min(len(table) // _WHISPER_POSITIONS_PER_SECOND, math.ceil(max_seconds)))
+    table = table[: seconds * _WHISPER_POSITIONS_PER_SECOND].clone()
     model.encoder.embed_positions = nn.Embedding.from_pretrained(table, freeze=True)
     model.encoder.max_source_positions = model.config.max_source_positions = len(table)
     return type(feature_extractor)(**{**feature_extractor.to_dict(), "chunk_length": seconds})
@@ -162,7 +169,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence `transformers`: its loading report, where a missing head is expected, and its bars."""
+    """Silence `transformers` in the block: its loading report, since a missing head is expected, and its bars."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
