@@ -11,7 +11,7 @@ from voicefit.heads.linear import discriminants as module
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_means_and_covariance_are_those_of_all_vectors_at_once(rows, monkeypatch):
-    monkeypatch.setattr(module, "_ROWS", rows)
+    monkeypatch.setattr(module, "_ROWS_IN_DOUBLE", rows)
     names = [("ann", "calm"), ("bob", "anger"), ("ann", "anger")] * 9 + [("bob", "calm")]
     clips = [Clip("", Path(), speaker, label) for speaker, label in names]
     vectors = torch.randn(len(clips), 5, generator=torch.Generator().manual_seed(0)) + 3
