@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from voicefit.corpora import Clip
+from voicefit.heads import discriminants as module
 from voicefit.heads.discriminants import in_double, scatter_of
-from voicefit.heads.linear import discriminants as module
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])

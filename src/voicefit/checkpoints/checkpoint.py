@@ -195,7 +195,7 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def _plot_history(history: pd.DataFrame, path: Path) -> None:
-    prefixes = {"training loss": "train_loss", "validation macro F1": ("validation_macro_f1", "validation_mean")}
+    prefixes = {"training loss": ("train_loss",), "validation macro F1": ("validation_macro_f1", "validation_mean")}
     panels = {
         title: {column: column.partition("/")[2] or "mean" for column in map(str, history) if column.startswith(prefix)}
         for title, prefix in prefixes.items()

@@ -69,7 +69,7 @@ def set_filter_bank(layers: Sequence[Any]) -> None:
     signs = np.array([[1.0], [-1.0]])
     _fill(logarithm.conv.weight, np.kron(signs * slopes, np.eye(bands))[:, :, None] / sharpness / spread)
     middle = knees * np.log(_KNEE_RATIO) / 2
-    _fill(logarithm.conv.bias, np.repeat(-both, bands) * middle / spread)
+    _fill(logarithm.conv.bias, np.repeat(-signs, bands) * middle / spread)
 
 
 def _mel_filters(bands: int) -> np.ndarray:
