@@ -56,7 +56,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
     """Encoders multiply in bfloat16 where they are told to, also on a processor that is slow at it."""
-    monkeypatch.setattr("voicefit.encoders.encoder.has_bfloat16", lambda device: True)
+    monkeypatch.setattr("voicefit.encoders.precision.has_bfloat16", lambda device: True)
 
 
 @pytest.fixture

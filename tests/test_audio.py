@@ -271,14 +271,14 @@ def test_a_recording_longer_than_memory_should_hold_is_refused_but_a_part_of_it_
 def test_blocks_add_up_to_the_whole(tmp_path, monkeypatch):
     samples = np.stack([sine(), sine(300)], axis=1)
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    monkeypatch.setattr(audio, "_BLOCK", 1002)
+    monkeypatch.setattr(audio, "_BLOCK_SAMPLES", 1002)
     assert np.allclose(load_waveform(tmp_path / "a.wav"), samples.mean(axis=1), atol=1e-7)
 
 
 def test_what_was_sent_is_decoded_from_memory_up_to_a_limit():
     assert len(decode_waveform(wav_bytes(sine(seconds=2)), "clip", 2.0)) == 2 * SAMPLE_RATE
     kind, text = refused(decode_waveform, wav_bytes(sine(seconds=2.1)), "clip", 2.0)
-    assert kind == "too-long" and text == "clip: longer than 2 s, the most that is read; cut it"
+    assert kind == "too-long" and text == "clip: longer than 2 s, the longest that is read; cut it"
 
 
 def test_a_header_that_hides_the_length_is_refused_by_name():
@@ -287,7 +287,7 @@ def test_a_header_that_hides_the_length_is_refused_by_name():
     content = bytearray(file.getvalue())
     content[21] &= 0xF0  # total samples: the last 36 bits before the digest in STREAMINFO
     content[22:26] = bytes(4)
-    assert "does not say how long" in refused(decode_waveform, bytes(content), "streamed.flac", 5)[1]
+    assert "does not give its length" in refused(decode_waveform, bytes(content), "streamed.flac", 5)[1]
 
 
 def test_audio_is_found_at_any_depth_without_what_a_mac_hides_beside_it(tmp_path: Path):

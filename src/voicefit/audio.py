@@ -1,4 +1,4 @@
-"""File → waveform: soundfile decodes, soxr resamples, channels are averaged."""
+"""Reading of audio: soundfile decodes, soxr resamples, channels are averaged."""
 
 import os
 import sys
@@ -13,50 +13,57 @@ import soxr
 from voicefit.errors import VoicefitError
 
 SAMPLE_RATE = 16_000
-"""Samples per second of every waveform inside Voicefit."""
+"""Every waveform inside Voicefit has so many samples per second."""
 
 MIN_SAMPLES = 400
-"""The shortest waveform a wav2vec 2.0 front end accepts: 25 ms, its receptive field."""
+"""The shortest waveform that a wav2vec 2.0 front end accepts has so many samples: 25 ms, its receptive field."""
 
 AUDIO_SUFFIXES = frozenset(f".{name.lower()}" for name in soundfile.available_formats() if name != "RAW") | {
     ".opus",
     ".oga",
     ".aif",
-}  # raw samples tell neither rate nor channels
-"""File suffixes that libsndfile may be able to read, lower case."""
+}
+"""Files with these suffixes, in lower case, may be readable by libsndfile.
+
+Raw samples are left out: they do not tell their rate or number of channels.
+"""
 
 OTHER_SUFFIXES = frozenset({".3gp", ".aac", ".amr", ".m4a", ".m4b", ".mka", ".mov", ".mp4", ".webm", ".wma"})
-"""File suffixes of recordings, as of phones, that libsndfile cannot read, lower case: who gives them is told so."""
+"""Recordings with these suffixes, in lower case, cannot be read by libsndfile; the error advises to convert them."""
 
 RECORDING_SUFFIXES = AUDIO_SUFFIXES | OTHER_SUFFIXES
-"""File suffixes of recordings, whether they can be read or not."""
+"""Recordings have these suffixes, in lower case, whether they can be read or not."""
 
 STDIN = Path("-")
-"""The path that stands for standard input."""
+"""This path means standard input."""
 
 RATES = range(4_000, 384_001)
-"""Samples per second that a file may have: below there is no speech left, above there is no recorder."""
+"""A file may have so many samples per second: below, no speech is left; above, no recorder exists."""
 
 MAX_CHANNELS = 32
+"""A file may have at most so many channels."""
+
 MAX_FRAMES = 2**27
-"""The most samples per channel that are read at once: 2.3 hours at 16 kHz, 46 minutes at 48 kHz, 512 MB as float32."""
+"""At most so many samples per channel are read: 2.3 hours at 16 kHz, 46 minutes at 48 kHz, 512 MB as float32."""
 
-_LOUDEST = 2.0**32
-"""Full scale is 1; whole numbers of 32 bits, stored as floats, are the loudest that anything writes in earnest."""
+_MAX_AMPLITUDE = 2.0**32
+"""Louder samples are refused. Full scale is 1; some programs store whole numbers of 32 bits as floats."""
 
-_UNKNOWN_LENGTH = 2**63 - 1
+_UNKNOWN_FRAMES = 2**63 - 1
+"""libsndfile reports so many frames if a header does not give the length."""
 
 UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError)
-"""What soundfile raises for a file that it cannot read."""
+"""For a file that it cannot read, soundfile raises one of these."""
 
-_BLOCK = 2**20
-"""Samples of all channels that are decoded at a time: a header that lies about its length then costs nothing."""
+_BLOCK_SAMPLES = 2**20
+"""So many samples of all channels are decoded at a time: a header with a wrong length then costs no memory."""
 
 
 class AudioError(VoicefitError):
-    """An audio file that cannot be used.
+    """The error for an audio file that cannot be used.
 
-    ``kind`` is one of ``missing``, ``unreadable``, ``empty``, ``too-short`` and ``too-long``.
+    Attributes:
+        kind: ``missing``, ``unreadable``, ``empty``, ``too-short`` or ``too-long``.
     """
 
     def __init__(self, kind: str, message: str):
@@ -65,9 +72,9 @@ class AudioError(VoicefitError):
 
 
 def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
-    """Files as they are given, and the recordings anywhere in folders, sorted; with ``stdin`` also ``-`` as it is.
+    """List audio files: files as given, and the recordings anywhere in folders, sorted; with ``stdin`` also ``-``.
 
-    Among them are those of :data:`OTHER_SUFFIXES`, which :func:`load_waveform` refuses.
+    Files with :data:`OTHER_SUFFIXES` are among them; :func:`load_waveform` refuses these.
 
     Raises:
         VoicefitError: a path does not exist, or there is no audio file at all.
@@ -75,8 +82,8 @@ def find_audio(paths: Iterable[Path], *, stdin: bool = False) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            inside = (p for p in path.rglob("*") if not p.name.startswith("."))  # a Mac's archives hold ._name.wav too
-            files += sorted(p for p in inside if p.suffix.lower() in RECORDING_SUFFIXES and p.is_file())
+            visible = (p for p in path.rglob("*") if not p.name.startswith("."))  # archives of a Mac have ._name.wav
+            files += sorted(p for p in visible if p.suffix.lower() in RECORDING_SUFFIXES and p.is_file())
         elif path.exists() or (stdin and path == STDIN):
             files.append(path)
         else:
@@ -91,16 +98,16 @@ def load_waveform(
 ) -> np.ndarray:
     """Decode ``path`` between ``start`` and ``end`` seconds to a mono waveform at 16 kHz.
 
-    Any format that libsndfile reads, at a rate in :data:`RATES` and with up to :data:`MAX_CHANNELS` channels, which are
-    averaged, then resampled by soxr (HQ). Without ``resample`` the samples are taken as they are, as if they were
-    at 16 kHz.
+    The file may have any format that libsndfile reads, a rate in :data:`RATES` and up to :data:`MAX_CHANNELS` channels.
+    The channels are averaged, then resampled by soxr (HQ). Without ``resample`` the samples are taken as they are, as
+    if they were at 16 kHz.
 
     Returns:
         float32 array of shape ``(samples,)``, nominally in [-1, 1].
 
     Raises:
-        AudioError: ``missing``; ``unreadable`` (not audio, a rate or number of channels that no recording of speech
-            has, or samples that are not finite); ``empty`` (no samples); ``too-short`` (under 400 samples at 16 kHz);
+        AudioError: ``missing``; ``unreadable`` (not audio, a rate or number of channels out of range, or samples
+            that are not finite); ``empty`` (no samples); ``too-short`` (under 400 samples at 16 kHz);
             or ``too-long`` (over :data:`MAX_FRAMES`).
     """
     path = Path(path)
@@ -113,35 +120,35 @@ def load_waveform(
 def waveform_length(
     path: str | os.PathLike[str], start: float = 0.0, end: float | None = None, *, resample: bool = True
 ) -> int:
-    """How many samples :func:`load_waveform` gives, by the file's header alone; 0 where it can be seen to give none."""
+    """Return the number of samples of :func:`load_waveform`, from the file's header; 0 if it would raise an error."""
     try:
-        about = soundfile.info(path)
+        info = soundfile.info(path)
     except UNREADABLE:
         return 0
-    if about.frames == _UNKNOWN_LENGTH:
+    if info.frames == _UNKNOWN_FRAMES:
         return 0
-    first, wanted = _stretch(start, end, about.samplerate)
-    there = min(wanted, max(0, about.frames - first))
-    samples = int(there * SAMPLE_RATE / about.samplerate + 0.5) if resample else there
+    first, count = _sample_range(start, end, info.samplerate)
+    frames = min(count, max(0, info.frames - first))
+    samples = int(frames * SAMPLE_RATE / info.samplerate + 0.5) if resample else frames
     return samples if samples >= MIN_SAMPLES else 0
 
 
 def decode_waveform(content: bytes, name: str, max_seconds: float) -> np.ndarray:
-    """Decode what somebody sent, as :func:`load_waveform` does, without a file on disk.
+    """Decode uploaded audio, as :func:`load_waveform` does, without a file on disk.
 
     Args:
         content: the bytes of an audio file.
-        name: what errors call it.
-        max_seconds: the longest that is accepted; no more than this is decoded.
+        name: the name in error messages.
+        max_seconds: the longest accepted audio; no more than this is decoded.
 
     Raises:
-        AudioError: as :func:`load_waveform`; ``too-long`` also where there is more than ``max_seconds``.
+        AudioError: as :func:`load_waveform`; ``too-long`` also if it is longer than ``max_seconds``.
     """
     return _to_16k(*_decode(_Bytes(content), name, 0.0, None, max_seconds), name)
 
 
 class _Bytes(BytesIO):
-    """Damaged files make libsndfile seek to before the start, which a file answers by staying where it is."""
+    """Bytes that, like a file, do not move when libsndfile seeks before their start, as for damaged audio."""
 
     def seek(self, offset: int, whence: int = 0, /) -> int:
         try:
@@ -153,25 +160,25 @@ class _Bytes(BytesIO):
 def _decode(
     source: Path | BytesIO, name: str, start: float, end: float | None, max_seconds: float | None
 ) -> tuple[np.ndarray, int]:
-    """The mean of the channels between ``start`` and ``end``, and its rate."""
+    """Return the mean of the channels between ``start`` and ``end`` seconds, and its rate."""
     try:
         with soundfile.SoundFile(source) as file:
             rate = file.samplerate
             _check_header(file, name)
-            first, wanted = _stretch(start, end, rate)
+            first, count = _sample_range(start, end, rate)
             file.seek(min(first, file.frames))
             most = MAX_FRAMES if max_seconds is None else min(MAX_FRAMES, int(max_seconds * rate))
-            _check_length(min(wanted, file.frames - file.tell()), most, rate, name)
-            return _read_mono(file, wanted, most, name), rate
+            _check_length(min(count, file.frames - file.tell()), most, rate, name)
+            return _read_mono(file, count, most, name), rate
     except UNREADABLE as error:
-        reason = getattr(error, "error_string", error)  # without the address of the object that was read
+        reason = getattr(error, "error_string", error)  # has no address of the object
         if Path(name).suffix.lower() in OTHER_SUFFIXES:
             reason = "convert it to WAV or FLAC, as by ffmpeg"
         raise AudioError("unreadable", f"{name}: not readable as audio ({reason})") from error
 
 
-def _stretch(start: float, end: float | None, rate: int) -> tuple[int, int]:
-    """The first sample between two times, and how many follow; without an end, all."""
+def _sample_range(start: float, end: float | None, rate: int) -> tuple[int, int]:
+    """Return the first sample between two times in seconds, and how many samples follow; without an end, all."""
     first = int(start * rate)
     return first, sys.maxsize if end is None else max(0, int(end * rate) - first)
 
@@ -184,24 +191,24 @@ def _check_header(file: soundfile.SoundFile, name: str) -> None:
         )
     if file.channels > MAX_CHANNELS:
         raise AudioError("unreadable", f"{name}: {file.channels} channels; at most {MAX_CHANNELS} can be used")
-    if file.frames == _UNKNOWN_LENGTH:  # a FLAC that was written to a pipe; libsndfile cannot read these
-        raise AudioError("unreadable", f"{name}: its header does not say how long it is; save it again as WAV")
+    if file.frames == _UNKNOWN_FRAMES:  # a FLAC written to a pipe; libsndfile cannot read it
+        raise AudioError("unreadable", f"{name}: its header does not give its length; save it again as WAV")
 
 
 def _check_length(frames: int, most: int, rate: int, name: str) -> None:
     if frames > most:
-        raise AudioError("too-long", f"{name}: longer than {_duration(most / rate)}, the most that is read; cut it")
+        raise AudioError("too-long", f"{name}: longer than {_duration(most / rate)}, the longest that is read; cut it")
 
 
 def _duration(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes"
 
 
-def _read_mono(file: soundfile.SoundFile, wanted: int, most: int, name: str) -> np.ndarray:
-    """Read block by block: memory follows what is in the file, not what its header says."""
-    parts, read, size = [np.zeros(0, np.float32)], 0, _BLOCK // file.channels
-    while read < wanted:
-        block = file.read(min(size, wanted - read), dtype="float32", always_2d=True)
+def _read_mono(file: soundfile.SoundFile, count: int, most: int, name: str) -> np.ndarray:
+    """Read block by block: memory depends on the samples in the file, not on the length in its header."""
+    parts, read, size = [np.zeros(0, np.float32)], 0, _BLOCK_SAMPLES // file.channels
+    while read < count:
+        block = file.read(min(size, count - read), dtype="float32", always_2d=True)
         if not len(block):
             break
         read += len(block)
@@ -216,7 +223,7 @@ def _to_16k(mono: np.ndarray, rate: int, name: str) -> np.ndarray:
         raise AudioError("empty", f"{name}: holds no samples")
     if not np.isfinite(mono).all():
         raise AudioError("unreadable", f"{name}: holds samples that are not finite numbers")
-    if np.abs(mono).max() > _LOUDEST:
+    if np.abs(mono).max() > _MAX_AMPLITUDE:
         raise AudioError("unreadable", f"{name}: holds samples far beyond full scale")
     if rate != SAMPLE_RATE:
         mono = soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")

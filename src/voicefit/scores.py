@@ -1,18 +1,18 @@
-"""How right answers are, how sure they were, and what needs no model."""
+"""Scores of predictions: macro F1 and accuracy, calibration, and the scores of guessing."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
-BINS = 10
-"""Of confidence, from 0 to 1."""
+CALIBRATION_BINS = 10
+"""Confidence from 0 to 1 is counted in this many bins of equal width."""
 
 
 def score(truth: Sequence[int], predicted: Sequence[int]) -> dict[str, float]:
-    """Macro F1, accuracy and balanced accuracy, each 0 … 1; a class that is never predicted has F1 0.
+    """Return macro F1, accuracy and balanced accuracy, each 0 … 1; a class that is never predicted has F1 0.
 
-    As in scikit-learn, whose own functions check their input for longer than a trial takes.
+    The definitions are scikit-learn's, whose functions check their input for longer than a trial takes.
     """
     classes = max(*truth, *predicted) + 1
     pairs = classes * np.array(truth) + np.array(predicted)
@@ -27,26 +27,26 @@ def score(truth: Sequence[int], predicted: Sequence[int]) -> dict[str, float]:
 
 
 def reliability(logits: Tensor, truth: Sequence[int]) -> list[list[float]]:
-    """What a reliability diagram is drawn from (Guo et al. 2017, "On Calibration of Modern Neural Networks").
+    """Count confidences for a reliability diagram (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     Args:
         logits: ``(clips, classes)``.
-        truth: the classes.
+        truth: the right class of each clip.
 
     Returns:
-        for each of `BINS` equal bins of confidence, the probability of the answer: number of clips, sum of their
-        confidences, and how many were answered right; three lists.
+        three lists with a value for each of :data:`CALIBRATION_BINS` bins of confidence, the probability of the
+        predicted class: the number of clips, the sum of their confidences, and the number of right predictions.
     """
     confidence, answer = logits.softmax(1).max(1)
-    # A head that came out as no number is sure of nothing.
+    # The confidence of a head with NaN weights counts as 0.
     confidences, right = np.nan_to_num(confidence.double().numpy()), answer.numpy() == np.array(truth)
-    bins = np.minimum((BINS * confidences).astype(int), BINS - 1)
-    counts = [np.bincount(bins, weights, BINS) for weights in (None, confidences, right.astype(float))]
-    return [np.round(each, 4).tolist() for each in counts]
+    bins = np.minimum((CALIBRATION_BINS * confidences).astype(int), CALIBRATION_BINS - 1)
+    sums = [np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidences, right.astype(float))]
+    return [np.round(values, 4).tolist() for values in sums]
 
 
 def floors(truth: Sequence[int]) -> Mapping[str, float]:
-    """Macro F1 that needs no model: of answering the commonest class always, and of guessing evenly.
+    """Return the macro F1 that needs no model: always the commonest class, and even guesses.
 
     For a class with share p of the clips and guesses spread evenly over n classes, precision is p and recall
     1/n.

@@ -1,11 +1,11 @@
-"""What training loops share: generators by purpose, the schedule, and the file from which a stopped run resumes."""
+"""Parts of all training loops: seeded generators, the schedule, the file of a stopped run, the plot of a history."""
 
 import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,21 +15,27 @@ from torch import Tensor
 from voicefit.errors import VoicefitError
 from voicefit.system.files import read_metadata
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 _FILE = "state.safetensors"
+"""The name of the state file in the folder of an unfinished run."""
+
 _OPTIMIZER = "optimizer/"
+"""The names of the optimiser's tensors in a state file start with this."""
 
 
 def save_state(
     folder: Path, identity: str, tensors: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, **record: Any
 ) -> None:
-    """Write what resuming needs; what was written before stays valid until this is whole.
+    """Write the state that resuming needs; an earlier state stays valid until the new one is complete.
 
     Args:
-        folder: made where there is none.
-        identity: of the run; :func:`load_state` refuses the state of another.
-        tensors: by names that do not begin with ``optimizer/``.
-        optimizer: its state goes along.
-        record: anything that JSON holds.
+        folder: the folder of the unfinished run; it is made if need be.
+        identity: a digest of the run; :func:`load_state` refuses the state of another run.
+        tensors: tensors to save, by names that do not start with ``optimizer/``.
+        optimizer: the optimiser, whose state is saved too.
+        **record: values to save as JSON.
     """
     folder.mkdir(parents=True, exist_ok=True)
     moments = {
@@ -43,22 +49,28 @@ def save_state(
 
 
 def load_state(
-    folder: Path, identity: str, optimizer: torch.optim.Optimizer, made_of: str
+    folder: Path, identity: str, optimizer: torch.optim.Optimizer, identified_by: str
 ) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
-    """What :func:`save_state` wrote, tensors and record, the optimiser's state put back; ``None`` if it wrote nothing.
+    """Read what :func:`save_state` wrote, and set the state of the optimiser.
 
     Args:
-        made_of: what fixes the identity, for the message.
+        folder: the folder of the unfinished run.
+        identity: the digest of the run.
+        optimizer: the optimiser; its state is replaced.
+        identified_by: the inputs that fix the identity, for the error message.
+
+    Returns:
+        the tensors and the record; ``None`` if there is no state file.
 
     Raises:
-        VoicefitError: the state is damaged, or of a run with another identity.
+        VoicefitError: the state is damaged, or belongs to a run with another identity.
     """
     path = folder / _FILE
     if not path.exists():
         return None
     record = read_metadata(path)
     if record.pop("identity", None) != identity:
-        raise VoicefitError(f"{folder}: was begun with another {made_of}; remove it to start afresh")
+        raise VoicefitError(f"{folder}: was begun with another {identified_by}; remove it to start afresh")
     tensors = load_file(path)
     state: dict[int, dict[str, Tensor]] = {}
     for name in [name for name in tensors if name.startswith(_OPTIMIZER)]:
@@ -69,16 +81,38 @@ def load_state(
 
 
 def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
-    """A generator of its own for each seed and purpose."""
+    """Return a generator for a seed and a purpose; others are independent of it."""
     digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
     return np.random.default_rng(int.from_bytes(digest))
 
 
 def warmup_then_decay(step: int, total: int, warmup: int) -> float:
-    """Share of the peak learning rate at ``step`` of ``total``: linear warm-up, then linear decay to 0.
+    """Return the share of the peak learning rate at a step: linear warm-up, then linear decay to 0.
 
     Args:
-        step: counted from 0.
-        warmup: steps up to the peak; 0 begins at it.
+        step: the number of the step, from 0.
+        total: the number of all steps.
+        warmup: the number of steps up to the peak; 0 starts at the peak.
     """
     return (step + 1) / warmup if step < warmup else (total - step) / max(1, total - warmup)
+
+
+def plot_history(history: "pd.DataFrame", panels: Mapping[str, Mapping[str, str]], path: Path) -> None:
+    """Plot a training history over its epochs and save the figure.
+
+    Args:
+        history: a row for each epoch, with a column ``epoch``.
+        panels: the title of each panel → the columns to plot in it → their names in the legend. Columns with a ``/``
+            are those of one corpus; their lines are thinner.
+        path: the image file to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(panels), 3.2), layout="constrained")
+    for axes, (title, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+        for column, label in columns.items():
+            axes.plot(history["epoch"], history[column], label=label, lw=1 if "/" in column else 2.4, marker=".")
+        axes.set(title=title, xlabel="epoch")
+        axes.legend(frameon=False, fontsize="small")
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=130)

@@ -140,4 +140,4 @@ def test_published_replays_its_passes_unless_it_is_told_not_to(encoder, make_sho
     monkeypatch.setattr(Encoder, "_can_record", True)
     with encoder.restored():
         fit(encoder, make_shots(6), epochs=2, cuda_graphs=wanted)
-    assert bool(encoder._recorded) == wanted
+    assert bool(encoder._recorded.passes) == wanted

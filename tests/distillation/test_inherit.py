@@ -5,11 +5,11 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from support.run_distil import SETTINGS
+from support.run_distill import SETTINGS
 from support.tiny_models import build_wav2vec2_layer_norm, build_whisper
 from voicefit.audio import load_waveform
-from voicefit.distillation import distil
-from voicefit.distillation.inherit import inherit, make_heir
+from voicefit.distillation import distill
+from voicefit.distillation.inherit import inherit, make_inheriting_student
 from voicefit.distillation.student import build_student
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
@@ -29,7 +29,7 @@ def speech(audio: Path) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def heir(master: Encoder, speech: list[np.ndarray]) -> Encoder:
-    student = make_heir(master, seed=0).eval()
+    student = make_inheriting_student(master, seed=0).eval()
     inherit(student, master, [*speech[:7], *speech[8:]])
     return student
 
@@ -62,7 +62,7 @@ def test_its_layer_says_exactly_what_the_teachers_layer_says_of_the_same_frames(
 def test_an_heir_learns_all_but_its_convolutions_and_goes_on_so(teacher: Path, audio: Path, tmp_path: Path):
     out = tmp_path / "out"
     settings = SETTINGS.model_copy(update={"epochs": 2})
-    found = distil(teacher, "teacher", [audio], out, settings=settings, seed=3, cache_root=tmp_path / "cache")
+    found = distill(teacher, "teacher", [audio], out, settings=settings, seed=3, cache_root=tmp_path / "cache")
     assert found.held_out_loss < found.silent_loss
     again = build_student(out, 7).model.base_model
     assert not any(weight.requires_grad for weight in again.feature_extractor.parameters())
@@ -72,5 +72,5 @@ def test_an_heir_learns_all_but_its_convolutions_and_goes_on_so(teacher: Path, a
 
 
 def test_only_a_whisper_has_heirs(tmp_path: Path):
-    with pytest.raises(VoicefitError, match="inherits from a Whisper teacher alone; take mini"):
-        make_heir(load_encoder(build_wav2vec2_layer_norm(tmp_path)), 0)
+    with pytest.raises(VoicefitError, match="only a Whisper teacher"):
+        make_inheriting_student(load_encoder(build_wav2vec2_layer_norm(tmp_path)), 0)

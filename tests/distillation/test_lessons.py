@@ -5,7 +5,7 @@ import pytest
 import soundfile
 import torch
 
-from voicefit.distillation.lessons import DistilSettings, Lessons, find_windows
+from voicefit.distillation.lessons import DistillSettings, Lessons, find_windows
 from voicefit.distillation.student import build_student
 from voicefit.encoders import Reading, load_encoder
 from voicefit.errors import VoicefitError
@@ -20,7 +20,7 @@ def lessons(teacher: Path, student: Path, tmp_path: Path) -> Lessons:
     return Lessons(load_encoder(teacher, Reading(depth=2)), build_student(student, 0), SETTINGS, 0, tmp_path)
 
 
-SETTINGS = DistilSettings(layers=(1, 2))
+SETTINGS = DistillSettings(layers=(1, 2))
 
 
 def test_recordings_are_cut_every_5_seconds_and_scraps_are_dropped(tmp_path: Path):

@@ -22,7 +22,7 @@ from support.tiny_models import (
     plain_logits,
     voicefit_logits,
 )
-from voicefit.encoders import FrontEnd, Reading, load_encoder
+from voicefit.encoders import FrontEnd, Reading, load_encoder, padding, precision
 from voicefit.encoders import encoder as encoder_module
 from voicefit.errors import VoicefitError
 
@@ -94,7 +94,7 @@ def test_pooling_reads_a_few_clips_at_a_time_and_gives_what_all_at_once_give(mod
     chunks = []
     forward = encoder.forward
     monkeypatch.setattr(encoder, "forward", lambda clips, precision: chunks.append(len(clips)) or forward(clips))
-    monkeypatch.setattr(encoder_module, "_CLIPS_AT_ONCE", 2)
+    monkeypatch.setattr(encoder_module, "_CLIPS_PER_POOL", 2)
 
     def read():
         for index, clip in enumerate(frames):
@@ -111,7 +111,7 @@ def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batch
     frames = [encoder.front(make_waveform(0.2 + 0.1 * (index % 3), index)) for index in range(5)]
     results = []
     for most in (10**6, 1):
-        monkeypatch.setitem(encoder_module._FRAMES_AT_ONCE, "cpu", most)
+        monkeypatch.setitem(padding._FRAMES_PER_BATCH, "cpu", most)
         pooled = encoder(frames)
         (pooled * torch.arange(5)[:, None]).sum().backward()
         gradients = [p.grad.clone() for p in encoder.parameters() if p.grad is not None]
@@ -156,7 +156,7 @@ def test_bfloat16_training_passes_accept_clips_of_different_length(models, famil
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_where_there_is_no_bfloat16_it_is_float32(models, family, monkeypatch):
-    monkeypatch.setattr(encoder_module, "has_bfloat16", lambda device: False)
+    monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
     encoder, waveform = load_encoder(models[family]), make_waveform(0.6)
     frames = [encoder.front(waveform)]
     for way in (encoder, encoder.pool, lambda *given: encoder.hidden(*given)[0]):
@@ -224,12 +224,12 @@ def test_a_trained_front_end_gets_gradients_and_says_what_a_frozen_one_says(mode
 
 @pytest.mark.parametrize("family", FAMILY_NAMES)
 def test_a_front_end_trained_in_bfloat16_says_and_learns_what_it_does_in_float32(models, family, monkeypatch):
-    monkeypatch.setattr(encoder_module, "_CLIPS_IN_STEM", 2)
+    monkeypatch.setattr(encoder_module, "_CLIPS_PER_STEM_BATCH", 2)
     encoder = load_encoder(models[family], Reading(front_end=FrontEnd(train=True)))
     frames = [encoder.front(make_waveform(seconds, seed)) for seed, seconds in enumerate((0.9, 0.025, 0.4))]
     stemmed, gradients = [], []
-    for precision in (False, True):
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision):
+    for bfloat16 in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
             clips = [clip.float() for clip in encoder._run_stem(frames)]
         sum((clip * torch.linspace(-1, 1, clip.numel()).view(clip.shape)).sum() for clip in clips).backward()
         gradients.append({name: p.grad for name, p in encoder.named_parameters() if p.grad is not None})

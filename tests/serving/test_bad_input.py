@@ -76,7 +76,7 @@ def test_hours_of_silence_in_a_small_file_are_refused_without_hearing_them(clien
     reply = client.post("/predict", files={"file": ("hours.flac", hours)})
     assert (reply.status_code, reply.json()["error"]) == (
         422,
-        "hours.flac: longer than 30 s, the most that is read; cut it",
+        "hours.flac: longer than 30 s, the longest that is read; cut it",
     )
 
 

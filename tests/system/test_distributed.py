@@ -254,5 +254,5 @@ def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tm
     second.process.kill()
     code, _, error = first.end(60)
     assert code == 1
-    assert "another process of this run has ended" in error and "--resume goes on" in error
+    assert "another process of this run has ended" in error and "--resume continues" in error
     assert any(name.startswith("now/") for name in load_file(state))

@@ -20,6 +20,7 @@ from voicefit.heads.linear import Adapter, CorpusHeads, Head
 from voicefit.heads.prior import Prior
 from voicefit.system.files import new_directory, write_json
 from voicefit.system.hub import Located, locate, shown_name
+from voicefit.training import plot_history
 
 ADAPTER = "adapter"
 RECORD = "voicefit.json"
@@ -149,18 +150,9 @@ def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
 
 
 def _plot_history(history: pd.DataFrame, path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(8, 3.2), layout="constrained")
-    losses, scores = figure.subplots(1, 2)
-    for axes, prefix, title in (
-        (losses, "train_loss", "training loss"),
-        (scores, ("validation_macro_f1", "validation_mean"), "validation macro F1"),
-    ):
-        for column in (name for name in history if str(name).startswith(prefix)):
-            corpus = str(column).partition("/")[2]
-            axes.plot(history["epoch"], history[column], label=corpus or "mean", lw=1 if corpus else 2.4, marker=".")
-        axes.set(title=title, xlabel="epoch")
-        axes.legend(frameon=False, fontsize="small")
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=130)
+    prefixes = {"training loss": ("train_loss",), "validation macro F1": ("validation_macro_f1", "validation_mean")}
+    panels = {
+        title: {column: column.partition("/")[2] or "mean" for column in map(str, history) if column.startswith(prefix)}
+        for title, prefix in prefixes.items()
+    }
+    plot_history(history, panels, path)

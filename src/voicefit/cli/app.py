@@ -10,7 +10,7 @@ from voicefit.cli import corpora, distill, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out
 from voicefit.errors import VoicefitError
 from voicefit.system.heap import keep_freed_memory
-from voicefit.system.launch import first_tells, is_first
+from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
 app = typer.Typer(
     name="voicefit",
@@ -27,8 +27,8 @@ _UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     try:
-        with first_tells(_UsageError):
-            sys.exit(app(standalone_mode=is_first()))  # standing alone, typer tells of mistakes itself
+        with only_rank_zero_reports(_UsageError):
+            sys.exit(app(standalone_mode=is_rank_zero()))  # standing alone, typer tells of mistakes itself
     except VoicefitError as error:
         _tell_error(str(error))
     except OSError as error:  # what the system refuses: a folder that may not be written to, a disk that is full

@@ -33,11 +33,11 @@ def distill(
 
     Example: `voicefit distill --teacher openai/whisper-base --audio ~/recordings --out small-encoder`
     """
-    from voicefit.distillation import DistilSettings
-    from voicefit.distillation import distil as run
+    from voicefit.distillation import DistillSettings
+    from voicefit.distillation import distill as run
     from voicefit.system.machine import devices
 
-    settings = DistilSettings(
+    settings = DistillSettings(
         layers=_numbers(layers),
         epochs=epochs,
         views=views,

@@ -9,7 +9,7 @@ from voicefit.cli.options import JsonFlag, Seed, corpus_arguments, tell_left_out
 from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.hub import MINI
-from voicefit.system.launch import first_tells, is_first
+from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
 
 def prefinetune(
@@ -42,14 +42,14 @@ def prefinetune(
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
 
-    with first_tells(VoicefitError):
+    with only_rank_zero_reports(VoicefitError):
         settings = PrefinetuneSettings.for_protocol(protocol).model_copy(update={"precision": precision})
         corpora = dict(corpus_arguments(corpus))
     reading = Reading(depth=depth, frozen_layers=frozen_layers, weighted_layers=weighted_layers)
     with progress_bars() as progress:
         how = Run(seed=seed, resume=resume, save_every=save_every, progress=progress, notify=notify)
         path = run(encoder, corpora, out_dir, protocol=protocol, reading=reading, settings=settings, run=how)
-    if is_first():
+    if is_rank_zero():
         out.print(f"checkpoint: {path}", soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Small wav2vec 2.0 encoders that nobody has trained yet, to be distilled from a larger one."""
+"""Small, untrained wav2vec 2.0 encoders, for distillation from a larger one."""
 
 import json
 from collections.abc import Mapping
@@ -17,51 +17,51 @@ from voicefit.encoders.load import load_encoder
 from voicefit.errors import VoicefitError
 
 _MINI = Path(__file__).with_name("mini.json")
+"""The config of the student ``mini``."""
 
 
 def build_student(source: str | Path, seed: int) -> Encoder:
-    """A wav2vec 2.0 to be trained: with random weights, or with those that an earlier distillation gave it.
+    """Make a wav2vec 2.0 to train: with random weights, or with those of an earlier distillation.
 
     Args:
         source: ``mini``, a student of 3 million parameters whose config comes with Voicefit; a JSON file with a
-            `transformers` ``Wav2Vec2Config``; or the directory of a student, which goes on from there. Two keys are
-            ours: with ``filter_bank``, the first four convolutions are and stay a log-mel filter bank
-            (`filter_bank.py`); with ``do_normalize``, the feature extractor brings every clip to
-            unit variance.
+            `transformers` ``Wav2Vec2Config``; or the directory of a student to train further. Voicefit adds two keys
+            to the config: with ``filter_bank``, the first four convolutions are a fixed log-mel filter bank
+            (`filter_bank.py`); with ``do_normalize``, the feature extractor scales every clip to unit variance.
         seed: fixes the weights.
 
     Raises:
         VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
     """
     if Path(source).is_dir():
-        return _go_on(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
+        return _freeze_convolutions(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
     try:
         return make_student(settings, seed)
-    except Exception as error:  # transformers and torch have a different one for each impossible setting
+    except Exception as error:  # transformers and torch raise many classes for impossible settings
         raise VoicefitError(f"{source}: does not describe a wav2vec 2.0 that can be built ({error})") from error
 
 
 def make_student(settings: Mapping[str, Any], seed: int) -> Encoder:
-    """A wav2vec 2.0 of random weights.
+    """Make a wav2vec 2.0 with random weights.
 
     Args:
-        settings: of a `transformers` ``Wav2Vec2Config``, and the keys of ours that :func:`build_student` tells of.
+        settings: the settings of a `transformers` ``Wav2Vec2Config``, and the keys that :func:`build_student` adds.
         seed: fixes the weights.
     """
-    own = dict(settings)
-    normalise = own.pop("do_normalize", True)
+    config = dict(settings)
+    normalise = config.pop("do_normalize", True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**own))
+        model = Wav2Vec2ForSequenceClassification(Wav2Vec2Config(**config))
     if settings.get("filter_bank"):
         set_filter_bank(model.wav2vec2.feature_extractor.conv_layers[:LAYERS])
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=normalise)
-    return _go_on(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
+    return _freeze_convolutions(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
 
 
-def _go_on(student: Encoder) -> Encoder:
-    """Everything learns but a filter bank, and convolutions that are the teacher's own."""
+def _freeze_convolutions(student: Encoder) -> Encoder:
+    """Freeze a filter bank and convolutions copied from the teacher; all other weights are trained."""
     config, convolutions = student.model.config, student.model.wav2vec2.feature_extractor.conv_layers
     if getattr(config, "filter_bank", False):
         fixed = len(convolutions) if getattr(config, "inherits", False) else LAYERS

@@ -1,4 +1,4 @@
-"""What the frozen front end says of each clip, computed once and kept on disk in half precision."""
+"""The output of the frozen front end for each clip, computed once and kept on disk in half precision."""
 
 import hashlib
 import math
@@ -24,39 +24,39 @@ from voicefit.system.files import new_file
 from voicefit.system.machine import limit_threads
 
 _Running = deque[tuple[Clip, int, Future[np.ndarray]]]
-"""Clips that the front end is at, the bytes each will take, and its frames."""
+"""The clips that the front end works on, with the bytes that each will take and its future frames."""
 
 _CLIPS_AHEAD = 8
-"""Clips that are decoded while the front end is still at an earlier one."""
+"""So many clips are decoded ahead of the front end."""
 
-_HEADER = 128
-"""Bytes of an entry before its frames."""
+_HEADER_BYTES = 128
+"""A file of the cache has so many bytes before its frames."""
 
-_SETTLED = 2 * 10**9
-"""Nanoseconds after which a file that is changed again gets another time of change, on any file system."""
+_MTIME_RESOLUTION_NS = 2 * 10**9
+"""On any file system, two changes that are so many nanoseconds apart have different times of change."""
 
 
 def default_cache_root() -> Path:
-    """``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
+    """Return ``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
     return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")
 
 
 class FrontCache:
     """Front-end outputs by clip: one float16 ``.npy`` file per clip, memory-mapped when read.
 
-    A file's name is made of the front end's weights and settings (:meth:`Encoder.front_key`) and of the audio
-    file's bytes and the clip's bounds, which fix its samples without decoding them. Files are written under a
-    temporary name and renamed: processes may share a cache, and a kill leaves no half-written entry. An entry
-    that is damaged nevertheless is computed again. What has been read stays in memory, up to an eighth of the
-    machine's, so that an epoch does not wait for the disk again.
+    The name of a file is a digest of the front end's weights and settings (:meth:`Encoder.front_key`), the bytes of
+    the audio file and the bounds of the clip. These fix the clip's samples without decoding them. Files are written
+    under a temporary name and renamed: processes may share a cache, and a kill leaves no half-written file. A damaged
+    file is computed again. Frames stay in memory once read, up to an eighth of the machine's memory: the next epoch
+    does not wait for the disk.
 
-    Where ``$VOICEFIT_CACHE_LIMIT`` says how many GB ``root`` may hold, clips that find no more room are not stored;
-    the front end runs again whenever they are asked for. What is there already is read all the same.
+    If ``$VOICEFIT_CACHE_LIMIT`` limits ``root`` to so many GB, further clips are not stored, and the front end runs
+    again for each use. Files within the limit are still read.
 
     Args:
-        encoder: whose front end it is.
-        root: where the files go; ``None`` is the user's cache folder.
-        processes: how many share the machine's memory and what the limit leaves.
+        encoder: the encoder whose front end is run.
+        root: the folder of the cache; ``None`` is the user's cache folder.
+        processes: the number of processes that share the machine's memory and the limit.
 
     Raises:
         VoicefitError: the limit is not a number of GB.
@@ -72,7 +72,7 @@ class FrontCache:
         self._memory_left = _physical_memory() // 8 // processes
 
     def frames(self, clip: Clip) -> Tensor:
-        """The front end's output for ``clip``: float16 tensor ``(frames, width)``.
+        """Return the front end's output for ``clip``: float16 tensor ``(frames, width)``.
 
         Raises:
             AudioError: the clip cannot be decoded and is not in the cache.
@@ -90,7 +90,7 @@ class FrontCache:
         return torch.from_numpy(frames)
 
     def plan(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> CachePlan:
-        """What it takes to store those clips that are not there yet, by the headers of their files.
+        """Return the disk space that the missing clips need, read from the headers of their files.
 
         ``progress`` is called after each clip.
         """
@@ -108,10 +108,10 @@ class FrontCache:
         return CachePlan(self.root, len(missing), size, self._disk_left * self._processes, free_bytes(self.root))
 
     def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
-        """Make sure that every clip can be had, and store what there is room for; ``progress`` is called after each.
+        """Check that every clip can be used, and store its frames while there is room; call ``progress`` after each.
 
-        The next clips are read and decoded while the front end runs: on a processor, on as many clips at once as torch
-        has threads, each on one of them.
+        The next clips are read and decoded while the front end runs. On a processor, it runs on as many clips at once
+        as torch has threads, with one thread each.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
@@ -120,9 +120,9 @@ class FrontCache:
             VoicefitError: the disk is full.
         """
         broken: dict[str, str] = {}
-        at_once = torch.get_num_threads() if self.encoder.device.type == "cpu" else 1
+        workers = torch.get_num_threads() if self.encoder.device.type == "cpu" else 1
         running: _Running = deque()
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(at_once) as front_end, limit_threads(1):
+        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as front_end, limit_threads(1):
             for clip, prepared in _ahead(reader, self._read_or_decode, clips):
                 try:
                     stored, waveform = prepared.result()
@@ -131,7 +131,7 @@ class FrontCache:
                 else:
                     if waveform is None:
                         self._hold(clip, stored)
-                    elif size := self._claim(len(waveform), running, at_once):
+                    elif size := self._claim(len(waveform), running, workers):
                         running.append((clip, size, front_end.submit(self._front, waveform)))
                 if progress:
                     progress()
@@ -139,10 +139,10 @@ class FrontCache:
                 self._keep(running)
         return broken
 
-    def _claim(self, samples: int, running: _Running, at_once: int) -> int:
-        """Bytes that a waveform's frames will take, 0 without room for them; waits for what runs already if need be."""
+    def _claim(self, samples: int, running: _Running, workers: int) -> int:
+        """Return the bytes that a waveform's frames will take, 0 without room; wait for running clips if in doubt."""
         size = self._entry_bytes(samples)
-        while running and (len(running) > at_once or size > self._room - sum(claimed for _, claimed, _ in running)):
+        while running and (len(running) > workers or size > self._room - sum(claimed for _, claimed, _ in running)):
             self._keep(running)
         return size if size <= self._room else 0
 
@@ -156,7 +156,7 @@ class FrontCache:
         return max(self._disk_left, self._memory_left)
 
     def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray, None] | tuple[None, np.ndarray]:
-        """The frames of a clip, as they are held or stored, or else its waveform."""
+        """Return the frames of a clip if they are in memory or on disk, otherwise its waveform."""
         stored = self._held[clip] if clip in self._held else _read(self._entry(clip))
         if stored is not None:
             return stored, None
@@ -166,8 +166,8 @@ class FrontCache:
         return self.encoder.front(waveform).half().cpu().numpy()
 
     def _store(self, clip: Clip, frames: np.ndarray) -> None:
-        """Write what the front end says of a clip, if there is room."""
-        size = _HEADER + frames.nbytes
+        """Write the frames of a clip, if there is room."""
+        size = _HEADER_BYTES + frames.nbytes
         if size > self._disk_left:
             return
         try:
@@ -189,12 +189,12 @@ class FrontCache:
 
     def _entry_bytes(self, samples: int) -> int:
         frames, width = self.encoder.front_shape(samples)
-        return _HEADER + 2 * frames * width
+        return _HEADER_BYTES + 2 * frames * width
 
     @cached_property
     def _disk_left(self) -> float:
-        """Bytes that this process may still store."""
-        if not self._limit:  # nothing to measure: no limit, or no room whatever is there
+        """The bytes that this process may still store."""
+        if not self._limit:  # no need to measure: no limit, or a limit of 0
             return math.inf if self._limit is None else 0
         return max(0, self._limit - bytes_under(self.root)) // self._processes
 
@@ -202,7 +202,7 @@ class FrontCache:
 def _ahead(
     reader: ThreadPoolExecutor, prepare: Callable[[Clip], Any], clips: Iterable[Clip]
 ) -> Iterator[tuple[Clip, Future[Any]]]:
-    """Each clip with what ``prepare`` makes of it, a few clips ahead of what is asked for."""
+    """Yield each clip with the future result of ``prepare``, which runs a few clips ahead."""
     pending: deque[tuple[Clip, Future[Any]]] = deque()
     for clip in clips:
         pending.append((clip, reader.submit(prepare, clip)))
@@ -212,31 +212,31 @@ def _ahead(
 
 
 _digests: dict[str, tuple[int, int, bytes]] = {}
-"""File → time of change, size and digest; a file may hold thousands of clips, and a sweep has many caches."""
+"""The time of change, size and digest of each file: a file may hold thousands of clips, and a sweep has many caches."""
 
 
 def _file_digest(path: Path) -> bytes:
-    """16 bytes made of all that is in a file; none if it cannot be read, of which ``load_waveform`` says why."""
+    """Return a digest of a file, 16 bytes, or none if it cannot be read; ``load_waveform`` then reports the reason."""
     try:
-        about = path.stat()
-        *seen, digest = _digests.get(str(path), (0, 0, b""))
-        if seen == [about.st_mtime_ns, about.st_size]:
+        stat = path.stat()
+        *known, digest = _digests.get(str(path), (0, 0, b""))
+        if known == [stat.st_mtime_ns, stat.st_size]:
             return digest
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
     except OSError:
         return b""
-    if abs(time.time_ns() - about.st_mtime_ns) > _SETTLED:
-        _digests[str(path)] = (about.st_mtime_ns, about.st_size, digest)
+    if abs(time.time_ns() - stat.st_mtime_ns) > _MTIME_RESOLUTION_NS:
+        _digests[str(path)] = (stat.st_mtime_ns, stat.st_size, digest)
     return digest
 
 
 def _read(entry: Path) -> np.ndarray | None:
-    """The entry, or ``None`` where it is absent, damaged or something else than frames."""
+    """Return the frames of an entry, or ``None`` if it is absent, damaged or no frames."""
     try:
-        # Not numpy.load: it takes a file that begins like a zip archive for one, and fails in other ways.
+        # numpy.load would open a file that begins like a zip archive as one, and fail in other ways.
         stored = np.lib.format.open_memmap(entry, mode="r")
-    except Exception:  # a damaged header fails in a dozen ways; whichever it is, the frames can be computed again
+    except Exception:  # a damaged header raises many classes; in all cases the frames are computed again
         return None
     return stored if stored.dtype == np.float16 and stored.ndim == 2 else None
 

@@ -1,4 +1,4 @@
-"""How much disk the front-end cache may take, and what is said of it before it is filled."""
+"""How much disk the front-end cache may take, and what is reported before it is filled."""
 
 import math
 import os
@@ -9,24 +9,25 @@ from pathlib import Path
 from voicefit.errors import VoicefitError
 
 LIMIT = "VOICEFIT_CACHE_LIMIT"
-"""The environment variable that says how many GB the cache folder may hold; 0 stores nothing."""
+"""This environment variable limits the cache folder, in GB; 0 stores nothing."""
 
 ADVICE = f"make room, name another folder with VOICEFIT_CACHE, or store less with {LIMIT} (in GB; 0 stores nothing)"
-"""What to do where there is too little room."""
+"""This advice ends every message about too little room."""
 
 _GB = 10**9
+"""A gigabyte has so many bytes."""
 
 
 @dataclass(frozen=True)
 class CachePlan:
-    """What filling a cache comes to.
+    """The disk space that filling a cache needs.
 
     Attributes:
-        folder: where the cache is.
-        clips: how many are not in it yet, and could be.
-        bytes: what they take.
-        room: bytes that the user's limit leaves; infinite without one.
-        free: bytes that the disk has.
+        folder: the folder of the cache.
+        clips: the number of readable clips that are not in it yet.
+        bytes: the bytes that they need.
+        room: the bytes that the user's limit leaves; infinite without a limit.
+        free: the bytes that are free on the disk.
     """
 
     folder: Path
@@ -36,57 +37,57 @@ class CachePlan:
     free: int
 
     def check(self) -> None:
-        """Refuse what the disk has no room for.
+        """Refuse to fill a cache that the disk has no room for.
 
         Raises:
-            VoicefitError: it has not, and says what to do.
+            VoicefitError: the disk is too small.
         """
         if min(self.bytes, self.room) > self.free:
             raise VoicefitError(f"the disk is too small for the {self.words()}; {ADVICE}")
 
     def words(self) -> str:
-        """For whoever waits for it, in a line."""
-        what = f"front-end cache: {self.clips:,} more clips take {_size(self.bytes)}"
-        where = f"{what} in {self.folder}, where {_size(self.free)} are free"
+        """Return the plan in a line, for the person who waits for it."""
+        need = f"front-end cache: {self.clips:,} more clips take {_size(self.bytes)}"
+        place = f"{need} in {self.folder}, where {_size(self.free)} are free"
         if self.bytes <= self.room:
-            return where
-        return f"{where}; {LIMIT} leaves room for {_size(self.room)}, the rest is computed each time it is asked for"
+            return place
+        return f"{place}; {LIMIT} leaves room for {_size(self.room)}, the rest is computed each time it is asked for"
 
 
 def read_limit() -> int | None:
-    """Bytes that the cache folder may hold, or ``None`` where there is no limit.
+    """Return the bytes that the cache folder may hold, or ``None`` without a limit.
 
     Raises:
-        VoicefitError: what the variable says is not a number of GB.
+        VoicefitError: the environment variable is not a number of GB.
     """
-    given = os.environ.get(LIMIT)
-    if not given:
+    text = os.environ.get(LIMIT)
+    if not text:
         return None
     try:
-        limit = float(given)
+        limit = float(text)
         if not 0 <= limit < math.inf:
             raise ValueError
     except ValueError:
-        raise VoicefitError(f"{LIMIT}={given}: give a number of GB, or 0 to store nothing") from None
+        raise VoicefitError(f"{LIMIT}={text}: give a number of GB, or 0 to store nothing") from None
     return round(limit * _GB)
 
 
 def bytes_under(folder: Path) -> int:
-    """What the files in a folder and below hold."""
+    """Return the bytes of all files in a folder and its subfolders."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for subfolder, _, names in os.walk(folder):
         for name in names:
             try:
-                total += os.stat(os.path.join(place, name)).st_size
-            except FileNotFoundError:  # another process has renamed or removed it meanwhile
+                total += os.stat(os.path.join(subfolder, name)).st_size
+            except FileNotFoundError:  # another process has renamed or removed it
                 continue
     return total
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that the disk has on which a folder is, or will be."""
-    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
-    return shutil.disk_usage(there).free
+    """Return the bytes that are free on the disk of a folder, which need not exist yet."""
+    existing = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free
 
 
 def _size(count: float) -> str:

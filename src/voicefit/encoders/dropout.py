@@ -1,4 +1,4 @@
-"""Dropout on a processor, where PyTorch draws one slow number for every element."""
+"""Dropout that is fast on a processor, where PyTorch draws one slow number for every element."""
 
 from typing import Any
 
@@ -9,30 +9,30 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "voicefit"
-"""The name under which `transformers` finds :func:`attend`."""
+"""`transformers` finds :func:`attend` under this name."""
 
-_STEPS = 2**16
-"""16 bits an element: a share to be dropped is rounded to 1 / 65,536."""
+_DROPOUT_STEPS = 2**16
+"""Each element takes 16 random bits: the share to drop is rounded to a multiple of 1 / 65,536."""
 
 
 def drop(values: Tensor, share: float) -> Tensor:
-    """Zeros in place of about a ``share`` of ``values``, 0 … 1, and the others divided by the rest of it.
+    """Set about a ``share`` of ``values``, 0 … 1, to zero, and divide the others by ``1 - share``.
 
-    Srivastava et al. (2014), "Dropout". Drawn from PyTorch's own generator, so that its seed fixes them.
+    Srivastava et al. (2014), "Dropout". PyTorch's own generator draws them, so its seed fixes the result.
     """
     if values.device.type != "cpu" or share in (0, 1):
         return nn.functional.dropout(values, share)
-    dropped = round(share * _STEPS)
-    words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
-    kept = words.view(torch.int16)[: values.numel()].view(values.shape) >= dropped - _STEPS // 2
-    return values * kept * (_STEPS / (_STEPS - dropped))
+    dropped = round(share * _DROPOUT_STEPS)
+    words = torch.empty((values.numel() + 3) // 4, dtype=torch.int64).random_(-(2**63), None)  # 4 elements each
+    kept_mask = words.view(torch.int16)[: values.numel()].view(values.shape) >= dropped - _DROPOUT_STEPS // 2
+    return values * kept_mask * (_DROPOUT_STEPS / (_DROPOUT_STEPS - dropped))
 
 
 class Dropout(nn.Dropout):
     """:func:`drop` in place of PyTorch's own."""
 
     def forward(self, values: Tensor) -> Tensor:
-        """``values``, of which some are dropped in training."""
+        """Return ``values``; some are dropped in training."""
         return drop(values, self.p) if self.training else values
 
 
@@ -46,14 +46,17 @@ def attend(
     scaling: float | None = None,
     **settings: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as `transformers` calls it, with :func:`drop` where weights are dropped on a processor.
+    """Compute attention as `transformers` calls it, with :func:`drop` for its weights on a processor.
 
     Args:
         module: the attention layer.
-        query: ``(clips, heads, frames, width)``, as are ``key`` and ``value``.
-        attention_mask: true where frames are heard, or added to the weights, ``(clips, 1, 1 or frames, frames)``.
-        dropout: share of the weights to drop, 0 … 1.
-        scaling: of the products; the inverse root of the width where it is left out.
+        query: ``(clips, heads, frames, width)``.
+        key: of the same shape.
+        value: of the same shape.
+        attention_mask: ``(clips, 1, 1 or frames, frames)``; true on frames to attend to, or added to the weights.
+        dropout: the share of the weights to drop, 0 … 1.
+        scaling: the factor of the products; ``None`` is the inverse root of the width.
+        **settings: passed on to PyTorch's attention if :func:`drop` is not needed.
 
     Returns:
         ``(clips, frames, heads, width)``, and no weights.
@@ -73,9 +76,10 @@ def attend(
 
 
 def install_dropout(model: Any) -> None:
-    """Let the dropouts of a `transformers` model be :func:`drop`.
+    """Replace the dropouts of a `transformers` model by :func:`drop`.
 
-    Others stay: WavLM drops attention weights within PyTorch, and Whisper what its layers say by a function.
+    Two are not replaced: WavLM drops attention weights within PyTorch, and Whisper calls a function on its layers'
+    outputs.
     """
     if model.config._attn_implementation == "sdpa":
         AttentionInterface.register(ATTENTION, attend)

@@ -1,9 +1,9 @@
 """A `transformers` audio classifier, cut at a layer and split in a frozen front end and a trainable rest.
 
-Four parts in the order of the data flow: *stem* (convolutions over the waveform or its log-mel frames), *entry*
-(projection and positions), transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or
-the stem, the entry and the first ``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest
-runs on padded batches with a mask.
+An encoder has four parts, in the order of the data flow: *stem* (convolutions over the waveform or its log-mel frames),
+*entry* (projection and positions), transformer *layers*, *exit* (the closing layer norm). The front end is the stem, or
+the stem, the entry and the first ``frozen_layers`` layers; it runs once per clip, alone and unpadded. The rest runs on
+padded batches with a mask. Its part between the stem and the projector is called *upper*.
 """
 
 import contextlib
@@ -11,8 +11,7 @@ import copy
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,25 +19,16 @@ from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders import padding
-from voicefit.encoders.cuda_graphs import RecordedPass
+from voicefit.encoders.cuda_graphs import RecordedPass, RecordedPasses
 from voicefit.encoders.dropout import install_dropout
 from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, digest
-from voicefit.system.machine import has_bfloat16, move_without_waiting
+from voicefit.encoders.precision import Precision, autocast, available_precision
 
-Precision = Literal["float32", "bfloat16"]
-"""Of matrix products. Where the hardware has none in bfloat16, ``bfloat16`` means float32."""
+_CLIPS_PER_STEM_BATCH = 8
+"""A trained stem runs on at most so many clips together: its first layers need as much memory as hundreds of frames."""
 
-_FRAMES_AT_ONCE = {"cpu": 600, "cuda": 32_000}
-"""Frames of a batch, padding included: on a processor as many as its caches hold, on a GPU as keep it busy."""
-
-_FRAMES_IN_BFLOAT16 = 2_000
-"""The same on a processor in bfloat16 where there are so many: with AMX, 600 to 1,500 run at two thirds of the rate."""
-
-_CLIPS_IN_STEM = 8
-"""Clips that go through a trained stem together: its first layers are as large as hundreds of frames of the others."""
-
-_CLIPS_AT_ONCE = 256
-"""Clips whose frames are in memory together while they are pooled: no more than a batch on a GPU gains from."""
+_CLIPS_PER_POOL = 256
+"""While clips are pooled, the frames of so many are in memory together; a batch on a GPU gains nothing from more."""
 
 
 class Encoder(nn.Module, ABC):
@@ -46,15 +36,17 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         model: the whole `transformers` model, head included.
-        feature_extractor: its feature extractor, applied to one clip at a time.
-        frozen_layers: how many transformer layers belong to the front end.
-        front_end: how a clip becomes what the rest reads.
+        feature_extractor: the feature extractor of the model, applied to one clip at a time.
+        frozen_layers: the number of transformer layers in the front end.
+        front_end: the settings of the front end.
+        layerdrop_settings: the settings that turn off layerdrop in the config of a family.
+        recordable: whether passes of a family can be recorded as CUDA graphs.
+        recorded_multiple: recorded batches are padded to a multiple of so many frames; few shapes are recorded.
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"layerdrop": 0.0}
     recordable: ClassVar[bool] = True
-    frames_apart: ClassVar[int] = 32
-    """Recorded batches are as long as a multiple of so many frames, so that few shapes have to be recorded."""
+    recorded_multiple: ClassVar[int] = 32
 
     def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, front_end: FrontEnd):
         super().__init__()
@@ -63,8 +55,7 @@ class Encoder(nn.Module, ABC):
         self.feature_extractor = feature_extractor
         self.frozen_layers = frozen_layers
         self.front_end = front_end
-        self._recorded: dict[tuple[Precision, bool], RecordedPass] = {}
-        self._places: list[int] = []  # of the weights in memory, for which passes were recorded
+        self._recorded = RecordedPasses()
         self.requires_grad_(False)
         for part in self._rest_parts():
             part.requires_grad_(True)
@@ -74,7 +65,7 @@ class Encoder(nn.Module, ABC):
         self.eval()
 
     def train(self, mode: bool = True) -> "Encoder":
-        """As in PyTorch, but means and variances of batches are never learnt: four clips, padded, are no sample."""
+        """Set the mode as in PyTorch; batch statistics are never learnt: four padded clips are too small a sample."""
         super().train(mode)
         for module in self.modules():
             if isinstance(module, nn.BatchNorm1d):
@@ -83,26 +74,26 @@ class Encoder(nn.Module, ABC):
 
     @property
     def hidden_size(self) -> int:
-        """Width of a pooled vector."""
+        """The width of a pooled vector."""
         return self.model.config.hidden_size
 
     @property
     def depth(self) -> int:
-        """Number of transformer layers that are run."""
+        """The number of transformer layers that are run."""
         return self.model.config.num_hidden_layers
 
     @property
     def layer_weights(self) -> list[nn.Parameter]:
-        """Where all layers are read at once, one tensor ``(depth + 1,)``, else none.
+        """The weights of the layers, one tensor ``(depth + 1,)``; an empty list if only the last layer is read.
 
-        Its softmax weighs what the first layer reads and what each layer says (the SUPERB benchmark, Yang et al.
-        2021, section 3.2).
+        Their softmax weighs the input of the first layer and the output of each layer (the SUPERB benchmark, Yang et
+        al. 2021, section 3.2).
         """
         return [self.model.layer_weights] if self.model.config.use_weighted_layer_sum else []
 
     @property
     def device(self) -> torch.device:
-        """Where the weights are."""
+        """The device that holds the weights."""
         return next(self.model.parameters()).device
 
     @property
@@ -117,14 +108,14 @@ class Encoder(nn.Module, ABC):
 
     @torch.no_grad()
     def front(self, waveform: np.ndarray) -> Tensor:
-        """The front end's output for one clip.
+        """Run the front end on one clip.
 
         Args:
             waveform: float array ``(samples,)`` at 16 kHz.
 
         Returns:
-            float32 tensor ``(frames, width)``; ``width`` is that of the stem, or ``hidden_size`` when layers
-            are frozen, or that of the stem's own input when the stem is trained.
+            float32 tensor ``(frames, width)``; ``width`` is that of the stem's output, ``hidden_size`` if layers are
+            frozen, or that of the stem's input if the stem is trained.
         """
         was_training = self.model.training
         self.eval()
@@ -141,30 +132,30 @@ class Encoder(nn.Module, ABC):
         return frames
 
     def front_shape(self, samples: int) -> tuple[int, int]:
-        """``(frames, width)`` of what :meth:`front` gives for a waveform of so many samples, without running it."""
+        """Return the shape ``(frames, width)`` of :meth:`front` for so many samples, without running it."""
         most = int(self.front_end.max_seconds * SAMPLE_RATE)
         frames, width = self._stem_shape(most if self.front_end.pad_first else min(samples, most))
         return frames, self.hidden_size if self.frozen_layers else width
 
     def forward(self, frames: Sequence[Tensor], precision: Precision = "float32", recorded: bool = False) -> Tensor:
-        """Mean-pooled hidden frames of clips, each given as the front end's output for it.
+        """Run the rest on clips, each given as the front end's output for it, and average over their frames.
 
         Args:
             frames: one ``(frames, width)`` tensor per clip; they are padded and masked here.
-            precision: of the matrix products; ``bfloat16``, where the hardware has it, is much faster.
-            recorded: on a GPU, replay the pass and its gradients as CUDA graphs, which are recorded when a shape first
-                comes; for training all that :meth:`trainable` gives, one backward pass a step.
+            precision: of the matrix products; ``bfloat16`` is much faster on hardware that has it.
+            recorded: on a GPU, replay the pass and its gradients as CUDA graphs, recorded once for each shape; for
+                training all of :meth:`trainable`, with one backward pass a step.
 
         Returns:
-            float32 tensor ``(clips, hidden_size)``; equal, within rounding, to what each clip gives alone.
+            float32 tensor ``(clips, hidden_size)``; within rounding, each row is that of the clip alone.
         """
-        precision = self._available_precision(precision)
-        with self._autocast(precision):
-            stemmed = self._run_stem(frames)
+        precision = available_precision(precision, self.device)
+        with autocast(precision, self.device):
+            stem_frames = self._run_stem(frames)
             if recorded and self._can_record and self._upper_weights:
-                padded = padding.pad(stemmed, self.device, self.frames_apart)
-                return self._recorded_pass(precision)(padded, padding.mask(stemmed, padded))
-            return self._mean_frames(stemmed, precision).float()
+                padded = padding.pad(stem_frames, self.device, self.recorded_multiple)
+                return self._recorded_pass(precision)(padded, padding.mask(stem_frames, padded))
+            return padding.mean_in_batches(stem_frames, self._hidden, self.device, precision).float()
 
     @property
     def _can_record(self) -> bool:
@@ -172,76 +163,54 @@ class Encoder(nn.Module, ABC):
 
     @property
     def _upper_weights(self) -> list[nn.Parameter]:
-        """What is trained between the stem and the projector; none where all layers are frozen."""
+        """The trained weights between the stem and the projector; none if all layers are frozen."""
         trained = [p for part in self._upper_parts() for p in part.parameters() if p.requires_grad]
         return [*trained, *self.layer_weights]
 
     def _recorded_pass(self, precision: Precision) -> RecordedPass:
-        key = (precision, self.training)
-        if key not in self._recorded:
-            encoder = weakref.proxy(self)  # which is not to wait for the garbage collector, graphs and all
+        encoder = weakref.proxy(self)  # a reference would keep the encoder and its graphs until a garbage collection
 
-            def run(padded: Tensor, mask: Tensor) -> Tensor:
-                with encoder._autocast(precision, cache=False):  # what is cached would not be read anew in a replay
-                    return padding.mean(encoder._upper(padded, mask), mask).float()
+        def run(padded: Tensor, mask: Tensor) -> Tensor:
+            with autocast(precision, encoder.device, cache=False):  # a replay would not read cached weights anew
+                return padding.mean(encoder._run_upper(padded, mask), mask).float()
 
-            self._recorded[key] = RecordedPass(run, self._upper_weights)
-        return self._recorded[key]
-
-    def _available_precision(self, precision: Precision) -> Precision:
-        """``precision``, or float32 where there is no other."""
-        return "bfloat16" if precision == "bfloat16" and has_bfloat16(self.device) else "float32"
-
-    def _autocast(self, precision: Precision, cache: bool | None = None) -> torch.autocast:
-        bfloat16 = precision == "bfloat16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=bfloat16, cache_enabled=cache)
-
-    def _frames_at_once(self, frames: int, precision: Precision) -> int:
-        if self.device.type == "cpu" and precision == "bfloat16" and frames >= _FRAMES_IN_BFLOAT16:
-            return _FRAMES_IN_BFLOAT16
-        return _FRAMES_AT_ONCE.get(self.device.type, _FRAMES_AT_ONCE["cuda"])
-
-    def _mean_frames(self, frames: Sequence[Tensor], precision: Precision) -> Tensor:
-        """Means in the order of ``frames``, run in batches of similar length: little is padding."""
-        lengths = [len(clip) for clip in frames]
-        order = sorted(range(len(frames)), key=lengths.__getitem__)
-        batches = padding.batches(order, lengths, self._frames_at_once(sum(lengths), precision))
-        means = [padding.mean(*self._hidden([frames[index] for index in batch])) for batch in batches]
-        return torch.cat(means)[move_without_waiting(torch.tensor(order).argsort(), self.device)]
+        return self._recorded.get((precision, self.training), run, self._upper_weights)
 
     def hidden(self, frames: Sequence[Tensor], precision: Precision = "float32") -> tuple[Tensor, Tensor | None]:
-        """Hidden frames of clips in one padded batch, each given as the front end's output for it.
+        """Run the rest on clips in one padded batch, each given as the front end's output for it.
 
         Returns:
-            float32 tensor ``(clips, frames, hidden_size)``, and a mask ``(clips, frames)`` that is true on real frames,
-            or ``None`` where all are.
+            hidden frames, float32 ``(clips, frames, hidden_size)``, and a mask ``(clips, frames)`` that is true on real
+            frames, or ``None`` if all are real.
         """
-        with self._autocast(self._available_precision(precision)):
+        with autocast(available_precision(precision, self.device), self.device):
             hidden, mask = self._hidden(self._run_stem(frames))
         return hidden.float(), mask
 
     def _run_stem(self, frames: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Frames as the stem gives them, where training changes it and :meth:`front` leaves it out."""
+        """Run the stem if it is trained; otherwise :meth:`front` has run it already."""
         if not self._trains_stem:
             return frames
         clips = [clip.to(self.device).float() for clip in frames]
-        starts = range(0, len(clips), _CLIPS_IN_STEM)
-        return [clip_frames for start in starts for clip_frames in self._stem(clips[start : start + _CLIPS_IN_STEM])]
+        batches = [
+            clips[start : start + _CLIPS_PER_STEM_BATCH] for start in range(0, len(clips), _CLIPS_PER_STEM_BATCH)
+        ]
+        return [clip_frames for batch in batches for clip_frames in self._stem(batch)]
 
     def _hidden(self, frames: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
         padded = padding.pad(frames, self.device)
         mask = None if min(map(len, frames)) == padded.shape[1] else padding.mask(frames, padded)
-        return self._upper(padded, mask), mask
+        return self._run_upper(padded, mask), mask
 
-    def _upper(self, padded: Tensor, mask: Tensor | None) -> Tensor:
-        """What the trained layers make of a batch; ``mask`` is true on real frames."""
+    def _run_upper(self, padded: Tensor, mask: Tensor | None) -> Tensor:
+        """Run all that follows the stem or the frozen layers on a batch; ``mask`` is true on real frames."""
         hidden = padded if self.frozen_layers else self._entry(padded, mask)
         if self.layer_weights:
             return self._weighted_layers(hidden, mask)
         return self._exit(self._run_layers(hidden, mask, self.frozen_layers, self.depth))
 
     def _weighted_layers(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """What the first layer reads and what each layer says, the last with the exit, in a weighted mean."""
+        """Average the first layer's input and all layers' outputs, the last after the exit, by the layer weights."""
         states = [hidden]
         for layer in range(self.depth):
             states.append(self._run_layers(states[-1], mask, layer, layer + 1))
@@ -250,7 +219,7 @@ class Encoder(nn.Module, ABC):
 
     @torch.no_grad()
     def layer_frames(self, waveform: np.ndarray, layers: Sequence[int], precision: Precision = "float32") -> Tensor:
-        """What several layers say of one clip, without the silence that a family pads with.
+        """Return the hidden frames of several layers for one clip, without the silence that a family pads with.
 
         Args:
             waveform: float array ``(samples,)`` at 16 kHz.
@@ -261,48 +230,48 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(len(layers), frames, hidden_size)``.
         """
         frames = self.front(waveform)[None]
-        with self._autocast(self._available_precision(precision)):
-            hidden, said = self._entry(frames, None), []
+        with autocast(available_precision(precision, self.device), self.device):
+            hidden, outputs = self._entry(frames, None), []
             for first, last in zip((0, *layers[:-1]), layers, strict=True):
                 hidden = self._run_layers(hidden, None, first, last)
-                said.append(hidden[0, : self._spoken_frames(len(waveform))].float())
-        return torch.stack(said)
+                outputs.append(hidden[0, : self._unpadded_frames(len(waveform))].float())
+        return torch.stack(outputs)
 
-    def _spoken_frames(self, samples: int) -> int:
-        """How many frames of so many samples hear any of them."""
+    def _unpadded_frames(self, samples: int) -> int:
+        """Return how many frames cover so many samples, or more where a family does not pad with silence."""
         return samples
 
     @torch.no_grad()
     def pool(self, frames: Iterable[Tensor], precision: Precision = "float32") -> Tensor:
-        """:meth:`forward` without dropout and gradients; ``(clips, hidden_size)``.
+        """Run :meth:`forward` without dropout and gradients; ``(clips, hidden_size)``.
 
-        ``frames`` may be read as they are asked for: those of a few hundred clips are in memory together.
+        ``frames`` may be an iterator: the frames of a few hundred clips are in memory together.
         """
         was_training = self.model.training
         self.eval()
-        pooled = [self(chunk, precision) for chunk in _chunks(map(torch.as_tensor, frames), _CLIPS_AT_ONCE)]
+        pooled = [self(chunk, precision) for chunk in padding.chunks(map(torch.as_tensor, frames), _CLIPS_PER_POOL)]
         self.train(was_training)
         return torch.cat(pooled)
 
     def upper_layers(self, layers: int) -> "Encoder":
-        """The same encoder, its weights shared, as if its first ``layers`` layers belonged to the front end.
+        """Return the encoder, its weights shared, with its first ``layers`` layers counted to the front end.
 
-        It reads what :meth:`lower_layers` returns.
+        It takes as frames what :meth:`lower_layers` returns.
         """
         upper = copy.copy(self)
-        upper.frozen_layers, upper._recorded = layers, {}
+        upper.frozen_layers, upper._recorded = layers, RecordedPasses()
         return upper
 
     @torch.no_grad()
     def lower_layers(self, layers: int, frames: Tensor, precision: Precision = "float32") -> Tensor:
-        """What the first ``layers`` layers make of one clip, alone and unpadded, given as the front end's output.
+        """Run the first ``layers`` layers on one clip, unpadded, given as the front end's output.
 
         Returns:
             float32 tensor ``(frames, hidden_size)``.
         """
         was_training = self.model.training
         self.eval()
-        with self._autocast(self._available_precision(precision)):
+        with autocast(available_precision(precision, self.device), self.device):
             hidden = self._run_stem([frames.to(self.device).float()])[0][None]
             if not self.frozen_layers:
                 hidden = self._entry(hidden, None)
@@ -311,15 +280,15 @@ class Encoder(nn.Module, ABC):
         return hidden.float()
 
     def trainable(self) -> list[nn.Parameter]:
-        """Every weight that training changes."""
+        """Return every weight that training changes."""
         return [p for _, p in self._named_trainable()]
 
     def trained_layers(self) -> list[Any]:
-        """The transformer layers that training changes, in order."""
+        """Return the transformer layers that training changes, in order."""
         return list(self._layers()[self.frozen_layers : self.depth])
 
     def trainable_state(self) -> dict[str, Tensor]:
-        """A copy of every weight that training changes, by name."""
+        """Return a copy of every weight that training changes, by name."""
         return {name: p.detach().clone() for name, p in self._named_trainable()}
 
     def _named_trainable(self) -> Iterator[tuple[str, nn.Parameter]]:
@@ -328,10 +297,8 @@ class Encoder(nn.Module, ABC):
 
     @contextlib.contextmanager
     def restored(self) -> Iterator[None]:
-        """Undo, in place, whatever training changed inside the block."""
-        places = [p.data_ptr() for p in self.trainable()]
-        if places != self._places:  # a method may have put other tensors in the place of weights
-            self._recorded, self._places = {}, places
+        """Undo, in place, what training changed inside the block."""
+        self._recorded.forget_if_moved(self.trainable())  # a method may have replaced weights by other tensors
         before = self.trainable_state()
         try:
             yield
@@ -343,7 +310,7 @@ class Encoder(nn.Module, ABC):
                         parameter.grad = None
 
     def front_key(self) -> str:
-        """32 hexadecimal digits that change when the front end's weights or settings do."""
+        """Return 32 hexadecimal digits that change when the front end's weights or settings do."""
         settings = self.front_end.model_dump(exclude_defaults=True) | {"max_seconds": self.front_end.max_seconds}
         settings |= {"frozen_layers": self.frozen_layers, "feature_extractor": self.feature_extractor.to_dict()}
         settings["config"] = {name: getattr(self.model.config, name, None) for name in FRONT_SETTINGS}
@@ -369,58 +336,51 @@ class Encoder(nn.Module, ABC):
     @property
     @abstractmethod
     def first_centre(self) -> float:
-        """The sample about which the first frame is centred; the others follow at 50 a second."""
+        """The sample that the first frame is centred on; the others follow at 50 a second."""
 
     @abstractmethod
     def _inputs(self, waveform: np.ndarray) -> Tensor:
-        """What the stem reads of one clip, ``(length, width)``."""
+        """Return the input of the stem for one clip, ``(length, width)``."""
 
     @abstractmethod
     def _stem_shape(self, samples: int) -> tuple[int, int]:
-        """``(frames, width)`` of the stem's output or, where the stem is trained, of its input."""
+        """Return the shape ``(frames, width)`` of the stem's output, or of its input if the stem is trained."""
 
     @abstractmethod
     def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Each clip's frames before positions and layers, ``(frames, width)``, of its ``(length, width)``."""
+        """Run the stem: from each clip's ``(length, width)`` to its frames ``(frames, width)``."""
 
     @abstractmethod
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
-        """What the first layer reads, ``(clips, frames, hidden_size)``; ``mask`` is true on real frames."""
+        """Return the input of the first layer, ``(clips, frames, hidden_size)``; ``mask`` is true on real frames."""
 
     @abstractmethod
     def _layers(self) -> Any:
-        """The transformer layers."""
+        """Return the transformer layers."""
 
     @abstractmethod
     def feed_forward_outputs(self) -> list[nn.Linear]:
-        """Of each trained layer, the linear map that reads the hidden units of its feed-forward block."""
+        """Return the second linear map of the feed-forward block of each trained layer."""
 
     @abstractmethod
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
-        """Layers ``first`` … ``last`` - 1."""
+        """Run layers ``first`` … ``last`` - 1."""
 
     @abstractmethod
     def _exit(self, hidden: Tensor) -> Tensor:
-        """What follows the last layer."""
+        """Run the modules after the last layer."""
 
     @abstractmethod
     def _stem_parts(self) -> list[nn.Module]:
-        """The modules that :meth:`_stem` runs."""
+        """Return the modules that :meth:`_stem` runs."""
 
     @abstractmethod
     def _entry_parts(self) -> list[nn.Module]:
-        """The modules that :meth:`_entry` runs."""
+        """Return the modules that :meth:`_entry` runs."""
 
     @abstractmethod
     def _exit_parts(self) -> list[nn.Module]:
-        """The modules that :meth:`_exit` runs."""
+        """Return the modules that :meth:`_exit` runs."""
 
     def _keep_frozen(self) -> None:
         """Freeze again what a family never trains."""
-
-
-def _chunks(items: Iterable[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """Lists of ``size`` items, the last one shorter, drawn from ``items`` only when asked for."""
-    rest = iter(items)
-    while chunk := list(islice(rest, size)):
-        yield chunk

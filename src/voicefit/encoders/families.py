@@ -1,4 +1,4 @@
-"""How each family of encoders in `transformers` falls into stem, entry, layers and exit."""
+"""The families of encoders in `transformers`, each split into stem, entry, layers and exit."""
 
 import contextlib
 import math
@@ -14,28 +14,34 @@ from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
 from voicefit.encoders import position_convolution
 from voicefit.encoders.encoder import Encoder
 
-_FRAME_SAMPLES = SAMPLE_RATE // 50
-"""Samples from one frame of Whisper to the next."""
+_SAMPLES_PER_WHISPER_FRAME = SAMPLE_RATE // 50
+"""Whisper's encoder gives one frame for so many samples."""
 
-_FEWEST_IN_BFLOAT16 = 16
-"""Channels a group of a convolution: of fewer, oneDNN 3.12's bfloat16 products are wrong on processors with AMX where
-the kernel's width is a multiple of 8. Odd kernels and real encoders (48 channels, or 64) are right."""
+_MIN_BFLOAT16_GROUP_CHANNELS = 16
+"""A grouped convolution with fewer channels in a group runs in float32 on a processor.
 
-_ROWS_IN_BFLOAT16 = 1_536
-"""Of a product, or a multiple: oneDNN prepares each size anew for some milliseconds and keeps few; of 600 to 1,500 rows
-two threads are half as fast."""
+On processors with AMX, oneDNN 3.12's bfloat16 products are wrong for these if the kernel's width is a multiple of 8.
+Odd kernels and real encoders (48 or 64 channels) are not affected.
+"""
+
+_BFLOAT16_ROWS = 1_536
+"""Matrix products in bfloat16 on a processor are padded to a multiple of so many rows.
+
+oneDNN prepares each size anew, which takes some milliseconds, and keeps few. With 600 to 1,500 rows, two threads are
+half as fast.
+"""
 
 
 def shortest(config: Any) -> int:
-    """Samples of the shortest waveform that a model makes a frame of: what one frame of its convolutions hears.
+    """Return the samples of the shortest waveform that gives a frame: the receptive field of the convolutions.
 
-    No less than :data:`voicefit.audio.MIN_SAMPLES`, which is wav2vec 2.0's; other convolutions may need more.
+    It is at least :data:`voicefit.audio.MIN_SAMPLES`, that of wav2vec 2.0; other convolutions may need more.
     """
     return MIN_SAMPLES if config.model_type == "whisper" else max(MIN_SAMPLES, _receptive_field(config))
 
 
 def lengthen(waveform: np.ndarray, config: Any) -> np.ndarray:
-    """``waveform``, with silence after it where it is shorter than :func:`shortest`."""
+    """Return ``waveform``, with silence after it if it is shorter than :func:`shortest`."""
     return np.pad(waveform, (0, max(0, shortest(config) - len(waveform))))
 
 
@@ -55,12 +61,12 @@ class WaveformEncoder(Encoder):
 
     @property
     def first_centre(self) -> float:
-        """Half of what one frame hears."""
+        """Half of the receptive field of a frame."""
         return _receptive_field(self.model.config) / 2
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
-        heard = lengthen(waveform, self.model.config)
-        inputs = self.feature_extractor(heard, sampling_rate=SAMPLE_RATE, return_tensors="pt")
+        waveform = lengthen(waveform, self.model.config)
+        inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return inputs.input_values.to(self.device)[0, :, None]
 
     def _stem_shape(self, samples: int) -> tuple[int, int]:
@@ -100,16 +106,17 @@ class WaveformEncoder(Encoder):
             hidden = hidden if mask is None else hidden * mask[:, :, None]
         if hidden.device.type == "cuda":
             return embedding.activation(position_convolution.convolve(embedding.conv, hidden))
-        few = self.hidden_size // self.model.config.num_conv_pos_embedding_groups < _FEWEST_IN_BFLOAT16
-        with torch.autocast("cpu", enabled=False) if few else contextlib.nullcontext():
-            convolved = embedding.conv((hidden.float() if few else hidden).transpose(1, 2))
+        group_channels = self.hidden_size // self.model.config.num_conv_pos_embedding_groups
+        in_float32 = group_channels < _MIN_BFLOAT16_GROUP_CHANNELS
+        with torch.autocast("cpu", enabled=False) if in_float32 else contextlib.nullcontext():
+            convolved = embedding.conv((hidden.float() if in_float32 else hidden).transpose(1, 2))
         return embedding.activation(embedding.padding(convolved)).transpose(1, 2)
 
     def _layers(self) -> Any:
         return self._base.encoder.layers
 
     def feed_forward_outputs(self) -> list[nn.Linear]:
-        """See :meth:`Encoder.feed_forward_outputs`."""
+        """Return what :meth:`Encoder.feed_forward_outputs` describes."""
         return [layer.feed_forward.output_dense for layer in self.trained_layers()]
 
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
@@ -143,7 +150,7 @@ class WaveformEncoder(Encoder):
 class WavLMEncoder(WaveformEncoder):
     """WavLM: every layer shares the gated relative position bias that the first layer holds."""
 
-    recordable: ClassVar[bool] = False  # the bias is looked up by numbers that come from the processor's memory
+    recordable: ClassVar[bool] = False  # the indices of the bias come from the processor's memory
 
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         batch, length, _ = hidden.shape
@@ -158,30 +165,30 @@ class WavLMEncoder(WaveformEncoder):
 class WhisperEncoder(Encoder):
     """Whisper: log-mel frames padded with silence to a fixed length, every frame attended to and averaged.
 
-    Whisper has no attention mask: its silence is part of its input, and `WhisperForAudioClassification`
-    averages over all frames. So does this class, so that a saved model says the same in `transformers`.
+    Whisper has no attention mask: its silence is part of its input, and `WhisperForAudioClassification` averages over
+    all frames. This class does the same: a saved model gives the same result in `transformers`.
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
-    frames_apart: ClassVar[int] = 1  # all clips are as long
+    recorded_multiple: ClassVar[int] = 1  # all clips have the same length
 
     @property
     def first_centre(self) -> float:
-        """The first log-mel frame's, whose window begins before the clip."""
+        """The centre of the first log-mel frame, whose window begins before the clip."""
         return 0.0
 
-    def _spoken_frames(self, samples: int) -> int:
-        return math.ceil(samples / _FRAME_SAMPLES)
+    def _unpadded_frames(self, samples: int) -> int:
+        return math.ceil(samples / _SAMPLES_PER_WHISPER_FRAME)
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         return inputs.input_features.to(self.device)[0].T
 
     def _stem_shape(self, samples: int) -> tuple[int, int]:
-        heard = self.feature_extractor.nb_max_frames
+        mel_frames = self.feature_extractor.nb_max_frames
         if self._trains_stem:
-            return heard, self.feature_extractor.feature_size
-        return (heard + 1) // 2, self.hidden_size
+            return mel_frames, self.feature_extractor.feature_size
+        return (mel_frames + 1) // 2, self.hidden_size
 
     def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         encoder = self.model.encoder
@@ -196,7 +203,7 @@ class WhisperEncoder(Encoder):
         return self.model.encoder.layers
 
     def feed_forward_outputs(self) -> list[nn.Linear]:
-        """See :meth:`Encoder.feed_forward_outputs`."""
+        """Return what :meth:`Encoder.feed_forward_outputs` describes."""
         return [layer.fc2 for layer in self.trained_layers()]
 
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
@@ -226,29 +233,29 @@ FAMILIES: dict[str, type[Encoder]] = {
     "wavlm": WavLMEncoder,
     "whisper": WhisperEncoder,
 }
-"""The class that splits each `transformers` model type."""
+"""Each `transformers` model type is split by this class."""
 
 
 def _convolve(convolution: nn.Conv1d, clips: Sequence[Tensor]) -> Sequence[Tensor]:
-    """A convolution of clips, each ``(frames, channels)``, as one matrix product: in bfloat16 oneDNN's own are slow."""
+    """Convolve clips, each ``(frames, channels)``, in one matrix product: oneDNN's bfloat16 convolutions are slow."""
     kernel, stride = convolution.kernel_size[0], convolution.stride[0]
     windows = [
         torch.cat([clip[first : len(clip) - kernel + 1 + first : stride] for first in range(kernel)], 1)
         for clip in clips
     ]
     rows = torch.cat(windows)
-    rows = nn.functional.pad(rows, (0, 0, 0, -len(rows) % _ROWS_IN_BFLOAT16))
+    rows = nn.functional.pad(rows, (0, 0, 0, -len(rows) % _BFLOAT16_ROWS))
     convolved = nn.functional.linear(rows, convolution.weight.transpose(1, 2).flatten(1), convolution.bias)
-    return [convolved[end - len(own) : end] for own, end in zip(windows, accumulate(map(len, windows)), strict=True)]
+    return [convolved[end - len(clip) : end] for clip, end in zip(windows, accumulate(map(len, windows)), strict=True)]
 
 
 def _normalise(norm: nn.LayerNorm | nn.GroupNorm | None, frames: Tensor) -> Tensor:
-    """What a layer of convolutions normalises: every channel over the clip, every frame over its channels, nothing."""
+    """Normalise every channel over the clip, every frame over its channels, or nothing, as ``norm`` does."""
     if isinstance(norm, nn.GroupNorm):
         return nn.functional.batch_norm(frames, None, None, norm.weight, norm.bias, training=True, eps=norm.eps)
     return frames if norm is None else norm(frames)
 
 
 def _hidden_of(output: Any) -> Tensor:
-    """The hidden frames, which some modules and some versions of `transformers` return in a tuple."""
+    """Return the hidden frames; some modules, and some versions of `transformers`, return them in a tuple."""
     return output[0] if isinstance(output, tuple) else output

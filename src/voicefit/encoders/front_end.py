@@ -10,7 +10,7 @@ from torch import nn
 
 
 class FrontEnd(BaseModel):
-    """How a clip becomes what the rest of the encoder reads. The last three are quirks of the published code."""
+    """Settings of the front end, which turns a clip into frames. The last three are for the published code."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -19,7 +19,7 @@ class FrontEnd(BaseModel):
     )
     resample: bool = Field(
         default=True,
-        description="to 16 kHz; false takes samples as they are, so that 22,050 Hz is heard 1.38 times slower",
+        description="to 16 kHz; false takes samples as they are: 22,050 Hz then sounds 1.38 times slower",
     )
     pad_first: bool = Field(
         default=False,
@@ -56,14 +56,14 @@ FRONT_SETTINGS = (
     "do_stable_layer_norm",
     "max_bucket_distance",
 )
-"""The settings of a config that change what the front end computes from the same weights."""
+"""With the same weights, the front end computes something else if one of these settings of the config changes."""
 
 
 def digest(settings: Mapping[str, Any], parts: Iterable[nn.Module]) -> str:
-    """32 hexadecimal digits of settings and of the weights of modules."""
-    found = hashlib.blake2b(digest_size=16)
-    found.update(json.dumps(settings, sort_keys=True, default=str).encode())
+    """Return 32 hexadecimal digits of settings and of the weights of modules."""
+    state = hashlib.blake2b(digest_size=16)
+    state.update(json.dumps(settings, sort_keys=True, default=str).encode())
     for part in parts:
         for name, tensor in sorted(part.state_dict().items()):
-            found.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
-    return found.hexdigest()
+            state.update(name.encode() + tensor.detach().cpu().contiguous().numpy().tobytes())
+    return state.hexdigest()

@@ -1,4 +1,4 @@
-"""An encoder from a hub id or a directory, strictly: nothing missing, nothing silently random."""
+"""Loading of an encoder from a hub id or a directory, strictly: no weight is missing or silently random."""
 
 import contextlib
 import math
@@ -18,17 +18,17 @@ from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
 from voicefit.system.hub import Located, locate
 
-_WHISPER_RATE = 50
-"""Positions of a Whisper encoder in a second."""
+_WHISPER_POSITIONS_PER_SECOND = 50
+"""A Whisper encoder has so many positions in a second."""
 
-# No SpecAugment and no layerdrop: on short clips they remove most of the input (62 % of the frames of 0.5 s).
 _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature_prob": 0.0}
+"""SpecAugment is off: on short clips it removes most of the input (62 % of the frames of 0.5 s)."""
 
-# What a fine-tuned classifier's config may say of its own head, and what `transformers` would apply to ours.
 _PLAIN_HEAD = {"problem_type": None}
+"""A fine-tuned classifier's config may describe the loss of its head, which `transformers` would apply to ours."""
 
-# Weights that a plain encoder has none of.
-_OF_THE_HEAD = ("projector.", "classifier.", "layer_weights")
+_HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")
+"""The names of weights that a plain encoder lacks start with these."""
 
 
 def load_encoder(source: str | Path | Located, reading: Reading | None = None) -> Encoder:
@@ -43,15 +43,15 @@ def load_encoder(source: str | Path | Located, reading: Reading | None = None) -
         the encoder in evaluation mode, float32; the parameters of its trainable rest require gradients.
 
     Raises:
-        VoicefitError: nothing loadable there, a family that is not supported, weights of the encoder missing,
-            a depth that the encoder does not have, or layers frozen that are to be weighed.
+        VoicefitError: the source cannot be loaded, its family is not supported, weights of the encoder are missing, the
+            encoder has fewer layers than ``depth``, or layers to be weighed are frozen.
     """
     located, reading = locate(source), reading or Reading()
     config = _load_config(located)
     family = FAMILIES[config.model_type]
     depth = config.num_hidden_layers if reading.depth is None else reading.depth
     _check_reading(located.name, reading, depth, config.num_hidden_layers)
-    # The last layer is read through the closing norm, as it is alone, in all families and versions.
+    # With these, the last layer is read through the closing norm in all families and versions, as without weights.
     weighing = {"use_weighted_layer_sum": reading.weighted_layers, "tie_last_hidden_states": True}
     overrides = {**weighing, **_NO_MASKING, **_PLAIN_HEAD, **family.layerdrop_settings, "num_hidden_layers": depth}
     for name, value in overrides.items():
@@ -112,7 +112,7 @@ def _load_model(located: Located, config: Any) -> Any:
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise VoicefitError(f"{located.name}: its weights cannot be loaded ({_first_line(error)})") from error
-    missing = [key for key in info["missing_keys"] if not key.startswith(_OF_THE_HEAD)]
+    missing = [key for key in info["missing_keys"] if not key.startswith(_HEAD_PREFIXES)]
     if missing:
         raise VoicefitError(
             f"{located.name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
@@ -128,7 +128,7 @@ def _load_model(located: Located, config: Any) -> Any:
 
 
 def _set_identity_projector(model: Any) -> None:
-    """Let a plain encoder's classifier read the pooled frames as they are."""
+    """Set a plain encoder's projector to the identity: its classifier reads the pooled frames."""
     size = model.config.hidden_size
     model.projector = nn.utils.skip_init(nn.Linear, size, size)
     model.config.classifier_proj_size = size
@@ -138,13 +138,13 @@ def _set_identity_projector(model: Any) -> None:
 
 
 def _cut_whisper(model: Any, feature_extractor: Any, max_seconds: float) -> Any:
-    """Keep the positions of the first ``max_seconds``; returns a feature extractor that pads to as many.
+    """Keep the positions of the first ``max_seconds``, and return a feature extractor that pads to as many.
 
-    Whole seconds, rounded up where there are positions for it: the feature extractor knows no others.
+    Only whole seconds are possible in the feature extractor: they are rounded up, as far as the model has positions.
     """
     table = model.encoder.embed_positions.weight.detach()
-    seconds = max(1, min(len(table) // _WHISPER_RATE, math.ceil(max_seconds)))
-    table = table[: seconds * _WHISPER_RATE].clone()
+    seconds = max(1, min(len(table) // _WHISPER_POSITIONS_PER_SECOND, math.ceil(max_seconds)))
+    table = table[: seconds * _WHISPER_POSITIONS_PER_SECOND].clone()
     model.encoder.embed_positions = nn.Embedding.from_pretrained(table, freeze=True)
     model.encoder.max_source_positions = model.config.max_source_positions = len(table)
     return type(feature_extractor)(**{**feature_extractor.to_dict(), "chunk_length": seconds})
@@ -156,7 +156,7 @@ def _first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Silence `transformers`: its loading report, where a missing head is expected, and its bars."""
+    """Silence `transformers` in the block: its loading report, since a missing head is expected, and its bars."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()

@@ -1,1 +1,1 @@
-"""Linear classifiers of pooled vectors, and what a checkpoint's corpora know of labels."""
+"""Linear classifiers of pooled vectors, and the prior that a checkpoint learns from its corpora."""

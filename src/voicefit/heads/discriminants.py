@@ -1,4 +1,4 @@
-"""Fisher's linear discriminants of pooled vectors; a class is what one speaker says under one label."""
+"""Fisher's linear discriminants of pooled vectors; a class is the clips of one speaker with one label."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +10,11 @@ from torch import Tensor, nn
 
 from voicefit.corpora import Clip
 
-_ROWS = 4096
-"""Vectors that are in double precision together: all of a large corpus would be several GB, and every step a copy."""
+_ROWS_IN_DOUBLE = 4096
+"""So many vectors are in double precision at a time: those of a large corpus would take several GB per copy."""
+
+_SHRINKAGE = 0.3
+"""The identity has this weight in the covariance within classes: short corpora have fewer clips than dimensions."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +22,11 @@ class Scatter:
     """Means of classes, in the order of speaker and label, and the covariance about them.
 
     Attributes:
-        speakers, labels: of each class.
-        counts: ``(classes,)``, clips of each.
+        speakers: the speaker of each class.
+        labels: the label of each class.
+        counts: ``(classes,)``, the number of clips of each class.
         means: ``(classes, d)``, float64.
-        within: ``(d, d)``, the mean outer product of what clips differ by from the mean of their class.
+        within: ``(d, d)``, the mean outer product of the differences of clips from the mean of their class.
     """
 
     speakers: list[str]
@@ -33,10 +37,10 @@ class Scatter:
 
 
 def scatter_of(vectors: Tensor, clips: Sequence[Clip]) -> Scatter:
-    """Of pooled vectors ``(clips, d)`` and their clips, at least one."""
+    """Return the scatter of pooled vectors ``(clips, d)`` and their clips, at least one."""
     classes = sorted({(clip.speaker, str(clip.label)) for clip in clips})
-    places = {names: place for place, names in enumerate(classes)}
-    index = np.array([places[clip.speaker, str(clip.label)] for clip in clips])
+    rows_of = {names: row for row, names in enumerate(classes)}
+    index = np.array([rows_of[clip.speaker, str(clip.label)] for clip in clips])
     counts = np.bincount(index, minlength=len(classes))
     sums = torch.zeros(len(classes), vectors.shape[1], dtype=torch.float64)
     for rows, part in in_double(vectors):
@@ -51,24 +55,19 @@ def scatter_of(vectors: Tensor, clips: Sequence[Clip]) -> Scatter:
 
 
 def in_double(vectors: Tensor) -> Iterator[tuple[slice, np.ndarray]]:
-    """Some rows of ``(clips, d)`` after others, float64, each time with where they stand."""
-    for start in range(0, max(1, len(vectors)), _ROWS):
-        rows = slice(start, start + _ROWS)
+    """Yield blocks of rows of ``(clips, d)``, each as its slice and its float64 values."""
+    for start in range(0, max(1, len(vectors)), _ROWS_IN_DOUBLE):
+        rows = slice(start, start + _ROWS_IN_DOUBLE)
         yield rows, vectors[rows].double().cpu().numpy()
-
-
-_SHRINKAGE = 0.3
-"""Weight of the identity in the covariance within classes: short corpora have fewer clips than dimensions."""
 
 
 @torch.no_grad()
 def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]], width: int) -> nn.Linear:
-    """The directions in which a speaker's emotions differ most, relative to how clips of one emotion differ.
+    """Return the directions in which a speaker's emotions differ most, relative to the clips of one emotion.
 
-    Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed, every
-    corpus counting the same. Projected clips have unit variance within a class, so that distances between
-    them mean something from the first step on; what varies for other reasons (length, words, the voice) is
-    damped.
+    They are Fisher's linear discriminants with classes (corpus, speaker, label) and each speaker's mean removed. Every
+    corpus has the same weight. Projected clips have unit variance within a class: distances between them are meaningful
+    from the first step on, and variation for other reasons (length, words, the voice) is damped.
 
     Args:
         pooled: corpus → ``(clips, hidden_size)``.
@@ -82,9 +81,9 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
     for corpus, vectors in pooled.items():
         scatter = scatter_of(vectors, clips[corpus])
         shares = scatter.counts / scatter.counts.sum()
-        away = scatter.means - _speaker_means(scatter)
+        deviations = scatter.means - _speaker_means(scatter)
         within.append(scatter.within)
-        between.append((shares[:, None] * away).T @ away)
+        between.append((shares[:, None] * deviations).T @ deviations)
         means.append(shares @ scatter.means)
     noise = np.mean(within, axis=0)
     signal = np.mean(between, axis=0)
@@ -96,7 +95,7 @@ def discriminant_projector(pooled: Mapping[str, Tensor], clips: Mapping[str, Seq
 
 
 def _speaker_means(scatter: Scatter) -> np.ndarray:
-    """For each class the mean of all clips of its speaker, ``(classes, d)``."""
+    """Return for each class the mean of all clips of its speaker, ``(classes, d)``."""
     _, speaker = np.unique(scatter.speakers, return_inverse=True)
     sums = np.zeros((speaker.max() + 1, scatter.means.shape[1]))
     np.add.at(sums, speaker, scatter.counts[:, None] * scatter.means)
@@ -104,13 +103,13 @@ def _speaker_means(scatter: Scatter) -> np.ndarray:
 
 
 def linear_discriminants(signal: np.ndarray, noise: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fisher's linear discriminants of covariances between and within classes, each ``(d, d)``.
+    """Return Fisher's linear discriminants of covariances between and within classes, each ``(d, d)``.
 
     Returns:
-        ``(d, width)``, scaled so that classes have unit variance within; and ``(width,)`` their variance between
+        ``(d, width)``, scaled to unit variance within classes; and ``(width,)`` their variance between
         classes, positive and falling.
     """
-    # Where classes have a clip each nothing varies within them: a trace of the signal keeps it solvable.
+    # Classes of one clip have no variance within: a trace of the signal keeps the problem solvable.
     typical = max(np.trace(noise), 1e-6 * np.trace(signal), 1e-12) / len(noise)
     noise = (1 - _SHRINKAGE) * noise + _SHRINKAGE * typical * np.eye(len(noise))
     values, directions = scipy.linalg.eigh(signal, noise)

@@ -13,8 +13,8 @@ class Adapter:
     """Changes of an encoder's weights kept apart from them, as the library `peft` writes and loads them.
 
     Attributes:
-        weights: what ``adapter_model.safetensors`` holds of the encoder, by `peft`'s names.
-        config: what ``adapter_config.json`` holds, plain data.
+        weights: the tensors of ``adapter_model.safetensors`` for the encoder, by `peft`'s names.
+        config: the content of ``adapter_config.json``, plain data.
     """
 
     weights: Mapping[str, Tensor]
@@ -26,9 +26,11 @@ class Head:
     """A linear classifier of pooled vectors, in the two steps that a `transformers` audio classifier takes.
 
     Attributes:
-        projector_weight, projector_bias: ``(width, hidden_size)`` and ``(width,)``.
-        classifier_weight, classifier_bias: ``(labels, width)`` and ``(labels,)``.
-        adapter: the changes of the encoder that go with it, where the method can tell them apart.
+        projector_weight: ``(width, hidden_size)``.
+        projector_bias: ``(width,)``.
+        classifier_weight: ``(labels, width)``.
+        classifier_bias: ``(labels,)``.
+        adapter: the changes of the encoder that belong to the head, if the method keeps them apart.
     """
 
     projector_weight: Tensor
@@ -38,7 +40,7 @@ class Head:
     adapter: Adapter | None = field(default=None, kw_only=True)
 
     def __call__(self, pooled: Tensor) -> Tensor:
-        """Logits ``(clips, labels)`` of pooled vectors ``(clips, hidden_size)``."""
+        """Return logits ``(clips, labels)`` of pooled vectors ``(clips, hidden_size)``."""
         projected = nn.functional.linear(pooled, self.projector_weight, self.projector_bias)
         return nn.functional.linear(projected, self.classifier_weight, self.classifier_bias)
 
@@ -48,21 +50,21 @@ class CorpusHeads(nn.Module):
 
     Args:
         labels: corpus name → its labels in the order of the logits.
-        width: size of a projected vector.
+        width: the size of a projected vector.
     """
 
     def __init__(self, labels: Mapping[str, Sequence[str]], width: int):
         super().__init__()
         self.labels = {corpus: list(names) for corpus, names in labels.items()}
-        # A list, not a ModuleDict: that one refuses names with a dot and names such as "type" or "keys".
+        # A ModuleDict would refuse names with a dot, and names such as "type" or "keys".
         self.linear = nn.ModuleList(nn.Linear(width, len(names)) for names in self.labels.values())
 
     def forward(self, projected: Tensor, corpus: str) -> Tensor:
-        """Logits ``(clips, labels of the corpus)`` of projected vectors ``(clips, width)``."""
+        """Return logits ``(clips, labels of the corpus)`` of projected vectors ``(clips, width)``."""
         return self.linear[list(self.labels).index(corpus)](projected)
 
     def stacked(self) -> tuple[Tensor, Tensor, list[str]]:
-        """All heads as one: weight ``(all labels, width)``, bias and labels, each written ``corpus/label``.
+        """Return all heads as one: weight ``(all labels, width)``, bias and labels, each written ``corpus/label``.
 
         One matrix is what a `transformers` classifier can hold; the rows of a corpus are its head.
         """

@@ -1,8 +1,8 @@
-"""What the corpora teach of each label, before a new speaker's first shot: a head, and the frame in which to read it.
+"""The prior that corpora teach of each label, before a new speaker's first shot: linear heads and their coordinates.
 
 The encoder's pooled vectors ``(clips, hidden_size)`` are projected on linear discriminants, in which clips of one
-speaker and emotion have unit variance; everything else is told in these coordinates. Each corpus counts the same, and
-each label of a speaker.
+speaker and emotion have unit variance. All other quantities are in these coordinates. Each corpus has the same weight,
+and so has each label of a speaker.
 """
 
 import json
@@ -20,27 +20,29 @@ from voicefit.errors import VoicefitError
 from voicefit.heads.discriminants import in_double, linear_discriminants, scatter_of
 
 WIDTH = 128
-"""Discriminants kept, at most."""
+"""A prior keeps at most so many discriminants."""
 
 _INVERSE_PENALTY = 1000.0
-"""Of the heads, on weights that add up to 1 over the clips."""
+"""The ``C`` of scikit-learn's logistic regression, for clip weights that add up to 1."""
 
 _NEUTRAL = "neutral"
+"""The label of clips without emotion, in all corpora that have it."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """What a checkpoint remembers of its corpora's labels; ``w`` discriminants of ``d`` = ``hidden_size`` dimensions.
+    """The prior of a checkpoint, in ``w`` discriminants of ``d`` = ``hidden_size`` dimensions.
 
     Attributes:
-        labels: those that any corpus has.
-        shared: how many of them two corpora have, or all of them where there is one corpus.
+        labels: the labels of all corpora.
+        shared: the number of labels that at least two corpora have; all of them if there is one corpus.
         origin: ``(d,)``, the mean of the corpora's means.
         basis: ``(d, w)``, the discriminants.
-        signal: ``(w,)``, variance of a speaker's label means along each discriminant, falling.
-        speakers: ``(w,)``, variance of speakers' means about the origin.
-        neutral: ``(w,)``, mean of neutral clips about their speaker's mean; 0 where no corpus has any.
-        heads, biases: ``(labels, w)`` and ``(labels,)``: log-odds of each label against the others, at even odds.
+        signal: ``(w,)``, the variance of a speaker's label means along each discriminant, falling.
+        speakers: ``(w,)``, the variance of speakers' means about the origin.
+        neutral: ``(w,)``, the mean of neutral clips about their speaker's mean; 0 if no corpus has any.
+        heads: ``(labels, w)``, the weights of the log-odds of each label against the others, at even odds.
+        biases: ``(labels,)``, the biases of these log-odds.
     """
 
     labels: tuple[str, ...]
@@ -54,12 +56,12 @@ class Prior:
     biases: np.ndarray
 
     def project(self, pooled: Tensor) -> np.ndarray:
-        """Discriminant coordinates ``(clips, w)`` of pooled vectors ``(clips, d)``, float64."""
+        """Return discriminant coordinates ``(clips, w)`` of pooled vectors ``(clips, d)``, float64."""
         return _project(pooled.reshape(-1, len(self.origin)), self.origin, self.basis)
 
     @property
     def log_odds(self) -> float:
-        """The log-odds against one label among as many as corpora share, all equally likely."""
+        """The log-odds against one of the ``shared`` labels, if all are equally likely."""
         return float(np.log(max(self.shared - 1, 1)))
 
     def save(self, path: Path) -> None:
@@ -72,14 +74,14 @@ class Prior:
         """Read what :meth:`save` wrote.
 
         Raises:
-            VoicefitError: the file is damaged or something else.
+            VoicefitError: the file is damaged, or no prior.
         """
         try:
             with safe_open(path, framework="numpy") as file:
-                about = file.metadata()
+                metadata = file.metadata()
                 arrays = {name: file.get_tensor(name).astype(np.float64) for name in _ARRAYS}
-            return cls(tuple(json.loads(about["labels"])), int(about["shared"]), **arrays)
-        except Exception as error:  # safetensors raises its own kind, which it does not export everywhere
+            return cls(tuple(json.loads(metadata["labels"])), int(metadata["shared"]), **arrays)
+        except Exception as error:  # some versions of safetensors do not export the class that they raise
             raise VoicefitError(f"{path}: is damaged, or not what pre-finetuning writes ({error})") from error
 
 
@@ -87,8 +89,15 @@ _ARRAYS = tuple(field.name for field in fields(Prior) if field.type is np.ndarra
 
 
 @dataclass(frozen=True)
-class _Lesson:
-    """One corpus: its clips, how they vary about their classes and, by speaker, the mean vector of each label."""
+class _CorpusStatistics:
+    """The statistics of one corpus.
+
+    Attributes:
+        vectors: the pooled vectors of its clips, ``(clips, d)``.
+        labels: the labels of its clips.
+        within: the covariance about the means of classes, ``(d, d)``.
+        means: for each speaker, the mean vector of each label.
+    """
 
     vectors: Tensor
     labels: np.ndarray
@@ -96,47 +105,50 @@ class _Lesson:
     means: list[dict[str, np.ndarray]]
 
     @property
-    def middles(self) -> np.ndarray:
+    def centres(self) -> np.ndarray:
+        """The mean of the label means of each speaker, ``(speakers, d)``."""
         return np.array([np.mean(list(means.values()), axis=0) for means in self.means])
 
     @property
     def deviations(self) -> np.ndarray:
-        pairs = zip(self.means, self.middles, strict=True)
-        return np.array([mean - middle for means, middle in pairs for mean in means.values()])
+        """The label means of all speakers about their centres, ``(classes, d)``."""
+        pairs = zip(self.means, self.centres, strict=True)
+        return np.array([mean - centre for means, centre in pairs for mean in means.values()])
 
     @property
     def neutral(self) -> np.ndarray | None:
-        pairs = zip(self.means, self.middles, strict=True)
-        found = [means[_NEUTRAL] - middle for means, middle in pairs if _NEUTRAL in means]
-        return np.mean(found, axis=0) if found else None
+        """The mean of neutral clips about their speaker's centre, ``(d,)``; ``None`` without neutral clips."""
+        pairs = zip(self.means, self.centres, strict=True)
+        deviations = [means[_NEUTRAL] - centre for means, centre in pairs if _NEUTRAL in means]
+        return np.mean(deviations, axis=0) if deviations else None
 
 
 def learn_prior(pooled: Mapping[str, Tensor], clips: Mapping[str, Sequence[Clip]]) -> Prior:
-    """Learn from labelled clips.
+    """Learn a prior from labelled clips.
 
     Args:
         pooled: corpus → ``(clips, hidden_size)``.
         clips: corpus → its clips, in the same order.
     """
-    lessons = [_lesson(pooled[name], part) for name, part in clips.items()]
-    between = np.mean([lesson.deviations.T @ lesson.deviations / len(lesson.deviations) for lesson in lessons], axis=0)
-    within = np.mean([lesson.within for lesson in lessons], axis=0)
+    corpora = [_statistics(pooled[name], part) for name, part in clips.items()]
+    between = np.mean([corpus.deviations.T @ corpus.deviations / len(corpus.deviations) for corpus in corpora], axis=0)
+    within = np.mean([corpus.within for corpus in corpora], axis=0)
     basis, signal = linear_discriminants(between, within, WIDTH)
-    centres = [lesson.middles.mean(axis=0) for lesson in lessons]
+    centres = [corpus.centres.mean(axis=0) for corpus in corpora]
     origin = np.mean(centres, axis=0)
-    neutral = [lesson.neutral @ basis for lesson in lessons if lesson.neutral is not None]
-    labels = sorted({str(label) for lesson in lessons for label in lesson.labels})
-    carriers = [sum(label in lesson.labels for lesson in lessons) for label in labels]
-    # Centred by corpus and not by speaker: heads then learn to look past what differs between speakers.
-    points = [_project(lesson.vectors, centre, basis) for lesson, centre in zip(lessons, centres, strict=True)]
-    heads = [_fit_head(points, [lesson.labels for lesson in lessons], label, signal) for label in labels]
+    neutral = [corpus.neutral @ basis for corpus in corpora if corpus.neutral is not None]
+    labels = sorted({str(label) for corpus in corpora for label in corpus.labels})
+    corpus_counts = [sum(label in corpus.labels for corpus in corpora) for label in labels]
+    # Clips are centred by corpus, not by speaker: the heads then learn to ignore differences between speakers.
+    points = [_project(corpus.vectors, centre, basis) for corpus, centre in zip(corpora, centres, strict=True)]
+    heads = [_fit_head(points, [corpus.labels for corpus in corpora], label, signal) for label in labels]
     return Prior(
         labels=tuple(labels),
-        shared=sum(count > 1 for count in carriers) if len(lessons) > 1 else len(labels),
+        shared=sum(count > 1 for count in corpus_counts) if len(corpora) > 1 else len(labels),
         origin=origin,
         basis=basis,
         signal=signal,
-        speakers=np.mean([(((lesson.middles - origin) @ basis) ** 2).mean(axis=0) for lesson in lessons], axis=0),
+        speakers=np.mean([(((corpus.centres - origin) @ basis) ** 2).mean(axis=0) for corpus in corpora], axis=0),
         neutral=np.mean(neutral, axis=0) if neutral else np.zeros(len(signal)),
         heads=np.array([weight for weight, _ in heads]),
         biases=np.array([bias for _, bias in heads]),
@@ -147,22 +159,23 @@ def _project(vectors: Tensor, origin: np.ndarray, basis: np.ndarray) -> np.ndarr
     return np.concatenate([(part - origin) @ basis for _, part in in_double(vectors)])
 
 
-def _lesson(vectors: Tensor, clips: Sequence[Clip]) -> _Lesson:
+def _statistics(vectors: Tensor, clips: Sequence[Clip]) -> _CorpusStatistics:
     scatter = scatter_of(vectors, clips)
     means: dict[str, dict[str, np.ndarray]] = {}
     for speaker, label, mean in zip(scatter.speakers, scatter.labels, scatter.means, strict=True):
         means.setdefault(speaker, {})[label] = mean
-    return _Lesson(vectors, np.array([str(clip.label) for clip in clips]), scatter.within, list(means.values()))
+    labels = np.array([str(clip.label) for clip in clips])
+    return _CorpusStatistics(vectors, labels, scatter.within, list(means.values()))
 
 
 def _fit_head(
     points: Sequence[np.ndarray], labels: Sequence[np.ndarray], label: str, signal: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Logistic regression of a label against the others on the corpora that have it: half the weight to each side.
+    """Fit logistic regression of a label against the others, on the corpora that have it; each side weighs half.
 
-    The penalty of a weight is inverse to the signal: directions in which emotions do not differ are not relied on.
+    The penalty of a weight is inverse to the signal: directions in which emotions do not differ have little influence.
     """
-    from sklearn.linear_model import LogisticRegression  # here, since who only reads a prior need not wait a second
+    from sklearn.linear_model import LogisticRegression  # takes a second, which reading a prior does not need
 
     used = [index for index, names in enumerate(labels) if label in names and len(np.unique(names)) > 1]
     if not used:
@@ -176,7 +189,7 @@ def _fit_head(
 
 
 def _clip_weights(labels: np.ndarray, label: str) -> np.ndarray:
-    """Half to the clips of ``label``, half to the other labels, each of them the same."""
+    """Return clip weights: half for the clips of ``label``, half for the other labels, evenly."""
     names, index, counts = np.unique(labels, return_inverse=True, return_counts=True)
     shares = np.where(names == label, 0.5, 0.5 / (len(names) - 1))
     return (shares / counts)[index]

@@ -1,4 +1,4 @@
-"""Which clips pre-finetuning sees: speakers held out for validation, and the batches of an epoch."""
+"""The clips of pre-finetuning: the split in training and validation, and the batches of an epoch."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +13,14 @@ from voicefit.training import seeded_generator
 
 @dataclass(frozen=True)
 class CorpusSplit:
-    """The clips of one corpus with a label, divided by speaker."""
+    """The labelled clips of one corpus, divided in training and validation.
+
+    Attributes:
+        name: the name of the corpus.
+        labels: its labels, sorted.
+        train: the clips to train on.
+        validation: the clips that are held out.
+    """
 
     name: str
     labels: list[str]
@@ -45,7 +52,7 @@ def split_by_speaker(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
 
 
 def split_by_clip(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
-    """Hold out ``share`` of the clips of ``corpus`` (at least one), whoever speaks: speakers leak into validation.
+    """Hold out ``share`` of the clips of ``corpus`` (at least one); their speakers leak into validation.
 
     Raises:
         VoicefitError: fewer than two labels.
@@ -63,25 +70,31 @@ def split_by_clip(corpus: Corpus, share: float, seed: int) -> CorpusSplit:
 
 
 def limit_clips(splits: Sequence[CorpusSplit], total: int, seed: int) -> list[CorpusSplit]:
-    """Keep ``total`` training clips in all, as evenly over the corpora as their sizes allow; validation stays.
+    """Keep ``total`` training clips in all, as evenly over the corpora as their sizes allow; validation is not changed.
 
-    Which clips are kept of a corpus depends on its name, their number and the seed, not on the other corpora.
+    The clips kept of a corpus depend on its name, their number and the seed, not on the other corpora.
 
     Raises:
-        VoicefitError: there are fewer than ``total``, or more corpora than that.
+        VoicefitError: there are fewer clips than ``total``, or more corpora.
     """
-    there = sum(len(split.train) for split in splits)
-    if not len(splits) <= total <= there:
-        raise VoicefitError(f"train_clips = {total}, but {len(splits)} corpora have {there} clips to train on")
-    left, kept = total, {}
-    for place, split in enumerate(sorted(splits, key=lambda split: len(split.train))):
-        kept[split.name] = min(len(split.train), -(-left // (len(splits) - place)))
-        left -= kept[split.name]
+    available = sum(len(split.train) for split in splits)
+    if not len(splits) <= total <= available:
+        raise VoicefitError(f"train_clips = {total}, but {len(splits)} corpora have {available} clips to train on")
+    quotas = _even_quotas({split.name: len(split.train) for split in splits}, total)
     limited = []
     for split in splits:
         order = seeded_generator(seed, "training clips", split.name).permutation(len(split.train))
-        limited.append(replace(split, train=[split.train[index] for index in sorted(order[: kept[split.name]])]))
+        limited.append(replace(split, train=[split.train[index] for index in sorted(order[: quotas[split.name]])]))
     return limited
+
+
+def _even_quotas(sizes: Mapping[str, int], total: int) -> dict[str, int]:
+    """Divide ``total`` over corpora as evenly as their sizes allow; corpus → number of clips."""
+    quotas: dict[str, int] = {}
+    for name in sorted(sizes, key=sizes.__getitem__):  # what a small corpus lacks, the larger ones add
+        even_share = math.ceil((total - sum(quotas.values())) / (len(sizes) - len(quotas)))
+        quotas[name] = min(sizes[name], even_share)
+    return quotas
 
 
 def _labelled(corpus: Corpus) -> tuple[list[Clip], list[str]]:
@@ -97,19 +110,19 @@ def _labelled(corpus: Corpus) -> tuple[list[Clip], list[str]]:
 def epoch_batches(
     sizes: Mapping[str, int], batch_size: int, sampling: str | float, seed: int, epoch: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """The batches of one epoch: corpus → indices of its training clips.
+    """Yield the batches of one epoch: corpus → indices of its training clips.
 
-    A pure function of its arguments. Every batch has ``batch_size`` clips, each from a corpus drawn with the
-    sampling probabilities; within a corpus no clip comes again before all others have.
+    The batches depend on the arguments alone. Every batch has ``batch_size`` clips, each from a corpus drawn with the
+    sampling probabilities. Within a corpus, no clip is repeated before all others were drawn.
     """
     generator = seeded_generator(seed, "batches", str(epoch))
     names = list(sizes)
     weights = np.array([sizes[name] for name in names], dtype=float) ** _sampling_exponent(sampling)
-    decks = {name: _endless_shuffles(sizes[name], generator) for name in names}
+    shuffles = {name: _endless_shuffles(sizes[name], generator) for name in names}
     for _ in range(math.ceil(sum(sizes.values()) / batch_size)):
         counts = generator.multinomial(batch_size, weights / weights.sum())
         yield {
-            name: np.array([next(decks[name]) for _ in range(count)])
+            name: np.array([next(shuffles[name]) for _ in range(count)])
             for name, count in zip(names, counts, strict=True)
             if count
         }
@@ -118,12 +131,19 @@ def epoch_batches(
 def speaker_batches(
     speakers: Mapping[str, Sequence[str]], batch_size: int, sampling: str | float, seed: int, epoch: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """As :func:`epoch_batches`, but every batch is of one speaker, drawn evenly from a corpus drawn as there.
+    """Yield batches of one speaker each, drawn evenly from a corpus that is drawn as in :func:`epoch_batches`.
 
     A speaker with fewer clips gives a smaller batch.
 
     Args:
-        speakers: corpus → who speaks in each of its training clips.
+        speakers: corpus → the speaker of each of its training clips.
+        batch_size: the most clips in a batch.
+        sampling: how the corpora are drawn, see :class:`voicefit.prefinetuning.settings.PrefinetuneSettings`.
+        seed: fixes the batches.
+        epoch: the number of the epoch, from 0.
+
+    Yields:
+        corpus → indices of its training clips.
     """
     generator = seeded_generator(seed, "speaker batches", str(epoch))
     names = list(speakers)
@@ -131,8 +151,8 @@ def speaker_batches(
     clips = {name: _clips_by_speaker(speakers[name]) for name in names}
     for _ in range(math.ceil(sum(map(len, speakers.values())) / batch_size)):
         name = names[generator.choice(len(names), p=weights / weights.sum())]
-        mine = clips[name][generator.integers(len(clips[name]))]
-        yield {name: generator.permutation(mine)[:batch_size]}
+        speaker_clips = clips[name][generator.integers(len(clips[name]))]
+        yield {name: generator.permutation(speaker_clips)[:batch_size]}
 
 
 def _clips_by_speaker(speakers: Sequence[str]) -> list[np.ndarray]:

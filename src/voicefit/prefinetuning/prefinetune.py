@@ -102,7 +102,7 @@ def prefinetune(
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not run.resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
-    if not processes.first:
+    if not processes.is_rank_zero:
         progress = notify = silent
     cache = FrontCache(encoder, run.cache_root, run.memory_share * processes.local_count)
     usable, left_out = cache_corpora(cache, corpora, progress, notify, processes)
@@ -110,10 +110,10 @@ def prefinetune(
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
     with torch.random.fork_rng(devices=[]):
-        _begin_projector(encoder, splits, cache, settings, run.seed, processes.first)
+        _begin_projector(encoder, splits, cache, settings, run.seed, processes.is_rank_zero)
         trainer = Trainer(encoder, splits, cache, settings, run.seed, processes)
         _train(trainer, unfinished, identity, run.save_every, progress)
-    if processes.first:
+    if processes.is_rank_zero:
         record = {
             "kind": "prefinetuned",
             "source": source,

@@ -1,4 +1,4 @@
-"""The settings of pre-finetuning under the two protocols; docs/protocols.md sets them side by side with the paper."""
+"""The settings of pre-finetuning under the two protocols; docs/protocols.md compares them with the publication."""
 
 from typing import Annotated, Literal
 
@@ -8,11 +8,11 @@ from voicefit.encoders import Precision
 from voicefit.errors import VoicefitError
 
 PAPER = "paper"
-"""The protocol of the publication; the other is ``clean``."""
+"""The name of the publication's protocol; the other protocol is ``clean``."""
 
 
 class PrefinetuneSettings(BaseModel):
-    """How to pre-finetune. The defaults are the ``clean`` protocol's; docs/evidence.md says what was tried of them."""
+    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's; docs/evidence.md reports the trials."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -25,10 +25,12 @@ class PrefinetuneSettings(BaseModel):
     patience: int = Field(default=3, ge=1, description="epochs without improvement before stopping")
     criterion: Literal["macro_f1", "accuracy"] = Field(
         default="macro_f1",
-        description="what stopping early goes by: macro F1, averaged over corpora, or the accuracy over their clips "
-        "together, as in the published code",
+        description="the score for early stopping: macro F1, averaged over corpora, or the accuracy over the clips of "
+        "all corpora, as in the published code",
     )
-    min_improvement: float = Field(default=0.0, ge=0, description="least gain in the criterion that counts as one")
+    min_improvement: float = Field(
+        default=0.0, ge=0, description="the least gain in the criterion that counts as an improvement"
+    )
     sampling: Literal["proportional", "uniform"] | Annotated[float, Field(gt=0)] = Field(
         default="proportional", description="corpora drawn by size, evenly, or by size ** (1 / temperature)"
     )
@@ -38,27 +40,29 @@ class PrefinetuneSettings(BaseModel):
     )
     objective: Literal["labels", "dann", "supcon", "episodic"] = Field(
         default="labels",
-        description="what is asked besides the corpora's labels: that speakers cannot be told, that clips of one "
-        "label be near in all corpora, or that one clip a label tells a speaker's others",
+        description="a further loss besides the labels: dann makes speakers indistinguishable, supcon brings clips of "
+        "one label together, episodic classifies a speaker's clips by one clip of each label",
     )
-    objective_weight: float = Field(default=0.1, gt=0, description="of its loss, added to that of the labels")
+    objective_weight: float = Field(
+        default=0.1, gt=0, description="weight of the objective's loss, added to that of the labels"
+    )
     train_clips: int | None = Field(
-        default=None, ge=1, description="train on this many clips in all, evenly from the corpora; on all if left out"
+        default=None, ge=1, description="train on so many clips in all, evenly from the corpora; all if left out"
     )
     precision: Precision = Field(
         default="float32",
-        description="of training and validation passes; bfloat16, where CPUs have it, is about 3 times faster",
+        description="precision of training and validation; bfloat16 is about 3 times faster on CPUs that have it",
     )
     projector: Literal["discriminant", "random"] = Field(
         default="discriminant",
-        description="where the projector begins: at the corpora's linear discriminants, or at random",
+        description="the initial projector: the corpora's linear discriminants, or random",
     )
     projector_width: int = Field(default=32, ge=1, description="dimensions that the heads read")
     train_heads: bool = Field(
-        default=True, description="false leaves the heads as random as they began, as the published code does unawares"
+        default=True, description="false keeps the random initial heads, as the published code does by mistake"
     )
     train_encoder: bool = Field(
-        default=True, description="false leaves encoder and projector as they begin: heads alone are learnt"
+        default=True, description="false keeps the initial encoder and projector: only the heads are trained"
     )
     validation: Literal["speakers", "clips"] = Field(
         default="speakers", description="what is held out: whole speakers, or any clips, as in the published code"
@@ -70,12 +74,12 @@ class PrefinetuneSettings(BaseModel):
     @model_validator(mode="after")
     def _trains_something(self) -> "PrefinetuneSettings":
         if not (self.train_encoder or self.train_heads):
-            raise ValueError("train_encoder and train_heads: one of them must be true, else nothing is trained")
+            raise ValueError("train_encoder and train_heads: one of them must be true, otherwise nothing is trained")
         return self
 
     @classmethod
     def for_protocol(cls, protocol: str) -> "PrefinetuneSettings":
-        """The settings of a named protocol; ``paper`` takes Chen & Yu's hyper-parameters (section 4.2).
+        """Return the settings of a named protocol; ``paper`` takes Chen & Yu's hyper-parameters (section 4.2).
 
         Raises:
             VoicefitError: the protocol is neither ``clean`` nor ``paper``.

@@ -10,7 +10,7 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
 from voicefit.prediction.timeline import Timeline, clock
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
-from voicefit.system.files import require_place
+from voicefit.system.files import require_writable
 
 _COLUMNS = 1500
 """Points of the drawn waveform."""
@@ -20,11 +20,11 @@ def require_figure(path: Path) -> None:
     """Refuse what :func:`draw_only` could not write, before there is anything to draw.
 
     Raises:
-        VoicefitError: another suffix than `.svg` and `.png`; or as :func:`voicefit.system.files.require_place`.
+        VoicefitError: another suffix than `.svg` and `.png`; or as :func:`voicefit.system.files.require_writable`.
     """
     if path.suffix not in (".svg", ".png"):
         raise VoicefitError(f"{path}: a figure is written as .svg or .png")
-    require_place(path)
+    require_writable(path)
 
 
 def draw_only(found: Sequence[Timeline], path: Path) -> Path:

@@ -1,1 +1,1 @@
-"""What Voicefit needs of the machine: files, the hub, processes, memory, hardware, and how progress is reported."""
+"""Access to the machine: files, the hub, processes, memory, hardware, and callbacks for progress."""

@@ -1,4 +1,4 @@
-"""Writing whole or not at all: under a temporary name first, then renamed."""
+"""Files and folders written whole or not at all: under a temporary name first, then renamed."""
 
 import contextlib
 import json
@@ -15,15 +15,15 @@ from safetensors import safe_open
 
 from voicefit.errors import VoicefitError
 
-_NO_LOCK = (Timeout, OSError, NotImplementedError)
-"""What a lock raises that another process holds, or that a file system does not have."""
+_LOCK_ERRORS = (Timeout, OSError, NotImplementedError)
+"""A lock raises these when another process holds it, or when the file system has no locks."""
 
 
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
-    """A file to write that replaces ``path`` in one step when the block ends well, and disappears otherwise.
+    """Open a file that replaces ``path`` in one step when the block ends well, and disappears otherwise.
 
-    Unlike :mod:`tempfile` it leaves the permissions to the umask: others may have to read what was written.
+    Unlike :mod:`tempfile` it leaves the permissions to the umask: other users may have to read the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
@@ -49,18 +49,21 @@ def write_json(path: Path, value: Any) -> None:
 
 @contextlib.contextmanager
 def new_directory(path: Path) -> Iterator[Path]:
-    """A folder to fill that becomes ``path`` when the block ends well, and disappears when it does not.
+    """Make a folder that becomes ``path`` when the block ends well, and disappears otherwise.
 
-    What a process that was killed left behind on its way to the same ``path`` disappears as well.
+    Unfinished folders for the same ``path``, left by processes that were killed, are removed first.
+
+    Yields:
+        the folder to fill.
 
     Raises:
         VoicefitError: ``path`` exists already and is not an empty folder.
     """
     require_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    _clear_left_behind(path)
+    _remove_abandoned(path)
     building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
-    with _alive(building):
+    with _locked(building):
         try:
             building.mkdir(mode=0o700)
             yield building
@@ -74,60 +77,60 @@ def new_directory(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _alive(building: Path) -> Iterator[None]:
-    """Hold a lock beside ``building`` while the block runs; the system lets go of it however the process ends."""
+def _locked(building: Path) -> Iterator[None]:
+    """Hold a lock beside ``building`` while the block runs; the system releases it even if the process is killed."""
     lock = FileLock(building.with_suffix(".lock"))
-    with contextlib.suppress(*_NO_LOCK):
+    with contextlib.suppress(*_LOCK_ERRORS):
         lock.acquire(blocking=False)
     try:
         yield
     finally:
-        _let_go(lock)
+        _release(lock)
 
 
-def _clear_left_behind(path: Path) -> None:
-    """Remove the folders in which nobody builds ``path`` any more; nothing where the file system has no locks."""
+def _remove_abandoned(path: Path) -> None:
+    """Remove unfinished folders of ``path`` that no process holds; none if the file system has no locks."""
     name = re.compile(re.escape(f".{path.name}-") + r"[0-9a-f]{32}\.part")
-    for left in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
-        lock = FileLock(left.with_suffix(".lock"))
-        with contextlib.suppress(*_NO_LOCK):
+    for folder in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
+        lock = FileLock(folder.with_suffix(".lock"))
+        with contextlib.suppress(*_LOCK_ERRORS):
             lock.acquire(blocking=False)
-            shutil.rmtree(left, ignore_errors=True)
-            _let_go(lock)
+            shutil.rmtree(folder, ignore_errors=True)
+            _release(lock)
 
 
-def _let_go(lock: FileLock) -> None:
+def _release(lock: FileLock) -> None:
     lock.release()
     with contextlib.suppress(OSError):
         Path(lock.lock_file).unlink()
 
 
 def require_absent(path: Path) -> None:
-    """Refuse an output path that holds something already, or where nothing can be written.
+    """Refuse an output path that already holds something, or that cannot be written.
 
     Raises:
-        VoicefitError: ``path`` exists and is not an empty folder; or as :func:`require_place`.
+        VoicefitError: ``path`` exists and is not an empty folder; or as :func:`require_writable`.
     """
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise VoicefitError(f"{path}: exists already; choose another output or remove it first")
-    require_place(path)
+    require_writable(path)
 
 
-def require_place(path: Path) -> None:
-    """Refuse an output path below which nothing can be written, before there is anything to write.
+def require_writable(path: Path) -> None:
+    """Refuse an output path that cannot be written, before any work is done.
 
     Raises:
-        VoicefitError: the nearest path above it that exists is a file, or may not be written to.
+        VoicefitError: the nearest parent that exists is a file, or may not be written to.
     """
-    above = next(folder for folder in path.absolute().parents if folder.exists())
-    if not above.is_dir():
-        raise VoicefitError(f"{path}: {above} is a file, not a folder; choose another output")
-    if not os.access(above, os.W_OK | os.X_OK):
-        raise VoicefitError(f"{path}: the folder {above} may not be written to; choose another output")
+    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    if not parent.is_dir():
+        raise VoicefitError(f"{path}: {parent} is a file, not a folder; choose another output")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise VoicefitError(f"{path}: the folder {parent} may not be written to; choose another output")
 
 
 def read_metadata(path: Path) -> dict[str, str]:
-    """The metadata in the header of a safetensors file.
+    """Return the metadata in the header of a safetensors file.
 
     Raises:
         VoicefitError: not a safetensors file.
@@ -135,5 +138,5 @@ def read_metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return file.metadata() or {}
-    except Exception as error:  # safetensors raises its own kind, which it does not export everywhere
+    except Exception as error:  # some versions of safetensors do not export the class that they raise
         raise VoicefitError(f"{path}: is damaged, or not a safetensors file ({error})") from error

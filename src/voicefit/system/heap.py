@@ -1,27 +1,37 @@
-"""The memory of processes of our own: command line and workers."""
+"""Memory of the processes that Voicefit starts: the command line and workers."""
 
 import ctypes
 import gc
 import platform
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
-"""What glibc's mallopt(3) calls the two."""
+_M_TRIM_THRESHOLD = -1
+"""The number of glibc's mallopt(3) option for how much free heap is handed back to the system."""
+
+_M_MMAP_THRESHOLD = -3
+"""The number of glibc's mallopt(3) option for the size above which an allocation is mapped outside the heap."""
+
+_NEVER_TRIM = -1
+"""As a trim threshold, this keeps all of the heap."""
+
+_MMAP_THRESHOLD_BYTES = 32 * 2**20
+"""Allocations up to this size come from the heap; it is the largest value that glibc accepts."""
 
 
 def keep_freed_memory() -> None:
-    """Let the C library keep what is freed of its heap, until the process ends, for the tensors of the next step.
+    """Let the C library keep freed memory for the tensors of the next step, until the process ends.
 
-    glibc hands most of it back, and the system's new pages for it, zeroed, take an eighth to a sixth of a pass backward
-    (docs/performance.md). Other C libraries are left as they are, and so is the process of who imports Voicefit.
+    By default glibc hands most of it back to the system. The new, zeroed pages then take an eighth to a sixth of a
+    backward pass (docs/performance.md). Other C libraries are not changed. Only the command line and its workers call
+    this; importing Voicefit changes nothing.
     """
     if _is_glibc():
         libc = ctypes.CDLL(None)
-        libc.mallopt(_TRIM_THRESHOLD, -1)  # never
-        libc.mallopt(_MMAP_THRESHOLD, 32 * 2**20)  # the most that it takes
+        libc.mallopt(_M_TRIM_THRESHOLD, _NEVER_TRIM)
+        libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD_BYTES)
 
 
 def give_back_freed_memory() -> None:
-    """Let the system have what was kept, as when a thread ends: what that has freed serves no other thread."""
+    """Hand kept memory back to the system, as when a thread ends: other threads cannot use what it has freed."""
     gc.collect()
     if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)

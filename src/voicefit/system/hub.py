@@ -1,4 +1,4 @@
-"""Models by name: directories, repositories of the Hugging Face hub, and the one that comes with Voicefit."""
+"""Models by name: directories, repositories of the Hugging Face hub, and the model that comes with Voicefit."""
 
 from dataclasses import dataclass
 from importlib import resources

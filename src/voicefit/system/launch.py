@@ -1,4 +1,4 @@
-"""Which process of a run speaks, where a launcher such as `torchrun` has started several."""
+"""Which process of a run prints, when a launcher such as `torchrun` has started several."""
 
 import os
 import time
@@ -7,41 +7,48 @@ from contextlib import contextmanager
 
 from voicefit.errors import VoicefitError
 
-LAST_WORDS = 3.0
-"""Seconds that a process which fails in silence leaves to the one that says why: launchers end all when one ends."""
+QUIET_EXIT_DELAY_S = 3.0
+"""A process that fails without a message waits so many seconds before it exits.
+
+Launchers end all processes when one exits: the process that reports the error needs the time.
+"""
 
 
 def process_count() -> int:
-    """How many processes a launcher has started for this run; 1 without a launcher.
+    """Return how many processes a launcher has started for this run; 1 without a launcher.
 
     Raises:
-        VoicefitError: the environment says something else than a number.
+        VoicefitError: the environment variable is not a number.
     """
     return _number("WORLD_SIZE", 1)
 
 
-def is_first() -> bool:
-    """Whether this process is the one to print what the run has to say; raises as :func:`process_count`."""
+def is_rank_zero() -> bool:
+    """Report whether this process is the one that prints.
+
+    Raises:
+        VoicefitError: as :func:`process_count`.
+    """
     return process_count() == 1 or _number("RANK", 0) == 0
 
 
 @contextmanager
-def first_tells(*mistakes: type[Exception]) -> Iterator[None]:
-    """Around what follows from the command line alone: of ``mistakes``, which every process meets, the first tells.
+def only_rank_zero_reports(*mistakes: type[Exception]) -> Iterator[None]:
+    """Let rank 0 alone raise ``mistakes``, errors that every process meets, such as a wrong command line.
 
-    In the others they become the end of the process, with exit code 2 and without a word.
+    The other processes exit with code 2 and print nothing.
     """
     try:
         yield
     except mistakes as error:
-        if is_first():
+        if is_rank_zero():
             raise
-        time.sleep(LAST_WORDS)
+        time.sleep(QUIET_EXIT_DELAY_S)
         raise SystemExit(2) from error
 
 
-def _number(name: str, otherwise: int) -> int:
-    value = os.environ.get(name) or str(otherwise)
+def _number(name: str, default: int) -> int:
+    value = os.environ.get(name) or str(default)
     try:
         return int(value)
     except ValueError as error:

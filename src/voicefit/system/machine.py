@@ -1,4 +1,4 @@
-"""The machine: where encoders run, and what is recorded of it and of versions beside a result."""
+"""The machine: the devices that encoders run on, and what is recorded of it and of versions beside a result."""
 
 import contextlib
 import functools
@@ -12,42 +12,43 @@ import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor
 
-_PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
+_RECORDED_PACKAGES = ("voicefit", "torch", "transformers", "scikit-learn", "numpy", "soundfile", "soxr")
+"""Results may depend on these packages: their versions are recorded."""
 
 
 def devices() -> list[str]:
-    """Where encoders can run: every GPU that CUDA shows, ``cuda:0`` …, or ``cpu`` where it shows none."""
+    """Return the devices that encoders can run on: every GPU, ``cuda:0`` …, or ``cpu`` without one."""
     return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
 
 
 @functools.cache
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies matrices in bfloat16 itself.
+    """Report whether ``device`` multiplies matrices in bfloat16 itself.
 
     A processor that does not (x86 without AVX-512 BF16, AMD before Zen 4) may take 100 times as long as in float32.
     """
     if device.type == "cuda":
         return bool(torch.version.hip) or torch.cuda.get_device_capability(device) >= (8, 0)
     if platform.machine().lower() in ("x86_64", "amd64"):
-        asked = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+        is_supported = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     else:
-        asked = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return bool(torch.backends.mkldnn.is_available() and asked is not None and asked())
+        is_supported = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
+    return bool(torch.backends.mkldnn.is_available() and is_supported is not None and is_supported())
 
 
 def move_without_waiting(values: Tensor, device: torch.device) -> Tensor:
-    """``values``, which are in a processor's memory, on ``device``; a GPU copies them when it comes to it."""
+    """Copy ``values`` from a processor's memory to ``device``; a GPU copies in its own time, without a wait here."""
     if device.type == "cuda":
-        values = values.pin_memory()  # other memory is copied at once, when all that went before is done
+        values = values.pin_memory()  # from other memory, the copy waits until all earlier work is done
     return values.to(device, non_blocking=True)
 
 
 @contextlib.contextmanager
 def limit_threads(count: int) -> Iterator[None]:
-    """Torch, and the linear algebra of numpy and scipy, on so many threads each; afterwards on as many as before."""
+    """Run torch, and the linear algebra of numpy and scipy, on ``count`` threads each for the time of the block."""
     before = torch.get_num_threads()
     with threadpool_limits(count):
-        torch.set_num_threads(count)  # what threads that begin inside go by
+        torch.set_num_threads(count)  # this holds for threads that start inside the block too
         try:
             yield
         finally:
@@ -55,12 +56,12 @@ def limit_threads(count: int) -> Iterator[None]:
 
 
 def describe_versions() -> dict[str, str]:
-    """Package → version, for Python and what results depend on."""
-    return {"python": platform.python_version()} | {name: version(name) for name in _PACKAGES}
+    """Return package → version, for Python and the packages that results depend on."""
+    return {"python": platform.python_version()} | {name: version(name) for name in _RECORDED_PACKAGES}
 
 
 def describe_machine() -> dict[str, str | int | None]:
-    """``system``, ``processor``, ``cores``, ``gpu`` (``None``: there is none), ``bfloat16`` (:func:`has_bfloat16`)."""
+    """Return ``system``, ``processor``, ``cores``, ``gpu`` (``None``: none) and ``bfloat16`` (:func:`has_bfloat16`)."""
     return {
         "system": platform.platform(),
         "processor": _processor(),

@@ -1,13 +1,13 @@
-"""How long work reports where it is: the two kinds of callback that functions take."""
+"""The two kinds of callback by which long work reports: progress, and lines for a person."""
 
 from collections.abc import Callable
 
 Progress = Callable[[str, int, int], None]
-"""Called with what is being done, how much of it is done and how much there is."""
+"""A callback that takes what is being done, how much of it is done, and the total."""
 
 Notify = Callable[[str], None]
-"""Called with a line for a person."""
+"""A callback that takes a line for a person."""
 
 
 def silent(*_: object) -> None:
-    """A callback, of either kind, that reports nothing."""
+    """Report nothing, as the default of either kind of callback."""

@@ -11,9 +11,9 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 
 from support import SUPPORT
 from support.new_process import run_command_line
-from support.run_distil import SETTINGS
+from support.run_distill import SETTINGS
 from support.tiny_models import make_waveform
-from voicefit.distillation import Distilled, distil, distillation_loss
+from voicefit.distillation import Distilled, distill, distillation_loss
 from voicefit.distillation.student import build_student
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
@@ -31,7 +31,7 @@ def finished(
     teacher: Path, student: Path, audio: Path, cache_root: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Path, Distilled]:
     out = tmp_path_factory.mktemp("distilled") / "out"
-    return out, distil(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root)
+    return out, distill(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root)
 
 
 def test_the_loss_by_hand():
@@ -95,13 +95,13 @@ def test_a_killed_run_resumes_to_the_same_bits(
 ):
     out = tmp_path / "out"
     arguments = [teacher, student, audio, out, cache_root, 2, 3]
-    script = SUPPORT / "run_distil.py"
+    script = SUPPORT / "run_distill.py"
     code, _, errors = run_command_line([script, *arguments], tmp_path)
     assert code == -signal.SIGKILL, errors
     assert not out.exists()
     with pytest.raises(VoicefitError, match="unfinished run; continue it with --resume"):
-        distil(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root)
-    distil(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root, resume=True)
+        distill(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root)
+    distill(teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root, resume=True)
     resumed, whole = (load_file(path / "model.safetensors") for path in (out, finished[0]))
     assert all(torch.equal(resumed[name], whole[name]) for name in whole)
     assert not out.with_name("out.unfinished").exists()
@@ -112,12 +112,12 @@ def test_a_run_is_not_continued_with_other_settings(
 ):
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
-        distil(
+        distill(
             teacher, student, [audio], out, settings=SETTINGS, seed=3, cache_root=cache_root, progress=_stop_in_epoch_2
         )
     other = SETTINGS.model_copy(update={"lr": 1e-4})
     with pytest.raises(VoicefitError, match="begun with another teacher, student, audio, settings or seed"):
-        distil(teacher, student, [audio], out, settings=other, seed=3, cache_root=cache_root, resume=True)
+        distill(teacher, student, [audio], out, settings=other, seed=3, cache_root=cache_root, resume=True)
 
 
 def _stop_in_epoch_2(what: str, done: int, total: int) -> None:
@@ -132,7 +132,7 @@ def test_what_cannot_be_distilled_is_said_before_anything_is_written(
     for layers, reason in (((3, 1), "different numbers from 1, rising"), ((1, 9), "has 3 layers")):
         settings = SETTINGS.model_copy(update={"layers": layers})
         with pytest.raises(VoicefitError, match=reason):
-            distil(teacher, student, [audio], out, settings=settings, cache_root=tmp_path / "cache")
+            distill(teacher, student, [audio], out, settings=settings, cache_root=tmp_path / "cache")
     with pytest.raises(VoicefitError, match="too little audio"):
-        distil(teacher, student, [audio / "00.flac"], out, settings=SETTINGS, cache_root=tmp_path / "cache")
+        distill(teacher, student, [audio / "00.flac"], out, settings=SETTINGS, cache_root=tmp_path / "cache")
     assert not out.exists() and not out.with_name("out.unfinished").exists()

@@ -6,14 +6,14 @@ from pathlib import Path
 import torch
 
 from support.run_prefinetune import kill_at
-from voicefit.distillation import DistilSettings, distil
+from voicefit.distillation import DistillSettings, distill
 
-SETTINGS = DistilSettings(layers=(1, 3), epochs=12, batch_size=4, lr=1e-2, held_out=0.2)
+SETTINGS = DistillSettings(layers=(1, 3), epochs=12, batch_size=4, lr=1e-2, held_out=0.2)
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     teacher, student, audio, out, cache = (Path(argument) for argument in sys.argv[1:6])
-    distil(
+    distill(
         teacher,
         student,
         [audio],
