@@ -5,6 +5,7 @@ import pytest
 import torch
 from rich.console import Console
 
+import voicefit
 from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import load_model
 from voicefit.audio import STDIN
@@ -54,7 +55,7 @@ def test_a_model_without_audio_is_told(folder):
 
 def test_mini_is_a_name_unless_a_folder_has_it(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert Path(locate("mini")).parent == Path(checkpoint.__file__).parent
+    assert Path(locate("mini")) == Path(voicefit.__file__).parent / "mini"
     assert locate("me/mini") == "me/mini"
     (tmp_path / "mini").mkdir()
     assert locate("mini") == "mini"
