@@ -1,10 +1,15 @@
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' models are tiny, and pytest-xdist has the other cores
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 settings.register_profile("voicefit", deadline=None)  # how long an example takes says nothing on a shared machine
 settings.load_profile("voicefit")
 
@@ -51,6 +56,37 @@ def shared_models() -> Path:
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or fills the user's cache."""
     monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "voicefit-cache"))
+
+
+@pytest.fixture(scope="session")
+def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A pre-finetuned checkpoint made without training, which knows anger, fear and neutral."""
+    from support.tiny_models import build_start
+
+    return build_start(tmp_path_factory.mktemp("start"))
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+    """Chromium, to whose microphone somebody speaks; the test is skipped where the machine has none.
+
+    It ends with the module: as long as it is there, this thread has a running event loop.
+    """
+    from support.chromium import CHROMIUM, FLAGS, MICROPHONE
+
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    playwright = pytest.importorskip("playwright.sync_api")
+    from support.bad_audio import encode
+    from support.tiny_models import make_waveform
+
+    speech = tmp_path_factory.mktemp("microphone") / "speech.wav"
+    speech.write_bytes(encode(make_waveform(3, 7)))
+    with playwright.sync_playwright() as driver:
+        flags = [*FLAGS, *MICROPHONE, f"--use-file-for-fake-audio-capture={speech}"]
+        opened = driver.chromium.launch(executable_path=CHROMIUM, args=flags)
+        yield opened
+        opened.close()
 
 
 @pytest.fixture

@@ -9,34 +9,19 @@ import soundfile
 import torch
 from transformers import WhisperFeatureExtractor, pipeline
 
+from support.adapted_models import LABELS, build_adapted
 from support.layouts import write_noise
 from support.tiny_models import BUILDERS, make_waveform
 from voicefit import api
-from voicefit.checkpoints.checkpoint import save_adapted
-from voicefit.encoders import Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.export.graph import LogMel
 from voicefit.export.onnx import export
-from voicefit.heads.linear import Head
 from voicefit.prediction.model import load_model
 
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "examples" / "onnx_predict.py"
-LABELS = ["anger", "joy", "ärger"]
-
-
-def build_model(folder, family, **more):
-    """An adapted model whose probabilities differ from clip to clip and are not near 0 or 1."""
-    encoder = load_encoder(BUILDERS[family](folder / "encoder"), Reading(depth=2, **more))
-    pooled = encoder.pool([encoder.front(make_waveform(seconds, 1)) for seconds in (0.3, 1.0, 2.0)])
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn((3, 16), generator=generator) / pooled.std(0).norm()
-    head = Head(torch.eye(16), torch.zeros(16), weight, -(weight @ pooled.mean(0)))
-    record = {"source": "x", "method": "head", "shots": {}, "front_end": encoder.front_end.model_dump()}
-    save_adapted(encoder, head, LABELS, folder / "model", record)
-    return folder / "model"
 
 
 def read(file):
@@ -48,7 +33,7 @@ def read(file):
     ("family", "more"), [*((family, {}) for family in BUILDERS), ("whisper", {"weighted_layers": True})]
 )
 def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, family, more):
-    folder = build_model(tmp_path, family, **more)
+    folder = build_adapted(tmp_path, family, **more)
     result = export(folder, tmp_path / "model.onnx")
     model, classify = load_model(folder), read(tmp_path / "model.onnx")
     plain = pipeline("audio-classification", model=str(folder), device="cpu")
@@ -75,7 +60,7 @@ def test_log_mel_frames_are_those_of_whisper():
 
 @pytest.fixture(scope="module")
 def whisper(tmp_path_factory):
-    return build_model(tmp_path_factory.mktemp("whisper"), "whisper")
+    return build_adapted(tmp_path_factory.mktemp("whisper"), "whisper")
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from serving.conftest import clip
+from support.served import clip
 from voicefit import load_model
 from voicefit.errors import VoicefitError
 from voicefit.export.web import RUNTIME_FILES, export_web

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from voicefit.corpora import Clip
-from voicefit.heads import discriminants as module
+from voicefit.heads import discriminants
 from voicefit.heads.discriminants import in_double, scatter_of
 
 
 @pytest.mark.parametrize("rows", [1, 7, 1000])
 def test_means_and_covariance_are_those_of_all_vectors_at_once(rows, monkeypatch):
-    monkeypatch.setattr(module, "_ROWS_IN_DOUBLE", rows)
+    monkeypatch.setattr(discriminants, "_ROWS_IN_DOUBLE", rows)
     names = [("ann", "calm"), ("bob", "anger"), ("ann", "anger")] * 9 + [("bob", "calm")]
     clips = [Clip("", Path(), speaker, label) for speaker, label in names]
     vectors = torch.randn(len(clips), 5, generator=torch.Generator().manual_seed(0)) + 3

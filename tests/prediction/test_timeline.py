@@ -4,8 +4,8 @@ import sys
 
 import pytest
 import soundfile
-from serving.test_export import build_model
 
+from support.adapted_models import build_adapted
 from support.tiny_models import make_waveform
 from voicefit.cli import app as cli
 from voicefit.errors import VoicefitError
@@ -15,7 +15,7 @@ from voicefit.prediction.timeline import timeline, timelines
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    return build_model(tmp_path_factory.mktemp("timeline"), "wav2vec2-group-norm")
+    return build_adapted(tmp_path_factory.mktemp("timeline"), "wav2vec2-group-norm")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import voicefit
-from serving.conftest import BASE, clip, shots
+from support.served import BASE, clip, shots
 from voicefit.errors import VoicefitError
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
@@ -110,7 +110,7 @@ def test_a_session_that_is_closed_while_its_model_is_made_leaves_nothing(service
         service.sessions.close(key)
         return real(*arguments, **options)
 
-    monkeypatch.setattr(voicefit, "adapt", leave_first)
+    monkeypatch.setattr("voicefit.serving.service.adapt", leave_first)
     with pytest.raises(VoicefitError):
         service.adapt(session, clips)
     assert not session.folder.exists()
@@ -162,7 +162,7 @@ def test_adaptation_does_not_block_prediction_and_a_full_queue_is_told(start, mo
 
     with serve(start, adapt_waiting=1) as client, ThreadPoolExecutor(2) as pool:
         model = adapt(client, "calm", "upset")["model"]
-        monkeypatch.setattr(voicefit, "adapt", slow)
+        monkeypatch.setattr("voicefit.serving.service.adapt", slow)
         working = pool.submit(client.post, "/adapt", **shots("a", "b"))
         assert began.acquire(timeout=30)
         waiting = pool.submit(client.post, "/adapt", **shots("a", "b"))

@@ -10,8 +10,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 import voicefit
-from serving.conftest import BASE, clip, running
 from support.bad_audio import bad_files, odd_files, silence
+from support.served import BASE, clip, running
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served

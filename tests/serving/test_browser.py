@@ -7,8 +7,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 import voicefit
-from serving.conftest import clip, running
 from support.chromium import CHROMIUM
+from support.served import clip, running
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 

@@ -11,8 +11,8 @@ import soundfile
 from fastapi.testclient import TestClient
 
 import voicefit
-from serving.conftest import BASE, clip, running, shots
 from support.bad_audio import encode, odd_files
+from support.served import BASE, clip, running, shots
 from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.serving import kept_audio

@@ -6,7 +6,7 @@ import sys
 import httpx
 import pytest
 
-from serving.conftest import running
+from support.served import running
 from voicefit.errors import VoicefitError
 from voicefit.serving.server import check_token, serve
 

@@ -12,3 +12,5 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+MICROPHONE = ("--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream")
+"""A microphone that may be used without asking; what it records is added."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
@@ -20,7 +21,10 @@ from transformers import (
     WhisperForConditionalGeneration,
 )
 
+from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.corpora import Clip
+from voicefit.encoders import load_encoder
+from voicefit.heads.linear import CorpusHeads
 from voicefit.heads.prior import Prior, learn_prior
 
 LABELS = ("anger", "fear", "neutral")
@@ -129,6 +133,17 @@ def make_prior(size: int) -> Prior:
     pooled = torch.randn(12, size, generator=torch.Generator().manual_seed(5))
     clips = [Clip("", Path(), speaker=str(index % 2), label=LABELS[index % 3]) for index in range(12)]
     return learn_prior({"corpus": pooled}, {"corpus": clips})
+
+
+def build_start(folder: Path) -> Path:
+    """A pre-finetuned checkpoint made without training, which knows anger, fear and neutral."""
+    encoder = load_encoder(build_wav2vec2_group_norm(folder / "encoder"))
+    heads = CorpusHeads({"c": ["anger", "neutral"]}, encoder.projector.out_features)
+    record = {"kind": "prefinetuned", "source": "encoder", "protocol": "clean", "seed": 0, "depth": encoder.depth}
+    record |= {"frozen_layers": 0, "front_end": encoder.front_end.model_dump(), "corpora": [], "best": {"epoch": 1.0}}
+    history = pd.DataFrame([{"epoch": 1, "train_loss": 1.0, "validation_mean_macro_f1": 0.5}])
+    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), folder / "checkpoint", record, history)
+    return folder / "checkpoint"
 
 
 def _build_waveform(folder: Path, config: Any) -> Path:
