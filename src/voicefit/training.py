@@ -1,9 +1,9 @@
-"""What training loops share: generators by purpose, the schedule, and the file from which a stopped run resumes."""
+"""What training loops share: generators, shuffles, the schedule, and the file from which a stopped run resumes."""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +72,17 @@ def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
     """A generator of its own for each seed and purpose."""
     digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
     return np.random.default_rng(int.from_bytes(digest))
+
+
+def endless_shuffles(indices: int | np.ndarray, generator: np.random.Generator) -> Iterator[int]:
+    """Yield indices without end, in a new order each time all have come.
+
+    Args:
+        indices: those to shuffle, or a number n for 0 … n - 1.
+        generator: drawn from once a round, when its first index is asked for.
+    """
+    while True:
+        yield from generator.permutation(indices).tolist()
 
 
 def warmup_then_decay(step: int, total: int, warmup: int) -> float:
