@@ -17,7 +17,7 @@ from torch import nn
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from support.tiny_models import build_wav2vec2_group_norm, build_wav2vec2_layer_norm, build_whisper, make_waveform
-from voicefit.adaptation import Method, find_method
+from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.corpora import folder
 from voicefit.encoders import FrontCache, load_encoder
@@ -26,6 +26,7 @@ from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 torch.set_num_threads(1)
@@ -180,14 +181,14 @@ def fine_tuned(naive, episode, batches):
 def test_a_trial_answers_as_the_naive_one(family, corpora, method, answers):
     encoder = load_encoder(family[0])
     bench = SpeakerBench(encoder, Exact(encoder), SpeakerEpisodes(corpora["three"], "anna"))
-    result = run_trial(bench, spec_of(method), Method(method, find_method(method).Settings()))
+    result = run_trial(bench, spec_of(method), PlannedMethod(find_method(method).configured()))
     episode = bench.episodes.one_vs_rest("fear", 4, 1)
     expected = answers(Naive(*family), episode)
     assert result["macro_f1"] == pytest.approx(f1_score(episode.test_targets, expected, average="macro"))
     head = find_method(method).fit(
         encoder,
         bench.shots(episode.support, episode.support_targets, episode.labels),
-        find_method(method).Settings(),
+        find_method(method).settings_type(),
         0,
     )
     assert head(bench.pool(episode.test)).argmax(1).tolist() == expected
@@ -196,7 +197,7 @@ def test_a_trial_answers_as_the_naive_one(family, corpora, method, answers):
 def test_fine_tuning_ends_where_the_naive_one_ends(family, corpora):
     # Two shots a step: with all of them the bias of every layer begins where the loss does not change with it, and
     # which way it moves is rounding.
-    settings = find_method("full").Settings(steps=10, batch_size=2)
+    settings = find_method("full").settings_type(steps=10, batch_size=2)
     encoder, spec = load_encoder(family[0]), spec_of("full")
     bench = SpeakerBench(encoder, Exact(encoder), SpeakerEpisodes(corpora["three"], "anna"))
     episode = bench.episodes.one_vs_rest("fear", 4, 1)
@@ -208,7 +209,7 @@ def test_fine_tuning_ends_where_the_naive_one_ends(family, corpora):
     expected = fine_tuned(Naive(*family), episode, [[next(order), next(order)] for _ in range(10)])
     torch.testing.assert_close(logits, expected, atol=1e-3, rtol=0)
     assert (expected - fine_tuned(Naive(*family), episode, [])).abs().max() > 0.01  # there was something to agree on
-    result = run_trial(bench, spec, Method("full", settings))
+    result = run_trial(bench, spec, PlannedMethod(ConfiguredMethod(find_method("full"), settings)))
     assert result["macro_f1"] == pytest.approx(
         f1_score(episode.test_targets, expected.argmax(1), average="macro", zero_division=0)
     )

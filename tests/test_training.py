@@ -1,8 +1,11 @@
+from itertools import islice
+
+import numpy as np
 import pytest
 import torch
 
 from voicefit.errors import VoicefitError
-from voicefit.training import load_state, save_state, warmup_then_decay
+from voicefit.training import endless_shuffles, load_state, save_state, warmup_then_decay
 
 
 def make_optimizer(steps):
@@ -50,3 +53,11 @@ def test_the_factor_worked_by_hand():
 @pytest.mark.parametrize(("warmup", "first", "last"), [(0, 1.0, 0.1), (10, 0.1, 1.0)])
 def test_the_limits_of_warm_up(warmup, first, last):
     assert [warmup_then_decay(step, 10, warmup) for step in (0, 9)] == pytest.approx([first, last])
+
+
+@pytest.mark.parametrize("indices", [9, np.arange(4, 40, 4)])
+def test_endless_shuffles_give_every_index_once_a_round_in_orders_that_differ(indices):
+    order = endless_shuffles(indices, np.random.default_rng(0))
+    rounds = [list(islice(order, 9)) for _ in range(3)]
+    assert all(sorted(one) == (list(range(9)) if isinstance(indices, int) else indices.tolist()) for one in rounds)
+    assert len({*map(tuple, rounds)}) == 3

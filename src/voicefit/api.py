@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation import ConfiguredMethod, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.checkpoints import checkpoint
@@ -19,7 +19,6 @@ from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
 from voicefit.prediction.model import Model, load_model, reason_of
 from voicefit.prefinetuning.prefinetune import Run
 from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
@@ -137,7 +136,7 @@ def adapt(
         shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
     how_sure = leave_one_out(chosen, encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 0, 1)
-    head: Head = chosen.module.fit(encoder, shots, chosen.settings, seed)
+    head = chosen.fit(encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 1, 1)
     counts = dict(sorted(Counter(str(clip.label) for clip in usable).items()))
     record = {
@@ -179,22 +178,22 @@ def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:
         yield f"no clip of {label} can be used: the model does not know this label"
 
 
-def _nothing_to_train(method: Method, encoder: Encoder, start: str | Path) -> Iterator[str]:
-    if method.module.TRAINS_ENCODER and not encoder.trained_layers():
+def _nothing_to_train(configured: ConfiguredMethod[Any], encoder: Encoder, start: str | Path) -> Iterator[str]:
+    if configured.method.trains_encoder and not encoder.trained_layers():
         yield (
-            f"every layer of {start} is frozen, so that method {method.name} has trained little but the classifier; "
-            "another start, or method prior, may do better"
+            f"every layer of {start} is frozen, so that method {configured.name} has trained little but the "
+            "classifier; another start, or method prior, may do better"
         )
 
 
-def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled: bool) -> Method:
-    module = find_method(name)
-    if module.NEEDS_VALIDATION:
+def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled: bool) -> ConfiguredMethod[Any]:
+    chosen = find_method(name)
+    if chosen.needs_validation:
         raise VoicefitError(f"method {name} needs clips to validate on besides the shots; take another")
-    if has_unlabelled and "unlabelled" not in module.Settings.model_fields:
+    if has_unlabelled and not chosen.uses_unlabelled:
         raise VoicefitError(f"method {name} learns nothing from unlabelled clips; method prior does")
     try:
-        return Method(name, module.Settings(**(settings or {})))
+        return chosen.configured(**(settings or {}))
     except ValidationError as error:
         fault = error.errors()[0]
         raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error

@@ -1,9 +1,9 @@
-"""Parts of all training loops: seeded generators, the schedule, the file of a stopped run, the plot of a history."""
+"""Parts of all training loops: seeds, shuffles, the schedule, the file of a stopped run, the plot of a history."""
 
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,17 @@ def seeded_generator(seed: int, *purpose: str) -> np.random.Generator:
     """Return a generator for a seed and a purpose; others are independent of it."""
     digest = hashlib.blake2b("/".join([str(seed), *purpose]).encode(), digest_size=8).digest()
     return np.random.default_rng(int.from_bytes(digest))
+
+
+def endless_shuffles(indices: int | np.ndarray, generator: np.random.Generator) -> Iterator[int]:
+    """Yield indices without end, in a new order each time all have come.
+
+    Args:
+        indices: those to shuffle, or a number n for 0 … n - 1.
+        generator: drawn from once a round, when its first index is asked for.
+    """
+    while True:
+        yield from generator.permutation(indices).tolist()
 
 
 def warmup_then_decay(step: int, total: int, warmup: int) -> float:

@@ -7,7 +7,7 @@ from sklearn.model_selection import LeaveOneOut as Folds
 from sklearn.model_selection import cross_val_predict
 
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
-from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation import Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.encoders import load_encoder
 
@@ -24,7 +24,7 @@ def make_shots(encoder, targets, **more):
 
 
 def method(name):
-    return Method(name, find_method(name).Settings())
+    return find_method(name).configured()
 
 
 def test_the_head_agrees_with_cross_validation_by_scikit_learn(encoder):
@@ -52,7 +52,7 @@ def test_no_clip_has_a_say_in_its_own_answer(encoder):
     before = leave_one_out(method("prior"), encoder, shots, seed=0).logits[0]
     shots.targets[0] = 1  # its label is changed, and with it nothing that it is told by
     others = Shots(shots.pooled[1:], shots.frames[1:], shots.targets[1:], 2, labels=shots.labels, prior=shots.prior)
-    head = find_method("prior").fit(encoder, others, find_method("prior").Settings(), 0)
+    head = find_method("prior").fit(encoder, others, find_method("prior").settings_type(), 0)
     torch.testing.assert_close(before, head(shots.pooled[:1])[0])
 
 

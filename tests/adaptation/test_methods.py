@@ -10,13 +10,13 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 
 from support.tiny_models import make_waveform
-from voicefit.adaptation import METHODS, Method, Shots, find_method
+from voicefit.adaptation import METHODS, Shots, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 
-FINE_TUNED = [name for name, method in METHODS.items() if method.TRAINS_ENCODER and name != "published"]
+FINE_TUNED = [name for name, method in METHODS.items() if method.trains_encoder and name != "published"]
 
 
 def random_shots(encoder: Encoder, classes: int, per_class: int, seed: int) -> tuple[Shots, Tensor]:
@@ -31,9 +31,9 @@ def random_shots(encoder: Encoder, classes: int, per_class: int, seed: int) -> t
 
 def fit(name: str, encoder: Encoder, shots: Shots, seed: int = 0, **settings) -> Head:
     method = find_method(name)
-    if method.NEEDS_VALIDATION:
+    if method.needs_validation:
         shots, settings = replace(shots, validation=shots), {"epochs": 20, "lr": 1e-2, **settings}
-    return method.fit(encoder, shots, method.Settings(**settings), seed)
+    return method.fit(encoder, shots, method.settings_type(**settings), seed)
 
 
 def project(encoder: Encoder, pooled: Tensor) -> np.ndarray:
@@ -104,7 +104,7 @@ def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
     assert fit("head", encoder, scaled)(1000 * others).detach().numpy() == pytest.approx(plain.numpy(), abs=1e-3)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.NEEDS_PRIOR])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.needs_prior])
 @pytest.mark.parametrize("classes", [2, 3])
 def test_methods_without_a_prior_return_a_head_that_copies_the_projector(name, classes, encoder, make_shots):
     shots = make_shots(6, classes)
@@ -201,7 +201,7 @@ def test_top_layers_leaves_lower_layers_as_they_are(folder, make_shots):
 
 
 def test_layers_that_a_method_leaves_alone_need_not_run_again_unless_all_are_weighed(folder):
-    top, full = (Method(name, find_method(name).Settings()) for name in ("top-layers", "full"))
+    top, full = (find_method(name).configured() for name in ("top-layers", "full"))
     for frozen in (0, 1):
         deep = load_encoder(folder, Reading(frozen_layers=frozen))
         assert top.untouched_layers(deep) == deep.depth - 1 > 0
@@ -377,7 +377,7 @@ def test_fine_tuning_gives_the_same_for_a_seed_and_another_for_another(name, enc
     assert not torch.equal(heads[0], heads[2])
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.TRAINS_ENCODER])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if not method.trains_encoder])
 def test_methods_that_do_not_train_leave_the_encoder_alone(name, encoder, make_shots):
     before = {key: value.clone() for key, value in encoder.state_dict().items()}
     fit(name, encoder, replace(make_shots(6), labels=("anger", "fear")))

@@ -258,6 +258,12 @@ def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
         api.adapt(tmp_path / "encoder", tmp_path / "clips", out=tmp_path / "m", method="full", settings={"lr": -1})
 
 
+@pytest.mark.parametrize("method", ["prior", "zero-shot"])
+def test_unlabelled_clips_are_no_setting_of_a_method(tmp_path, method):
+    with pytest.raises(VoicefitError, match=rf"settings of {method}: unlabelled: Extra inputs are not permitted"):
+        api.adapt(tmp_path, tmp_path / "clips", out=tmp_path / "m", method=method, settings={"unlabelled": 3})
+
+
 def test_adapt_names_a_clip_that_it_leaves_out(run, tmp_path):
     encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
     clips = build_folder(tmp_path / "clips", speakers=())

@@ -14,12 +14,13 @@ from safetensors.torch import load_file
 from support import new_process
 from support.layouts import write_noise
 from support.tiny_models import build_wav2vec2_group_norm
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
 from voicefit.encoders import Reading
 from voicefit.sweep import TrialStore
 from voicefit.sweep.engine import StartingPoint, Workplace
 from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.record import STORE
 
 
@@ -144,7 +145,7 @@ def workplace(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> Wor
     return Workplace(
         starts={("tiny", "none"): StartingPoint(str(encoder_folder), Reading(frozen_layers=1))},
         targets={"voices": load_corpus("voices", corpora_folder / "voices")},
-        methods={name: Method(name, module.Settings()) for name, module in METHODS.items()},
+        methods={name: PlannedMethod(method.configured()) for name, method in METHODS.items()},
         cache_root=tmp_path / "cache",
         threads=1,
     )

@@ -10,11 +10,16 @@ import pytest
 
 from support.deadly import Deadly, Errands
 from support.reporter import Reporter
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS, ConfiguredMethod, find_method
 from voicefit.encoders import Reading
 from voicefit.errors import VoicefitError
 from voicefit.sweep import engine
 from voicefit.sweep.engine import StartingPoint, run_trials
+from voicefit.sweep.planned_method import PlannedMethod
+
+
+def configured(name, settings):
+    return PlannedMethod(ConfiguredMethod(find_method(name), settings))
 
 
 def results_of(records):
@@ -87,7 +92,7 @@ def test_workers_are_spread_over_the_devices(workplace, forked):
 
 
 def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(trials, workplace, forked):
-    deadly = replace(workplace, methods={**workplace.methods, "head": Method("head", Deadly("kill"))})
+    deadly = replace(workplace, methods={**workplace.methods, "head": configured("head", Deadly("kill"))})
     head, others = trials[0], [trial for trial in trials if trial.method == "prototype"]
     results = results_of(run_trials([*others[:2], replace(head, method="head"), *others[2:]], deadly, 2))
     failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
@@ -96,7 +101,7 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
 
 
 def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run(trials, workplace, forked):
-    hanging = replace(workplace, methods={**workplace.methods, "head": Method("head", Deadly("hang"))})
+    hanging = replace(workplace, methods={**workplace.methods, "head": configured("head", Deadly("hang"))})
     head, others = replace(trials[0], method="head"), [trial for trial in trials if trial.method == "prototype"]
     results = results_of(run_trials([*others[:2], head, *others[2:]], hanging, 1, limit=4))
     failed = {spec: result["error"] for spec, result in results.items() if "error" in result}
@@ -106,7 +111,7 @@ def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, workplace, forked):
-    leaving = replace(workplace, methods={name: Method(name, Deadly("exit")) for name in METHODS})
+    leaving = replace(workplace, methods={name: configured(name, Deadly("exit")) for name in METHODS})
     with pytest.raises(VoicefitError, match=r"exit code 3, .* below `if __name__ == \"__main__\":`"):
         list(run_trials(trials, leaving, 2))
     assert not multiprocessing.active_children()

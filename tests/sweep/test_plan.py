@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from voicefit.adaptation import head
+from voicefit.adaptation import METHODS
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan, read_plan
 
@@ -76,6 +76,18 @@ def expand(plan, *targets):
         ("[targets]", '[methods.slow]\nmethod = "svm"\n[targets]', r"methods\.slow: method 'svm' is unknown"),
         ("[targets]", '[methods.slow]\nmethod = ["svm"]\n[targets]', r"methods\.slow: method 'slow' cannot stand for"),
         ("[targets]", '[methods.head]\nmethod = "full"\n[targets]', r"methods\.head: method 'head' cannot stand for"),
+        (
+            "[targets]",
+            "[methods.full]\nunlabelled = 3\n[targets]",
+            r"methods\.full: unlabelled: method 'full' learns nothing from unlabelled clips; these do: prior, z",
+        ),
+        (
+            "[targets]",
+            '[methods.mine]\nmethod = "head"\nunlabelled_label = "calm"\n[targets]',
+            r"methods\.mine: unlabelled_label: method 'head' learns nothing from unlabelled clips",
+        ),
+        ("[targets]", "[methods.prior]\nunlabelled = -1\n[targets]", r"methods\.prior\.unlabelled: .* greater than"),
+        ("[targets]", "[methods.prior]\nlabelled = 1\n[targets]", r"methods\.prior\.labelled: Extra inputs"),
         ("[targets]", "[encoders.tiny.prefinetune]\nlr = -1\n[targets]", r"encoders\.tiny\.prefinetune\.lr: "),
         ("[targets]", "[prefinetune]\nlr = -1\n[targets]", r"prefinetune\.lr: .* greater than 0"),
         ('t = "T"', "", r"targets: "),
@@ -157,31 +169,39 @@ def test_a_grid_may_name_its_encoders():
 
 def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():
     plan = plan_of(protocol="paper", methods={"full": {"steps": 7}}, prefinetune={"max_epochs": 3})
-    assert plan.method("full").settings.steps == 7
-    assert plan.method("full").settings.batch_size == 8
+    settings = plan.method("full").configured.settings
+    assert (settings.steps, settings.batch_size) == (7, 8)
     assert plan.prefinetune_settings().max_epochs == 3
     assert plan.prefinetune_settings().batch_size == 4
 
 
 def test_a_plan_may_name_several_settings_of_one_method():
     plan = plan_of(methods={"full-slow": {"method": "full", "lr": 1e-5}}, grid=[{"methods": ["full", "full-slow"]}])
-    slow, usual = plan.method("full-slow"), plan.method("full")
+    slow, usual = plan.method("full-slow").configured, plan.method("full").configured
     assert (slow.name, slow.settings.lr) == ("full", 1e-5)
     assert slow.settings.model_copy(update={"lr": usual.settings.lr}) == usual.settings
-    assert slow.module is usual.module
+    assert slow.method is usual.method
+
+
+def test_a_plan_may_give_a_method_clips_without_labels():
+    entry = {"method": "prior", "prior_shots": 4, "unlabelled": 12, "unlabelled_label": "neutral"}
+    planned = plan_of(methods={"prior-12": entry}).method("prior-12")
+    assert (planned.unlabelled, planned.unlabelled_label) == (12, "neutral")
+    assert planned.configured.settings.model_dump() == {"prior_shots": 4}
 
 
 def test_a_method_that_selects_beyond_the_shots_needs_the_paper_protocol():
     grid = [{"methods": ["published"]}]
     with pytest.raises(VoicefitError, match=r"grid\.0: methods: 'published' selects on labelled clips beyond"):
         plan_of(grid=grid)
-    assert plan_of(grid=grid, protocol="paper").method("published").settings.patience == 30
+    assert plan_of(grid=grid, protocol="paper").method("published").configured.settings.patience == 30
 
 
 def test_a_method_that_begins_at_a_prior_needs_a_start_that_has_one():
     with pytest.raises(VoicefitError, match=r"grid\.0: methods: 'prior' begins at what pre-finetuning corpora know"):
         plan_of(grid=[{"starts": ["none", "all"], "methods": ["prior"]}])
-    assert plan_of(grid=[{"starts": ["all"], "methods": ["prior"]}]).method("prior").settings.prior_shots == 8
+    plan = plan_of(grid=[{"starts": ["all"], "methods": ["prior"]}])
+    assert plan.method("prior").configured.settings.prior_shots == 8
 
 
 def test_an_encoder_of_the_plan_may_be_pre_finetuned_in_its_own_way():
@@ -273,6 +293,42 @@ def test_a_key_is_the_same_in_every_process(new_process):
     process.join()
 
 
+METHOD_KEYS = {
+    "bitfit": "70a4a33cc85577ae47a4e23370bf932f",
+    "full": "04870914b1c5d6a6b482ac3ed6549e4d",
+    "head": "99696e0d2fd4e784a7fa271b75dea7f7",
+    "kl": "43f6bf96b0534d2be3386a12561751e0",
+    "l2sp": "a57e8d4e36b0a7532efae2dcb1ecedd7",
+    "lhuc": "4198e33753a377f0797a84d7f98616ac",
+    "lora": "be961af6f9ae7265b49b48e4c44b4fcb",
+    "prior": "9b16895ba5254c0ea1a7737e0d388deb",
+    "prototype": "f911d34e7fa0ce0ffe77c6bbdd322441",
+    "published": "138f7cfdc85dc9db8dc989894ab75271",
+    "top-layers": "2f96cd59f0fd9c52419a49adece98b6e",
+    "zero-shot": "682bf0de1784b52a48c08d59bfc35dc5",
+    "prior-12": "0ef6390023fa180320c992467a87b74c",
+    "prior-12-neutral": "18af1ce1b635981e3de314054e063116",
+    "prior-0": "8ac85a48c088e508e70b563ea3df39f2",
+    "zero-shot-6": "37ba1ae9036439ee078ed5cdb071b7e2",
+    "lora-2": "b46f4cb2bf7a64f18abe4d40c1f425a6",
+}
+"""Keys that stores on disk have: they change with a method's version or settings, and with nothing else."""
+
+
+def test_the_keys_of_methods_are_those_of_trials_that_are_stored_already(make_corpus_of):
+    methods = {
+        "prior-12": {"method": "prior", "unlabelled": 12},
+        "prior-12-neutral": {"method": "prior", "unlabelled": 12, "unlabelled_label": "neutral"},
+        "prior-0": {"method": "prior", "prior_shots": 0},
+        "zero-shot-6": {"method": "zero-shot", "unlabelled": 6},
+        "lora-2": {"method": "lora", "rank": 2},
+    }
+    grid = [{"starts": ["all"], "methods": [*METHODS, *methods], "k": [2], "draws": 1, "labels": ["calm"]}]
+    target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}})
+    trials = expand(plan_of(protocol="paper", methods=methods, grid=grid), target)
+    assert {trial.method: trial.method_key for trial in trials} == METHOD_KEYS
+
+
 def test_the_key_of_a_trial_changes_with_its_methods_settings_and_version(make_corpus_of, monkeypatch):
     target = make_corpus_of("t", {"anna": {"anger": 9, "calm": 9}})
     grid = [{"methods": ["head", "full"], "k": [2], "draws": 1, "starts": ["none"], "labels": ["calm"]}]
@@ -284,7 +340,7 @@ def test_the_key_of_a_trial_changes_with_its_methods_settings_and_version(make_c
     assert before == keys(methods={"head": {"l2": 1.0}})
     assert tuned["head"] != before["head"]
     assert tuned["full"] == before["full"]
-    monkeypatch.setattr(head, "VERSION", head.VERSION + 1)
+    monkeypatch.setitem(METHODS, "head", replace(METHODS["head"], version=METHODS["head"].version + 1))
     assert keys()["head"] != before["head"]
 
 

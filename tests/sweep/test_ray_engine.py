@@ -18,10 +18,11 @@ import pytest
 
 from support import deadly
 from support.deadly import Deadly, Gated
-from voicefit.adaptation import Method
+from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, engine, ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import connected, share_out
 from voicefit.sweep.record import STORE
 
@@ -124,7 +125,8 @@ class TestOnACluster:
 
     def test_the_trials_of_a_killed_worker_and_of_a_lost_node_run_elsewhere(self, cluster, trials, workplace, tmp_path):
         starts = {("twin", "none"): workplace.starts["tiny", "none"], **workplace.starts}
-        waiting = Method("head", Gated(tmp_path / "gate"))  # whoever is at `head` is in the middle of it
+        # A worker at `head` is in the middle of it.
+        waiting = PlannedMethod(ConfiguredMethod(find_method("head"), Gated(tmp_path / "gate")))
         workplace = replace(workplace, starts=starts, methods={**workplace.methods, "head": waiting})
         both = [replace(trial, encoder=encoder) for encoder in ("tiny", "twin") for trial in trials]
         doomed = cluster.add_node(**NODE)
@@ -145,7 +147,8 @@ class TestOnACluster:
     def test_a_trial_that_hangs_and_one_that_kills_are_recorded_as_failed_and_the_others_run(
         self, cluster, trials, workplace
     ):
-        bad = {"hanging": Method("head", Deadly("hang")), "deadly": Method("head", Deadly("kill"))}
+        ends = {"hanging": "hang", "deadly": "kill"}
+        bad = {name: PlannedMethod(ConfiguredMethod(find_method("head"), Deadly(end))) for name, end in ends.items()}
         hanging, killing = (replace(trials[0], method=name) for name in bad)
         good = [trial for trial in trials if trial.speaker == trials[0].speaker]
 

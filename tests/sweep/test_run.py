@@ -5,13 +5,14 @@ import random
 import shutil
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import torch
 
-from voicefit.adaptation import prototype
+from voicefit.adaptation import METHODS
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, run_sweep
 from voicefit.sweep.plan import make_plan
@@ -74,7 +75,7 @@ def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan,
     def refuse(*args):
         raise AssertionError("nothing is left to fit")
 
-    monkeypatch.setattr(prototype, "fit", refuse)
+    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit=refuse))
     before, written = records(copy), modified(copy)
     result = run_sweep(plan_of(raw_plan), copy, cache_root=cache)
     assert result == SweepResult(skipped=TRIALS, finished=0, failed=0)
@@ -193,27 +194,27 @@ def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, r
 
 def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_path, raw_plan, cache, monkeypatch):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}])
-    fit = prototype.fit
+    prototype = METHODS["prototype"]
     poison_four_shots(monkeypatch)
     assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=0, finished=36, failed=12)
     table = records(tmp_path / "out")
     failed = table[table["error"].notna()]
     assert set(zip(failed["method"], failed["k"], strict=True)) == {("prototype", 4)}
     assert set(table["error"].dropna()) == {"ArithmeticError: poison"}
-    monkeypatch.setattr(prototype, "fit", fit)
+    monkeypatch.setitem(METHODS, "prototype", prototype)
     assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=36, finished=12, failed=0)
     assert records(tmp_path / "out")["error"].isna().all()
 
 
 def poison_four_shots(monkeypatch):
-    fit = prototype.fit
+    prototype = METHODS["prototype"]
 
     def poisoned(encoder, shots, settings, seed):
         if len(shots.targets) == 4:
             raise ArithmeticError("poison")
-        return fit(encoder, shots, settings, seed)
+        return prototype.fit(encoder, shots, settings, seed)
 
-    monkeypatch.setattr(prototype, "fit", poisoned)
+    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit=poisoned))
 
 
 def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch):

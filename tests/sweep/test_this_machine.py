@@ -1,6 +1,7 @@
 import multiprocessing
 import time
 from collections import deque
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -93,7 +94,7 @@ def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_m
         if what == "trials" and done:
             opened.touch()
 
-    monkeypatch.setattr(METHODS["prototype"], "fit", hang_once)
+    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit=hang_once))
     result = run_sweep(
         two_starts,
         tmp_path / "out",

@@ -1,15 +1,18 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from sklearn.metrics import f1_score
 
 from support.tiny_models import make_prior
-from voicefit.adaptation import METHODS, Method, Shots, find_method, published
+from voicefit.adaptation import METHODS, Shots, find_method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 
@@ -44,10 +47,10 @@ def make_bench(corpora_folder, encoder_folder, tmp_path):
 
 
 def run(bench, spec, **settings):
-    return run_trial(bench, spec, Method(spec.method, find_method(spec.method).Settings(**settings)))
+    return run_trial(bench, spec, PlannedMethod(find_method(spec.method).configured(**settings)))
 
 
-@pytest.mark.parametrize("method", [name for name, module in METHODS.items() if not module.NEEDS_VALIDATION])
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if not method.needs_validation])
 def test_a_trial_leaves_the_encoder_as_it_was_and_gives_the_same_again(method, make_bench):
     bench = make_bench()
     before = {name: value.clone() for name, value in bench.encoder.state_dict().items()}
@@ -114,14 +117,14 @@ def test_a_trial_that_trains_scores_the_trained_encoder(make_bench):
     targets = torch.tensor(episode.support_targets)
     with bench.encoder.restored():
         given_shots = Shots(bench.encoder.pool(shots), shots, targets, 2)
-        head = method.fit(bench.encoder, given_shots, method.Settings(**settings), spec_of("full").method_seed)
+        head = method.fit(bench.encoder, given_shots, method.settings_type(**settings), spec_of("full").method_seed)
         adapted = head(bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])).argmax(1)
     stale = head(bench.encoder.pool([bench.cache.frames(clip) for clip in episode.test])).argmax(1)
     assert trained["macro_f1"] == pytest.approx(score(episode.test_targets, adapted.tolist())["macro_f1"])
     assert adapted.tolist() != stale.tolist()
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.TRAINS_ENCODER])
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trains_encoder])
 def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_bench, monkeypatch, name):
     bench = make_bench("paper")
     bench.pool(())
@@ -133,14 +136,15 @@ def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_
     assert set(used) == {"bfloat16"}
 
 
-def test_a_method_gets_as_many_unlabelled_clips_as_it_asks_for(make_bench, monkeypatch):
-    bench, seen, fit = make_bench(), [], find_method("prior").fit
-    monkeypatch.setattr(find_method("prior"), "fit", lambda *given: seen.append(given[1]) or fit(*given))
-    run(bench, spec_of("prior"), unlabelled=3)
-    run(bench, spec_of("prior"))
-    expected = bench.pool(bench.episodes.unlabelled(3, spec_of("prior").draw))
-    assert torch.equal(seen[0].unlabelled, expected)
-    assert not len(seen[1].unlabelled)
+def test_a_method_gets_the_unlabelled_clips_that_the_plan_asks_for(make_bench):
+    bench, seen, prior = make_bench(), [], find_method("prior")
+    watched = replace(prior, fit=lambda *given: seen.append(given[1]) or prior.fit(*given)).configured()
+    spec = spec_of("prior")
+    for asked in ((3,), (2, "fear"), ()):
+        run_trial(bench, spec, PlannedMethod(watched, *asked))
+    assert torch.equal(seen[0].unlabelled, bench.pool(bench.episodes.unlabelled(3, spec.draw)))
+    assert torch.equal(seen[1].unlabelled, bench.pool(bench.episodes.unlabelled(2, spec.draw, "fear")))
+    assert not len(seen[2].unlabelled)
     assert seen[0].labels == ("other", "anger")
 
 

@@ -4,14 +4,10 @@ from pydantic import Field
 from torch import nn
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 1
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 _NORMS = (nn.LayerNorm, nn.GroupNorm)
 
@@ -32,3 +28,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         if name == "bias" or isinstance(module, _NORMS)
     }
     return fine_tune(encoder, shots, settings, seed, [p for p in encoder.trainable() if id(p) in chosen])
+
+
+METHOD = Method("bitfit", fit, Settings, version=1, trains_encoder=True)

@@ -10,19 +10,19 @@ from contextlib import contextmanager
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from voicefit.adaptation import head
+from voicefit.adaptation.method import TrainingSettings
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder, Precision
+from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
+from voicefit.training import endless_shuffles
 
 
-class FineTuneSettings(BaseModel):
+class FineTuneSettings(TrainingSettings):
     """How to fine-tune; each method has a learning rate of its own."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lr: float = Field(1e-5, gt=0, description="peak learning rate of what is trained of encoder and projector")
     head_lr: float = Field(1e-3, gt=0, description="peak learning rate of the new classifier")
@@ -34,9 +34,6 @@ class FineTuneSettings(BaseModel):
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(10, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")
     batch_size: int = Field(8, ge=1, description="shots a step, classes in turn; k shots where k is smaller")
-    precision: Precision = Field(
-        "float32", description="of all passes through the encoder; bfloat16 where the hardware has it"
-    )
 
 
 def fine_tune(
@@ -69,6 +66,7 @@ def fine_tune(
     ]
     optimizer = torch.optim.AdamW(groups, weight_decay=settings.weight_decay, fused=True)
     warmup = max(1, settings.steps // 10)
+    # Not training.warmup_then_decay: there the decay begins after the warm-up, here at the first step.
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (settings.steps - step) / settings.steps)
     )
@@ -87,13 +85,13 @@ def fine_tune(
             optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
             schedule.step()
     layers = (encoder.projector, classifier)
-    made = Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
-    return head.less_often(made, shots, settings.rest_log_odds)
+    trained = Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
+    return head.raise_rest_logit(trained, shots, settings.rest_log_odds)
 
 
 @torch.no_grad()
 def standardise_projector(encoder: Encoder, shots: Shots) -> None:
-    """Let projected shots have mean 0 and unit variance: one learning rate then suits every encoder."""
+    """Change the projector: projected shots have mean 0 and unit variance, and one rate suits every encoder."""
     projector = encoder.projector
     centre, scale = head.centre_and_scale(projector(shots.pooled))
     projector.weight.div_(scale)
@@ -101,16 +99,11 @@ def standardise_projector(encoder: Encoder, shots: Shots) -> None:
 
 
 def balanced_order(targets: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
-    """Indices of the shots without end, the classes in turn; no shot comes again before all others of its class."""
-    decks = [_endless_shuffles(np.flatnonzero(targets == index), generator) for index in range(targets.max() + 1)]
+    """Yield indices of the shots without end, the classes in turn; no shot repeats before all others of its class."""
+    decks = [endless_shuffles(np.flatnonzero(targets == index), generator) for index in range(targets.max() + 1)]
     while True:
         for place in generator.permutation(len(decks)):
             yield next(decks[place])
-
-
-def _endless_shuffles(indices: np.ndarray, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(indices).tolist()
 
 
 @contextmanager

@@ -1,14 +1,10 @@
 """Fine-tune the trainable rest of the encoder, its projector and a new head: Chen & Yu (2023), section 3."""
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 4
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 
 class Settings(FineTuneSettings):
@@ -19,3 +15,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     """Train ``encoder`` in place (see :meth:`Encoder.restored`), its classifier from the linear head on."""
     standardise_projector(encoder, shots)
     return fine_tune(encoder, shots, settings, seed, encoder.trainable())
+
+
+METHOD = Method("full", fit, Settings, version=4, trains_encoder=True)

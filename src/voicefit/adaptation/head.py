@@ -6,27 +6,20 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
+from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
 
-VERSION = 1
-TRAINS_ENCODER = False
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
-
-
 _PENALTIES = (1.0, 10.0, 100.0, 0.1)
 
 
-class Settings(BaseModel):
+class Settings(MethodSettings):
     """How to fit the head."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     l2: Annotated[float, Field(gt=0)] | Literal["leave-one-out"] = Field(
         1.0,
@@ -42,7 +35,7 @@ class Settings(BaseModel):
 
 @torch.no_grad()
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """The head that minimises the sum of cross-entropies plus the penalty (convex: the seed is not used).
+    """Return the head that minimises the sum of cross-entropies plus the penalty (convex: the seed is not used).
 
     Projected vectors are centred on the shots and scaled, all dimensions alike, to unit variance, so that one
     penalty suits every encoder; centring and scale are folded into the classifier.
@@ -60,16 +53,22 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
     bias = bias - weight @ centre.cpu().numpy()
     classifier = (torch.from_numpy(part).float().to(projected.device) for part in (weight, bias))
-    made = Head(projector.weight.clone(), projector.bias.clone(), *classifier)
-    return less_often(made, shots, settings.rest_log_odds)
+    head = Head(projector.weight.clone(), projector.bias.clone(), *classifier)
+    return raise_rest_logit(head, shots, settings.rest_log_odds)
 
 
-def less_often(made: Head, shots: Shots, log_odds: float) -> Head:
-    """Where ``shots`` tell one emotion from the rest, ``made`` with the rest's logit raised by ``log_odds``."""
+def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
+    """Return the head with the rest's logit raised, where ``shots`` tell one emotion from the rest.
+
+    Args:
+        head: of the task's classes, the rest first.
+        shots: what the head was fitted to; any other task leaves the head as it is.
+        log_odds: added to the rest's logit.
+    """
     if not log_odds or shots.labels[:1] != (OTHER,):
-        return made
-    raised = made.classifier_bias + log_odds * torch.tensor([1.0, 0.0], device=made.classifier_bias.device)
-    return replace(made, classifier_bias=raised)
+        return head
+    raised = head.classifier_bias + log_odds * torch.tensor([1.0, 0.0], device=head.classifier_bias.device)
+    return replace(head, classifier_bias=raised)
 
 
 def _regression(l2: float) -> Any:
@@ -94,7 +93,7 @@ def _leave_one_out(vectors: np.ndarray, targets: np.ndarray) -> float:
 
 
 def centre_and_scale(projected: Tensor) -> tuple[Tensor, float]:
-    """The mean of projected shots ``(k, width)``, float64, and their standard deviation over all dimensions."""
+    """Return the mean ``(width,)`` of projected shots ``(k, width)``, and their deviation over all dimensions."""
     vectors = projected.double()
     centre = vectors.mean(0)
     return centre, max(float((vectors - centre).square().mean().sqrt()), 1e-12)
@@ -103,3 +102,6 @@ def centre_and_scale(projected: Tensor) -> tuple[Tensor, float]:
 @functools.cache
 def _blas() -> ThreadpoolController:
     return ThreadpoolController()
+
+
+METHOD = Method("head", fit, Settings, version=1)

@@ -12,14 +12,10 @@ from torch import Tensor, nn
 
 from voicefit.adaptation import prior
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 1
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = True
 
 
 class Settings(FineTuneSettings):
@@ -34,7 +30,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     Raises:
         VoicefitError: the start has no prior.
     """
-    known = prior.posterior_head(shots, prior.Settings(), listen=False)(shots.pooled).softmax(1)
+    known = prior.posterior_head(shots, prior.Settings(), use_shots=False)(shots.pooled).softmax(1)
     standardise_projector(encoder, shots)
     return fine_tune(encoder, shots, settings, seed, encoder.trainable(), goals=_mixed(shots, known, settings.share))
 
@@ -42,3 +38,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
 def _mixed(shots: Shots, known: Tensor, share: float) -> Tensor:
     labels = nn.functional.one_hot(shots.targets, shots.classes).to(known)
     return torch.lerp(labels, known, share)
+
+
+METHOD = Method("kl", fit, Settings, version=1, trains_encoder=True, needs_prior=True)

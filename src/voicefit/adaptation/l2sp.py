@@ -9,14 +9,10 @@ from pydantic import Field
 from torch import Tensor
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 1
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 
 class Settings(FineTuneSettings):
@@ -37,3 +33,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         return settings.strength / 2 * torch.stack([(p - start).square().sum() for p, start in pairs]).sum()
 
     return fine_tune(encoder, shots, settings, seed, trained, penalty=penalty)
+
+
+METHOD = Method("l2sp", fit, Settings, version=1, trains_encoder=True)

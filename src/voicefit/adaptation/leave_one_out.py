@@ -6,10 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voicefit.adaptation import Method
+from voicefit.adaptation.method import ConfiguredMethod
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
 from voicefit.scores import score
 
 _MOST_SHOTS = 200
@@ -61,7 +60,7 @@ class LeaveOneOut:
         )
 
 
-def leave_one_out(method: Method, encoder: Encoder, shots: Shots, seed: int) -> LeaveOneOut | None:
+def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, seed: int) -> LeaveOneOut | None:
     """Fit a head to all shots but one, for each of them; ``None`` where that says nothing.
 
     That is where a class has one shot, which cannot be left out; where the method trains the encoder, so that each shot
@@ -70,12 +69,12 @@ def leave_one_out(method: Method, encoder: Encoder, shots: Shots, seed: int) -> 
     Few shots make it too low: each is told by a head that lacks a clip of that very class (docs/evidence.md).
     """
     count = len(shots.targets)
-    if method.module.TRAINS_ENCODER or torch.bincount(shots.targets).min() < 2 or count > _MOST_SHOTS:
+    if method.method.trains_encoder or torch.bincount(shots.targets).min() < 2 or count > _MOST_SHOTS:
         return None
     rows = []
     for index in range(count):
         others = [other for other in range(count) if other != index]
-        head: Head = method.module.fit(encoder, _subset(shots, others), method.settings, seed)
+        head = method.fit(encoder, _subset(shots, others), seed)
         rows.append(head(shots.pooled[index : index + 1])[0])
     return LeaveOneOut(torch.stack(rows), shots.targets)
 

@@ -12,14 +12,10 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 1
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 
 class Settings(FineTuneSettings):
@@ -49,8 +45,11 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         amplitudes.append(_Amplitudes(reader.in_features, encoder.device))
         parametrize.register_parametrization(reader, "weight", amplitudes[-1])
     try:
-        made = fine_tune(encoder, shots, settings, seed, [scales.logits for scales in amplitudes])
+        head = fine_tune(encoder, shots, settings, seed, [scales.logits for scales in amplitudes])
     finally:
         for reader in readers:
             parametrize.remove_parametrizations(reader, "weight")
-    return made
+    return head
+
+
+METHOD = Method("lhuc", fit, Settings, version=1, trains_encoder=True)

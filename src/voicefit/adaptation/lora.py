@@ -14,6 +14,7 @@ from pydantic import Field
 from torch import nn
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
@@ -21,11 +22,6 @@ from voicefit.heads.linear import Adapter, Head
 
 if TYPE_CHECKING:
     from peft import LoraConfig
-
-VERSION = 1
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 
 class Settings(FineTuneSettings):
@@ -65,13 +61,13 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         adapted = LoraModel(encoder.model, config, "default")
     try:
         factors = [p for name, p in encoder.model.named_parameters() if "lora_" in name]
-        made = fine_tune(encoder, shots, settings, seed, factors)
-        made = replace(made, adapter=_adapter(encoder, config))
+        head = fine_tune(encoder, shots, settings, seed, factors)
+        head = replace(head, adapter=_adapter(encoder, config))
     finally:
         adapted.merge_and_unload()
         for p, needed in trained:  # peft freezes what it wraps
             p.requires_grad_(needed)
-    return made
+    return head
 
 
 def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
@@ -83,3 +79,6 @@ def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
     }
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.to_dict().items()}
     return Adapter(factors, plain)
+
+
+METHOD = Method("lora", fit, Settings, version=1, trains_encoder=True)

@@ -9,21 +9,19 @@ pooled frames, so that an adapted model is an ordinary `transformers` classifier
 The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has their measurements on others.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from scipy.special import expit
 
+from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 from voicefit.heads.prior import Prior
-
-VERSION = 3
-TRAINS_ENCODER = False
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = True
 
 _KERNEL_SCALE = 64.0
 """Prior variance of the logit of a clip that varies only as clips of one emotion do, the bias apart."""
@@ -43,24 +41,16 @@ _SHIFT, _SHIFT_UNLABELLED = 0.5, 0.25
 """Decision threshold, in log-odds against one label among those that corpora share; self-training brings a part."""
 
 
-class Settings(BaseModel):
-    """What to begin at, and in a sweep which clips come without labels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class Settings(MethodSettings):
+    """What to begin at."""
 
     prior_shots: float = Field(
         default=8.0, ge=0, description="the corpora's head counts as this many shots; 0 leaves it out"
     )
-    unlabelled: int = Field(
-        default=0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels"
-    )
-    unlabelled_label: str = Field(
-        default="", description="in a sweep: draw these from one emotion alone, as from neutral speech"
-    )
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """The mode of the posterior (convex: the seed is not used); more than two classes are told apart one by one.
+    """Return the mode of the posterior (convex: the seed is not used); several classes are told apart one by one.
 
     Raises:
         VoicefitError: the starting point has no prior.
@@ -69,7 +59,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
 
 
 def require_prior(shots: Shots, method: str) -> Prior:
-    """What the start's corpora know of labels.
+    """Return what the start's corpora know of labels.
 
     Raises:
         VoicefitError: the starting point has no prior.
@@ -79,100 +69,139 @@ def require_prior(shots: Shots, method: str) -> Prior:
     return shots.prior
 
 
-def posterior_head(shots: Shots, settings: Settings, listen: bool = True) -> Head:
-    """The mode for the classes of ``shots``, by the shots too or, unless ``listen``, by what was known before them.
+@dataclass(frozen=True)
+class _Voice:
+    """What is known of a voice, in discriminants.
+
+    Attributes:
+        prior: what the corpora know of labels.
+        points: the shots, ``(k, discriminants)``.
+        unlabelled: the clips without labels, ``(clips, discriminants)``.
+        offset: the voice's mean about the corpora's origin, ``(discriminants,)``.
+        doubt: 0 … 1, how little the unlabelled clips teach beside the shots; 1 without any.
+    """
+
+    prior: Prior
+    points: np.ndarray
+    unlabelled: np.ndarray
+    offset: np.ndarray
+    doubt: float
+
+
+def posterior_head(shots: Shots, settings: Settings, use_shots: bool = True) -> Head:
+    """Return the mode for the classes of ``shots``.
+
+    Args:
+        shots: the labelled clips of one voice, and those without labels.
+        settings: how much the corpora's heads count.
+        use_shots: fit the head to the shots too; otherwise they name the classes and nothing more.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
     prior = require_prior(shots, "prior")
-    count = len(shots.pooled) if listen else 0
-    points, more = prior.project(shots.pooled)[:count], prior.project(shots.unlabelled)
-    targets, narrow = shots.targets.cpu().numpy()[:count], _narrowness(prior, more)
-    offset = _speaker_offset(prior, more, narrow)
-    # Neutral speech teaches nothing that many shots do not.
-    doubt = narrow * count / (_FEW + count) if len(more) else 1.0
+    voice = _voice(prior, shots, len(shots.pooled) if use_shots else 0)
+    targets = shots.targets.cpu().numpy()[: len(voice.points)]
     names = shots.labels or ("",) * shots.classes
 
-    def row(index: int, odds: float, shift: float) -> tuple[np.ndarray, float]:
-        positive, share = targets == index, _UNLABELLED_SHARE * (1 - doubt)
-        return _posterior(prior, points, positive, names[index], more, share, offset, odds, shift, settings)
+    def mode(index: int, log_odds: float, unlabelled_shift: float) -> tuple[np.ndarray, float]:
+        return _posterior_mode(
+            voice,
+            names[index],
+            targets == index,
+            log_odds=log_odds,
+            unlabelled_shift=unlabelled_shift,
+            prior_shots=settings.prior_shots,
+        )
 
     if shots.classes == 2 and names[0] == OTHER:
-        weight, bias = row(1, odds=0.0, shift=_SHIFT * prior.log_odds)
-        bias -= (_SHIFT_UNLABELLED + doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds
+        weight, bias = mode(1, 0.0, _SHIFT * prior.log_odds)
+        bias -= (_SHIFT_UNLABELLED + voice.doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
     else:
-        rows = [row(index, -np.log(shots.classes - 1), 0.0) for index in range(shots.classes)]
-        weights, biases = np.vstack([weight for weight, _ in rows]), np.array([bias for _, bias in rows])
+        modes = [mode(index, -np.log(shots.classes - 1), 0.0) for index in range(shots.classes)]
+        weights, biases = np.vstack([weight for weight, _ in modes]), np.array([bias for _, bias in modes])
     parts = (prior.basis.T, -prior.origin @ prior.basis, weights, biases)
     return Head(*(torch.tensor(part, dtype=torch.float32, device=shots.pooled.device) for part in parts))
 
 
-def _narrowness(prior: Prior, more: np.ndarray) -> float:
-    """How little unlabelled clips vary: 1 where no more than clips of one emotion, as in neutral speech alone.
+def _voice(prior: Prior, shots: Shots, count: int) -> _Voice:
+    """Return what the first ``count`` shots and all unlabelled clips tell of their voice."""
+    points, unlabelled = prior.project(shots.pooled)[:count], prior.project(shots.unlabelled)
+    narrowness = _narrowness(prior, unlabelled)
+    # Neutral speech teaches nothing that many shots do not.
+    doubt = narrowness * count / (_FEW + count) if len(unlabelled) else 1.0
+    return _Voice(prior, points, unlabelled, _speaker_offset(prior, unlabelled, narrowness), doubt)
+
+
+def _narrowness(prior: Prior, unlabelled: np.ndarray) -> float:
+    """Return how little unlabelled clips vary: 1 where no more than clips of one emotion, as in neutral speech alone.
 
     0 where at least half as much as clips of evenly mixed emotions, and what is between for something between.
     """
     directions = prior.shared - 1
-    if len(more) < 2 or directions < 1:
+    if len(unlabelled) < 2 or directions < 1:
         return 0.0
-    mixed = (more[:, :directions].var(axis=0, ddof=1) - 1).sum() / prior.signal[:directions].sum()
+    mixed = (unlabelled[:, :directions].var(axis=0, ddof=1) - 1).sum() / prior.signal[:directions].sum()
     return float(np.clip(1 - 2 * mixed, 0, 1))
 
 
-def _speaker_offset(prior: Prior, more: np.ndarray, narrow: float) -> np.ndarray:
-    """Posterior mean of the speaker's mean about the origin, each discriminant by itself; 0 without unlabelled clips.
+def _speaker_offset(prior: Prior, unlabelled: np.ndarray, narrowness: float) -> np.ndarray:
+    """Return the posterior mean of the speaker's mean about the origin, each discriminant by itself; 0 without clips.
 
-    Narrow clips are taken for neutral speech. The shots say nothing here: half of them carry the emotion, and the bias
+    Narrow clips are taken for neutral speech. The shots do not count here: half of them carry the emotion, and the bias
     is free to follow them.
     """
-    count = len(more)
+    count = len(unlabelled)
     if not count:
         return np.zeros(len(prior.signal))
     trust = prior.speakers / (prior.speakers + (1 + prior.signal) / count)
-    return trust * (more.mean(axis=0) - narrow * prior.neutral)
+    return trust * (unlabelled.mean(axis=0) - narrowness * prior.neutral)
 
 
-def _posterior(
-    prior: Prior,
-    points: np.ndarray,
-    positive: np.ndarray,
+def _posterior_mode(
+    voice: _Voice,
     label: str,
-    more: np.ndarray,
-    share: float,
-    offset: np.ndarray,
-    odds: float,
-    shift: float,
-    settings: Settings,
+    positive: np.ndarray,
+    *,
+    log_odds: float,
+    unlabelled_shift: float,
+    prior_shots: float,
 ) -> tuple[np.ndarray, float]:
-    """Mode of weight and bias of ``label`` against the rest, in discriminants.
+    """Return weight ``(discriminants,)`` and bias at the mode for ``label`` against the rest.
 
-    ``odds`` are those of the shots; unlabelled clips have it with odds lower by ``shift``.
+    Args:
+        voice: what is known of the speaker.
+        label: its name; one that no corpus has begins at 0.
+        positive: which shots carry it, ``(k,)``.
+        log_odds: of the label among the shots.
+        unlabelled_shift: by how much its log-odds are lower among the unlabelled clips.
+        prior_shots: the corpora's head counts as this many shots.
     """
-    k = len(points)
-    weight, bias = np.zeros(len(offset)), odds
+    prior, k, clips = voice.prior, len(voice.points), len(voice.unlabelled)
+    weight, bias = np.zeros(len(voice.offset)), log_odds
     if label in prior.labels:
-        row, trust = prior.labels.index(label), settings.prior_shots / (settings.prior_shots + k)
+        row, trust = prior.labels.index(label), prior_shots / (prior_shots + k)
         weight = trust * prior.heads[row]
-        bias += trust * float(prior.biases[row] - prior.heads[row] @ offset)
+        bias += trust * float(prior.biases[row] - prior.heads[row] @ voice.offset)
     power = (prior.signal / prior.signal[0]) ** _KERNEL_POWER
-    spread = _KERNEL_SCALE * power / power.sum()  # prior variance of each weight
-    every = np.vstack([points, more])
-    kernel, mean = (every * spread) @ every.T + _BIAS_VARIANCE, every @ weight + bias
+    variance = _KERNEL_SCALE * power / power.sum()  # of each weight, before any shot
+    points = np.vstack([voice.points, voice.unlabelled])
+    kernel, mean = (points * variance) @ points.T + _BIAS_VARIANCE, points @ weight + bias
     dual = _newton(kernel[:k, :k], mean[:k], positive.astype(float), np.ones(k))
-    importance = np.concatenate([np.ones(k), np.full(len(more), share * k / max(1, len(more)))])
-    for _ in range(_ROUNDS if len(more) else 0):
+    share = _UNLABELLED_SHARE * (1 - voice.doubt)
+    importance = np.concatenate([np.ones(k), np.full(clips, share * k / max(1, clips))])
+    for _ in range(_ROUNDS if clips else 0):
         logits = mean[k:] + kernel[k:, : len(dual)] @ dual
-        guess = expit(logits - shift)
+        guess = expit(logits - unlabelled_shift)
         dual = _newton(kernel, mean, np.concatenate([positive, guess]), importance)
-    return weight + spread * (every[: len(dual)].T @ dual), bias + _BIAS_VARIANCE * float(dual.sum())
+    return weight + variance * (points[: len(dual)].T @ dual), bias + _BIAS_VARIANCE * float(dual.sum())
 
 
 def _newton(kernel: np.ndarray, mean: np.ndarray, goal: np.ndarray, importance: np.ndarray) -> np.ndarray:
-    """The dual weights ``a`` at the mode, where logits are ``mean + kernel @ a`` (Rasmussen & Williams, algorithm 3.1).
+    """Return the dual weights ``a`` at the mode, where logits are ``mean + kernel @ a``.
 
-    Steps that overshoot are halved.
+    Rasmussen & Williams, algorithm 3.1; steps that overshoot are halved.
     """
 
     def cost(dual: np.ndarray) -> float:
@@ -196,3 +225,6 @@ def _newton(kernel: np.ndarray, mean: np.ndarray, goal: np.ndarray, importance: 
         if gain < 1e-8 * (1 + abs(value)):
             break
     return dual
+
+
+METHOD = Method("prior", fit, Settings, version=3, needs_prior=True, uses_unlabelled=True)

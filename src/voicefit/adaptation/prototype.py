@@ -7,23 +7,17 @@ so that the classifier is an ordinary linear head.
 from typing import Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import nn
 
+from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
 
-VERSION = 1
-TRAINS_ENCODER = False
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
-
-class Settings(BaseModel):
+class Settings(MethodSettings):
     """How near is measured, and from where."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     distance: Literal["euclidean", "cosine"] = Field("euclidean", description="cosine: the angle at the corpora's mean")
     shrinkage: float = Field(
@@ -33,7 +27,7 @@ class Settings(BaseModel):
 
 @torch.no_grad()
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """A head that answers with the nearest class mean; projected clips of a start's corpora have mean 0.
+    """Return a head that answers with the nearest class mean; projected clips of a start's corpora have mean 0.
 
     Euclidean: logits are the negative squared distances to the class means, up to a term shared by all, divided by
     the width, so that the softmax is not saturated. Cosine: logits are the products with class means of length 1,
@@ -49,3 +43,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     else:
         weight, bias = 2 * means / width, -(means**2).sum(1) / width
     return Head(projector.weight.clone(), projector.bias.clone(), weight, bias)
+
+
+METHOD = Method("prototype", fit, Settings, version=1)

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
+from voicefit.adaptation.method import Method, TrainingSettings
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
@@ -19,11 +20,6 @@ from voicefit.scores import score
 from voicefit.system.machine import move_without_waiting
 from voicefit.training import warmup_then_decay
 
-VERSION = 3
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = True
-NEEDS_PRIOR = False
-
 _FEW_SHOTS = 8
 
 CLIPS_AT_ONCE = 8
@@ -31,10 +27,8 @@ CLIPS_AT_ONCE = 8
 many, all of them."""
 
 
-class Settings(BaseModel):
+class Settings(TrainingSettings):
     """How to fine-tune; the defaults are the publication's."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     lr: float = Field(3e-5, gt=0, description="peak learning rate of encoder, projector and classifier")
     batch_size: int = Field(4, ge=1, description="shots a step: one at a time, gradients of four accumulated")
@@ -43,16 +37,16 @@ class Settings(BaseModel):
     shorter_above_8: bool = Field(
         False, description="50 epochs at most and patience 5 for k > 8, as in the published code and not in the text"
     )
-    precision: Precision = Field(
-        "float32", description="of all passes through the encoder; bfloat16 where the hardware has it"
-    )
     cuda_graphs: bool = Field(
         True, description="on a GPU, replay training passes as CUDA graphs: quicker, and the same within rounding"
     )
 
 
 def epochs(settings: Settings, k: int) -> tuple[int, int]:
-    """How many epochs a trial with ``k`` shots has where the first is the best, and at most; a perfect one ends it."""
+    """Return the number of epochs with ``k`` shots where the first is the best, and at most.
+
+    An epoch with a perfect validation score ends the training too.
+    """
     most, patience = _epochs_and_patience(settings, k)
     return min(patience + 1, most), most
 
@@ -151,3 +145,6 @@ def _macro_f1(
         if found <= best:
             break
     return found
+
+
+METHOD = Method("published", fit, Settings, version=3, trains_encoder=True, needs_validation=True, epochs=epochs)

@@ -7,14 +7,10 @@ Classification", section 3.3; Lee et al. 2019, "What Would Elsa Do? Freezing Lay
 from pydantic import Field
 
 from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardise_projector
+from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-
-VERSION = 2
-TRAINS_ENCODER = True
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = False
 
 
 class Settings(FineTuneSettings):
@@ -24,7 +20,7 @@ class Settings(FineTuneSettings):
 
 
 def untouched_layers(encoder: Encoder, settings: Settings) -> int:
-    """How many of the first layers stay as they are, and with them all that comes before."""
+    """Return the number of first layers that stay as they are, and with them all that comes before."""
     return max(encoder.frozen_layers, encoder.depth - settings.layers)
 
 
@@ -33,3 +29,6 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     standardise_projector(encoder, shots)
     upper = encoder.upper_layers(untouched_layers(encoder, settings))
     return fine_tune(encoder, shots, settings, seed, upper.trainable())
+
+
+METHOD = Method("top-layers", fit, Settings, version=2, trains_encoder=True, untouched_layers=untouched_layers)

@@ -1,36 +1,23 @@
-"""What the corpora's heads say of a label before any shot is heard; shots are named but not listened to.
+"""The corpora's own heads of the labels: the shots name the labels, their clips are not used.
 
 The heads of :mod:`voicefit.heads.prior`, matched by label name; unlabelled clips move them into the speaker's frame of
 reference, as in :mod:`voicefit.adaptation.prior`, which goes on from here as shots come.
 """
 
-from pydantic import BaseModel, ConfigDict, Field
-
 from voicefit.adaptation import prior as posterior
+from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
 
-VERSION = 1
-TRAINS_ENCODER = False
-NEEDS_VALIDATION = False
-NEEDS_PRIOR = True
 
-
-class Settings(BaseModel):
-    """In a sweep, which clips come without labels."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    unlabelled: int = Field(
-        default=0, ge=0, description="in a sweep: clips of the speaker's pool that come without labels"
-    )
-    unlabelled_label: str = Field(default="", description="in a sweep: draw these from one emotion alone")
+class Settings(MethodSettings):
+    """Nothing can be set."""
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """The corpora's heads of the shots' labels (nothing is drawn: the seed is not used).
+    """Return the corpora's heads of the shots' labels (nothing is drawn: the seed is not used).
 
     Raises:
         VoicefitError: the start has no prior, or a label that none of its corpora has.
@@ -42,4 +29,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
             f"no corpus of the start knows the label {(missing or ['(none given)'])[0]!r}; they "
             f"know {', '.join(known)}. Take a method that learns from shots, as prior"
         )
-    return posterior.posterior_head(shots, posterior.Settings(), listen=False)
+    return posterior.posterior_head(shots, posterior.Settings(), use_shots=False)
+
+
+METHOD = Method("zero-shot", fit, Settings, version=1, needs_prior=True, uses_unlabelled=True)

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation import Shots, find_method
 from voicefit.audio import (
     MAX_FRAMES,
     RECORDING_SUFFIXES,
@@ -135,8 +135,8 @@ def _zero_shot_model(located: Located) -> Model:
     count = len(prior.labels)
     no_shots = torch.zeros(count, encoder.hidden_size)
     shots = Shots(no_shots, list(no_shots), torch.arange(count), count, labels=prior.labels, prior=prior)
-    method = Method("zero-shot", find_method("zero-shot").Settings())
-    checkpoint.set_head(encoder, method.module.fit(encoder, shots, method.settings, 0), prior.labels)
+    head = find_method("zero-shot").configured().fit(encoder, shots, seed=0)
+    checkpoint.set_head(encoder, head, prior.labels)
     return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from voicefit.corpora import Clip, Corpus
 from voicefit.errors import VoicefitError
-from voicefit.training import seeded_generator
+from voicefit.training import endless_shuffles, seeded_generator
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def epoch_batches(
     generator = seeded_generator(seed, "batches", str(epoch))
     names = list(sizes)
     weights = np.array([sizes[name] for name in names], dtype=float) ** _sampling_exponent(sampling)
-    shuffles = {name: _endless_shuffles(sizes[name], generator) for name in names}
+    shuffles = {name: endless_shuffles(sizes[name], generator) for name in names}
     for _ in range(math.ceil(sum(sizes.values()) / batch_size)):
         counts = generator.multinomial(batch_size, weights / weights.sum())
         yield {
@@ -163,8 +163,3 @@ def _clips_by_speaker(speakers: Sequence[str]) -> list[np.ndarray]:
 def _sampling_exponent(sampling: str | float) -> float:
     named = {"proportional": 1.0, "uniform": 0.0}
     return named[sampling] if isinstance(sampling, str) else 1.0 / sampling
-
-
-def _endless_shuffles(size: int, generator: np.random.Generator) -> Iterator[int]:
-    while True:
-        yield from generator.permutation(size).tolist()

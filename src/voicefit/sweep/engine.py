@@ -21,12 +21,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from voicefit.adaptation import Method
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.heap import keep_freed_memory
 from voicefit.system.machine import limit_threads
@@ -84,7 +84,7 @@ class Workplace:
 
     starts: Mapping[tuple[str, str], StartingPoint]
     targets: Mapping[str, Corpus]
-    methods: Mapping[str, Method]
+    methods: Mapping[str, PlannedMethod]
     cache_root: Path | None
     threads: int
     devices: Sequence[str] = ("cpu",)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from voicefit.adaptation import Method, Shots
+from voicefit.adaptation import ConfiguredMethod, Shots
 from voicefit.adaptation.shots import OTHER
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
@@ -106,20 +106,19 @@ def _trials_seconds(
     validation, test = _held_out(trials, targets)
     total = np.zeros(2)
     for name in {trial.method for trial in trials}:
-        method = plan.method(name)
+        configured = plan.method(name).configured
         counts = np.array([trial.k for trial in trials if trial.method == name])
         ends = [int(counts.min()), int(counts.max())]
-        upper, read = _run_by(method, encoder, frames)
-        hearing = 0.0
-        if method.module.TRAINS_ENCODER:  # held-out clips go through the encoder again in every trial
-            hearing = _seconds(partial(upper.pool, read, method.settings.precision)) / len(read)
-        seconds = np.interp(counts, ends, [_fit_seconds(method, upper, _probe_shots(pooled, read, k)) for k in ends])
-        if method.module.NEEDS_VALIDATION:
-            epochs = np.array([method.module.epochs(method.settings, k) for k in counts])
-            total += (seconds + validation * hearing) @ epochs
-        else:
-            total += seconds.sum()
-        total += (scoring + test * hearing) * len(counts)
+        upper, read = _run_by(configured, encoder, frames)
+        pooling = 0.0
+        if configured.method.trains_encoder:  # held-out clips go through the encoder again in every trial
+            pooling = _seconds(partial(upper.pool, read, configured.precision)) / len(read)
+        ends_seconds = [_fit_seconds(configured, upper, _probe_shots(pooled, read, k)) for k in ends]
+        seconds = np.interp(counts, ends, ends_seconds)
+        if configured.method.needs_validation:
+            seconds += validation * pooling
+        total += seconds @ np.array([configured.epochs(k) for k in counts])
+        total += (scoring + test * pooling) * len(counts)
     return total
 
 
@@ -130,14 +129,14 @@ def _held_out(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> np.
     return np.mean([(len(held.validation), len(held.test)) for held in episodes], axis=0)
 
 
-def _run_by(method: Method, encoder: Encoder, frames: Sequence[Tensor]) -> tuple[Encoder, Sequence[Tensor]]:
-    """What every trial of a method runs of an encoder, and what that reads; what is below runs once for a speaker."""
-    layers = method.untouched_layers(encoder)
+def _run_by(
+    configured: ConfiguredMethod[Any], encoder: Encoder, frames: Sequence[Tensor]
+) -> tuple[Encoder, Sequence[Tensor]]:
+    """Return what every trial runs of an encoder, and what that reads; what is below runs once for a speaker."""
+    layers = configured.untouched_layers(encoder)
     if layers <= encoder.frozen_layers:
         return encoder, frames
-    return encoder.upper_layers(layers), [
-        encoder.lower_layers(layers, clip, method.settings.precision) for clip in frames
-    ]
+    return encoder.upper_layers(layers), [encoder.lower_layers(layers, clip, configured.precision) for clip in frames]
 
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
@@ -150,15 +149,15 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     return Shots(pooled[picked], support, targets, 2, labels=names, unlabelled=pooled, prior=prior)
 
 
-def _fit_seconds(method: Method, encoder: Encoder, shots: Shots) -> float:
-    """Seconds of one fit, or of an epoch of it, without most of the validation clips, where a method has them."""
-    settings = method.settings
-    if method.module.NEEDS_VALIDATION:
-        settings = settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
+def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots) -> float:
+    """Return the seconds of one fit, or of an epoch of it without most of the validation clips, if it has them."""
+    if configured.method.needs_validation:
+        settings = configured.settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
+        configured = replace(configured, settings=settings)
         two = replace(shots, pooled=shots.pooled[:2], frames=shots.frames[:2], targets=shots.targets[:2])
         shots = replace(shots, validation=two)
     with encoder.restored():
-        return _seconds(lambda: method.module.fit(encoder, shots, settings, 0))
+        return _seconds(lambda: configured.fit(encoder, shots, 0))
 
 
 def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:

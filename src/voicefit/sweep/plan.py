@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from voicefit.adaptation import METHODS, Method, find_method
+from voicefit.adaptation import METHODS
 from voicefit.corpora import CORPORA, Corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
 
 NONE = "none"
 """The start without pre-finetuning."""
@@ -78,7 +79,9 @@ class Plan(BaseModel):
     grid: list[Grid] = Field(min_length=1)
     prefinetune: dict[str, Any] = Field({}, description="what differs from the protocol's settings")
     methods: dict[str, dict[str, Any]] = Field(
-        {}, description="settings by method; a name of your own stands for the one that its `method` names"
+        {},
+        description="settings by method, and clips without labels; a name of your own stands for the one that its "
+        "`method` names",
     )
 
     @model_validator(mode="after")
@@ -111,14 +114,14 @@ class Plan(BaseModel):
 
     def _check_protocol(self, grid: Grid) -> None:
         for name in grid.methods if self.protocol != PAPER else ():
-            if self.method(name).module.NEEDS_VALIDATION:
+            if self.method(name).configured.method.needs_validation:
                 raise ValueError(
                     f'methods: {name!r} selects on labelled clips beyond the k shots; set protocol = "paper"'
                 )
 
     def _check_starts(self, grid: Grid) -> None:
         for name in grid.methods if NONE in self.starts(grid) else ():
-            if self.method(name).module.NEEDS_PRIOR:
+            if self.method(name).configured.method.needs_prior:
                 raise ValueError(
                     f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a grid without {NONE!r}"
                 )
@@ -140,13 +143,9 @@ class Plan(BaseModel):
         own = self.encoders[encoder].prefinetune if encoder else {}
         return PrefinetuneSettings(**{**usual, **self.prefinetune, **own})
 
-    def method(self, name: str) -> Method:
-        """The method that the plan calls ``name``, with its settings."""
-        settings = dict(self.methods.get(name, {}))
-        registered = settings.pop("method", name)
-        if not isinstance(registered, str) or (name in METHODS and registered != name):
-            raise VoicefitError(f"method {name!r} cannot stand for {registered!r}; take a name of your own")
-        return Method(registered, find_method(registered).Settings(**settings))
+    def method(self, name: str) -> PlannedMethod:
+        """Return the method that the plan calls ``name``, with its settings."""
+        return read_planned_method(name, self.methods.get(name, {}))
 
     def starts(self, grid: Grid) -> list[str]:
         """The starting points of a grid: ``none``, or corpora joined by ``+`` in the order of the plan."""
@@ -389,5 +388,8 @@ def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[tuple[str, str
 
 
 def _method_key(plan: Plan, name: str) -> str:
-    method = plan.method(name)
-    return digest([method.name, method.module.VERSION, method.settings.model_dump()])
+    planned = plan.method(name)
+    method, settings = planned.configured.method, planned.configured.settings.model_dump()
+    if method.uses_unlabelled:
+        settings |= {"unlabelled": planned.unlabelled, "unlabelled_label": planned.unlabelled_label}
+    return digest([method.name, method.version, settings])

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from voicefit.adaptation import Method, Shots
+from voicefit.adaptation import Shots
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.errors import VoicefitError
@@ -19,6 +19,7 @@ from voicefit.prefinetuning.settings import PAPER
 from voicefit.scores import floors, reliability, score
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 
 MOST_KEPT = 2**29
 """Bytes of what lower layers say of a speaker's clips: about 1,200 of 3 s for an encoder 768 wide."""
@@ -118,8 +119,13 @@ class _UpperBench(SpeakerBench):
         return self.below.pool(clips)
 
 
-def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str, Any]:
+def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> dict[str, Any]:
     """Adapt and score.
+
+    Args:
+        bench: of the spec's starting point and speaker.
+        spec: which episode, and the seed.
+        planned: what the plan calls ``spec.method``.
 
     Returns:
         ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``calibration`` (see
@@ -133,22 +139,23 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, method: Method) -> dict[str,
     if episode is None:
         what = spec.label or "each emotion"
         raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
-    if method.module.TRAINS_ENCODER:
-        bench = bench.upper_layers(method.untouched_layers(bench.encoder), method.settings.precision)
+    configured, method = planned.configured, planned.configured.method
+    if method.trains_encoder:
+        bench = bench.upper_layers(configured.untouched_layers(bench.encoder), configured.precision)
     shots = bench.shots(episode.support, episode.support_targets, episode.labels)
-    if episode.validation and method.module.NEEDS_VALIDATION:
+    if episode.validation and method.needs_validation:
         validation = bench.shots(episode.validation, episode.validation_targets, episode.labels)
         shots = replace(shots, validation=validation)
-    if getattr(method.settings, "unlabelled", 0):
-        more = bench.episodes.unlabelled(method.settings.unlabelled, spec.draw, method.settings.unlabelled_label)
-        shots = replace(shots, unlabelled=bench.pool(more))
-    if method.module.TRAINS_ENCODER:
+    if planned.unlabelled:
+        clips = bench.episodes.unlabelled(planned.unlabelled, spec.draw, planned.unlabelled_label)
+        shots = replace(shots, unlabelled=bench.pool(clips))
+    if method.trains_encoder:
         with bench.encoder.restored():
-            head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
+            head = configured.fit(bench.encoder, shots, spec.method_seed)
             frames = (bench.frames(clip) for clip in episode.test)
-            pooled = bench.encoder.pool(frames, method.settings.precision)
+            pooled = bench.encoder.pool(frames, configured.precision)
     else:
-        head = method.module.fit(bench.encoder, shots, method.settings, spec.method_seed)
+        head = configured.fit(bench.encoder, shots, spec.method_seed)
         pooled = bench.pool(episode.test)
     logits = head(pooled).float().cpu()
     return {

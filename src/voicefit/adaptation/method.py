@@ -1,0 +1,126 @@
+"""A method of adaptation: how it fits a head, what may be set, and what it needs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from voicefit.adaptation.shots import Shots
+from voicefit.encoders import Encoder, Precision
+from voicefit.heads.linear import Head
+
+
+class MethodSettings(BaseModel):
+    """The base of every method's settings: a name that is not known is refused, and nothing changes later."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TrainingSettings(MethodSettings):
+    """The base of the settings of methods that train the encoder."""
+
+    precision: Precision = Field(
+        "float32", description="of all passes through the encoder; bfloat16 where the hardware has it"
+    )
+
+
+S = TypeVar("S", bound=MethodSettings)
+
+
+def _frozen_layers(encoder: Encoder, settings: MethodSettings) -> int:
+    return encoder.frozen_layers
+
+
+def _one_epoch(settings: MethodSettings, k: int) -> tuple[int, int]:
+    return 1, 1
+
+
+@dataclass(frozen=True)
+class Method(Generic[S]):
+    """A way to adapt to one speaker; each module of a method defines one as ``METHOD``.
+
+    Attributes:
+        name: as in the registry, in plans and on the command line.
+        fit: called with the encoder, the shots, the settings and a seed; returns a head. A method that trains the
+            encoder changes its trainable weights in place (see :meth:`Encoder.restored`).
+        settings_type: the class of its settings; of :class:`TrainingSettings` where ``trains_encoder``.
+        version: raised when a change of the code changes results. Stored trials of the old code then run again.
+        trains_encoder: whether ``fit`` changes the encoder.
+        needs_validation: whether it picks its epoch on labelled clips beyond the shots. The ``paper`` protocol alone
+            has them.
+        needs_prior: whether it begins at what the start's corpora know. A plain encoder knows nothing.
+        uses_unlabelled: whether it learns from clips of the speaker without labels.
+        untouched_layers: the number of first layers that it leaves as they are. Their outputs are then computed once
+            for all trials of a speaker. The default is the frozen ones.
+        epochs: for settings and k shots, the number of epochs where the first is the best, and the number at most.
+            The default is one fit that cannot end early.
+    """
+
+    name: str
+    fit: Callable[[Encoder, Shots, S, int], Head]
+    settings_type: type[S]
+    version: int
+    trains_encoder: bool = False
+    needs_validation: bool = False
+    needs_prior: bool = False
+    uses_unlabelled: bool = False
+    untouched_layers: Callable[[Encoder, S], int] = _frozen_layers
+    epochs: Callable[[S, int], tuple[int, int]] = _one_epoch
+
+    def configured(self, /, **settings: Any) -> "ConfiguredMethod[S]":
+        """Return the method with these settings, and the defaults of the others.
+
+        Raises:
+            ValidationError: a setting is unknown or out of range.
+        """
+        return ConfiguredMethod(self, self.settings_type(**settings))
+
+
+@dataclass(frozen=True)
+class ConfiguredMethod(Generic[S]):
+    """A method and its settings.
+
+    Attributes:
+        method: what the registry knows of it.
+        settings: an instance of the method's ``settings_type``.
+    """
+
+    method: Method[S]
+    settings: S
+
+    @property
+    def name(self) -> str:
+        """The method's name in the registry."""
+        return self.method.name
+
+    @property
+    def precision(self) -> Precision:
+        """The precision of passes through the encoder: the settings', or float32 where the method does not train."""
+        return self.settings.precision if isinstance(self.settings, TrainingSettings) else "float32"
+
+    def fit(self, encoder: Encoder, shots: Shots, seed: int) -> Head:
+        """Fit a head to the shots; ``encoder`` is changed in place if the method trains it.
+
+        Args:
+            encoder: at its starting point.
+            shots: the labelled clips of one voice.
+            seed: fixes what the method draws at random.
+
+        Raises:
+            VoicefitError: the shots lack what the method needs.
+        """
+        return self.method.fit(encoder, shots, self.settings, seed)
+
+    def untouched_layers(self, encoder: Encoder) -> int:
+        """Return the number of first layers that need not run again in every trial, at least the frozen ones.
+
+        Where layers are weighed, every layer is read and only the frozen ones stay.
+        """
+        if encoder.layer_weights:
+            return encoder.frozen_layers
+        return self.method.untouched_layers(encoder, self.settings)
+
+    def epochs(self, k: int) -> tuple[int, int]:
+        """Return the number of epochs with ``k`` shots: where the first is the best, and at most."""
+        return self.method.epochs(self.settings, k)
