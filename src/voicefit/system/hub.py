@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 MINI = "mini"
 """The name of the pre-finetuned checkpoint that comes with Voicefit."""
@@ -74,9 +75,16 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path | Non
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from tqdm import tqdm
+
+    class WeightsBar(tqdm):
+        """A bar for the weights alone: small files need none."""
+
+        def __init__(self, *args: Any, **options: Any):
+            super().__init__(*args, **{**options, "disable": patterns is _SMALL_FILES or options.get("disable")})
 
     try:
-        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns, tqdm_class=WeightsBar))
     except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError):
         return None
 
