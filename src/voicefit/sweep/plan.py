@@ -1,6 +1,7 @@
 """A TOML plan and the trials that it stands for."""
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import combinations, product
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -35,8 +36,7 @@ class EncoderPlan(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str = Field(description="hub id or directory")
-    depth: int | None = Field(None, ge=1, description="layers run after pre-finetuning; all if left out")
-    none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
+    depth: int | None = Field(None, ge=1, description="layers run; all if left out")
     frozen_layers: int = Field(0, ge=0, description="layers that join the frozen front end")
     weighted_layers: bool = Field(False, description="all layers are read at once, in a weighted mean that is learnt")
     front_end: FrontEnd = Field(FrontEnd(), description="how clips become what the encoder reads")
@@ -260,11 +260,24 @@ def _in_one_line(error: ValidationError, place: str = "") -> str:
     return "; ".join(faults)
 
 
-def read_plan(path: str | Path) -> Plan:
+Paths = Mapping[str, str | Path]
+"""Name of an encoder or a corpus → where it is instead."""
+
+
+def read_plan(path: str | Path, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """Read a plan; ``$NAME`` in its paths stands for an environment variable.
 
+    Args:
+        path: a TOML file.
+        encoders: name of an encoder of the plan → the directory or hub id to take in place of its source.
+        corpora: name of a corpus or target of the plan → the path to take in place of its own.
+
+    Returns:
+        the plan, equal to one whose file names these sources and paths.
+
     Raises:
-        VoicefitError: unreadable, not TOML, or not a plan: each fault with its place.
+        VoicefitError: unreadable, not TOML, or not a plan: each fault with its place; a name that the plan lacks; or
+            paths that need environment variables which are not set: all of them.
     """
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -272,51 +285,111 @@ def read_plan(path: str | Path) -> Plan:
         raise VoicefitError(f"{path}: no such plan; one that comes with Voicefit is named by --preset") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
-    return make_plan(raw, str(path))
+    return make_plan(raw, str(path), encoders, corpora)
 
 
-def read_preset(name: str) -> Plan:
+def read_preset(name: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """Read one of the plans that come with Voicefit.
 
+    Args:
+        name: of the preset.
+        encoders: as in :func:`read_plan`.
+        corpora: as in :func:`read_plan`.
+
     Raises:
-        VoicefitError: there is none of that name, or an environment variable that it uses is not set.
+        VoicefitError: there is none of that name; or as :func:`read_plan`.
     """
     folder = resources.files("voicefit") / "presets"
     names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
     if name not in names:
         raise VoicefitError(f"preset {name!r} is unknown; there are {', '.join(names)}")
     with resources.as_file(folder / f"{name}.toml") as path:
-        return read_plan(path)
+        return read_plan(path, encoders, corpora)
 
 
-def make_plan(raw: Mapping[str, Any], origin: str) -> Plan:
-    """Check a plan that has been parsed already; ``origin`` begins the messages of errors."""
+def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
+    """Check a plan that has been parsed already.
+
+    Args:
+        raw: the plan's tables.
+        origin: what the messages of errors begin with.
+        encoders: as in :func:`read_plan`.
+        corpora: as in :func:`read_plan`.
+
+    Raises:
+        VoicefitError: as :func:`read_plan`.
+    """
+    plan = copy.deepcopy(dict(raw))
+    _replace_paths(plan, origin, {_ENCODER: encoders or {}, _CORPUS: corpora or {}})
+    _expand_variables(plan, origin)
     try:
-        return Plan.model_validate(_expand_variables(raw, origin))
+        return Plan.model_validate(plan)
     except ValidationError as error:
         raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
 
 
-def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    def expand(text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        expanded = os.path.expanduser(os.path.expandvars(text))
-        missing = re.search(r"\$\{?(\w+)", expanded)
-        if missing:
-            raise VoicefitError(f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant")
-        return expanded
+_ENCODER, _CORPUS = "--encoder", "--corpus"
+"""The options of ``voicefit sweep`` that name another path."""
 
-    plan = dict(raw)
-    for table in ("corpora", "targets"):
-        if isinstance(plan.get(table), dict):
-            plan[table] = {name: expand(path) for name, path in plan[table].items()}
-    if isinstance(plan.get("encoders"), dict):
-        plan["encoders"] = {
-            name: {**entry, "source": expand(entry.get("source"))} if isinstance(entry, dict) else entry
-            for name, entry in plan["encoders"].items()
-        }
-    return plan
+
+class _PathEntry(NamedTuple):
+    """One path of a plan: the table and the key that hold it, its name in the plan, and the option that replaces it."""
+
+    table: dict[str, Any]
+    key: str
+    name: str
+    option: str
+
+
+def _path_entries(plan: Mapping[str, Any]) -> Iterator[_PathEntry]:
+    """Every path of a plan that is not checked yet; what is no table is left to the check."""
+    for kind in ("corpora", "targets"):
+        table = plan.get(kind)
+        for name in table if isinstance(table, dict) else ():
+            yield _PathEntry(table, name, name, _CORPUS)
+    encoders = plan.get("encoders")
+    for name, entry in encoders.items() if isinstance(encoders, dict) else ():
+        if isinstance(entry, dict):
+            yield _PathEntry(entry, "source", name, _ENCODER)
+
+
+def _replace_paths(plan: dict[str, Any], origin: str, replacements: Mapping[str, Paths]) -> None:
+    """Set the paths that somebody wants otherwise, by option and name."""
+    entries = list(_path_entries(plan))
+    for option, paths in replacements.items():
+        known = dict.fromkeys(entry.name for entry in entries if entry.option == option)
+        for name in paths:
+            if name not in known:
+                raise VoicefitError(f"{origin}: {option} {name}: the plan has no {name!r}; it has {', '.join(known)}")
+    for entry in entries:
+        if entry.name in replacements[entry.option]:
+            entry.table[entry.key] = str(replacements[entry.option][entry.name])
+
+
+def _expand_variables(plan: dict[str, Any], origin: str) -> None:
+    """Fill in environment variables and the home folder."""
+    missing: list[_PathEntry] = []
+    variables: dict[str, None] = {}
+    for entry in _path_entries(plan):
+        text = entry.table.get(entry.key)
+        if not isinstance(text, str):
+            continue
+        expanded = os.path.expanduser(os.path.expandvars(text))
+        if unset := re.findall(r"\$\{?(\w+)", expanded):
+            missing.append(entry)
+            variables.update(dict.fromkeys(unset))
+        else:
+            entry.table[entry.key] = expanded
+    if missing:
+        paths = dict.fromkeys(str(entry.table[entry.key]) for entry in missing)
+        options = dict.fromkeys(
+            f"{entry.option} {entry.name}={'SOURCE' if entry.option == _ENCODER else 'PATH'}" for entry in missing
+        )
+        plural = "s" if len(variables) > 1 else ""
+        raise VoicefitError(
+            f"{origin}: {', '.join(paths)}: set the environment variable{plural} {' and '.join(variables)} to the "
+            f"folder{plural} meant, or add {' '.join(options)}"
+        )
 
 
 def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:
