@@ -345,12 +345,12 @@ def _path_entries(plan: Mapping[str, Any]) -> Iterator[_PathEntry]:
     """Every path of a plan that is not checked yet; what is no table is left to the check."""
     for kind in ("corpora", "targets"):
         table = plan.get(kind)
-        for name in table if isinstance(table, dict) else ():
-            yield _PathEntry(table, name, name, _CORPUS)
+        if isinstance(table, dict):
+            yield from (_PathEntry(table, name, name, _CORPUS) for name in table)
     encoders = plan.get("encoders")
-    for name, entry in encoders.items() if isinstance(encoders, dict) else ():
-        if isinstance(entry, dict):
-            yield _PathEntry(entry, "source", name, _ENCODER)
+    if isinstance(encoders, dict):
+        tables = ((name, entry) for name, entry in encoders.items() if isinstance(entry, dict))
+        yield from (_PathEntry(entry, "source", name, _ENCODER) for name, entry in tables)
 
 
 def _replace_paths(plan: dict[str, Any], origin: str, replacements: Mapping[str, Paths]) -> None:
