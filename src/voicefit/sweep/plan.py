@@ -4,7 +4,6 @@ import contextlib
 import copy
 import hashlib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from importlib import resources
 from itertools import combinations, product
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -22,6 +21,7 @@ from voicefit.encoders import Encoder, FrontEnd, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.plan_paths import Paths, set_paths
 
 NONE = "none"
 """The start without pre-finetuning."""
@@ -260,10 +260,6 @@ def _in_one_line(error: ValidationError, place: str = "") -> str:
     return "; ".join(faults)
 
 
-Paths = Mapping[str, str | Path]
-"""Name of an encoder or a corpus → where it is instead."""
-
-
 def read_plan(path: str | Path, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """Read a plan; ``$NAME`` in its paths stands for an environment variable.
 
@@ -320,76 +316,11 @@ def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None
         VoicefitError: as :func:`read_plan`.
     """
     plan = copy.deepcopy(dict(raw))
-    _replace_paths(plan, origin, {_ENCODER: encoders or {}, _CORPUS: corpora or {}})
-    _expand_variables(plan, origin)
+    set_paths(plan, origin, encoders or {}, corpora or {})
     try:
         return Plan.model_validate(plan)
     except ValidationError as error:
         raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
-
-
-_ENCODER, _CORPUS = "--encoder", "--corpus"
-"""The options of ``voicefit sweep`` that name another path."""
-
-
-class _PathEntry(NamedTuple):
-    """One path of a plan: the table and the key that hold it, its name in the plan, and the option that replaces it."""
-
-    table: dict[str, Any]
-    key: str
-    name: str
-    option: str
-
-
-def _path_entries(plan: Mapping[str, Any]) -> Iterator[_PathEntry]:
-    """Every path of a plan that is not checked yet; what is no table is left to the check."""
-    for kind in ("corpora", "targets"):
-        table = plan.get(kind)
-        if isinstance(table, dict):
-            yield from (_PathEntry(table, name, name, _CORPUS) for name in table)
-    encoders = plan.get("encoders")
-    if isinstance(encoders, dict):
-        tables = ((name, entry) for name, entry in encoders.items() if isinstance(entry, dict))
-        yield from (_PathEntry(entry, "source", name, _ENCODER) for name, entry in tables)
-
-
-def _replace_paths(plan: dict[str, Any], origin: str, replacements: Mapping[str, Paths]) -> None:
-    """Set the paths that somebody wants otherwise, by option and name."""
-    entries = list(_path_entries(plan))
-    for option, paths in replacements.items():
-        known = dict.fromkeys(entry.name for entry in entries if entry.option == option)
-        for name in paths:
-            if name not in known:
-                raise VoicefitError(f"{origin}: {option} {name}: the plan has no {name!r}; it has {', '.join(known)}")
-    for entry in entries:
-        if entry.name in replacements[entry.option]:
-            entry.table[entry.key] = str(replacements[entry.option][entry.name])
-
-
-def _expand_variables(plan: dict[str, Any], origin: str) -> None:
-    """Fill in environment variables and the home folder."""
-    missing: list[_PathEntry] = []
-    variables: dict[str, None] = {}
-    for entry in _path_entries(plan):
-        text = entry.table.get(entry.key)
-        if not isinstance(text, str):
-            continue
-        expanded = os.path.expanduser(os.path.expandvars(text))
-        if unset := re.findall(r"\$\{?(\w+)", expanded):
-            missing.append(entry)
-            variables.update(dict.fromkeys(unset))
-        else:
-            entry.table[entry.key] = expanded
-    if missing:
-        paths = dict.fromkeys(str(entry.table[entry.key]) for entry in missing)
-        options = dict.fromkeys(
-            f"{entry.option} {entry.name}={'SOURCE' if entry.option == _ENCODER else 'PATH'}" for entry in missing
-        )
-        plural = "s" if len(variables) > 1 else ""
-        raise VoicefitError(
-            f"{origin}: {', '.join(paths)}: set the environment variable{plural} {' and '.join(variables)} to the "
-            f"folder{plural} meant, or add {' '.join(options)}"
-        )
 
 
 def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:

@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import Paths, Plan, make_plan
+from voicefit.sweep.plan import Plan, make_plan
+from voicefit.sweep.plan_paths import Paths
 from voicefit.sweep.record import STORE, read_record
 from voicefit.sweep.store import TrialStore
 
