@@ -1,5 +1,7 @@
 """What the benchmarks share: options, clips and encoders to measure on, timing, and one table at the end.
 
+Experiments take their options and their table from here.
+
 Encoders have real architectures and random weights, and clips are noise as long as real ones: neither changes what
 a step costs, so that every benchmark runs on any machine with one command.
 """
@@ -8,7 +10,6 @@ import argparse
 import contextlib
 import json
 import multiprocessing
-import os
 import resource
 import shlex
 import statistics
@@ -21,6 +22,7 @@ from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import soundfile
@@ -34,7 +36,7 @@ from transformers import (
     WhisperForAudioClassification,
 )
 
-from voicefit.adaptation import Method
+from voicefit.adaptation import Method, published
 from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
@@ -42,17 +44,18 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.machine import describe_machine, describe_versions
 
-FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMOVO", "nemo": "nEMO"}
-"""Real corpora and their folders in `VOICEFIT_DATA`."""
-
 LABELS = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
+
+EVERY_CLIP = 10**9
+"""Validation clips at once, so that all are heard in every epoch."""
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every benchmark takes on its command line."""
+    """What every benchmark and experiment takes on its command line."""
 
     quick: bool
     json: Path | None
@@ -66,17 +69,11 @@ def parse_options(description: str | None) -> Options:
     return Options(**vars(parser.parse_args()))
 
 
-def folder(variable: str) -> Path:
-    """The folder of real corpora or encoders that an environment variable names."""
-    if variable not in os.environ:
-        raise SystemExit(f"{variable} is not set: it names the folder that holds the real corpora or encoders")
-    return Path(os.environ[variable])
-
-
 def publish(rows: Sequence[Mapping[str, Any]], options: Options, notes: Sequence[str] = ()) -> None:
     """Print one Markdown table, what it was measured on and how, and write all of it as JSON where asked."""
     machine, versions = describe_machine(), describe_versions()
-    command = shlex.join(["python", *sys.argv])
+    module = sys.modules["__main__"].__spec__  # of ``python -m``
+    command = shlex.join(["python", *(["-m", module.name] if module else sys.argv[:1]), *sys.argv[1:]])
     date = datetime.now(UTC).date().isoformat()
     columns = list(dict.fromkeys(column for row in rows for column in row))
     cells = [columns, ["---"] * len(columns), *([_text(row.get(column, "")) for column in columns] for row in rows)]
@@ -273,6 +270,29 @@ def trials_per_second(
             if enough or not left[trial.encoder]:
                 break
     return sum((len(times) - 1) / (times[-1] - times[0]) for times in arrivals.values())
+
+
+def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_once: int) -> dict[str, Any]:
+    """A trial, with its epochs and how many validation clips were heard in them."""
+    bench.pool(())  # once for all trials of a speaker
+    epochs, heard, run_epoch, pool = [], [], published._run_epoch, bench.encoder.pool
+
+    def count_epoch(*arguments: Any) -> None:
+        epochs.append(1)
+        run_epoch(*arguments)
+
+    def count_clips(frames: Any, precision: Any) -> Any:
+        frames = list(frames)
+        heard.append(len(frames))
+        return pool(frames, precision)
+
+    with (
+        patch.object(published, "CLIPS_AT_ONCE", clips_at_once),
+        patch.object(published, "_run_epoch", count_epoch),
+        patch.object(bench.encoder, "pool", count_clips),
+    ):
+        found = run_trial(bench, spec, method)
+    return found | {"epochs": len(epochs), "heard": sum(heard[:-1])}  # the last are the test clips
 
 
 def _save(model: Any, config: Any, folder: Path) -> None:

@@ -12,7 +12,8 @@ from typing import Any
 
 import soundfile
 import soxr
-from common import (
+
+from benchmarks.common import (
     ARCHITECTURES,
     SAMPLE_RATE,
     alternate,
@@ -21,7 +22,6 @@ from common import (
     seconds_of,
     waveforms,
 )
-
 from voicefit.audio import load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import soundfile
 import torch
-from common import LABELS, SAMPLE_RATE, build_small, in_own_process, parse_options, publish, seconds_of
 
+from benchmarks.common import LABELS, SAMPLE_RATE, build_small, in_own_process, parse_options, publish, seconds_of
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.encoders.cache_limit import bytes_under

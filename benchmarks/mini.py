@@ -13,7 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import (
+from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
+
+from benchmarks.common import (
     ARCHITECTURES,
     alternate,
     build_whisper_tiny,
@@ -23,8 +25,6 @@ from common import (
     waveforms,
     write_speakers,
 )
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
-
 from voicefit import adapt
 from voicefit.prediction.model import Model
 

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import build_wav2vec2_base, parse_options, publish, write_esd_speaker
 
+from benchmarks.common import build_wav2vec2_base, parse_options, publish, write_esd_speaker
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder

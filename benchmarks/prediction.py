@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import (
+
+from benchmarks.common import (
     ARCHITECTURES,
     parse_options,
     publish,
@@ -22,7 +23,6 @@ from common import (
     waveforms,
     write_speakers,
 )
-
 from voicefit import adapt
 from voicefit.encoders import Encoder, load_encoder
 

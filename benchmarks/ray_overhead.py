@@ -14,11 +14,11 @@ from itertools import islice, product
 from pathlib import Path
 from typing import Any
 
-import sweep_overhead
 import torch
-from common import LABELS, alternate, build_small, parse_options, publish, write_speakers
-from sweep_overhead import NoOp, ray_cluster_of
 
+from benchmarks import sweep_overhead
+from benchmarks.common import LABELS, alternate, build_small, parse_options, publish, write_speakers
+from benchmarks.sweep_overhead import NoOp, ray_cluster_of
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder

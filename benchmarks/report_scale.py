@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import LABELS, parse_options, publish, seconds_of
 
+from benchmarks.common import LABELS, parse_options, publish, seconds_of
 from voicefit.scores import reliability
 from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore

@@ -13,7 +13,8 @@ from typing import Any
 from unittest.mock import patch
 
 import torch
-from common import (
+
+from benchmarks.common import (
     LABELS,
     build_wav2vec2_base,
     build_whisper_tiny,
@@ -24,7 +25,6 @@ from common import (
     trials_per_second,
     write_speakers,
 )
-
 from voicefit.adaptation import METHODS, Method
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder

@@ -22,7 +22,8 @@ from typing import Any
 import httpx
 import numpy as np
 import psutil
-from common import LABELS, build_whisper_tiny, parse_options, publish, write_speakers
+
+from benchmarks.common import LABELS, build_whisper_tiny, parse_options, publish, write_speakers
 
 SCENES = ((1, 0, 15.0), (1, 1, 15.0), (45, 5, 120.0))
 """Clients that predict, clients that adapt, and seconds."""

@@ -17,9 +17,9 @@ from typing import Any, cast
 from unittest.mock import patch
 
 import torch
-from common import alternate, build_workplace, parse_options, publish, trials_per_second, write_speakers
 from pydantic import BaseModel
 
+from benchmarks.common import alternate, build_workplace, parse_options, publish, trials_per_second, write_speakers
 from voicefit.adaptation import METHODS, Method, Shots
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder

@@ -15,7 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import (
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.common import (
+    EVERY_CLIP,
     LABELS,
     alternate,
     build_wav2vec2_base,
@@ -23,14 +28,10 @@ from common import (
     median_seconds,
     parse_options,
     publish,
+    run_counted,
     write_esd_speaker,
 )
-from early_verdicts import EVERY_CLIP, run_counted
-from reference_trial import reference_trial
-from torch import nn
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
-
+from benchmarks.reference_trial import reference_trial
 from voicefit.adaptation import METHODS, Method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, Reading, load_encoder

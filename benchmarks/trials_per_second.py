@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
 
+from benchmarks.common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
 from voicefit.adaptation import METHODS, Method
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus

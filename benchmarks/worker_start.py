@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from common import in_own_process, parse_options, publish
 
+from benchmarks.common import in_own_process, parse_options, publish
 from voicefit.sweep import engine
 
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
+from experiments.real_data import place
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests' models are tiny, and pytest-xdist has the other cores
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -27,8 +29,6 @@ TESTS = Path(__file__).resolve().parent
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
 # Scripts of `support` that tests start in processes of their own find it so.
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Slow files first, else in the order of their names."""
@@ -38,18 +38,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The real corpora, where they lie beside the checkout."""
-    if not (SHARED / "data").is_dir():
-        pytest.skip("the real corpora are not here: no ../shared/data beside the checkout")
-    return SHARED / "data"
+    """The real corpora, where there are any."""
+    return _real_or_skip("VOICEFIT_DATA")
 
 
 @pytest.fixture(scope="session")
 def shared_models() -> Path:
-    """The real pretrained encoders, where they lie beside the checkout."""
-    if not (SHARED / "models").is_dir():
-        pytest.skip("the real encoders are not here: no ../shared/models beside the checkout")
-    return SHARED / "models"
+    """The real pretrained encoders, where there are any."""
+    return _real_or_skip("VOICEFIT_MODELS")
+
+
+def _real_or_skip(variable: str) -> Path:
+    if not place(variable).is_dir():
+        pytest.skip(f"{place(variable)}: no such folder; {variable} names another (experiments/README.md)")
+    return place(variable)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 from voicefit.audio import SAMPLE_RATE
 from voicefit.demo import demo
 from voicefit.encoders import load_encoder
-from voicefit.sweep import TrialStore, read_plan, read_preset
+from voicefit.sweep import TrialStore, read_preset
 from voicefit.sweep.plan import Grid, Plan
 
 
@@ -85,14 +85,17 @@ def test_silence_is_where_the_logarithm_begins(front: Any):
     assert torch.allclose(silent, faint, atol=0.05)
 
 
-def test_the_preset_has_every_subset_of_two_corpora_and_all_four(monkeypatch: pytest.MonkeyPatch):
-    starts = _preset(monkeypatch).starts(_preset(monkeypatch).grid[0])
+def test_the_preset_has_every_subset_of_two_corpora_and_all_four():
+    plan = read_preset("demo")
+    starts = plan.starts(plan.grid[0])
     assert starts == ["none", "english", "german", "english+german", "english+german+italian+polish"]
 
 
-def _preset(monkeypatch: pytest.MonkeyPatch) -> Plan:
-    monkeypatch.setenv("VOICEFIT_DEMO", "here")
-    return read_plan(Path(demo.__file__).parent / "presets" / "demo.toml")
+def test_the_preset_by_itself_reads_what_the_demo_writes_in_the_current_folder():
+    plan, folder = read_preset("demo"), "voicefit-demo-material"
+    assert plan.encoders["small"].source == f"{folder}/encoder"
+    spoken = {corpus.name: f"{folder}/speech/{corpus.name}" for corpus in (*demo.DEMO_CORPORA, demo.DEMO_TARGET)}
+    assert {f"demo-{name}": path for name, path in {**plan.corpora, **plan.targets}.items()} == spoken
 
 
 def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
@@ -129,11 +132,10 @@ def _shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "_CLIPS_PER_LABEL", 3)
     monkeypatch.setattr(demo, "_TARGET_CLIPS_PER_LABEL", 6)
     monkeypatch.setattr(demo, "read_preset", _small_plan)
-    monkeypatch.setenv("VOICEFIT_DEMO", "")  # run_demo sets it
 
 
-def _small_plan(preset: str) -> Plan:
-    plan = read_preset(preset)
+def _small_plan(preset: str, **paths: Any) -> Plan:
+    plan = read_preset(preset, **paths)
     return plan.model_copy(
         update={
             "corpora": {name: plan.corpora[name] for name in ("english", "german")},

@@ -139,6 +139,62 @@ def test_variables_and_the_home_folder_are_filled_in(tmp_path, monkeypatch):
     assert plan.encoders["tiny"].source == "/data/m"
 
 
+WITH_VARIABLES = MINIMAL.replace('"A"', '"$VOICES/A"').replace('"T"', '"${VOICES}/T"').replace("somewhere", "$MODELS/m")
+
+
+@pytest.fixture
+def plan_with_variables(tmp_path):
+    path = tmp_path / "plan.toml"
+    path.write_text(WITH_VARIABLES)
+    return path
+
+
+def test_an_override_gives_the_plan_that_names_the_source_so(plan_with_variables, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    found = read_plan(plan_with_variables, {"tiny": "hub/id"}, {"a": "~/A", "c": tmp_path / "C", "t": "T"})
+    written = tmp_path / "written.toml"
+    text = MINIMAL.replace("somewhere", "hub/id").replace('"A"', '"/home/me/A"').replace('"C"', f'"{tmp_path}/C"')
+    written.write_text(text)
+    assert found == read_plan(written)
+
+
+def test_an_override_leaves_the_parsed_plan_as_it_is():
+    raw = tomllib.loads(MINIMAL)
+    assert make_plan(raw, "plan.toml", {"tiny": "other"}, {"a": "x"}) != make_plan(raw, "plan.toml")
+    assert raw == tomllib.loads(MINIMAL)
+
+
+def test_an_override_of_a_name_that_is_a_corpus_and_a_target_is_of_both():
+    plan = make_plan({**tomllib.loads(MINIMAL), "targets": {"a": "T"}}, "plan.toml", corpora={"a": "x"})
+    assert plan.corpora["a"] == plan.targets["a"] == "x"
+
+
+def test_all_variables_that_are_missing_are_told_at_once_with_both_remedies(plan_with_variables):
+    with pytest.raises(VoicefitError) as caught:
+        read_plan(plan_with_variables)
+    assert str(caught.value) == (
+        f"{plan_with_variables}: $VOICES/A, ${{VOICES}}/T, $MODELS/m: set the environment variables VOICES and MODELS "
+        "to the folders meant, or add --corpus a=PATH --corpus t=PATH --encoder tiny=SOURCE"
+    )
+    with pytest.raises(VoicefitError) as caught:
+        read_plan(plan_with_variables, {"tiny": "m"}, {"a": "A"})
+    assert str(caught.value).endswith(
+        ": ${VOICES}/T: set the environment variable VOICES to the folder meant, or add --corpus t=PATH"
+    )
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ({"encoders": {"huge": "x"}}, r"plan\.toml: --encoder huge: the plan has no 'huge'; it has tiny$"),
+        ({"corpora": {"tiny": "x"}}, r"plan\.toml: --corpus tiny: the plan has no 'tiny'; it has a, b, c, t$"),
+    ],
+)
+def test_an_override_of_a_name_that_the_plan_lacks_is_an_error(overrides, message):
+    with pytest.raises(VoicefitError, match=message):
+        make_plan(tomllib.loads(MINIMAL), "plan.toml", **overrides)
+
+
 @pytest.mark.parametrize(
     ("starts", "expected"),
     [

@@ -82,12 +82,12 @@ def select(
     table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("corpora", overflow="fold", min_width=16, vertical="bottom")
     for column in ("clips", *(score.title for score in SCORES.values())):
-        table.add_column(column.replace("-", "-\n"), justify="right", no_wrap=True)  # all fit into 80 columns
+        table.add_column(column, justify="right", no_wrap=True)
     for item in found.candidates:
         cells = (f"{item.scores[name]:.2f}" for name in SCORES)
         table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
     out.print(table)
-    out.print(f"more corpora first, then by {SCORES[ORDER].title}; more is better, but for A-distance")
+    out.print(f"more corpora first, then by {SCORES[ORDER].title}; more is better in each score")
     for score in SCORES.values():
         out.print(f"  {score.title}: {score.meaning}", soft_wrap=True)
     out.print(CAVEAT, soft_wrap=True)

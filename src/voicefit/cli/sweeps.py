@@ -16,6 +16,14 @@ def sweep(
     plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
     out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
+    encoder: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=SOURCE: take this directory or hub id for the plan's encoder NAME; once per encoder."),
+    ] = None,
+    corpus: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=PATH: take this path for the plan's corpus or target NAME; once per corpus."),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes at work: 1, or with Ray all that there is room for.")
     ] = None,
@@ -40,11 +48,12 @@ def sweep(
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
 
-    Example: `voicefit sweep plan.toml --out run --workers 2`, or `voicefit sweep --preset paper --dry-run`
+    Examples: `voicefit sweep plan.toml --out run --workers 2`,
+    `voicefit sweep --preset clean --dry-run --encoder wav2vec2-base=my-encoder --corpus esd=~/data/ESD`
     """
     from voicefit.sweep import Shard, dry_run, run_sweep
 
-    read = _read_plan(plan, preset, again)
+    read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus))
     part = Shard.parse(shard) if shard else None
     if again is not None and part is not None:
         raise VoicefitError("sweep: --reproduce repeats a whole run; leave --shard out")
@@ -73,14 +82,29 @@ def sweep(
         out.print(f"next: voicefit {'merge' if part else 'report'} {out_dir}", soft_wrap=True)
 
 
-def _read_plan(plan: Path | None, preset: str, again: Path | None) -> Any:
+def _named(option: str, values: list[str] | None) -> dict[str, str]:
+    """Read each ``NAME=VALUE`` of an option."""
+    named: dict[str, str] = {}
+    for text in values or ():
+        name, _, value = text.partition("=")
+        if not (name and value.strip()):
+            raise VoicefitError(f"{option} {text}: write NAME={'SOURCE' if option == '--encoder' else 'PATH'}")
+        if name in named:
+            raise VoicefitError(f"{option} {name} is given twice")
+        named[name] = value
+    return named
+
+
+def _read_plan(
+    plan: Path | None, preset: str, again: Path | None, encoders: dict[str, str], corpora: dict[str, str]
+) -> Any:
     from voicefit.sweep import read_plan, read_preset, recorded_plan
 
     if sum((plan is not None, bool(preset), again is not None)) != 1:
         raise VoicefitError("sweep: name a plan, or one that comes with Voicefit by --preset, or a run by --reproduce")
     if again is not None:
-        return recorded_plan(again)
-    return read_plan(plan) if plan else read_preset(preset)
+        return recorded_plan(again, encoders, corpora)
+    return read_plan(plan, encoders, corpora) if plan else read_preset(preset, encoders, corpora)
 
 
 def _print_reproduction(run: Path, again: Path) -> None:

@@ -1,6 +1,5 @@
 """The whole line on synthetic speech: no network, no downloads, a few minutes on two cores."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pandas as pd
 import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
-from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, synthesise_corpus
+from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, synthesise_corpus
 from voicefit.distillation.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.report import build_report
@@ -70,12 +69,12 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
     Raises:
         VoicefitError: ``praat-parselmouth`` is not installed, or ``out`` holds something else.
     """
-    material = out.with_name(out.name + "-material")
+    material = out.with_name(out.name + "-material").resolve()
     _synthesise(material / "speech", progress)
     if not (material / "encoder").exists():
         write_small_encoder(material / "encoder")
-    os.environ["VOICEFIT_DEMO"] = str(material.resolve())
-    plan = read_preset("demo")
+    speech = {corpus.name.removeprefix("demo-"): material / "speech" / corpus.name for corpus in _corpora()}
+    plan = read_preset("demo", encoders={"small": material / "encoder"}, corpora=speech)
     with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
         run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
@@ -91,8 +90,12 @@ def _result(trials: pd.DataFrame, report: Path) -> DemoResult:
     return DemoResult(scores, float(two[["floor_never", "floor_coin"]].mean().max()), report)
 
 
+def _corpora() -> tuple[SyntheticCorpus, ...]:
+    return (*DEMO_CORPORA, DEMO_TARGET)
+
+
 def _synthesise(root: Path, progress: Progress) -> None:
-    for corpus in (*DEMO_CORPORA, DEMO_TARGET):
+    for corpus in _corpora():
         clips = _TARGET_CLIPS_PER_LABEL if corpus is DEMO_TARGET else _CLIPS_PER_LABEL
         synthesise_corpus(
             corpus,

@@ -22,7 +22,7 @@ def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.
     A resample picks speakers, then emotions of each picked speaker, then draws of each picked emotion, all with
     replacement (Saravanan, Berman & Sober 2020, "Application of the hierarchical bootstrap to multi-level data
     in neuroscience"). Speakers alone give intervals that are too narrow where speakers are few: see
-    `benchmarks/interval_coverage.py`. Trials that differ in anything but speaker, emotion and draw (seed, starting
+    `experiments/interval_coverage.py`. Trials that differ in anything but speaker, emotion and draw (seed, starting
     point) are averaged first. Cells of one shape share their resamples, so their intervals can be compared.
 
     Args:

@@ -7,7 +7,6 @@ from itertools import combinations
 from pathlib import Path
 
 import numpy as np
-from scipy.special import expit
 from torch import Tensor
 
 from voicefit.corpora import Corpus, load_corpus
@@ -15,15 +14,7 @@ from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior, learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
-from voicefit.selection.scores import (
-    h_score,
-    label_overlap,
-    leep,
-    logme,
-    nleep,
-    proxy_a_distance,
-    zero_shot,
-)
+from voicefit.selection.scores import logme, zero_shot
 from voicefit.system.machine import devices
 from voicefit.system.progress import Progress, silent
 
@@ -32,10 +23,10 @@ ORDER = "zero_shot"
 
 
 CAVEAT = (
-    "Where this was measured, pre-finetuning on all corpora together was the best choice or close to it. Among as many "
+    "Take all corpora if you can: where this was measured, that was the best choice or close to it. Among as many "
     "corpora the scores agree with the measured gain on some voices and not on others: take them as a hint."
 )
-"""What docs/evidence.md says of the scores, in two sentences for whoever reads a ranking."""
+"""What docs/evidence.md says of the scores, in two sentences for readers of a ranking."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +36,17 @@ class Score:
     Attributes:
         title: for people.
         meaning: what it measures here, in a line.
-        larger_is_better: whether a larger value promises more.
     """
 
     title: str
     meaning: str
-    larger_is_better: bool = True
 
 
 SCORES: Mapping[str, Score] = {
-    "h_score": Score("H-score", "how far the voice's labels lie apart, relative to all variance"),
-    "logme": Score("LogME", "evidence that a linear model explains the voice's labels"),
     "zero_shot": Score("zero-shot", "log-probability of the voice's labels by the corpora's own heads"),
-    "nleep": Score("NLEEP", "how well clusters of the voice's clips agree with its labels"),
-    "leep": Score("LEEP", "how well the corpora's labels predict the voice's labels"),
-    "label_overlap": Score("overlap", "share of the voice's labels that the corpora have"),
-    "proxy_a_distance": Score(
-        "A-distance", "how easily corpora and voice are told apart: 0 not at all, 2 always", False
-    ),
+    "logme": Score("LogME", "evidence that a linear model explains the voice's labels"),
 }
-"""Name → what the score says, in the order of the table."""
+"""Name → what the score says, in the order of the table. More is better in all of them."""
 
 
 @dataclass(frozen=True)
@@ -205,18 +187,10 @@ def judge(group: Sequence[PooledCorpus], prior: Prior, voice: PooledCorpus) -> C
     points, labels = prior.project(voice.vectors), np.array([str(clip.label) for clip in voice.corpus.clips])
     log_odds = points @ prior.heads.T + prior.biases
     known = dict(zip(prior.labels, log_odds.T, strict=True))
-    answers = expit(log_odds)
-    source = np.vstack([prior.project(part.vectors) for part in group])
+    known_or_even = [known.get(name, np.zeros(len(labels))) for name in np.unique(labels)]
     scores = {
-        "h_score": h_score(points, labels),
+        "zero_shot": zero_shot(np.stack(known_or_even, axis=1), labels),
         "logme": logme(points, labels),
-        "zero_shot": zero_shot(
-            np.stack([known.get(name, np.zeros(len(labels))) for name in np.unique(labels)], axis=1), labels
-        ),
-        "nleep": nleep(points, labels),
-        "leep": leep(answers / answers.sum(axis=1, keepdims=True), labels),
-        "label_overlap": label_overlap(prior.labels, labels),
-        "proxy_a_distance": proxy_a_distance(source, points),
     }
     clips = [clip for part in group for clip in part.corpus.clips]
     speakers = sum(len(part.corpus.speakers) for part in group)

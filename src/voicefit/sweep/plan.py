@@ -1,9 +1,9 @@
 """A TOML plan and the trials that it stands for."""
 
 import contextlib
+import copy
 import hashlib
 import json
-import os
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +21,7 @@ from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.plan_paths import Paths, set_paths
 from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
 
 NONE = "none"
@@ -34,7 +35,6 @@ class EncoderPlan(Reading):
     """One encoder of a plan and how it is read."""
 
     source: str = Field(description="hub id or directory")
-    none_depth: int | None = Field(None, ge=1, description="layers run without it; `depth` if left out")
     prefinetune: dict[str, Any] = Field({}, description="what differs from the plan's settings of pre-finetuning")
 
     @property
@@ -252,11 +252,20 @@ def _in_one_line(error: ValidationError, place: str = "") -> str:
     return "; ".join(faults)
 
 
-def read_plan(path: str | Path) -> Plan:
+def read_plan(path: str | Path, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """Read a plan; ``$NAME`` in its paths stands for an environment variable.
 
+    Args:
+        path: a TOML file.
+        encoders: name of an encoder of the plan → the directory or hub id to take in place of its source.
+        corpora: name of a corpus or target of the plan → the path to take in place of its own.
+
+    Returns:
+        the plan, equal to one whose file names these sources and paths.
+
     Raises:
-        VoicefitError: unreadable, not TOML, or not a plan: each fault with its place.
+        VoicefitError: unreadable, not TOML, or not a plan: each fault with its place; a name that the plan lacks; or
+            paths that need environment variables which are not set: all of them.
     """
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
@@ -264,51 +273,46 @@ def read_plan(path: str | Path) -> Plan:
         raise VoicefitError(f"{path}: no such plan; one that comes with Voicefit is named by --preset") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
-    return make_plan(raw, str(path))
+    return make_plan(raw, str(path), encoders, corpora)
 
 
-def read_preset(name: str) -> Plan:
+def read_preset(name: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """Read one of the plans that come with Voicefit.
 
+    Args:
+        name: of the preset.
+        encoders: as in :func:`read_plan`.
+        corpora: as in :func:`read_plan`.
+
     Raises:
-        VoicefitError: there is none of that name, or an environment variable that it uses is not set.
+        VoicefitError: there is none of that name; or as :func:`read_plan`.
     """
     folder = resources.files("voicefit") / "presets"
     names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
     if name not in names:
         raise VoicefitError(f"preset {name!r} is unknown; there are {', '.join(names)}")
     with resources.as_file(folder / f"{name}.toml") as path:
-        return read_plan(path)
+        return read_plan(path, encoders, corpora)
 
 
-def make_plan(raw: Mapping[str, Any], origin: str) -> Plan:
-    """Check a plan that has been parsed already; ``origin`` begins the messages of errors."""
+def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
+    """Check a plan that has been parsed already.
+
+    Args:
+        raw: the plan's tables.
+        origin: what the messages of errors begin with.
+        encoders: as in :func:`read_plan`.
+        corpora: as in :func:`read_plan`.
+
+    Raises:
+        VoicefitError: as :func:`read_plan`.
+    """
+    plan = copy.deepcopy(dict(raw))
+    set_paths(plan, origin, encoders or {}, corpora or {})
     try:
-        return Plan.model_validate(_expand_variables(raw, origin))
+        return Plan.model_validate(plan)
     except ValidationError as error:
         raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
-
-
-def _expand_variables(raw: Mapping[str, Any], origin: str) -> dict[str, Any]:
-    def expand(text: Any) -> Any:
-        if not isinstance(text, str):
-            return text
-        expanded = os.path.expanduser(os.path.expandvars(text))
-        missing = re.search(r"\$\{?(\w+)", expanded)
-        if missing:
-            raise VoicefitError(f"{origin}: {text}: set the environment variable {missing[1]} to the folder meant")
-        return expanded
-
-    plan = dict(raw)
-    for table in ("corpora", "targets"):
-        if isinstance(plan.get(table), dict):
-            plan[table] = {name: expand(path) for name, path in plan[table].items()}
-    if isinstance(plan.get("encoders"), dict):
-        plan["encoders"] = {
-            name: {**entry, "source": expand(entry.get("source"))} if isinstance(entry, dict) else entry
-            for name, entry in plan["encoders"].items()
-        }
-    return plan
 
 
 def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:

@@ -64,18 +64,31 @@ def read_record(out: Path) -> dict[str, Any]:
     """Read `run.json`.
 
     Raises:
-        VoicefitError: there is none, or it is damaged.
+        VoicefitError: there is none, it is damaged, or its plan uses an option that is no more.
     """
     path = out / NAME
     if not path.is_file():
         raise VoicefitError(f"{out}: is not a run directory (it has no {NAME})")
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        dict(record["plan"])
+        record = dict(json.loads(path.read_text(encoding="utf-8")))
+        record["plan"] = _without_none_depth(dict(record["plan"]), path)
         dict(record["corpora"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise VoicefitError(f"{path}: is damaged ({error!r}); choose another --out") from error
-    return dict(record)
+    return record
+
+
+def _without_none_depth(plan: dict[str, Any], path: Path) -> dict[str, Any]:
+    """A recorded plan without ``none_depth``, which encoders had before and which was ``null`` when left out."""
+    encoders = {}
+    for name, encoder in dict(plan.get("encoders", {})).items():
+        encoders[name] = {key: value for key, value in dict(encoder).items() if key != "none_depth"}
+        if encoder.get("none_depth") is not None:
+            raise VoicefitError(
+                f"{path}: encoders.{name} has none_depth = {encoder['none_depth']}, an option that is no more; "
+                "use the version of Voicefit that made the run, or choose another --out"
+            )
+    return {**plan, "encoders": encoders} if encoders else plan
 
 
 def check_run_directory(plan: Plan, out: Path, shard: Shard | None) -> dict[str, str | None]:

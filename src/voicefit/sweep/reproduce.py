@@ -9,6 +9,7 @@ import pandas as pd
 
 from voicefit.errors import VoicefitError
 from voicefit.sweep.plan import Plan, make_plan
+from voicefit.sweep.plan_paths import Paths
 from voicefit.sweep.record import STORE, read_record
 from voicefit.sweep.store import TrialStore
 
@@ -35,16 +36,21 @@ class Reproduction:
         return bool((self.trials["difference"] == 0).all())
 
 
-def recorded_plan(run: Path) -> Plan:
+def recorded_plan(run: Path, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
     """The plan that a run was made with, paths included.
 
+    Args:
+        run: the run directory.
+        encoders: as in :func:`voicefit.sweep.plan.read_plan`.
+        corpora: as in :func:`voicefit.sweep.plan.read_plan`.
+
     Raises:
-        VoicefitError: ``run`` is not a run directory, or only a shard of one.
+        VoicefitError: ``run`` is not a run directory, or only a shard of one; or the plan has no such name.
     """
     record = read_record(run)
     if record.get("shard"):
         raise VoicefitError(f"{run}: is shard {record['shard']} of a plan; merge the shards first")
-    return make_plan(record["plan"], str(run / "run.json"))
+    return make_plan(record["plan"], str(run / "run.json"), encoders, corpora)
 
 
 def compare_with(run: Path, again: Path) -> Reproduction:

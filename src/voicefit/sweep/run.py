@@ -108,12 +108,11 @@ class _Materials:
         weighted = ["weighted layers"] if place.pop("weighted_layers") else []  # none is as before there were any
         if start == NONE:
             return digest(
-                [place[name] for name in ("source", "frozen_layers", "front_end")]
-                + [place["none_depth"] or place["depth"]]
-                + weighted
+                [place[name] for name in ("source", "frozen_layers", "front_end")] + [place["depth"]] + weighted
             )
         clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
         settings = self.plan.prefinetune_settings(encoder).model_dump()
+        place["none_depth"] = None  # an option that is no more: without it no start made before would be found again
         return digest([place, settings, self.plan.protocol, self.plan.seed, clips, *weighted])
 
     def describe(self) -> dict[str, dict[str, Any]]:
@@ -341,7 +340,7 @@ def _workplace(materials: _Materials, out: Path, cache_root: Path | None, worker
     for encoder, start in materials.plan.places:
         place = materials.plan.encoders[encoder]
         source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
-        depth = (place.none_depth or place.depth) if start == NONE else None
+        depth = place.depth if start == NONE else None
         frozen = min(place.frozen_layers, depth or place.frozen_layers)
         reading = place.reading.model_copy(update={"depth": depth, "frozen_layers": frozen})
         places[encoder, start] = StartingPoint(source, reading)

@@ -1,7 +1,7 @@
 """What bfloat16 does to scores: fine-tuning trials in both precisions, beside what other seeds and shots do to them.
 
-Needs real speech: the folders VOICEFIT_DATA (with nEMO in it) and the checkpoint that `voicefit sweep --preset nemo`
-leaves at runs/nemo/checkpoints/layer-2/ravdess+tess+emodb+emovo.
+Needs nEMO in VOICEFIT_DATA, and the checkpoint that `voicefit sweep experiments/plans/nemo.toml --out runs/nemo` leaves
+at runs/nemo/checkpoints/layer-2/ravdess+tess+emodb+emovo.
 """
 
 import os
@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import parse_options, publish
 
+from benchmarks.common import parse_options, publish
+from experiments.real_data import folder
 from voicefit.adaptation import METHODS, Method
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
@@ -61,15 +62,16 @@ def main() -> None:
     """Print the table."""
     options = parse_options(__doc__)
     torch.set_num_threads(1)
-    if "VOICEFIT_DATA" not in os.environ or not CHECKPOINT.exists():
+    data = folder("VOICEFIT_DATA")
+    if not CHECKPOINT.exists():
         raise SystemExit((__doc__ or "").partition("\n\n")[2].strip())
     if not has_bfloat16(torch.device("cpu")):
         raise SystemExit("this processor has no products in bfloat16: float32 would be compared with itself")
-    corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
+    corpus = load_corpus("nemo", data / "nEMO")
     encoder = open_start(CHECKPOINT).encoder
     speakers, ks = (corpus.speakers[:1], [2]) if options.quick else (corpus.speakers[:3], [2, 8, 32])
-    with tempfile.TemporaryDirectory() as folder:
-        cache = FrontCache(encoder, Path(os.environ.get("VOICEFIT_CACHE", folder)))
+    with tempfile.TemporaryDirectory() as name:
+        cache = FrontCache(encoder, Path(os.environ.get("VOICEFIT_CACHE", name)))
         benches = [SpeakerBench.of(encoder, cache, corpus, speaker) for speaker in speakers]
         rows = [row for k in ks for row in measure(benches, k)]
     where = f"{len(speakers)} nEMO speakers, one thread"

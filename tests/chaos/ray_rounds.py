@@ -1,9 +1,11 @@
 """Sweeps on a Ray cluster of two nodes, something of it killed at a random moment: is anything lost or changed?
 
+    python tests/chaos/ray_rounds.py
+
 Every round sweeps the same plan anew while `kill -9` hits a worker, a node or the driver, in turn. A driver that was
-killed is started again. Then the store is compared with that of the same sweep in one process, trial for trial. Where
-VOICEFIT_DATA and VOICEFIT_MODELS name the folders of the corpora and the encoders, clips are EmoDB's and the encoder is
-Whisper tiny.en; else clips are noise, and weights random.
+killed is started again. Then the store is compared with that of the same sweep in one process, trial for trial.
+It takes minutes and is run by hand. Where real corpora and encoders are (experiments/README.md), clips are EmoDB's and
+the encoder is Whisper tiny.en; else clips are noise, and weights random.
 """
 
 import contextlib
@@ -22,12 +24,15 @@ from typing import Any
 import pandas as pd
 import psutil
 import torch
-from common import build_whisper_tiny, parse_options, publish, write_speakers
 
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, read_plan, run_sweep
 from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.record import STORE
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from benchmarks.common import build_whisper_tiny, parse_options, publish, write_speakers
+from experiments.real_data import FOLDERS, WHISPER_TINY, place
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 VOICEFIT = [sys.executable, "-c", "from voicefit.cli.app import main; main()"]
@@ -83,9 +88,9 @@ def kill_worker(driver: subprocess.Popen[str], generator: random.Random) -> None
 
 def write_plan(folder: Path, draws: int) -> Path:
     """The plan, over real speech where there is some."""
-    if {"VOICEFIT_DATA", "VOICEFIT_MODELS"} <= set(os.environ):
-        source, corpus = Path(os.environ["VOICEFIT_MODELS"]) / "whisper-tiny.en-encoder-5s", "emodb"
-        path = Path(os.environ["VOICEFIT_DATA"]) / "EmoDB"
+    if place("VOICEFIT_DATA").is_dir() and place("VOICEFIT_MODELS").is_dir():
+        source, corpus = place("VOICEFIT_MODELS") / WHISPER_TINY, "emodb"
+        path = place("VOICEFIT_DATA") / FOLDERS[corpus]
     else:
         source, corpus = build_whisper_tiny(folder / "encoder"), "folder"
         path = write_speakers(folder / "clips", 6, clips_per_label=4)

@@ -1,4 +1,4 @@
-"""Do the scores of `voicefit select` predict which corpora help a voice? Rank correlation with what was measured.
+"""Do the scores of `voicefit select`, and others, predict which corpora help a voice? Correlation with measured gains.
 
 VOICEFIT_DATA and VOICEFIT_MODELS name the folders that hold the corpora and the encoders. Each corpus in turn plays the
 target and the others, in all their subsets, the candidates; method `prior` on the untouched encoder is scored here.
@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import FOLDERS, folder, parse_options, publish
 from scipy.stats import bootstrap, kendalltau, spearmanr
 
+from benchmarks.common import parse_options, publish
+from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from experiments.transferability import TITLES, transferability
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
@@ -30,11 +32,11 @@ from voicefit.sweep.plan import NONE, TrialSpec
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
-ENCODER = "whisper-tiny.en-encoder-5s"
 SPEAKERS = 7  # of a target at most, in the order of their names
 SHOTS = (2, 8)
 TRIAL_DRAWS, CLIP_DRAWS = 3, 2
 PER_LABEL = 2  # clips of the few that a user would have
+SCORE_TITLES = {**{name: score.title for name, score in SCORES.items()}, **TITLES}
 SIZE, ORDER = "number of corpora", "number of corpora, then zero-shot"
 
 SWEEPS = (("nemo", "layer-1", 1), ("nemo-prior", "heads-only", 2), ("unseen-language", "layer-1", 1))
@@ -53,7 +55,9 @@ class Laboratory:
     @cached_property
     def encoder(self) -> Encoder:
         """Untouched; all of it belongs to the cached front end."""
-        return load_encoder(folder("VOICEFIT_MODELS") / ENCODER, Reading(depth=self.depth, frozen_layers=self.depth))
+        return load_encoder(
+            folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=self.depth, frozen_layers=self.depth)
+        )
 
     @cached_property
     def pooled(self) -> dict[str, PooledCorpus]:
@@ -104,7 +108,7 @@ def measure_gains(laboratory: Laboratory, target: str, starts: Sequence[Start]) 
                 continue
             bench.prior = laboratory.prior(start)
             name = "+".join(start)
-            place = (ENCODER, name, "", target, "clean", ONE_VS_REST, "prior", "", speaker, label, k, draw, 0)
+            place = (WHISPER_TINY, name, "", target, "clean", ONE_VS_REST, "prior", "", speaker, label, k, draw, 0)
             result = run_trial(bench, TrialSpec(*place), method)
             yield {"method": "prior", "speaker": speaker, "start": start, "k": k, "gain": result["macro_f1"]}
 
@@ -123,7 +127,7 @@ def read_gains(run: Path, encoder: str) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def score_starts(laboratory: Laboratory, target: str, starts: Sequence[Start]) -> pd.DataFrame:
-    """A row per speaker, set of clips and start: what `voicefit select` says. No test clip is looked at."""
+    """A row per speaker, set of clips and start: all scores. No test clip is looked at."""
     rows = []
     for speaker in laboratory.speakers(target):
         episodes = SpeakerEpisodes(laboratory.pooled[target].corpus, speaker)
@@ -132,8 +136,10 @@ def score_starts(laboratory: Laboratory, target: str, starts: Sequence[Start]) -
         sets = [(str(PER_LABEL), draw, episode.support) for draw, episode in enumerate(few) if episode]
         sets.append(("all", 0, tuple(clip for clips in episodes.pool.values() for clip in clips)))
         for (clips, draw, support), start in product(sets, starts):
-            found = judge(laboratory.group(start), laboratory.prior(start), laboratory.voice(target, support))
-            scores = {info.title: found.scores[name] for name, info in SCORES.items()}
+            candidate = laboratory.group(start), laboratory.prior(start), laboratory.voice(target, support)
+            found = judge(*candidate)
+            values = {**found.scores, **transferability(*candidate)}
+            scores = {title: values[name] for name, title in SCORE_TITLES.items()}
             scores["A-distance"] *= -1
             about = {"speaker": speaker, "clips a label": clips, "draw": draw, "start": start}
             rows.append({**about, **scores, SIZE: len(start), ORDER: promise(found)})
@@ -147,7 +153,7 @@ def correlate(scores: pd.DataFrame, gains: pd.DataFrame) -> Iterator[dict[str, A
     mean = gains.groupby(["speaker", "start"], as_index=False)["gain"].mean()
     joined = scores.merge(mean, on=["speaker", "start"])
     for clips, part in joined.groupby("clips a label"):
-        for score in (*(info.title for info in SCORES.values()), SIZE, ORDER):
+        for score in (*SCORE_TITLES.values(), SIZE, ORDER):
             by = part.groupby(["speaker", "draw"])
             each = by[[score, "gain"]].apply(_agreement, score=score).groupby("speaker").mean()
             low, high = bootstrap((each["spearman"],), np.mean, method="percentile", rng=0).confidence_interval

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 import soxr
 import torch
-from common import FOLDERS, folder, parse_options, publish
 from torch import Tensor
 
+from benchmarks.common import parse_options, publish
+from experiments.real_data import FOLDERS, WHISPER_TINY, folder
 from voicefit.adaptation.prior import Settings, posterior_head
 from voicefit.adaptation.shots import Shots
 from voicefit.audio import SAMPLE_RATE, load_waveform
@@ -109,7 +110,7 @@ def measure(
 def main() -> None:
     """A row per condition: macro F1, mean over speakers of their means over emotions and draws."""
     options = parse_options(__doc__)
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", Reading(depth=2, frozen_layers=2))
+    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
     names = ("emodb", "emovo", "ravdess") if options.quick else tuple(FOLDERS)
     pooled = pool_corpora(encoder, [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names])[0]
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from common import parse_options, publish
 from scipy import stats
 
+from benchmarks.common import parse_options, publish
 from voicefit.report.bootstrap import LEVEL, resampled_means
 
 EMOTIONS, DRAWS = 6, 10
@@ -22,7 +22,7 @@ SPREADS = {
     "macro F1, k = 16": (0.04, 0.08, 0.05),
     "unlike speakers": (0.08, 0.03, 0.06),
 }
-"""Standard deviations of speakers, emotions within speakers and draws; the first three are those of the preset `nemo`
+"""Standard deviations of speakers, emotions within speakers and draws; the first three are those of the run `nemo`
 with `head`, from an analysis of variance, and the last is made up."""
 
 

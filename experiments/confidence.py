@@ -4,11 +4,10 @@ Shots of every speaker of nEMO, several draws; probabilities are tested on the s
 that of Guo et al. (2017), "On Calibration of Modern Neural Networks", section 4.2, fitted to the left-out shots, and
 their expected calibration error, of 10 equal bins, is the measure.
 
-Needs real speech: the folder VOICEFIT_DATA (with nEMO in it) and the checkpoint that `voicefit sweep --preset
-nemo-prior` leaves at runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo.
+Needs nEMO in VOICEFIT_DATA, and the checkpoint that `voicefit sweep experiments/plans/nemo-prior.toml
+--out runs/nemo-prior` leaves at runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo.
 """
 
-import os
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -17,11 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import parse_options, publish
 from scipy.optimize import minimize_scalar
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from benchmarks.common import parse_options, publish
+from experiments.real_data import folder
 from voicefit.adaptation import Method, Shots, find_method
 from voicefit.adaptation.leave_one_out import leave_one_out
 from voicefit.audio import load_waveform
@@ -87,7 +87,7 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
     """A row per number of labels, method and k: means over speakers and draws."""
     start = open_start(CHECKPOINT)
     encoder, prior = start.encoder, start.prior
-    corpus = load_corpus("nemo", Path(os.environ["VOICEFIT_DATA"]) / "nEMO")
+    corpus = load_corpus("nemo", folder("VOICEFIT_DATA") / "nEMO")
     speakers = corpus.speakers[:1] if quick else corpus.speakers
     clips = [clip for clip in corpus.clips if clip.speaker in speakers]
     pooled = torch.cat([encoder.pool([encoder.front(load_waveform(clip.path))]) for clip in clips])
@@ -103,6 +103,6 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
 
 if __name__ == "__main__":
     options = parse_options(__doc__)
-    if "VOICEFIT_DATA" not in os.environ or not CHECKPOINT.exists():
+    if not CHECKPOINT.exists():
         raise SystemExit((__doc__ or "").rpartition("\n\n")[2].strip())
     publish(list(rows(options.quick)), options)

@@ -1,7 +1,7 @@
 """How much of the validation clips `published` hears to pick its epoch, and what that saves: on real speech.
 
 An epoch is given up once it cannot be the best one any more; beside it, the same trials with every clip heard in every
-epoch. Needs the folders VOICEFIT_DATA (with nEMO in it) and VOICEFIT_MODELS (with whisper-tiny.en-encoder-5s).
+epoch. Needs nEMO in VOICEFIT_DATA, and VOICEFIT_MODELS.
 """
 
 import statistics
@@ -10,46 +10,19 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
-from common import folder, parse_options, publish
-
+from benchmarks.common import EVERY_CLIP, parse_options, publish, run_counted
+from experiments.real_data import WHISPER_TINY, folder
 from voicefit.adaptation import METHODS, Method, published
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
-from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 
-EVERY_CLIP = 10**9
-"""Validation clips at once, so that all are heard in every epoch."""
-
 Counts = dict[str, Any]
-
-
-def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_once: int) -> Counts:
-    """A trial, with its epochs and how many validation clips were heard in them."""
-    bench.pool(())  # once for all trials of a speaker
-    epochs, heard, run_epoch, pool = [], [], published._run_epoch, bench.encoder.pool
-
-    def count_epoch(*arguments: Any) -> None:
-        epochs.append(1)
-        run_epoch(*arguments)
-
-    def count_clips(frames: Any, precision: Any) -> Any:
-        frames = list(frames)
-        heard.append(len(frames))
-        return pool(frames, precision)
-
-    with (
-        patch.object(published, "CLIPS_AT_ONCE", clips_at_once),
-        patch.object(published, "_run_epoch", count_epoch),
-        patch.object(bench.encoder, "pool", count_clips),
-    ):
-        found = run_trial(bench, spec, method)
-    return found | {"epochs": len(epochs), "heard": sum(heard[:-1])}  # the last are the test clips
 
 
 def measure(benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
@@ -83,7 +56,7 @@ def main() -> None:
     speakers, labels, ks = corpus.speakers[:2], ("anger", "sadness"), (2, 8, 32)
     if options.quick:
         speakers, labels, ks = speakers[:1], labels[:1], (2,)
-    encoder = open_start(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", Reading(depth=1)).encoder
+    encoder = open_start(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=1)).encoder
     keep_freed_memory()  # as workers do
     with tempfile.TemporaryDirectory() as name:
         cache = FrontCache(encoder, Path(name))

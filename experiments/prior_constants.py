@@ -12,11 +12,12 @@ from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from common import FOLDERS, folder, parse_options, publish
 
 import voicefit.adaptation.prior as method_module
 import voicefit.heads.linear
 import voicefit.heads.prior as prior_module
+from benchmarks.common import parse_options, publish
+from experiments.real_data import FOLDERS, WHISPER_TINY, folder
 from voicefit.adaptation import Method, find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
@@ -65,7 +66,7 @@ def main() -> None:
     """A row per constant and factor: what it adds to macro F1, without and with twelve unlabelled clips, per target."""
     options = parse_options(__doc__)
     data, draws = folder("VOICEFIT_DATA"), 1 if options.quick else 4
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / "whisper-tiny.en-encoder-5s", Reading(depth=2, frozen_layers=2))
+    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
     names = [name for name in FOLDERS if not options.quick or name != "tess"]
     pooled = pool_corpora(encoder, [load_corpus(name, data / FOLDERS[name]) for name in names])[0]
     benches = {

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import FOLDERS, Options, folder, publish
 from torch import Tensor
 from transformers import WhisperFeatureExtractor
 
+from benchmarks.common import Options, publish
+from experiments.real_data import FOLDERS, WHISPER_TINY, folder
 from voicefit.adaptation import Method, find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
@@ -143,7 +144,7 @@ def main() -> None:
 
 def _pretrained() -> list[str]:
     models = folder("VOICEFIT_MODELS")
-    return [f"whisper-tiny.en={models}/whisper-tiny.en-encoder-5s@{depth}" for depth in (1, 2)]
+    return [f"whisper-tiny.en={models / WHISPER_TINY}@{depth}" for depth in (1, 2)]
 
 
 def _parse(argument: str) -> tuple[str, str, list[int]]:
