@@ -14,12 +14,13 @@ from unittest.mock import patch
 
 from common import folder, parse_options, publish
 
-from voicefit.adaptation import METHODS, Method, published
+from voicefit.adaptation import METHODS, published
 from voicefit.checkpoints.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.heap import keep_freed_memory
 
@@ -29,7 +30,7 @@ EVERY_CLIP = 10**9
 Counts = dict[str, Any]
 
 
-def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_once: int) -> Counts:
+def run_counted(bench: SpeakerBench, spec: TrialSpec, method: PlannedMethod, clips_at_once: int) -> Counts:
     """A trial, with its epochs and how many validation clips were heard in them."""
     bench.pool(())  # once for all trials of a speaker
     epochs, heard, run_epoch, pool = [], [], published._run_epoch, bench.encoder.pool
@@ -54,7 +55,7 @@ def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_o
 
 def measure(benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
     """A row per k."""
-    method = Method("published", METHODS["published"].Settings())
+    method = PlannedMethod(METHODS["published"].configured())
     for k in ks:
         parts, wholes = [], []
         for bench, label in product(benches, labels):
