@@ -44,6 +44,7 @@ from voicefit.encoders.load import quiet_transformers
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.machine import describe_machine, describe_versions
 
@@ -216,7 +217,7 @@ def build_whisper_tiny(folder: Path, seconds: int = 5) -> Path:
 ARCHITECTURES = {"wav2vec 2.0 Base": build_wav2vec2_base, "Whisper tiny": build_whisper_tiny}
 
 
-def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, Method], depth: int) -> Workplace:
+def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, PlannedMethod], depth: int) -> Workplace:
     """What single-threaded trials on Whisper tiny need: the encoder written, the corpus in the front-end cache.
 
     The encoder goes by several names, so that each worker can be given the same trials.

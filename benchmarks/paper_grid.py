@@ -19,13 +19,14 @@ import numpy as np
 import torch
 
 from benchmarks.common import build_wav2vec2_base, parse_options, publish, write_esd_speaker
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.system.machine import devices, has_bfloat16
 
 KS = (2, 4, 8, 16, 24, 32, 64)
@@ -60,9 +61,7 @@ def make_workplace(folder: Path, size: Size) -> Workplace:
     FrontCache(load_encoder(source).to(devices()[0]), folder / "cache").fill(corpus.clips)
     start = StartingPoint(str(source), Reading())
     methods = {
-        str(epochs): Method(
-            "published", METHODS["published"].Settings(epochs=epochs, patience=epochs, precision=precision)
-        )
+        str(epochs): PlannedMethod(METHODS["published"].configured(epochs=epochs, patience=epochs, precision=precision))
         for epochs in size.epochs
     }
     starts = {(f"encoder-{worker}", NONE): start for worker in range(max(size.workers))}

@@ -18,13 +18,13 @@ import torch
 
 from benchmarks import sweep_overhead
 from benchmarks.common import LABELS, alternate, build_small, parse_options, publish, write_speakers
-from benchmarks.sweep_overhead import NoOp, ray_cluster_of
-from voicefit.adaptation import METHODS
+from benchmarks.sweep_overhead import NO_OP, ray_cluster_of
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.store import TrialStore
 
@@ -37,7 +37,7 @@ def build(folder: Path) -> Workplace:
     corpus = load_corpus("folder", write_speakers(folder / "clips", SPEAKERS, clips_per_label=3, seconds=0.3))
     start = StartingPoint(str(build_small(folder / "small")), Reading())
     FrontCache(load_encoder(start.source), folder / "cache").fill(corpus.clips)
-    method = NoOp("no-op", METHODS["no-op"].Settings())
+    method = PlannedMethod(NO_OP.configured())
     return Workplace({("small", NONE): start}, {"folder": corpus}, {"no-op": method}, folder / "cache", threads=1)
 
 

@@ -25,9 +25,10 @@ from benchmarks.common import (
     trials_per_second,
     write_speakers,
 )
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 DEPTH = 2
@@ -65,7 +66,7 @@ def make_cases(folder: Path, quick: bool) -> Iterator[tuple[str, str, dict[Any, 
         yield "clip length, s", name, {s: (make_scene(encoder, corpus, folder), K) for s, corpus in of_lengths.items()}
 
 
-def milliseconds(scene: Scene, method: Method, k: int, seconds: float) -> float:
+def milliseconds(scene: Scene, method: PlannedMethod, k: int, seconds: float) -> float:
     """Median of the trials that fit in ``seconds``, one at least."""
     corpus, bench = scene
     trials = iter(make_trials(corpus, method.name, k))
@@ -75,7 +76,7 @@ def milliseconds(scene: Scene, method: Method, k: int, seconds: float) -> float:
     return 1000 * statistics.median(found)
 
 
-def measure(folder: Path, methods: Mapping[str, Method], quick: bool) -> Iterator[dict[str, Any]]:
+def measure(folder: Path, methods: Mapping[str, PlannedMethod], quick: bool) -> Iterator[dict[str, Any]]:
     """Every varied thing in turn, for each method."""
     seconds = 0.2 if quick else 1.0
     for varied, architecture, values in make_cases(folder, quick):
@@ -97,10 +98,13 @@ def trained_layer_rows(folder: Path, quick: bool) -> Iterator[dict[str, Any]]:
     corpus = make_corpus(folder / "for layers", K // 2, TEST, 0.5 if quick else SECONDS)
     cost = {}
     for layers in trained:
-        method = Method("top-layers", METHODS["top-layers"].Settings(layers=layers))
-        for name, above in (("", SpeakerBench.above), (", those below heard anew", lambda bench, *others: bench)):
+        method = PlannedMethod(METHODS["top-layers"].configured(layers=layers))
+        for name, upper_layers in (
+            ("", SpeakerBench.upper_layers),
+            (", those below heard anew", lambda bench, *others: bench),
+        ):
             encoder = load_encoder(build_wav2vec2_base(folder / "deep", depth))
-            with patch.object(SpeakerBench, "above", above):
+            with patch.object(SpeakerBench, "upper_layers", upper_layers):
                 scene = make_scene(encoder, corpus, folder)
                 milliseconds(scene, method, K, 0)
                 cost[f"{layers}{name}"] = milliseconds(scene, method, K, 1)
@@ -122,10 +126,10 @@ def main() -> None:
     # Noise through random weights has gradients so small that trials take ten times as long.
     torch.set_flush_denormal(True)
     settings = {"head": {}, "full": {"steps": 2}} if options.quick else {"prototype": {}, "head": {}, "full": {}}
-    methods = {name: Method(name, METHODS[name].Settings(**given)) for name, given in settings.items()}
+    methods = {name: PlannedMethod(METHODS[name].configured(**given)) for name, given in settings.items()}
     with tempfile.TemporaryDirectory() as name:
         rows = [*measure(Path(name), methods, options.quick), *trained_layer_rows(Path(name), options.quick)]
-    steps = methods["full"].settings.steps
+    steps = methods["full"].configured.settings.steps
     notes = [
         f"full takes {steps} steps of at most 8 shots, whatever k; prototype and head read vectors that were pooled "
         "before, so that the length of clips cannot matter. Whisper hears every clip as 5 s.",

@@ -12,15 +12,14 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import torch
-from pydantic import BaseModel
 
 from benchmarks.common import alternate, build_workplace, parse_options, publish, trials_per_second, write_speakers
 from voicefit.adaptation import METHODS, Method, Shots
+from voicefit.adaptation.method import MethodSettings
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
@@ -28,30 +27,18 @@ from voicefit.sweep import run, trial
 from voicefit.sweep.engine import Record, run_trials
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import make_plan
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
 from voicefit.sweep.store import TrialStore
 
 
-def answer_first(encoder: Encoder, shots: Shots, settings: BaseModel, seed: int) -> Head:
+def answer_first(encoder: Encoder, shots: Shots, settings: MethodSettings, seed: int) -> Head:
     """A head that gives every clip the first class."""
     weight, bias = encoder.projector.weight.detach(), encoder.projector.bias.detach()
     return Head(weight, bias, weight.new_zeros(shots.classes, len(bias)), bias.new_zeros(shots.classes))
 
 
-# All that a method must say of itself is as for the nearest mean, which has nothing to set and needs nothing but shots.
-_SAID = ("VERSION", "TRAINS_ENCODER", "NEEDS_VALIDATION", "NEEDS_PRIOR", "Settings")
-NO_OP = SimpleNamespace(**{name: getattr(METHODS["prototype"], name) for name in _SAID}, fit=answer_first)
-METHODS["no-op"] = cast(Any, NO_OP)
-
-
-class NoOp(Method):
-    """The method that does nothing, which carries its code along: the registry of a worker of Ray does not know it."""
-
-    @property
-    def module(self) -> Any:
-        """As in the registry of this process."""
-        return NO_OP
-
+NO_OP = Method("no-op", answer_first, MethodSettings, version=1)
 
 ENGINES = ("process", "ray")
 DRAWS = {"no-op": 10_000, "full": 2000}  # times 6 labels: enough for one worker until the other has begun, and after
@@ -90,11 +77,10 @@ def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[d
     (corpus,), (start, _) = workplace.targets.values(), workplace.starts.values()
     grid = {"starts": ["none"], "methods": ["no-op"], "draws": draws}
     encoder = {"source": start.source, "depth": start.depth}
-    plan = make_plan(
-        {"encoders": {"tiny": encoder}, "targets": {"folder": str(corpus.root)}, "grid": [grid]}, "benchmark"
-    )
+    raw = {"encoders": {"tiny": encoder}, "targets": {"folder": str(corpus.root)}, "grid": [grid]}
     arrivals: list[float] = []
-    with timed_parts() as seconds:
+    with patch.dict(METHODS, {NO_OP.name: NO_OP}), timed_parts() as seconds:
+        plan = make_plan(raw, "benchmark")
         result = run.run_sweep(
             plan,
             out,
@@ -153,8 +139,7 @@ def main() -> None:
     options = parse_options(__doc__)
     torch.set_num_threads(1)
     draws, rounds, seconds = (20, 1, 5.0) if options.quick else (100, 3, 15.0)
-    full, nothing = METHODS["full"].Settings(steps=5), METHODS["no-op"].Settings()
-    methods = {"full": Method("full", full), "no-op": NoOp("no-op", nothing)}
+    methods = {"full": PlannedMethod(METHODS["full"].configured(steps=5)), "no-op": PlannedMethod(NO_OP.configured())}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         small = load_corpus("folder", write_speakers(folder / "small", 1, clips_per_label=3))

@@ -32,11 +32,12 @@ from benchmarks.common import (
     write_esd_speaker,
 )
 from benchmarks.reference_trial import reference_trial
-from voicefit.adaptation import METHODS, Method, published
+from voicefit.adaptation import METHODS, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, Reading, load_encoder
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 from voicefit.system.machine import devices, has_bfloat16
@@ -96,9 +97,9 @@ def _bench(case: Case) -> SpeakerBench:
     return SpeakerBench.of(encoder, cache, corpus, SPEC.speaker, "paper")
 
 
-def _method(case: Case) -> Method:
-    settings = METHODS["published"].Settings(epochs=case.epochs, patience=case.epochs, precision=case.precision)
-    return Method("published", settings)
+def _method(case: Case) -> PlannedMethod:
+    settings = {"epochs": case.epochs, "patience": case.epochs, "precision": case.precision}
+    return PlannedMethod(METHODS["published"].configured(**settings))
 
 
 def measure_ceiling(case: Case) -> dict[str, float]:

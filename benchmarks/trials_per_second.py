@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from benchmarks.common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.engine import StartingPoint, Workplace
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.system.hub import MINI
 
 GRID = 33_600
@@ -40,7 +41,7 @@ def measure(workplace: Workplace, ks: tuple[int, ...], seconds: float) -> Iterat
                 }
 
 
-def start_at_mini(workplace: Workplace, methods: dict[str, Method]) -> Workplace:
+def start_at_mini(workplace: Workplace, methods: dict[str, PlannedMethod]) -> Workplace:
     """The same clips, from the checkpoint that comes with Voicefit."""
     encoder, (corpus,) = open_start(MINI).encoder, workplace.targets.values()
     FrontCache(encoder, workplace.cache_root).fill(corpus.clips)
@@ -53,7 +54,7 @@ def main() -> None:
     options = parse_options(__doc__)
     torch.set_num_threads(1)
     clips_per_label = 15 if options.quick else 48  # a third of them for testing leaves 32 of each label for k = 64
-    methods = {name: Method(name, METHODS[name].Settings()) for name in TARGETS}
+    methods = {name: PlannedMethod(METHODS[name].configured()) for name in TARGETS}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus = load_corpus("folder", write_speakers(folder / "clips", 1, clips_per_label))

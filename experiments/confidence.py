@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from benchmarks.common import parse_options, publish
 from experiments.real_data import folder
-from voicefit.adaptation import Method, Shots, find_method
+from voicefit.adaptation import ConfiguredMethod, Shots, find_method
 from voicefit.adaptation.leave_one_out import leave_one_out
 from voicefit.audio import load_waveform
 from voicefit.checkpoints.start import open_start
@@ -61,7 +61,9 @@ def draw_shots(targets: np.ndarray, k: int, draw: int) -> tuple[list[int], list[
     return chosen, [index for index in range(len(targets)) if index not in set(chosen)]
 
 
-def measure(method: Method, start: Any, pooled: Tensor, names: list[str], k: int, draw: int) -> dict[str, float]:
+def measure(
+    method: ConfiguredMethod[Any], start: Any, pooled: Tensor, names: list[str], k: int, draw: int
+) -> dict[str, float]:
     """One adaptation: what the left-out shots say, and what the other clips say."""
     labels = sorted(set(names))
     targets = torch.tensor([labels.index(name) for name in names])
@@ -71,7 +73,7 @@ def measure(method: Method, start: Any, pooled: Tensor, names: list[str], k: int
     shots = Shots(pooled[chosen], frames, targets[chosen], len(labels), labels=tuple(labels), prior=prior)
     left_out = leave_one_out(method, encoder, shots, draw)
     assert left_out is not None
-    logits = method.module.fit(encoder, shots, method.settings, draw)(pooled[others]).double()
+    logits = method.fit(encoder, shots, draw)(pooled[others]).double()
     temperature = fit_temperature(left_out.logits, left_out.targets)
     return {
         "right when left out": left_out.right / len(chosen),
@@ -92,7 +94,7 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
     clips = [clip for clip in corpus.clips if clip.speaker in speakers]
     pooled = torch.cat([encoder.pool([encoder.front(load_waveform(clip.path))]) for clip in clips])
     for count, name, k in product(LABELS, ("prior", "head", "prototype"), (2, 4, 8)):
-        method, found = Method(name, find_method(name).Settings()), []
+        method, found = find_method(name).configured(), []
         for speaker, draw in product(speakers, range(1 if quick else DRAWS)):
             own = [i for i, clip in enumerate(clips) if clip.speaker == speaker and clip.label in LABELS[count]]
             names = [str(clips[index].label) for index in own]

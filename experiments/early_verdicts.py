@@ -13,12 +13,13 @@ from typing import Any
 
 from benchmarks.common import EVERY_CLIP, parse_options, publish, run_counted
 from experiments.real_data import WHISPER_TINY, folder
-from voicefit.adaptation import METHODS, Method, published
+from voicefit.adaptation import METHODS, published
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 
@@ -27,7 +28,7 @@ Counts = dict[str, Any]
 
 def measure(benches: Sequence[SpeakerBench], labels: Sequence[str], ks: Sequence[int]) -> Iterator[Counts]:
     """A row per k."""
-    method = Method("published", METHODS["published"].Settings())
+    method = PlannedMethod(METHODS["published"].configured())
     for k in ks:
         parts, wholes = [], []
         for bench, label in product(benches, labels):

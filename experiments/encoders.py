@@ -20,7 +20,7 @@ from transformers import WhisperFeatureExtractor
 
 from benchmarks.common import Options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
-from voicefit.adaptation import Method, find_method
+from voicefit.adaptation import find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
@@ -28,6 +28,7 @@ from voicefit.heads.prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 SHOTS = (2, 4, 8, 16, 32, 64)
@@ -88,7 +89,7 @@ def measure(name: str, encoder: Any, cache: Any, corpora: Sequence[Corpus], targ
     """A row per trial: encoder, method, speaker, k, macro_f1."""
     pooled = {c.name: encoder.pool(map(cache.frames, c.clips)) for c in corpora}
     prior = learn_prior(pooled, {c.name: c.clips for c in corpora})
-    methods = {m: Method(m, find_method(m).Settings()) for m in ("prior", "head", "zero-shot")}
+    methods = {m: PlannedMethod(find_method(m).configured()) for m in ("prior", "head", "zero-shot")}
     rows = []
     for speaker in sorted({clip.speaker for clip in target.clips}):
         bench = SpeakerBench(encoder, cache, SpeakerEpisodes(target, speaker), prior)

@@ -16,12 +16,13 @@ import torch
 
 from benchmarks.common import parse_options, publish
 from experiments.real_data import folder
-from voicefit.adaptation import METHODS, Method
+from voicefit.adaptation import METHODS
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.machine import has_bfloat16
 
@@ -37,7 +38,7 @@ VARIANTS = {
 def score(bench: SpeakerBench, label: str, k: int, precision: str, seed: int, draw: int) -> float:
     """Macro F1 of one trial of full fine-tuning; the seed fixes the order of the shots, the draw which they are."""
     spec = TrialSpec("", "", "", "nemo", "clean", ONE_VS_REST, "full", "", bench.episodes.speaker, label, k, draw, seed)
-    return run_trial(bench, spec, Method("full", METHODS["full"].Settings(precision=precision)))["macro_f1"]
+    return run_trial(bench, spec, PlannedMethod(METHODS["full"].configured(precision=precision)))["macro_f1"]
 
 
 def measure(benches: list[SpeakerBench], k: int) -> Iterator[dict[str, Any]]:

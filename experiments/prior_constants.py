@@ -18,12 +18,13 @@ import voicefit.heads.linear
 import voicefit.heads.prior as prior_module
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
-from voicefit.adaptation import Method, find_method
+from voicefit.adaptation import find_method
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.selection.ranking import learn_together, pool_corpora
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 TARGETS = ("emovo", "emodb", "ravdess", "nemo")
@@ -49,7 +50,7 @@ def scaled(module: Any, name: str, factor: float) -> Iterator[None]:
         yield
 
 
-def score(benches: Sequence[SpeakerBench], methods: dict[str, Method], draws: int) -> dict[str, float]:
+def score(benches: Sequence[SpeakerBench], methods: dict[str, PlannedMethod], draws: int) -> dict[str, float]:
     """Method → macro F1, mean over speakers of their means over emotions, shots and draws."""
     means: dict[str, list[float]] = {name: [] for name in methods}
     for bench, (name, method) in product(benches, methods.items()):
@@ -77,11 +78,8 @@ def main() -> None:
     }
 
     def measure(prior_shots: float = 8.0) -> dict[str, dict[str, float]]:
-        settings = find_method("prior").Settings
-        methods = {
-            "none": Method("prior", settings(prior_shots=prior_shots)),
-            "12": Method("prior", settings(prior_shots=prior_shots, unlabelled=12)),
-        }
+        configured = find_method("prior").configured(prior_shots=prior_shots)
+        methods = {"none": PlannedMethod(configured), "12": PlannedMethod(configured, unlabelled=12)}
         found = {}
         for target in TARGETS[: 1 if options.quick else None]:
             prior = learn_together([part for part in pooled if part.corpus.name not in (target, "nemo")])

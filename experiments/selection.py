@@ -21,7 +21,7 @@ from scipy.stats import bootstrap, kendalltau, spearmanr
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
 from experiments.transferability import TITLES, transferability
-from voicefit.adaptation import Method, find_method
+from voicefit.adaptation import find_method
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.heads.prior import Prior
@@ -29,6 +29,7 @@ from voicefit.report.statistics import finished, pair
 from voicefit.selection.ranking import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
@@ -99,7 +100,7 @@ def subsets(names: Sequence[str]) -> list[Start]:
 
 def measure_gains(laboratory: Laboratory, target: str, starts: Sequence[Start]) -> Iterator[dict[str, Any]]:
     """Macro F1 of method `prior` from each start: its differences are those of gains over any common baseline."""
-    method = Method("prior", find_method("prior").Settings())
+    method = PlannedMethod(find_method("prior").configured())
     corpus = laboratory.pooled[target].corpus
     for speaker in laboratory.speakers(target):
         bench = SpeakerBench.of(laboratory.encoder, FrontCache(laboratory.encoder), corpus, speaker)

@@ -78,11 +78,11 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
         margins = torch.zeros(len(validation.frames))
         for _ in range(most):
             _run_epoch(encoder, classifier, shots, settings, optimizer, schedule, generator)
-            found = _macro_f1(encoder, classifier, validation, settings.precision, best_score, margins)
+            macro_f1 = _macro_f1(encoder, classifier, validation, settings.precision, best_score, margins)
             since += 1
-            if found > best_score:
+            if macro_f1 > best_score:
                 _copy(parameters, best)
-                best_score, since = found, 0
+                best_score, since = macro_f1, 0
             if since >= patience or best_score == 1:
                 break
     _copy(best, parameters)
@@ -124,27 +124,32 @@ def _copy(source: Sequence[Tensor], target: Sequence[Tensor]) -> None:
 def _macro_f1(
     encoder: Encoder, classifier: nn.Linear, clips: Shots, precision: Precision, best: float, margins: Tensor
 ) -> float:
-    """Macro F1 where it is above ``best``, else a number that is not: most epochs are told from a part of the clips.
+    """Return macro F1 where it is above ``best``, else a number that is not: a part of the clips often decides that.
 
-    It can only fall when a clip that was counted as right turns out wrong, so that no more are heard once it would not
-    be above ``best`` with all others right.
+    Clips not yet classified count as right. Each that turns out wrong lowers the score, and once it is not above
+    ``best`` no later clip can raise it.
 
     Args:
-        margins: by how much each clip was last told rightly, ``(clips,)``, which is brought up to date; clips that were
-            told wrongly, or nearly, are heard first.
+        encoder: as trained up to this epoch.
+        classifier: the same.
+        clips: the validation clips.
+        precision: of the passes through the encoder.
+        best: the best score of earlier epochs.
+        margins: logit of the true class less the highest other, when each clip was last classified, ``(clips,)``.
+            It is brought up to date. Clips that were wrong, or nearly, come first.
     """
     truth = clips.targets.cpu()
-    predicted, found = truth.clone(), 1.0
+    predicted, macro_f1 = truth.clone(), 1.0
     for some in margins.argsort(stable=True).split(CLIPS_AT_ONCE if encoder.device.type == "cpu" else len(margins)):
         pooled = encoder.pool([clips.frames[index] for index in some.tolist()], precision)
         logits = classifier(encoder.projector(pooled)).cpu()
         predicted[some] = logits.argmax(1)
-        rightly = nn.functional.one_hot(truth[some], clips.classes).bool()
-        margins[some] = logits[rightly] - logits.masked_fill(rightly, -torch.inf).amax(1)
-        found = score(truth.tolist(), predicted.tolist())["macro_f1"]
-        if found <= best:
+        own = nn.functional.one_hot(truth[some], clips.classes).bool()
+        margins[some] = logits[own] - logits.masked_fill(own, -torch.inf).amax(1)
+        macro_f1 = score(truth.tolist(), predicted.tolist())["macro_f1"]
+        if macro_f1 <= best:
             break
-    return found
+    return macro_f1
 
 
 METHOD = Method("published", fit, Settings, version=3, trains_encoder=True, needs_validation=True, epochs=epochs)

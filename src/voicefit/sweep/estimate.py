@@ -34,7 +34,7 @@ class Estimate:
         prefinetuning: at most, with every epoch used.
         trials: at most, as well.
         trials_by_patience: where no epoch after the first is better, for methods that then end early. Epochs that
-            hear a part of the validation clips alone, or are perfect, are in neither.
+            read a part of the validation clips alone, or are perfect, are in neither.
     """
 
     front_end: float
@@ -81,13 +81,13 @@ def estimate_time(
 
 
 def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
-    found = []
+    waveforms = []
     for index in dict.fromkeys(np.linspace(0, len(clips) - 1, 2 * _PROBES).astype(int)):
         try:
-            found.append(load_waveform(clips[index].path, clips[index].start, clips[index].end))
+            waveforms.append(load_waveform(clips[index].path, clips[index].start, clips[index].end))
         except AudioError:
             continue
-    return found[:_PROBES]
+    return waveforms[:_PROBES]
 
 
 def _trials_seconds(

@@ -22,7 +22,7 @@ from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
 
 MOST_KEPT = 2**29
-"""Bytes of what lower layers say of a speaker's clips: about 1,200 of 3 s for an encoder 768 wide."""
+"""Bytes of lower layers' outputs for a speaker's clips: about 1,200 of 3 s for an encoder 768 wide."""
 
 
 @dataclass
@@ -53,17 +53,17 @@ class SpeakerBench:
         protocol: str = "clean",
         prior: Prior | None = None,
     ) -> "SpeakerBench":
-        """A bench with nothing pooled yet."""
+        """Return a bench with nothing pooled yet."""
         return cls(encoder, cache, SpeakerEpisodes(corpus, speaker, validation=protocol == PAPER), prior)
 
     def shots(self, clips: Sequence[Clip], targets: Sequence[int], labels: tuple[str, ...]) -> Shots:
-        """Clips of the speaker as a method wants them; frames are read when they are asked for."""
+        """Return clips of the speaker as a method takes them; frames are read when they are asked for."""
         chosen = torch.tensor(targets, device=self.encoder.device)
         pooled, frames = self.pool(clips), _LazyFrames(clips, self.frames)
         return Shots(pooled, frames, chosen, len(labels), labels=labels, prior=self.prior)
 
     def frames(self, clip: Clip) -> Tensor:
-        """The front end's output for a clip of the speaker, kept where the encoder is, be it a GPU."""
+        """Return the front end's output for a clip of the speaker, kept on the encoder's device."""
         if self.encoder.device.type == "cpu":
             return self.cache.frames(clip)
         if clip.id not in self._moved:
@@ -71,24 +71,24 @@ class SpeakerBench:
         return self._moved[clip.id]
 
     def upper_layers(self, layers: int, precision: Precision) -> "SpeakerBench":
-        """For methods that leave the first ``layers`` layers as they are: what these say of a clip is computed once."""
+        """Return a bench for methods that leave the first ``layers`` layers as they are: these run once for a clip."""
         if layers <= self.encoder.frozen_layers:
             return self
         upper = self.encoder.upper_layers(layers)
         return _UpperBench(upper, self.cache, self.episodes, self.prior, below=self, precision=precision)
 
     def lower_layers(self, layers: int, clip: Clip, precision: Precision) -> Tensor:
-        """What the encoder's first ``layers`` layers say of a clip; kept, in :data:`MOST_KEPT` bytes."""
+        """Return the output of the encoder's first ``layers`` layers for a clip; kept, in :data:`MOST_KEPT` bytes."""
         key = (layers, precision, clip.id)
         if key in self._lower_outputs:
             return self._lower_outputs[key]
-        said = self.encoder.lower_layers(layers, self.frames(clip), precision)
-        if sum(frames.nbytes for frames in self._lower_outputs.values()) + said.nbytes <= MOST_KEPT:
-            self._lower_outputs[key] = said
-        return said
+        output = self.encoder.lower_layers(layers, self.frames(clip), precision)
+        if sum(frames.nbytes for frames in self._lower_outputs.values()) + output.nbytes <= MOST_KEPT:
+            self._lower_outputs[key] = output
+        return output
 
     def pool(self, clips: Sequence[Clip]) -> Tensor:
-        """The unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
+        """Return the unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
         pooled, rows = self._pooled
         return pooled[[rows[clip.id] for clip in clips]]
 
@@ -107,7 +107,7 @@ class SpeakerBench:
 
 @dataclass
 class _UpperBench(SpeakerBench):
-    """A bench whose encoder reads what the lower layers of another's say."""
+    """A bench whose encoder reads the outputs of the lower layers of another's."""
 
     below: SpeakerBench = field(kw_only=True)
     precision: Precision = field(kw_only=True)
