@@ -102,7 +102,7 @@ def _check_settings(model: Model, window: float, hop: float) -> None:
     shortest = MIN_SAMPLES / SAMPLE_RATE
     if not shortest <= window <= model.max_seconds:
         raise VoicefitError(
-            f"--window {window:g}: give {shortest:g} to {model.max_seconds:g} s, the length of clips that this model takes"
+            f"--window {window:g}: give {shortest:g} to {model.max_seconds:g} s, the lengths that this model takes"
         )
     if not 0 < hop < math.inf:
         raise VoicefitError(f"--hop {hop:g}: the distance of windows is a positive number of seconds")
