@@ -36,7 +36,7 @@ from transformers import (
     WhisperForAudioClassification,
 )
 
-from voicefit.adaptation import Method, published
+from voicefit.adaptation import published
 from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
@@ -273,7 +273,7 @@ def trials_per_second(
     return sum((len(times) - 1) / (times[-1] - times[0]) for times in arrivals.values())
 
 
-def run_counted(bench: SpeakerBench, spec: TrialSpec, method: Method, clips_at_once: int) -> dict[str, Any]:
+def run_counted(bench: SpeakerBench, spec: TrialSpec, method: PlannedMethod, clips_at_once: int) -> dict[str, Any]:
     """A trial, with its epochs and how many validation clips were heard in them."""
     bench.pool(())  # once for all trials of a speaker
     epochs, heard, run_epoch, pool = [], [], published._run_epoch, bench.encoder.pool

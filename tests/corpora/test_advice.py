@@ -17,10 +17,10 @@ def test_what_is_odd_is_said_in_plain_words(tmp_path):
     soundfile.write(tmp_path / "sad" / "loud.wav", loud, 16_000, subtype="FLOAT")
     (tmp_path / "glad").mkdir()
     (tmp_path / "glad" / "same.wav").write_bytes((tmp_path / "sad" / "good.wav").read_bytes())
-    found = advice(check_corpus(load_corpus("folder", tmp_path)), heard_seconds=5)
+    found = advice(check_corpus(load_corpus("folder", tmp_path)), max_seconds=5)
     assert found == {
         "sad/3.wav": "is 0.2 s long and nearly silent",
         "sad/good.wav": "is a copy: same samples as glad/same.wav, which is labelled glad, this one sadness",
-        "sad/long.wav": "is 6.0 s long, of which the first 5 s are heard",
+        "sad/long.wav": "is 6.0 s long, of which the first 5 s are used",
         "sad/loud.wav": "is overdriven (record it again, further from the microphone)",
     }

@@ -77,7 +77,7 @@ def page(browser, address: str):
 def test_the_folder_has_all_that_it_needs(site: Path, start: Path):
     facts = json.loads((site / "model.json").read_text())
     assert facts["labels"] == load_model(start).labels
-    assert facts["about"] == "A model that has not heard your voice yet; it knows 3 labels."
+    assert facts["about"] == "A model that is not adapted to your voice yet; it knows 3 labels."
     names = {path.name for path in site.iterdir()}
     assert names == {*RUNTIME_FILES, "index.html", "page.css", "page.js", "recorder.js", "model.json", "model.onnx"}
 

@@ -184,7 +184,7 @@ def test_more_voices_than_fit_are_refused(start):
         reply = client.post("/adapt", **shots("a", "b"))
         assert (reply.status_code, reply.json()["error"]) == (
             429,
-            "1 voices are being fitted here already; try again in a while",
+            "this server holds 1 sessions already; try again in a while",
         )
 
 

@@ -93,7 +93,7 @@ def test_a_clip_louder_than_full_scale_keeps_its_shape(client, kept):
 
 
 def test_a_disk_that_fills_stops_it_with_one_remark_and_the_server_goes_on(client, kept, remarks, monkeypatch):
-    monkeypatch.setattr(kept_audio, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(kept_audio, "MIN_FREE_BYTES", 10**18)
     model = client.post("/adapt", **shots("a", "b")).json()["model"]
     ask = {"files": {"file": clip(9)}, "headers": {"Voicefit-Model": model}}
     assert client.post("/predict", **ask).status_code == 200
@@ -114,7 +114,7 @@ def test_a_folder_that_cannot_be_used_is_told_at_the_start(tmp_path, monkeypatch
     (tmp_path / "file").write_text("mine")
     with pytest.raises(VoicefitError, match=r"--keep-audio .*file: cannot be written to \(.*\); choose another"):
         KeptAudio(tmp_path / "file", remarks.append)
-    monkeypatch.setattr(kept_audio, "LEAST_FREE", 10**18)
+    monkeypatch.setattr(kept_audio, "MIN_FREE_BYTES", 10**18)
     with pytest.raises(VoicefitError, match="GB free; make room"):
         KeptAudio(tmp_path / "new", remarks.append)
 

@@ -61,34 +61,33 @@ _MODULES = (
 )
 
 CORPORA: dict[str, Reader] = {reader.info.name: reader for module in _MODULES for reader in module.READERS}
-"""Registry name → how to read the corpus of that name. A module lists its ways of reading in ``READERS``."""
+"""The reader of each registry name. A module lists its readers in ``READERS``."""
 
 
 def corpus_infos() -> list[CorpusInfo]:
-    """Terms of use of every corpus in the registry, in its order."""
+    """Return the description of every corpus in the registry, in its order."""
     return [reader.info for reader in CORPORA.values()]
 
 
 def load_corpus(name: str, path: str | Path) -> Corpus:
     """Load a corpus by name.
 
-    A registry name in any case stands for that layout, and the corpus bears the registry's spelling of it.
-    Any other name is the user's own for a folder (see :mod:`voicefit.corpora.folder`) or a table
+    A registry name, in upper or lower case, selects that layout; the corpus gets the registry's spelling.
+    Any other name is the user's own name for a folder (see :mod:`voicefit.corpora.folder`) or a table
     (:mod:`voicefit.corpora.table`).
 
     Raises:
-        VoicefitError: the path does not exist or holds something else, or the name is a near miss of a
-            registry name.
+        VoicefitError: the path does not exist or has another layout, or the name is nearly a registry name.
     """
     path = Path(path).expanduser()
     if name.lower() in CORPORA:
         return CORPORA[name.lower()].load(name.lower(), path)
-    squeezed = {re.sub(r"\W|_", "", known): known for known in CORPORA}
-    near = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), squeezed, n=1, cutoff=0.85)
-    if near:
+    by_letters = {re.sub(r"\W|_", "", registered): registered for registered in CORPORA}
+    similar = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), by_letters, n=1, cutoff=0.85)
+    if similar:
         raise VoicefitError(
-            f"no corpus is called {name!r}; did you mean {squeezed[near[0]]!r}? "
-            "If this is data of your own, give it a name less like that one"
+            f"no corpus is called {name!r}; did you mean {by_letters[similar[0]]!r}? "
+            "If this is data of your own, give it another name"
         )
     if path.is_dir():
         return folder.load(name, path)
@@ -111,8 +110,8 @@ def parse_corpus_argument(argument: str) -> tuple[str, Path]:
     """
     name, separator, path = argument.partition("=")
     if not separator or not path.strip():
-        known = ", ".join(CORPORA)
-        raise VoicefitError(f"{argument!r}: write NAME=PATH, NAME being one of {known} or a name of your own")
+        names = ", ".join(CORPORA)
+        raise VoicefitError(f"{argument!r}: write NAME=PATH, with a NAME of {names} or a name of your own")
     # Names become keys of checkpoints and parts of file names.
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name):
         raise VoicefitError(f"{argument!r}: a corpus name consists of letters, digits, _ and -")

@@ -1,4 +1,4 @@
-"""Check a corpus before use: does every clip load, is it there once, audible and labelled."""
+"""Check of a corpus before use: whether every clip loads, is unique, audible and labelled."""
 
 import hashlib
 import statistics
@@ -32,21 +32,37 @@ KINDS = (
 """The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
 
 SILENCE_PEAK = 10 ** (-60 / 20)
-"""Peak below which a clip is near-silent: -60 dBFS, about 33 steps of 16 bits. The peak decides, not the mean
-level: quiet speech between pauses has a mean down to -64 dBFS in RAVDESS, where no peak is below -47."""
+"""A clip is near-silent if its peak is below this amplitude: -60 dBFS, about 33 steps of 16 bits.
+
+The peak decides, not the mean level: in RAVDESS, quiet speech between pauses has a mean down to -64 dBFS, but no peak
+is below -47 dBFS.
+"""
 
 FULL_SCALE = 0.9999
+"""A sample is at full scale if its absolute value is at least this."""
+
 CLIPPED_RUN = 3
-"""Consecutive samples at full scale that make a clip clipped. One or two are the peak of a recording that was
-normalised to full scale, as all of EmoDB was."""
+"""A clip is clipped if so many consecutive samples are at full scale.
+
+One or two are the peak of a recording that was normalised to full scale, as all of EmoDB was.
+"""
 
 UNLABELLED = "unlabelled"
+"""Clips without a label are counted under this name."""
+
 _EXAMPLES = 3
+"""The terminal shows so many examples of each kind of finding."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something about one clip that its user should know; ``kind`` is one of :data:`KINDS`."""
+    """A finding about one clip.
+
+    Attributes:
+        clip_id: the clip.
+        kind: one of :data:`KINDS`.
+        detail: the finding in words.
+    """
 
     clip_id: str
     kind: str
@@ -55,14 +71,14 @@ class Finding:
 
 @dataclass(frozen=True)
 class ClipFacts:
-    """What was measured on one clip that loads.
+    """Measurements of one clip that loads.
 
     Attributes:
         clip_id: the clip.
         seconds: its duration.
         rate: samples per second in the file.
         channels: channels in the file.
-        peak: largest distance from the mean of the 16 kHz waveform; 1.0 is full scale.
+        peak: the largest distance from the mean of the 16 kHz waveform; 1.0 is full scale.
         digest: hash of the 16 kHz waveform.
     """
 
@@ -76,7 +92,13 @@ class ClipFacts:
 
 @dataclass(frozen=True)
 class Difference:
-    """A published count that is not the one found; ``what`` is ``clips``, ``speakers`` or ``clips of LABEL``."""
+    """A count that differs from the published one.
+
+    Attributes:
+        what: ``clips``, ``speakers`` or ``clips of LABEL``.
+        expected: the published count.
+        found: the count in this copy of the corpus.
+    """
 
     what: str
     expected: int
@@ -85,7 +107,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """All that :func:`check_corpus` found.
+    """The result of :func:`check_corpus`.
 
     Attributes:
         name: the user's name for the corpus.
@@ -93,8 +115,8 @@ class CheckReport:
         info: its terms of use and published counts.
         counts: speaker → label → number of clips, broken ones included; :data:`UNLABELLED` for no label.
         clips: the clips that load, in the corpus's order.
-        findings: in the corpus's order.
-        differences: from the published counts.
+        findings: the findings, in the corpus's order.
+        differences: the differences from the published counts.
     """
 
     name: str
@@ -130,11 +152,11 @@ class CheckReport:
         return sorted({label for row in self.counts.values() for label in row} - {UNLABELLED})
 
     def of_kind(self, kind: str) -> list[Finding]:
-        """The findings of one kind."""
+        """Return the findings of one kind."""
         return [finding for finding in self.findings if finding.kind == kind]
 
     def to_json(self) -> dict[str, Any]:
-        """The report as plain data for ``json``, with text for the keys of ``rates`` and ``channels``."""
+        """Return the report as plain data for ``json``, with text for the keys of ``rates`` and ``channels``."""
         totals = self.totals
         for key in ("rates", "channels"):
             totals[key] = {str(value): count for value, count in totals[key].items()}
@@ -154,20 +176,20 @@ def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = N
     """Decode every clip of a corpus and report what is wrong. A broken clip is a finding, never an error.
 
     Args:
-        corpus: what to check.
+        corpus: the corpus to check.
         progress: called after each clip with the number done and the number of all.
     """
     facts: list[ClipFacts] = []
     findings: list[Finding] = []
     first_with: dict[str, Clip] = {}
     for done, clip in enumerate(corpus.clips, start=1):
-        measured, found = _check_clip(clip)
+        measured, clip_findings = _check_clip(clip)
         if measured is not None:
             facts.append(measured)
-            found += _duplicate(clip, first_with.setdefault(measured.digest, clip))
+            clip_findings += _duplicate(clip, first_with.setdefault(measured.digest, clip))
         if clip.label is None:
-            found.append(Finding(clip.id, "unlabelled", "has no label"))
-        findings += found
+            clip_findings.append(Finding(clip.id, "unlabelled", "has no label"))
+        findings += clip_findings
         if progress is not None:
             progress(done, len(corpus.clips))
     return CheckReport(
@@ -182,15 +204,15 @@ def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = N
 
 
 def _check_clip(clip: Clip) -> tuple[ClipFacts | None, list[Finding]]:
-    """Facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
+    """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
         waveform = load_waveform(clip.path, clip.start, clip.end)
     except AudioError as error:
         return None, [Finding(clip.id, error.kind, str(error))]
-    except OSError as error:  # for instance no permission to look into the folder
+    except OSError as error:  # for instance, no permission to read the folder
         return None, [Finding(clip.id, "unreadable", str(error))]
     info = soundfile.info(clip.path)
-    # Distance from the mean, since a recording with a constant offset may still be silent.
+    # The distance from the mean: a recording with a constant offset may still be silent.
     peak = float(np.abs(waveform - waveform.mean()).max())
     digest = hashlib.sha256(waveform.tobytes()).hexdigest()
     facts = ClipFacts(clip.id, len(waveform) / SAMPLE_RATE, info.samplerate, info.channels, peak, digest)
@@ -205,7 +227,7 @@ def _check_clip(clip: Clip) -> tuple[ClipFacts | None, list[Finding]]:
 
 
 def _file_samples(clip: Clip, waveform: np.ndarray, info: Any) -> np.ndarray:
-    """Samples as the file has them, (samples, channels): resampling and averaging would hide clipping."""
+    """Return the samples of the file itself, (samples, channels): resampling and averaging would hide clipping."""
     if info.samplerate == SAMPLE_RATE and info.channels == 1:
         return waveform[:, None]
     start = int(clip.start * info.samplerate)
@@ -215,7 +237,7 @@ def _file_samples(clip: Clip, waveform: np.ndarray, info: Any) -> np.ndarray:
 
 
 def _longest_full_scale_run(samples: np.ndarray) -> int:
-    """The largest number of consecutive samples of one channel at full scale, in (samples, channels)."""
+    """Return the largest number of consecutive samples of one channel at full scale, in (samples, channels)."""
     full = np.abs(samples) >= FULL_SCALE
     if not full.any():
         return 0
@@ -246,15 +268,15 @@ def _differences(corpus: Corpus) -> tuple[Difference, ...]:
         *((f"clips of {label}", count, labels[label]) for label, count in corpus.info.expected_labels.items()),
     )
     return tuple(
-        Difference(what, expected, found)
-        for what, expected, found in compared
-        if expected is not None and expected != found
+        Difference(what, expected, actual)
+        for what, expected, actual in compared
+        if expected is not None and expected != actual
     )
 
 
 def render(report: CheckReport) -> RenderableType:
-    """The report for the terminal: terms of use, totals, speakers × labels, findings with a few examples."""
-    # Text, not strings: clip ids and labels may hold square brackets, which rich would take for markup.
+    """Return the report for the terminal: terms of use, totals, speakers × labels, findings with a few examples."""
+    # Clip ids and labels are Text, since rich would read square brackets in strings as markup.
     return Group(Text(_heading(report)), _counts_table(report), _findings_table(report))
 
 
@@ -296,9 +318,10 @@ def _findings_table(report: CheckReport) -> RenderableType:
         return Text("Nothing to report.")
     table = Table("finding", "clips", "for instance")
     for kind in KINDS:
-        found = report.of_kind(kind)
-        if found:
-            examples = [f"{finding.clip_id}: {finding.detail}" for finding in found[:_EXAMPLES]]
-            more = [f"… and {len(found) - _EXAMPLES} more"] if len(found) > _EXAMPLES else []
-            table.add_row(kind, str(len(found)), Text("\n".join(examples + more)))
+        findings = report.of_kind(kind)
+        if findings:
+            lines = [f"{finding.clip_id}: {finding.detail}" for finding in findings[:_EXAMPLES]]
+            if len(findings) > _EXAMPLES:
+                lines.append(f"… and {len(findings) - _EXAMPLES} more")
+            table.add_row(kind, str(len(findings)), Text("\n".join(lines)))
     return table

@@ -1,4 +1,4 @@
-"""Clip and Corpus: the table that every native layout is turned into, and the one vocabulary of labels."""
+"""Clip and Corpus, the form that every native layout is read into, and the vocabulary of labels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +21,7 @@ VOCABULARY = (
     "sadness",
     "surprise",
 )
-"""The labels that corpora share; a corpus may carry others of its own."""
+"""Corpora share these labels; a corpus may have others of its own."""
 
 _ALIASES = {
     "angry": "anger",
@@ -37,10 +37,11 @@ _ALIASES = {
     "pleasant_surprise": "surprise",
     "pleasant_surprised": "surprise",
 }
+"""A native label in plain English → the vocabulary's word."""
 
 
 def to_vocabulary(native: str) -> str:
-    """The vocabulary's word for a label in plain English (``Angry`` → ``anger``), else the label, lower case.
+    """Return the vocabulary's word for a label in English (``Angry`` → ``anger``), otherwise the label in lower case.
 
     >>> to_vocabulary("Happy"), to_vocabulary("sarcasm")
     ('happiness', 'sarcasm')
@@ -51,18 +52,21 @@ def to_vocabulary(native: str) -> str:
 
 @dataclass(frozen=True)
 class Clip:
-    """One labelled stretch of speech.
+    """A segment of speech with its speaker and label.
 
     Attributes:
         id: unique within its corpus; the path relative to the corpus root with forward slashes, followed by
-            ``#start-end`` in seconds where the clip is a part of its file.
+            ``#start-end`` in seconds if the clip is a part of its file.
         path: the audio file.
         speaker: the speaker's name, unique within the corpus.
         label: a word of :data:`VOCABULARY` or a label of the corpus's own; ``None`` for an unlabelled clip.
-        native_label: the label as the corpus writes it, also where it stands for no label; empty if it writes none.
-        start, end: seconds from the beginning of the file; ``end`` is ``None`` for the end of the file.
+        native_label: the label as the corpus writes it, even if it means no label; empty if it writes none.
+        start: the start in seconds from the beginning of the file.
+        end: the end in seconds; ``None`` is the end of the file.
         split: the corpus's own split (``train``, ``validation``, ``test``), or ``None``.
-        valence, arousal, dominance: mean rating on the corpus's own scale, or ``None`` if it has none.
+        valence: the mean rating on the corpus's own scale, or ``None`` if it has none.
+        arousal: likewise.
+        dominance: likewise.
     """
 
     id: str
@@ -80,18 +84,19 @@ class Clip:
 
 @dataclass(frozen=True)
 class CorpusInfo:
-    """What a corpus is and under which terms it may be used, as its own documentation states them.
+    """The description of a corpus and its terms of use, as its own documentation states them.
 
     Attributes:
         name: the registry name, lower case.
         title: the name as its authors write it.
-        language: English name of the language spoken.
-        licence: as its authors state it, for instance ``CC BY-NC-SA 4.0``.
+        language: the English name of the language spoken.
+        licence: the licence as its authors state it, for instance ``CC BY-NC-SA 4.0``.
         usage: ``unrestricted``, ``non-commercial``, ``research`` or ``unknown``.
-        homepage: where the corpus is described or obtained; empty if none.
+        homepage: the address of its description or download; empty if there is none.
         citation: author, title, year.
-        expected_clips, expected_speakers: the published counts, or ``None`` if there are none.
-        expected_labels: published clips of each label, as far as they are known.
+        expected_clips: the published number of clips, or ``None`` if there is none.
+        expected_speakers: the published number of speakers, or ``None``.
+        expected_labels: the published number of clips of each label, as far as known.
     """
 
     name: str
@@ -108,10 +113,10 @@ class CorpusInfo:
 
 @dataclass(frozen=True)
 class Reader:
-    """One way to read a native layout; a corpus has several where users want other labels or a part of it.
+    """A way to read a native layout; a corpus has several for other labels or for a part of it.
 
     Attributes:
-        info: terms of use and published counts; ``info.name`` is what users call this way of reading.
+        info: terms of use and published counts; ``info.name`` is the name of this way of reading.
         load: the user's name for the corpus and its folder → the corpus.
     """
 
@@ -121,7 +126,14 @@ class Reader:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Clips and their terms of use; ``name`` is the user's for the corpus, ``info.name`` the registry's."""
+    """Clips and their terms of use.
+
+    Attributes:
+        name: the user's name for the corpus; ``info.name`` is the registry's.
+        root: its folder.
+        info: its terms of use and published counts.
+        clips: its clips, sorted by id.
+    """
 
     name: str
     root: Path
@@ -139,11 +151,11 @@ class Corpus:
         return sorted({clip.speaker for clip in self.clips})
 
     def select(self, keep: Callable[[Clip], bool]) -> "Corpus":
-        """The same corpus with only the clips for which ``keep`` is true."""
+        """Return the corpus with only the clips for which ``keep`` is true."""
         return replace(self, clips=tuple(clip for clip in self.clips if keep(clip)))
 
     def table(self) -> pd.DataFrame:
-        """One row per clip with the attributes of :class:`Clip` as columns."""
+        """Return a table with a row per clip and the attributes of :class:`Clip` as columns."""
         return pd.DataFrame([vars(clip) for clip in self.clips], columns=list(Clip.__dataclass_fields__))
 
 

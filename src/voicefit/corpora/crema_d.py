@@ -28,7 +28,10 @@ INFO = CorpusInfo(
 """Terms of use and published counts."""
 
 PERCEIVED = replace(INFO, name="crema-d-perceived", title="CREMA-D, as heard by listeners")
-"""The same clips, labelled by the majority of those who heard, but did not see, the actor."""
+"""Terms of use and published counts of ``crema-d-perceived``, labelled by the majority of listeners.
+
+The listeners heard the actor, but did not see the video.
+"""
 
 EMOTIONS = {
     "ANG": "anger",
@@ -38,17 +41,23 @@ EMOTIONS = {
     "NEU": "neutral",
     "SAD": "sadness",
 }
-"""Code in the file name → the vocabulary's label; a vote is the code's first letter."""
+"""The code in the file name → the vocabulary's label; a vote is the code's first letter."""
 
 _AUDIO = "AudioWAV"
+"""The folder of the clips."""
+
 _VOTES = ("processedResults/summaryTable.csv", "data/InfoAndStats/processedResults/summaryTable.csv")
+"""The table of the listeners' votes is in one of these files, which differ between releases."""
+
 _COLUMNS = ("FileName", "VoiceVote")
+"""These columns of the table are read."""
+
 _MISNAMED = {"1040_ITH_SAD_X": "1040_ITH_SAD_XX"}
-"""Name of a released file → what the table of votes calls it."""
+"""The name of a released file → its name in the table of votes."""
 
 
 def parse_name(stem: str) -> tuple[str, str] | None:
-    """The actor and emotion code of a file name, or ``None`` for any other name.
+    """Return the actor and emotion code of a file name, or ``None`` for any other name.
 
     >>> parse_name("1001_DFA_ANG_XX")
     ('1001', 'ANG')
@@ -58,7 +67,7 @@ def parse_name(stem: str) -> tuple[str, str] | None:
 
 
 def load(name: str, root: Path) -> Corpus:
-    """Read CREMA-D with the emotions acted.
+    """Read CREMA-D with the acted emotions as labels.
 
     Args:
         name: the user's name for the corpus.
@@ -72,23 +81,23 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def load_perceived(name: str, root: Path) -> Corpus:
-    """Read CREMA-D with the emotion that most listeners heard; where two or more tie, the clip is unlabelled.
+    """Read CREMA-D with the emotion that most listeners heard; in case of a tie, the clip is unlabelled.
 
     Args:
         name: the user's name for the corpus.
         root: as for :func:`load`, with ``processedResults/summaryTable.csv`` beside ``AudioWAV/``.
 
     Raises:
-        VoicefitError: no ``AudioWAV/``, or no table of votes or one that cannot be read.
+        VoicefitError: no ``AudioWAV/``, or no readable table of votes.
     """
     root = _find_root(root)
     votes = _read_votes(root)
-    clips = [_heard(_clip(path, root), votes) for path in audio_files(root / _AUDIO)]
-    there = {_MISNAMED.get(clip.path.stem, clip.path.stem) for clip in clips}
-    if there.isdisjoint(votes):
+    clips = [_with_vote(_clip(path, root), votes) for path in audio_files(root / _AUDIO)]
+    stems = {_MISNAMED.get(clip.path.stem, clip.path.stem) for clip in clips}
+    if stems.isdisjoint(votes):
         raise VoicefitError(f"{root / _AUDIO}: no clip that summaryTable.csv lists is here")
-    absent = (_clip(root / _AUDIO / f"{stem}.wav", root) for stem in votes if stem not in there)
-    return make_corpus(name, root, PERCEIVED, clips + [_heard(clip, votes) for clip in absent])
+    absent = (_clip(root / _AUDIO / f"{stem}.wav", root) for stem in votes if stem not in stems)
+    return make_corpus(name, root, PERCEIVED, clips + [_with_vote(clip, votes) for clip in absent])
 
 
 def _find_root(root: Path) -> Path:
@@ -111,11 +120,11 @@ def _clip(path: Path, root: Path) -> Clip:
 
 
 def _read_votes(root: Path) -> dict[str, str]:
-    """File name without suffix → letters of the emotions with most votes, several joined by colons."""
-    places = [root / place for place in _VOTES]
-    path = next((place for place in places if place.is_file()), None)
+    """Return file name without suffix → letters of the emotions with most votes, joined by colons if several."""
+    candidates = [root / name for name in _VOTES]
+    path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
-        raise VoicefitError(f"{places[0]}: no such file; the table of the listeners' votes is needed")
+        raise VoicefitError(f"{candidates[0]}: no such file; the table of the listeners' votes is needed")
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
     except (OSError, ValueError) as error:
@@ -132,7 +141,7 @@ def _read_votes(root: Path) -> dict[str, str]:
     return votes
 
 
-def _heard(clip: Clip, votes: Mapping[str, str]) -> Clip:
+def _with_vote(clip: Clip, votes: Mapping[str, str]) -> Clip:
     vote = votes.get(_MISNAMED.get(clip.path.stem, clip.path.stem), "")
     label = {code[0]: label for code, label in EMOTIONS.items()}.get(vote)
     return replace(clip, label=label, native_label=vote if label else "")

@@ -31,13 +31,14 @@ EMOTIONS = {
     "T": "sadness",  # Trauer
     "N": "neutral",
 }
-"""Letter in the file name → the vocabulary's label."""
+"""The letter in the file name → the vocabulary's label."""
 
 _FOLDER = "wav"
+"""The folder of the clips."""
 
 
 def parse_name(stem: str) -> tuple[str, str] | None:
-    """The speaker and emotion letter of a file name, or ``None`` for any other name.
+    """Return the speaker and emotion letter of a file name, or ``None`` for any other name.
 
     >>> parse_name("03a01Fa")
     ('03', 'F')

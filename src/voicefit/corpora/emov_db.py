@@ -19,7 +19,7 @@ INFO = CorpusInfo(
     ),
     expected_speakers=4,
 )
-"""Terms of use and published counts. The clips that its authors count, 7000, are not all in its releases."""
+"""Terms of use and published counts. Its authors count 7000 clips, but not all are in its releases."""
 
 EMOTIONS = {
     "amused": "amusement",
@@ -31,17 +31,17 @@ EMOTIONS = {
     "sleepy": "sleepiness",
     "sleepiness": "sleepiness",
 }
-"""Folder, lower case → label."""
+"""The folder in lower case → the label."""
 
 SPEAKERS = ("bea", "jenie", "josh", "sam")
 """The speakers, two women and two men; josh is never angry or disgusted."""
 
-_SPEAKER = re.compile(rf"({'|'.join(SPEAKERS)})(?:_.*)?", re.IGNORECASE)
+_SPEAKER_FOLDER = re.compile(rf"({'|'.join(SPEAKERS)})(?:_.*)?", re.IGNORECASE)
 _PATH = re.compile(rf"({'|'.join(SPEAKERS)})[_/]({'|'.join(EMOTIONS)})/([^/]+)", re.IGNORECASE)
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:
-    """The speaker, emotion folder and clip id of a path below the root, or ``None`` for any other path.
+    """Return the speaker, emotion folder and clip id of a path below the root, or ``None`` for any other path.
 
     >>> parse_path("bea/Amused/amused_1-15_0001.wav") == parse_path("bea_Amused/amused_1-15_0001.wav")
     True
@@ -56,7 +56,7 @@ def parse_path(path: str) -> tuple[str, str, str] | None:
 
 
 def load(name: str, root: Path) -> Corpus:
-    """Read EmoV-DB; clip ids are those of a folder for each speaker and emotion, whichever the layout.
+    """Read EmoV-DB; clip ids have a folder for each speaker and emotion, in both layouts.
 
     Args:
         name: the user's name for the corpus.
@@ -70,7 +70,7 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def _files(root: Path) -> list[Path]:
-    folders = (folder for folder in subfolders(root) if _SPEAKER.fullmatch(folder.name))
+    folders = (folder for folder in subfolders(root) if _SPEAKER_FOLDER.fullmatch(folder.name))
     return [path for folder in folders for path in audio_files(folder, "**/*")]
 
 

@@ -31,13 +31,14 @@ EMOTIONS = {
     "sor": "surprise",  # sorpresa
     "tri": "sadness",  # tristezza
 }
-"""Native code → the vocabulary's label."""
+"""The code in the file name → the vocabulary's label."""
 
 _FOLDER = re.compile(r"[fm][0-9]")
+"""The folder of a speaker is named like ``f1``."""
 
 
 def parse_name(stem: str) -> tuple[str, str] | None:
-    """The emotion code and speaker of a file name, or ``None`` for any other name.
+    """Return the emotion code and speaker of a file name, or ``None`` for any other name.
 
     >>> parse_name("dis-f1-b1")
     ('dis', 'f1')

@@ -32,7 +32,7 @@ EMOTIONS = {
     "Sad": "sadness",
     "Surprise": "surprise",
 }
-"""Folder → the vocabulary's label. The transcripts repeat it, in four encodings, so they are not read."""
+"""The folder → the vocabulary's label. The transcripts, which repeat it in four encodings, are not read."""
 
 MANDARIN = tuple(f"{number:04}" for number in range(1, 11))
 """The speakers of Mandarin."""
@@ -41,11 +41,13 @@ ENGLISH = tuple(f"{number:04}" for number in range(11, 21))
 """The speakers of English."""
 
 _SPLITS = {"train": "train", "evaluation": "validation", "test": "test"}
+"""The folder of a split → the split."""
+
 _PATH = re.compile(rf"([0-9]{{4}})/({'|'.join(EMOTIONS)})/(?:({'|'.join(_SPLITS)})/)?\1_([0-9]{{6}})\.[^./]+")
 
 
 def parse_path(path: str) -> tuple[str, str, str | None] | None:
-    """The speaker, emotion folder and split of a clip's path below the root, or ``None`` for any other path.
+    """Return the speaker, emotion folder and split of a clip's path below the root, or ``None`` for any other path.
 
     >>> parse_path("0011/Angry/test/0011_000371.wav") == parse_path("0011/Angry/0011_000371.wav")
     True
@@ -60,7 +62,7 @@ def parse_path(path: str) -> tuple[str, str, str | None] | None:
 
 
 def official_split(number: int) -> str | None:
-    """The split of an utterance, from 1 to 1750, by its place among the 350 of its emotion.
+    """Return the split of an utterance, from 1 to 1750, by its number among the 350 of its emotion.
 
     The release has the first 20 in ``evaluation``, the next 30 in ``test`` and the other 300 in ``train``.
 
@@ -69,21 +71,21 @@ def official_split(number: int) -> str | None:
     """
     if not 1 <= number <= 1750:
         return None
-    place = (number - 1) % 350
-    return "validation" if place < 20 else "test" if place < 50 else "train"
+    index = (number - 1) % 350
+    return "validation" if index < 20 else "test" if index < 50 else "train"
 
 
 def load(name: str, root: Path, info: CorpusInfo = INFO, speakers: Collection[str] = MANDARIN + ENGLISH) -> Corpus:
-    """Read ESD with or without folders for its splits; clip ids, which leave those folders out, are the same.
+    """Read ESD with or without folders for its splits; clip ids do not contain those folders.
 
     Args:
         name: the user's name for the corpus.
         root: the folder of the speakers' folders, or the one above it.
         info: terms of use and published counts of the speakers.
-        speakers: whom to read.
+        speakers: the speakers to read.
 
     Raises:
-        VoicefitError: no folder of a speaker with a clip, or a clip that is there with and without split.
+        VoicefitError: no folder of a speaker with a clip, or a clip in two folders, with and without split.
     """
 
     def speaker_folders(folder: Path) -> list[Path]:

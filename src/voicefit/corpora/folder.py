@@ -16,20 +16,24 @@ INFO = CorpusInfo(
     homepage="",
     citation="",
 )
-"""The entry of the registry for folders of one's own."""
+"""The registry lists folders of the user's own under this entry."""
 
-_LABEL_LEVEL, _SPEAKER_LEVEL = 2, 3  # parts of <label>/<audio> and of <speaker>/<label>/<audio>
+_LABEL_DEPTH = 2
+"""A path like ``<label>/<audio>`` has so many parts."""
+
+_SPEAKER_DEPTH = 3
+"""A path like ``<speaker>/<label>/<audio>`` has so many parts."""
+
 _LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
 
 
 def load(name: str, root: Path) -> Corpus:
     """Read a folder whose subfolders are named after labels, in one folder per speaker or in none.
 
-    Recordings that cannot be read (:data:`voicefit.audio.OTHER_SUFFIXES`) are clips too, so that they are not
-    overlooked but told of.
+    Recordings that cannot be read (:data:`voicefit.audio.OTHER_SUFFIXES`) are clips too: the check then reports them.
 
     Args:
-        name: the user's name for the corpus; also the speaker's name where there are no speaker folders.
+        name: the user's name for the corpus; also the speaker's name if there are no speaker folders.
         root: the folder.
 
     Raises:
@@ -45,20 +49,20 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def _check_depth(root: Path, paths: list[Path]) -> None:
-    """Raise unless all files lie equally deep, at one of the two depths allowed."""
+    """Refuse files unless all lie at the same depth, one of the two that are allowed."""
     first_at = {len(path.parts): path for path in reversed(paths)}
     for depth, path in sorted(first_at.items()):
-        if depth not in (_LABEL_LEVEL, _SPEAKER_LEVEL):
+        if depth not in (_LABEL_DEPTH, _SPEAKER_DEPTH):
             raise VoicefitError(f"{root}: {path.as_posix()} is not at the depth of {_LAYOUTS}; move it there")
     if len(first_at) > 1:
         raise VoicefitError(
-            f"{root}: {first_at[_LABEL_LEVEL].as_posix()} has no speaker folder, "
-            f"{first_at[_SPEAKER_LEVEL].as_posix()} has one; put all files in one layout: {_LAYOUTS}"
+            f"{root}: {first_at[_LABEL_DEPTH].as_posix()} has no speaker folder, "
+            f"{first_at[_SPEAKER_DEPTH].as_posix()} has one; put all files in one layout: {_LAYOUTS}"
         )
 
 
 def _clip(name: str, root: Path, path: Path) -> Clip:
-    speaker = path.parts[0] if len(path.parts) == _SPEAKER_LEVEL else name
+    speaker = path.parts[0] if len(path.parts) == _SPEAKER_DEPTH else name
     native = path.parts[-2]
     return Clip(path.as_posix(), root / path, speaker, to_vocabulary(native) or None, native)
 

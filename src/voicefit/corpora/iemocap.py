@@ -23,7 +23,7 @@ EMOTIONS: dict[str, str | None] = {
     "sur": "surprise",
     "xxx": None,  # the annotators did not agree
 }
-"""Code in the evaluation → label of ``iemocap``; ``None`` for an unlabelled clip."""
+"""The code in the evaluation → the label of ``iemocap``; ``None`` for an unlabelled clip."""
 
 FOUR: dict[str, str | None] = {
     "ang": "anger",
@@ -32,10 +32,10 @@ FOUR: dict[str, str | None] = {
     "neu": "neutral",
     "sad": "sadness",
 }
-"""Code → label of ``iemocap-4``, the classes of most published results; other utterances are left out."""
+"""The code → the label of ``iemocap-4``, the classes of most published results; other utterances are left out."""
 
 ALL: dict[str, str | None] = EMOTIONS | {"xxx": "undecided"}
-"""Code → label of ``iemocap-all``, where disagreement is a class as well."""
+"""The code → the label of ``iemocap-all``, in which disagreement is a class as well."""
 
 INFO = CorpusInfo(
     name="iemocap",
@@ -72,7 +72,7 @@ INFO_FOUR = replace(
     expected_clips=5531,
     expected_labels={"anger": 1103, "happiness": 1636, "neutral": 1708, "sadness": 1084},
 )
-"""The same for ``iemocap-4``."""
+"""Terms of use and counts of ``iemocap-4``, which has 4 classes."""
 
 INFO_ALL = replace(
     INFO,
@@ -80,7 +80,7 @@ INFO_ALL = replace(
     title="IEMOCAP, 11 classes",
     expected_labels={**INFO.expected_labels, "undecided": 2507},
 )
-"""The same for ``iemocap-all``."""
+"""Terms of use and counts of ``iemocap-all``, which has 11 classes."""
 
 _NAME = r"(Ses0[1-5])[FM]_[A-Za-z0-9_]+_([FM])[A-Za-z0-9]+"
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
@@ -90,7 +90,7 @@ _RECORD = re.compile(
 
 
 class Utterance(NamedTuple):
-    """A line of an evaluation file; the ratings are means of the annotators' from 1 to 5, arousal 1 being calm."""
+    """A line of an evaluation file; ratings are means over annotators from 1 to 5; an arousal of 1 is calm."""
 
     name: str
     emotion: str
@@ -100,7 +100,7 @@ class Utterance(NamedTuple):
 
 
 def parse_line(line: str) -> Utterance | None:
-    r"""The utterance that a line of an evaluation file sums up, or ``None`` for any other line.
+    r"""Return the utterance that a line of an evaluation file describes, or ``None`` for any other line.
 
     >>> parse_line("[6.2901 - 8.2357]\tSes01F_impro01_F000\tneu\t[2.5000, 2.0000, 3.5000]")
     Utterance(name='Ses01F_impro01_F000', emotion='neu', valence=2.5, arousal=2.0, dominance=3.5)
@@ -113,9 +113,9 @@ def parse_line(line: str) -> Utterance | None:
 
 
 def parse_speaker(name: str) -> str | None:
-    """The speaker of an utterance: the session and the last letter F or M, or ``None`` for any other name.
+    """Return the speaker of an utterance: the session and the last letter F or M, or ``None`` for any other name.
 
-    The first letter tells who wore the markers, which is the speaker of only half the utterances.
+    The first letter names the person who wore the markers, which is the speaker of only half the utterances.
 
     >>> parse_speaker("Ses01F_impro01_M003")
     'Ses01M'
@@ -127,7 +127,7 @@ def parse_speaker(name: str) -> str | None:
 def load(name: str, root: Path) -> Corpus:
     """Read IEMOCAP with every label that the annotators agreed on, and ratings of valence, arousal, dominance.
 
-    An utterance listed whose file is absent stays, to be reported; a file not listed is unlabelled.
+    A listed utterance without a file is kept, and the check reports it; a file that is not listed is unlabelled.
 
     Args:
         name: the user's name for the corpus.
@@ -152,7 +152,7 @@ def _clips(session: Path, root: Path) -> list[Clip]:
             raise VoicefitError(f"{folder}: no such folder; was all of {session.name} of IEMOCAP unpacked?")
     files = audio_files(wav, "*/*")
     by_stem = {path.stem: path for path in reversed(files)}
-    # The folders below hold the annotators' single files, which say the same in other formats.
+    # The subfolders hold the files of each annotator, with the same content in other formats.
     sources = sorted(path for path in evaluation.glob("*.txt") if not path.name.startswith("."))
     listed = [_listed_clip(utterance, wav, root, by_stem) for path in sources for utterance in _read(path)]
     if not listed:
@@ -201,12 +201,12 @@ def _unlisted_clip(path: Path, root: Path) -> Clip:
 
 
 def _relabelled(info: CorpusInfo, labels: Mapping[str, str | None]) -> Reader:
-    """Read only the utterances of some codes, with other labels for them."""
+    """Return a reader of only the utterances of some codes, with other labels for them."""
 
     def load_relabelled(name: str, root: Path) -> Corpus:
         corpus = load(name, root)
-        kept = (clip for clip in corpus.clips if clip.native_label in labels)
-        return make_corpus(name, corpus.root, info, (replace(clip, label=labels[clip.native_label]) for clip in kept))
+        clips = (clip for clip in corpus.clips if clip.native_label in labels)
+        return make_corpus(name, corpus.root, info, (replace(clip, label=labels[clip.native_label]) for clip in clips))
 
     return Reader(info, load_relabelled)
 

@@ -18,7 +18,7 @@ EMOTIONS = {
     "concerned": "concern",
     "encouraging": "encouragement",
 }
-"""Word in the file name → label: the five primary emotions, then the five secondary ones."""
+"""The word in the file name → the label: five primary emotions, then five secondary ones."""
 
 INFO = CorpusInfo(
     name="jl-corpus",
@@ -37,11 +37,12 @@ INFO = CorpusInfo(
 )
 """Terms of use and published counts: 60 clips of each speaker and emotion."""
 
-_PLACES = ("Raw JL corpus (unchecked and unannotated)/JL(wav+txt)", "JL(wav+txt)")
+_FOLDERS = ("Raw JL corpus (unchecked and unannotated)/JL(wav+txt)", "JL(wav+txt)")
+"""The clips are in one of these folders."""
 
 
 def parse_name(stem: str) -> tuple[str, str] | None:
-    """The speaker and emotion of a file name, or ``None`` for any other name.
+    """Return the speaker and emotion of a file name, or ``None`` for any other name.
 
     >>> parse_name("male1_angry_10a_1")
     ('male1', 'angry')
@@ -60,9 +61,9 @@ def load(name: str, root: Path) -> Corpus:
     Raises:
         VoicefitError: no file named as in JL-Corpus.
     """
-    # The archive also holds a part of its files again in a folder of nearly the same name.
-    root = next((root / place for place in _PLACES if _is_root(root / place)), root)
-    root = find_root(root, _is_root, f"{_PLACES[0]}/ with files named like male1_angry_10a_1.wav")
+    # The archive repeats some of its files in a folder with nearly the same name.
+    root = next((root / folder for folder in _FOLDERS if _is_root(root / folder)), root)
+    root = find_root(root, _is_root, f"{_FOLDERS[0]}/ with files named like male1_angry_10a_1.wav")
     return make_corpus(name, root, INFO, map(_clip, audio_files(root)))
 
 

@@ -1,4 +1,4 @@
-"""What the loaders share: finding the corpus inside the folder given, and its audio files."""
+"""Functions that readers share: they find the corpus inside the given folder, and its audio files."""
 
 from collections.abc import Callable, Set
 from pathlib import Path
@@ -7,11 +7,11 @@ from voicefit.audio import AUDIO_SUFFIXES
 from voicefit.errors import VoicefitError
 
 UNKNOWN_SPEAKER = "unknown"
-"""The speaker of a clip whose file name and folder do not tell."""
+"""The speaker of a clip whose file name and folder do not name one."""
 
 
 def audio_files(folder: Path, pattern: str = "*", suffixes: Set[str] = AUDIO_SUFFIXES) -> list[Path]:
-    """The files with one of ``suffixes`` whose path below ``folder`` matches a glob ``pattern``, sorted.
+    """Return the files with one of ``suffixes`` whose path below ``folder`` matches a glob ``pattern``, sorted.
 
     Hidden files are left out: archives made on a Mac hold a ``._name.wav`` beside every ``name.wav``.
     """
@@ -25,18 +25,18 @@ def audio_files(folder: Path, pattern: str = "*", suffixes: Set[str] = AUDIO_SUF
 
 
 def subfolders(folder: Path) -> list[Path]:
-    """The folders in ``folder``, sorted; none where it may not be read."""
+    """Return the folders in ``folder``, sorted; none if it may not be read."""
     return sorted(path for path in folder.glob("*") if path.is_dir())
 
 
 def find_root(root: Path, is_root: Callable[[Path], bool], expected: str) -> Path:
-    """The folder that holds the native layout: ``root`` itself, or its one subfolder that does.
+    """Return the folder that holds the native layout: ``root`` itself, or its one subfolder that does.
 
-    Unpacking an archive often adds a folder of the archive's name, hence the second case.
+    The second case is common, since unpacking an archive often adds a folder.
 
     Args:
         root: the folder that the user gave.
-        is_root: whether a folder holds the native layout.
+        is_root: reports whether a folder holds the native layout.
         expected: the layout in words, for the message.
 
     Raises:
@@ -46,10 +46,10 @@ def find_root(root: Path, is_root: Callable[[Path], bool], expected: str) -> Pat
         raise VoicefitError(f"{root}: no such folder; expected one that holds {expected}")
     if is_root(root):
         return root
-    below = [folder for folder in subfolders(root) if is_root(folder)]
-    if len(below) == 1:
-        return below[0]
-    if below:
-        names = ", ".join(folder.name for folder in below)
+    candidates = [folder for folder in subfolders(root) if is_root(folder)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        names = ", ".join(folder.name for folder in candidates)
         raise VoicefitError(f"{root}: several folders here hold the corpus ({names}); give the path of one of them")
     raise VoicefitError(f"{root}: expected {expected} here")

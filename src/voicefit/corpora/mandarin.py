@@ -1,5 +1,6 @@
 """Mandarin Affective Speech (LDC2007S09): ``man_aff_spch/data/001/anger/phrase/<name>.wav``."""
 
+import functools
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -27,16 +28,16 @@ EMOTIONS = {
     "panic": "fear",
     "sadness": "sadness",
 }
-"""Folder → the vocabulary's label; the catalogue calls elation "glad or happy" and panic "overpowering terror"."""
+"""The folder → the vocabulary's label; the catalogue describes elation as happy and panic as terror."""
 
 KINDS = {"phrase": "phrase", "utterance": "sentence", "sentence": "sentence", "paragraph": "paragraph"}
-"""Folder, in the singular → what is read. The release calls the folder of the sentences ``utterance``."""
+"""The folder, in the singular → the kind of text. The release has the sentences in the folder ``utterance``."""
 
 _PATH = re.compile(rf"([^/]+)/({'|'.join(EMOTIONS)})/({'|'.join(KINDS)})s?/[^/]+", re.IGNORECASE)
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:
-    """The speaker, emotion folder and kind of a clip's path below ``data/``, or ``None`` for any other path.
+    """Return the speaker, emotion folder and kind of a clip's path below ``data/``, or ``None`` for any other path.
 
     >>> parse_path("001/anger/utterance/2011.wav")
     ('001', 'anger', 'sentence')
@@ -46,18 +47,19 @@ def parse_path(path: str) -> tuple[str, str, str] | None:
 
 
 def load(name: str, root: Path, info: CorpusInfo = INFO, kinds: Collection[str] = tuple(KINDS.values())) -> Corpus:
-    """Read Mandarin Affective Speech; clip ids begin at the speaker's folder.
+    """Read Mandarin Affective Speech; clip ids start with the speaker's folder.
 
     Args:
         name: the user's name for the corpus.
         root: ``man_aff_spch``, its ``data/``, or the folder above.
         info: terms of use and published counts of the kinds.
-        kinds: which to read of ``phrase``, ``sentence`` and ``paragraph``.
+        kinds: the kinds to read, of ``phrase``, ``sentence`` and ``paragraph``.
 
     Raises:
-        VoicefitError: no clip of these kinds where they should be.
+        VoicefitError: no clip of these kinds in their folders.
     """
 
+    @functools.cache  # listing a large corpus takes seconds
     def has_clips(data: Path) -> bool:
         clips = (_clip(path, data) for speaker in subfolders(data) for path in audio_files(speaker, "*/*/*"))
         return any(clip.label is not None and _kind(clip) in kinds for clip in clips)

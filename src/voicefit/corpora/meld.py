@@ -25,13 +25,14 @@ INFO = CorpusInfo(
 """Terms of use and published counts; two of the clips listed have no video that can be played."""
 
 FOLDERS = {"train": "train_splits", "dev": "dev_splits_complete", "test": "output_repeated_splits_test"}
-"""Part of the corpus → the release's folder. The parts share speakers, so they are not splits of a speaker."""
+"""The part of the corpus → the release's folder. The parts share speakers: they do not become splits."""
 
 _COLUMNS = ("Speaker", "Emotion", "Dialogue_ID", "Utterance_ID")
+"""These columns of a table are read."""
 
 
 def parse_row(speaker: str, emotion: str, dialogue: str, utterance: str) -> tuple[str, str, str] | None:
-    """The name of the clip without suffix, the speaker and the emotion; ``None`` where the numbers are none.
+    """Return the name of the clip without suffix, the speaker and the emotion; ``None`` if the ids are no numbers.
 
     >>> parse_row("Joey ", "joy", "12", "3")
     ('dia12_utt3', 'Joey', 'joy')
@@ -52,8 +53,8 @@ def load(name: str, root: Path) -> Corpus:
             folder ``train``, ``dev`` or ``test``, and audio anywhere below this or the release's folder.
 
     Raises:
-        VoicefitError: a table is absent or cannot be read, or there is no audio for it, perhaps since the
-            videos were not converted.
+        VoicefitError: a table is absent or cannot be read, or there is no audio for it, perhaps because
+            the videos were not converted.
     """
     root = find_root(root, lambda folder: _table(folder, "train").is_file(), "train_sent_emo.csv")
     return make_corpus(name, root, INFO, (clip for part in FOLDERS for clip in _part(root, part)))
@@ -80,18 +81,18 @@ def _part(root: Path, part: str) -> Iterator[Clip]:
 
 
 def _audio_folder(root: Path, part: str, stems: set[str]) -> Path:
-    """The first folder for the part that holds audio of one of the clips listed."""
-    places = [root / FOLDERS[part], root / part / FOLDERS[part], root / part]
-    for place in places:
-        if any(path.stem in stems for path in audio_files(place, "**/*")):
-            return place
-    for place in places:
-        if any(video.stem in stems for video in place.glob("**/*.mp4")):
+    """Return the first folder for the part with audio of one of the listed clips."""
+    folders = [root / FOLDERS[part], root / part / FOLDERS[part], root / part]
+    for folder in folders:
+        if any(path.stem in stems for path in audio_files(folder, "**/*")):
+            return folder
+    for folder in folders:
+        if any(video.stem in stems for video in folder.glob("**/*.mp4")):
             raise VoicefitError(
-                f"{place}: only videos here; extract the audio of every .mp4, "
+                f"{folder}: only videos here; extract the audio of every .mp4, "
                 "for instance with ffmpeg -i dia0_utt0.mp4 dia0_utt0.wav"
             )
-    raise VoicefitError(f"{places[0]}: expected audio named like dia0_utt0.wav here, as {part}_sent_emo.csv lists it")
+    raise VoicefitError(f"{folders[0]}: expected audio named like dia0_utt0.wav here, as {part}_sent_emo.csv lists it")
 
 
 def _read_table(path: Path) -> list[tuple[str, str, str]]:

@@ -23,7 +23,7 @@ EMOTIONS: dict[str, str | None] = {
     "S": "sadness",
     "X": None,  # the annotators did not agree
 }
-"""Letter of the evaluation or, but for O and X, of the scenario → label; ``None`` for an unlabelled clip."""
+"""The letter of the evaluation → the label; ``None`` for an unlabelled clip. Scenarios have no O and X."""
 
 INFO = CorpusInfo(
     name="msp-improv",
@@ -43,12 +43,14 @@ INFO = CorpusInfo(
 """Terms of use and the counts of the publication, Tables 3 and 4; on the other 555 the annotators disagreed."""
 
 INFO_ACTED = replace(INFO, name="msp-improv-acted", title="MSP-IMPROV, acted scenario", expected_labels={})
-"""The same for ``msp-improv-acted``."""
+"""Terms of use and counts of ``msp-improv-acted``, labelled by scenario."""
 
 EVALUATIONS = ("Evaluation.txt", "Evalution.txt")
-"""Names of the label file; some releases misspell it."""
+"""The label file has one of these names; some releases misspell it."""
 
 _AUDIO = "Audio"
+"""The sessions may be inside this folder."""
+
 _KEY = r"S[0-9]{2}[AHNS]-[FM]0[1-6]-[PRST]-[FM]{2}[0-9]{2,3}"
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?|NaN)"
 _RECORD = re.compile(
@@ -58,7 +60,7 @@ _RECORD = re.compile(
 
 
 class Evaluation(NamedTuple):
-    """The annotators' vote on a clip, and their mean ratings from 1 to 5, arousal 1 being calm."""
+    """The annotators' vote on a clip, and their mean ratings from 1 to 5; an arousal of 1 is calm."""
 
     stem: str
     emotion: str
@@ -68,9 +70,9 @@ class Evaluation(NamedTuple):
 
 
 def parse_line(line: str) -> Evaluation | None:
-    """The clip that a line of the label file sums up, or ``None`` for any other line, such as a rater's.
+    """Return the clip that a line of the label file describes, or ``None`` for another line, such as a rater's.
 
-    The file's A runs from 1, active, to 5, calm, the other way round than V, D and the activation of other
+    The file's A runs from 1, active, to 5, calm, in the opposite direction to V, D and the activation of other
     corpora; arousal is 6 − A.
 
     >>> parse_line("UTD-IMPROV-S01A-F02-R-FF01.avi; A; A:3.25; V:2.5; D:NaN ; N:3.75;")
@@ -86,7 +88,7 @@ def parse_line(line: str) -> Evaluation | None:
 
 
 def parse_name(stem: str) -> tuple[str, str, str] | None:
-    """The scenario, speaker and kind of recording of a file name, or ``None`` for any other name.
+    """Return the scenario, speaker and kind of recording of a file name, or ``None`` for any other name.
 
     >>> parse_name("MSP-IMPROV-S01A-F01-P-FM01")
     ('S01A', 'F01', 'P')
@@ -100,8 +102,8 @@ def parse_name(stem: str) -> tuple[str, str, str] | None:
 def load(name: str, root: Path) -> Corpus:
     """Read MSP-IMPROV with the emotion that the annotators perceived and their ratings.
 
-    A clip listed whose file is absent stays, to be reported; a file not listed is unlabelled. Clip ids begin at
-    ``session1/``.
+    A listed clip without a file is kept, and the check reports it; a file that is not listed is unlabelled. Clip ids
+    start with ``session1/``.
 
     Args:
         name: the user's name for the corpus.
@@ -109,7 +111,7 @@ def load(name: str, root: Path) -> Corpus:
             may be inside ``Audio/``; or the folder above it.
 
     Raises:
-        VoicefitError: no label file or no session here; a damaged label file; no audio of all that it lists.
+        VoicefitError: no label file or no session here; a damaged label file; or no audio of any clip that it lists.
     """
     base = _base(root)
     path = _evaluation(base)
@@ -126,7 +128,7 @@ def load(name: str, root: Path) -> Corpus:
 def load_acted(name: str, root: Path) -> Corpus:
     """Read MSP-IMPROV with the emotion of the scenario, which is in the name of folder and file, as the label.
 
-    It is the same for every turn, also for those between the recordings and those of the other actor.
+    It is the same for every turn, including those between the recordings and those of the other actor.
 
     Args:
         name: the user's name for the corpus.
@@ -147,7 +149,7 @@ def _sessions(folder: Path) -> list[Path]:
 
 
 def _base(root: Path) -> Path:
-    """The folder that holds the sessions."""
+    """Return the folder that holds the sessions."""
 
     def is_root(folder: Path) -> bool:
         return bool(_sessions(folder) or _sessions(folder / _AUDIO))
@@ -157,7 +159,7 @@ def _base(root: Path) -> Path:
 
 
 def _evaluation(base: Path) -> Path:
-    """The label file: beside the sessions or beside ``Audio/``."""
+    """Return the label file: beside the sessions or beside ``Audio/``."""
     folders = [base.parent, base] if base.name == _AUDIO else [base]
     candidates = [folder / name for folder in folders for name in EVALUATIONS]
     for path in candidates:
@@ -205,7 +207,7 @@ def _evaluated_clip(evaluation: Evaluation, base: Path, by_stem: dict[str, Path]
 
 
 def _named_clip(path: Path, base: Path) -> Clip:
-    """The clip as its name tells: unlabelled if it follows no rule of the corpus."""
+    """Return the clip that a file name describes: unlabelled if it follows no rule of the corpus."""
     clip_id = path.relative_to(base).as_posix()
     fields = parse_name(path.stem)
     if fields is None:

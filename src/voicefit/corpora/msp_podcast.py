@@ -28,7 +28,7 @@ EMOTIONS: dict[str, str | None] = {
     "X": None,  # the annotators did not agree
     "": None,
 }
-"""``EmoClass`` → label; ``None`` for an unlabelled clip."""
+"""The ``EmoClass`` → the label; ``None`` for an unlabelled clip."""
 
 INFO = CorpusInfo(
     name="msp-podcast",
@@ -42,27 +42,29 @@ INFO = CorpusInfo(
         "Speech From Existing Podcast Recordings, IEEE Trans. Affective Computing 10(4), 2019"
     ),
 )
-"""Terms of use. The corpus grows with every release, so there are no counts to compare with."""
+"""Terms of use. The corpus grows with every release: there are no published counts to compare with."""
 
 INFO_TRAIN = replace(INFO, name="msp-podcast-train", title="MSP-Podcast, Train set")
-"""The same for ``msp-podcast-train``."""
+"""Terms of use of ``msp-podcast-train``, the Train set."""
 
 AUDIO_FOLDERS = ("Audios", "Audio", "audios", "audio")
+"""The folder of the clips has one of these names, depending on the release."""
+
 LABEL_FOLDERS = ("Labels", "Label", "labels", "label")
-"""Names of the two folders in one release or another."""
+"""The folder of the label file has one of these names, depending on the release."""
 
 LABEL_FILES = tuple(f"labels_{word}.{form}" for form in ("csv", "json") for word in ("consensus", "concensus"))
-"""Names of the label file in one release or another, the preferred first."""
+"""The label file has one of these names, depending on the release; the preferred one is first."""
 
 RATINGS = {"valence": "EmoVal", "arousal": "EmoAct", "dominance": "EmoDom"}
-"""Attribute of a clip → column; mean ratings from 1 (negative, calm, weak) to 7."""
+"""The attribute of a clip → the column of its mean ratings, from 1 (negative, calm, weak) to 7."""
 
 COLUMNS = ("FileName", "EmoClass", *RATINGS.values(), "SpkrID", "Split_Set")
-"""The columns that are read; in JSON, ``FileName`` is the key of an object with the others."""
+"""These columns are read; in JSON, ``FileName`` is the key of an object with the others."""
 
 
 def parse_podcast(file_name: str) -> str:
-    """The podcast of a clip as a name for a speaker who is not known.
+    """Return the podcast of a clip as a name for a speaker who is not known.
 
     >>> parse_podcast("MSP-PODCAST_0001_0008.wav"), parse_podcast("take two.wav")
     ('podcast-0001', 'unknown')
@@ -74,10 +76,9 @@ def parse_podcast(file_name: str) -> str:
 def load(name: str, root: Path) -> Corpus:
     """Read all sets of MSP-Podcast whose labels are known; Test3, whose labels are withheld, is left out.
 
-    Where the speaker is ``Unknown``, the podcast stands for the speaker (``podcast-0001``), although several
-    people may speak in it. The corpus's own sets are meant to share no speaker, so they do not become splits.
-    A clip listed whose file is absent stays, to be reported; a file not listed is unlabelled. Clip ids are the
-    names of the files.
+    If the speaker is ``Unknown``, the podcast is taken as the speaker (``podcast-0001``), although several people may
+    speak in it. The corpus's own sets are meant to share no speaker: they do not become splits. A listed clip without
+    a file is kept, and the check reports it; a file that is not listed is unlabelled. Clip ids are the file names.
 
     Args:
         name: the user's name for the corpus.
@@ -85,7 +86,7 @@ def load(name: str, root: Path) -> Corpus:
             above it.
 
     Raises:
-        VoicefitError: no labels or no audio here, a damaged label file, or no audio of all that it lists.
+        VoicefitError: no labels or no audio here, a damaged label file, or no audio of any clip that it lists.
     """
     root = _find_root(root)
     path, audio = _label_file(root), _folder(root, AUDIO_FOLDERS)
@@ -99,7 +100,7 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def load_train(name: str, root: Path) -> Corpus:
-    """Read the Train set of MSP-Podcast alone; see :func:`load`. Files that are not listed are left out.
+    """Read only the Train set of MSP-Podcast; see :func:`load`. Files that are not listed are left out.
 
     Raises:
         VoicefitError: as :func:`load`, or the label file lists no clip of the Train set.
@@ -136,14 +137,14 @@ def _label_file(root: Path) -> Path:
 
 
 def _audio_names(folder: Path) -> list[str]:
-    # Listed once, without asking for each file's status: there are 250,000.
+    # With 250,000 files, asking for the status of each would take minutes.
     with os.scandir(folder) as entries:
         names = [entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file()]
     return sorted(name for name in names if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES)
 
 
 def _read_table(path: Path) -> pd.DataFrame:
-    """The label file's columns as stripped text, checked."""
+    """Return the label file's columns as stripped text, checked."""
     try:
         if path.suffix == ".csv":
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -192,7 +193,7 @@ def _ratings(path: Path, column: "pd.Series[str]") -> list[float | None]:
 def _listed_clips(table: pd.DataFrame, path: Path, audio: Path, files: list[str]) -> list[Clip]:
     by_stem = {os.path.splitext(file)[0]: file for file in reversed(files)}
     listed = table["FileName"].tolist()
-    # The label file says .wav whatever the format of the files is.
+    # The label file names .wav files, whatever their format is.
     names = [by_stem.get(os.path.splitext(name)[0], name) for name in listed]
     if set(names).isdisjoint(files):
         raise VoicefitError(f"{audio / listed[0]}: no such file, nor any other of the {len(listed)} of {path}")

@@ -23,11 +23,13 @@ INFO = CorpusInfo(
 """Terms of use and published counts."""
 
 COLUMNS = ("file_id", "emotion", "speaker_id")
-"""The columns of ``data.tsv`` that are read."""
+"""These columns of ``data.tsv`` are read."""
 
 
 def load(name: str, root: Path) -> Corpus:
-    """Read nEMO. A clip listed whose file is absent stays, to be reported; a file not listed is unlabelled.
+    """Read nEMO.
+
+    A listed clip without a file is kept, and the check reports it; a file that is not listed is unlabelled.
 
     Args:
         name: the user's name for the corpus.
@@ -38,7 +40,7 @@ def load(name: str, root: Path) -> Corpus:
     """
     root = find_root(root, _is_root, "data.tsv and samples/")
     samples = audio_files(root / "samples")
-    # The table says .wav whatever the format of the files is.
+    # The table names .wav files, whatever their format is.
     by_stem = {path.stem: path for path in reversed(samples)}
     listed = [_listed_clip(row, root, by_stem) for row in _read_table(root / "data.tsv")]
     used = {clip.path for clip in listed}
@@ -50,7 +52,7 @@ def _is_root(folder: Path) -> bool:
 
 
 def _read_table(path: Path) -> list[dict[str, str]]:
-    """The rows of ``data.tsv``, without the stray spaces around many of its values."""
+    """Return the rows of ``data.tsv``, without the spaces around many of its values."""
     try:
         # Transcripts hold unpaired quotation marks, so quoting is off.
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)

@@ -32,14 +32,20 @@ EMOTIONS = {
     "07": "disgust",
     "08": "surprise",
 }
-"""Emotion code in the file name → the vocabulary's label."""
+"""The emotion code in the file name → the vocabulary's label."""
 
 _FOLDER = re.compile(r"Actor_(\d\d)", re.IGNORECASE)
-_SPEECH, _SONG = "01", "02"
+"""The folder of an actor is named like ``Actor_01``."""
+
+_SPEECH = "01"
+"""The vocal channel of spoken clips."""
+
+_SONG = "02"
+"""The vocal channel of songs."""
 
 
 def parse_name(stem: str) -> tuple[str, str, str] | None:
-    """The vocal channel, emotion code and actor of an audio-only file name, or ``None`` for any other name.
+    """Return the vocal channel, emotion code and actor of an audio-only file name, or ``None`` for any other name.
 
     >>> parse_name("03-01-06-01-02-01-12")
     ('01', '06', '12')
@@ -73,7 +79,7 @@ def _is_root(folder: Path) -> bool:
 
 
 def _clip(path: Path, root: Path) -> Clip | None:
-    """The clip of a file: unlabelled if its name follows no rule of the corpus, ``None`` for a song."""
+    """Return the clip of a file: unlabelled if its name follows no rule of the corpus, ``None`` for a song."""
     clip_id = path.relative_to(root).as_posix()
     fields = parse_name(path.stem)
     if fields is None:

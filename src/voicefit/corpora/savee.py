@@ -26,7 +26,7 @@ INFO = CorpusInfo(
         "surprise": 60,
     },
 )
-"""Terms of use and published counts: each speaker said 15 sentences with each emotion, 30 without."""
+"""Terms of use and published counts: each speaker has 15 sentences for each emotion and 30 neutral ones."""
 
 EMOTIONS = {
     "a": "anger",
@@ -37,7 +37,7 @@ EMOTIONS = {
     "sa": "sadness",
     "su": "surprise",
 }
-"""Letters in the file name → the vocabulary's label."""
+"""The letters in the file name → the vocabulary's label."""
 
 SPEAKERS = ("DC", "JE", "JK", "KL")
 """The speakers, four men."""
@@ -46,7 +46,7 @@ _PATH = re.compile(rf"({'|'.join(SPEAKERS)})[/_]?((?:{'|'.join(EMOTIONS)})[0-9]{
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:
-    """The speaker, emotion letters and clip id of a path below the root, or ``None`` for any other path.
+    """Return the speaker, emotion letters and clip id of a path below the root, or ``None`` for any other path.
 
     >>> parse_path("DC/sa01.wav") == parse_path("DC_sa01.wav")
     True
@@ -60,7 +60,7 @@ def parse_path(path: str) -> tuple[str, str, str] | None:
 
 
 def load(name: str, root: Path) -> Corpus:
-    """Read SAVEE; clip ids are those of a folder for each speaker, whichever the layout.
+    """Read SAVEE; clip ids have a folder for each speaker, in both layouts.
 
     Args:
         name: the user's name for the corpus.

@@ -19,18 +19,23 @@ INFO = CorpusInfo(
     homepage="",
     citation="",
 )
-"""The entry of the registry for tables of one's own."""
+"""The registry lists tables of the user's own under this entry."""
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-"""The formats read, by file suffix."""
+"""Tables with these suffixes can be read."""
 
 REQUIRED = ("path", "label")
+"""A table must have these columns."""
+
 OPTIONAL = ("speaker", "start", "end", "split")
+"""A table may have these columns."""
+
 SPLITS = ("train", "validation", "test")
+"""The column ``split`` may have these values."""
 
 
 class _RowError(Exception):
-    """What is wrong with one row; its number is added by the caller."""
+    """The error in one row; the caller adds the row's number."""
 
 
 def load(name: str, root: Path) -> Corpus:
@@ -45,8 +50,8 @@ def load(name: str, root: Path) -> Corpus:
         root: the table's file.
 
     Raises:
-        VoicefitError: the table cannot be read, a column is missing, or a row is wrong; rows are numbered as
-            a spreadsheet does, the header being row 1.
+        VoicefitError: the table cannot be read, a column is missing, or a row is wrong; the header is row 1, as in
+            a spreadsheet.
     """
     rows = _read_rows(root)
     clips = []
@@ -61,7 +66,7 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def _read_rows(path: Path) -> list[dict[str, str]]:
-    """All rows as text, an absent value or column as the empty string."""
+    """Return all rows as text, an absent value or column as the empty string."""
     if path.suffix.lower() not in SUFFIXES:
         raise VoicefitError(f"{path}: a table's name ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
@@ -85,11 +90,11 @@ def _read_frame(path: Path) -> pd.DataFrame:
         path,
         sep="\t" if path.suffix.lower() == ".tsv" else ",",
         dtype=str,
-        keep_default_na=False,  # "NA" and "null" may be somebody's labels
-        skip_blank_lines=False,  # they count when rows are numbered
+        keep_default_na=False,  # "NA" and "null" may be labels
+        skip_blank_lines=False,  # blank lines count in the numbers of rows
         encoding="utf-8-sig",
     )
-    # Where the rows are longer than the header, pandas takes the first values for names of the rows.
+    # If the rows are longer than the header, pandas takes the first values as an index.
     if not isinstance(frame.index, pd.RangeIndex):
         raise ValueError("the rows have more values than the header; a value with a separator in it needs quotes")
     return frame
@@ -136,9 +141,9 @@ def _segment(start: float, end: float | None) -> str:
 
 
 def _relative_path(folder: Path, text: str) -> str:
-    """The path relative to the table's folder with forward slashes.
+    """Return the path relative to the table's folder with forward slashes.
 
-    A table may come from somebody else: it names no file outside its own folder.
+    A table may come from another person: it may not name files outside its own folder.
     """
     if not text:
         raise _RowError("path is empty")
@@ -150,7 +155,7 @@ def _relative_path(folder: Path, text: str) -> str:
 
 
 def _seconds(row: dict[str, str], column: str) -> float | None:
-    """The value of a column of times in seconds, ``None`` if empty."""
+    """Return the value of a column of times in seconds, ``None`` if empty."""
     if not row[column]:
         return None
     try:

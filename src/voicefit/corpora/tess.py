@@ -22,13 +22,13 @@ SPEAKERS = ("OAF", "YAF")
 """The older and the younger actress."""
 
 LABELS = frozenset({"anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"})
-"""The vocabulary's labels that occur."""
+"""These labels of the vocabulary occur."""
 
 
 def parse_folder(folder: str) -> tuple[str, str, str] | None:
-    """The speaker, native label and vocabulary label of a folder's name, or ``None`` for any other name.
+    """Return the speaker, native label and vocabulary label of a folder's name, or ``None`` for any other name.
 
-    The folder decides, not the file, because one file names its speaker ``OA``.
+    The folder is read, not the file, because one file names its speaker ``OA``.
 
     >>> parse_folder("OAF_Pleasant_surprise")
     ('OAF', 'Pleasant_surprise', 'surprise')

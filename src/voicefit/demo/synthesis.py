@@ -187,7 +187,7 @@ def synthesise_corpus(
     where it already holds this very corpus, nothing is done. Every label goes through the same sentences.
 
     Args:
-        corpus: what to synthesise.
+        corpus: the corpus to synthesise.
         root: the folder to create.
         clips_per_label: clips for every pair of speaker and label, at least 1.
         seed: seed of the variation between clips, at least 0.
@@ -217,8 +217,8 @@ def synthesise_corpus(
 def _check_request(corpus: SyntheticCorpus, clips_per_label: int) -> None:
     unknown = ({corpus.language} - set(_SENTENCES)) | (set(corpus.labels) - set(_CUES))
     if unknown:
-        known = ", ".join([*_SENTENCES, *_CUES])
-        raise VoicefitError(f"{corpus.name}: cannot synthesise {', '.join(sorted(unknown))}, only {known}")
+        names = ", ".join([*_SENTENCES, *_CUES])
+        raise VoicefitError(f"{corpus.name}: cannot synthesise {', '.join(sorted(unknown))}, only {names}")
     if clips_per_label < 1:
         raise VoicefitError(f"{corpus.name}: clips_per_label is {clips_per_label}, at least 1 is needed")
 
@@ -234,10 +234,10 @@ def _import_parselmouth() -> Any:
 
 
 def _speak_in_fresh_process(corpus: SyntheticCorpus) -> dict[tuple[str, int], _Utterance]:
-    """Every sentence in every voice, keyed by speaker name and sentence number.
+    """Return every sentence in every voice, keyed by speaker name and sentence number.
 
-    espeak keeps state from one utterance to the next, so the same text comes out with other samples on the
-    second call: only a process of its own, in a fixed order, makes it repeatable.
+    espeak keeps state from one utterance to the next: the same text gives other samples in a second call. A fresh
+    process and a fixed order make the samples repeatable.
     """
     _import_parselmouth()
     keys = [(s, number) for s in corpus.speakers for number in range(len(_SENTENCES[corpus.language]))]
@@ -313,9 +313,9 @@ def _prepare(utterance: _Utterance, formants: float) -> _Model:
 
 
 def _draw_habit(corpus: SyntheticCorpus, speaker: SyntheticSpeaker, label: str) -> np.ndarray:
-    """What one speaker always does in one emotion: factors on its cues and offsets, shape (2, cues)."""
-    own = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}"))
-    factors = np.exp(own.normal(0, 0.25, len(_SPREAD)))
+    """Draw the habit of a speaker in an emotion: factors and offsets of its cues, shape (2, cues)."""
+    speaker_rng = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}"))
+    factors = np.exp(speaker_rng.normal(0, 0.25, len(_SPREAD)))
     rng = np.random.default_rng(_hash(f"{corpus.name}/{speaker.name}/{label}"))
     size = 0.0 if label == "neutral" else 0.7
     return np.stack([factors, size * np.array(_SPREAD) * rng.normal(size=len(_SPREAD))])
@@ -340,7 +340,7 @@ def _render(model: _Model, speaker: SyntheticSpeaker, cues: _Cues, rng: np.rando
 
 
 def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Generator) -> np.ndarray:
-    """F0 in hertz at ``model.times``."""
+    """Return F0 in hertz at ``model.times``."""
     progress = (model.times - model.times[0]) / (model.times[-1] - model.times[0]) - 0.5
     tremble = max(0.05, cues.jitter) * rng.normal(size=len(model.times))
     trend = cues.pitch + (model.decline + cues.contour) * progress
@@ -349,7 +349,7 @@ def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Gener
 
 
 def _resynthesise(model: _Model, hertz: np.ndarray, stretch: float) -> np.ndarray:
-    """PSOLA with F0 ``hertz`` at ``model.times``, every duration multiplied by ``stretch``."""
+    """Resynthesise by PSOLA with F0 ``hertz`` at ``model.times``, every duration multiplied by ``stretch``."""
     call = _import_parselmouth().praat.call
     pitch_tier = call("Create PitchTier", "pitch", 0, model.duration)
     for time, value in zip(model.times, hertz, strict=True):
@@ -378,7 +378,7 @@ def _apply_dynamics(samples: np.ndarray, excess: float) -> np.ndarray:
 
 
 def _join_phrases(samples: np.ndarray, split: int, cues: _Cues) -> np.ndarray:
-    """Fade the voice in after silence, and insert the pause at sample ``split`` if it can be heard."""
+    """Fade the voice in after silence, and insert the pause at sample ``split`` if it is audible."""
     pause = cues.pause if cues.pause >= 0.04 else 0.0
     onset = max(3.0, _NEUTRAL_ONSET + cues.onset) / 1000
     edge = np.zeros(SAMPLE_RATE // 20)

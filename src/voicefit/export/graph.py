@@ -9,14 +9,14 @@ from torch import Tensor, nn
 from voicefit.audio import SAMPLE_RATE
 from voicefit.prediction.model import Model
 
-_EPSILON = 1e-7
-"""Added to the variance by the feature extractors of `transformers`."""
+_VARIANCE_EPSILON = 1e-7
+"""The feature extractors of `transformers` add this to the variance."""
 
 
 class WaveformClassifier(nn.Module):
-    """A mono waveform at 16 kHz, float32 ``(samples,)``, to the probabilities ``(labels,)`` of a :class:`Model`.
+    """A :class:`Model` as a module, from a mono waveform at 16 kHz, float32 ``(samples,)``, to ``(labels,)``.
 
-    Like :meth:`Model.predict` it cuts clips to ``max_seconds``; unlike it, it is made of nothing but tensor operations.
+    Like :meth:`Model.predict`, it cuts clips to ``max_seconds``. Unlike it, it consists of tensor operations only.
     """
 
     def __init__(self, model: Model):
@@ -30,8 +30,8 @@ class WaveformClassifier(nn.Module):
             self.features = _Normalise() if extractor.do_normalize else nn.Identity()
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Probabilities in the order of the model's labels."""
-        # A minimum that stays symbolic: a slice would fix the length that the graph accepts.
+        """Return probabilities in the order of the model's labels."""
+        # This minimum is symbolic: a slice would fix the length that the graph accepts.
         length = torch.sym_min(waveform.shape[0], self.samples)
         return self.model(self.features(waveform.narrow(0, 0, length))[None]).logits.softmax(-1)[0]
 
@@ -41,7 +41,7 @@ class _Normalise(nn.Module):
 
     def forward(self, waveform: Tensor) -> Tensor:
         centred = waveform - waveform.mean()
-        return centred / (centred.square().mean() + _EPSILON).sqrt()
+        return centred / (centred.square().mean() + _VARIANCE_EPSILON).sqrt()
 
 
 class LogMel(nn.Module):
@@ -64,7 +64,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", torch.from_numpy(extractor.mel_filters.T.copy()).float())
 
     def forward(self, waveform: Tensor) -> Tensor:
-        """Frames every ``hop`` samples, the last one left out as in Whisper."""
+        """Return a frame every ``hop`` samples, without the last one, as in Whisper."""
         padded = nn.functional.pad(waveform, (0, self.samples))[: self.samples]
         framed = nn.functional.pad(padded[None, None], (self.size // 2, self.size // 2), mode="reflect")
         spectrum = nn.functional.conv1d(framed, self.basis, stride=self.hop)[0, :, :-1]
@@ -74,9 +74,9 @@ class LogMel(nn.Module):
 
 
 def _windowed_fourier_basis(size: int) -> Tensor:
-    """Cosines, then sines, of ``size // 2 + 1`` frequencies under a periodic Hann window, as filters."""
+    """Return cosines, then sines, of ``size // 2 + 1`` frequencies under a periodic Hann window, as filters."""
     time = np.arange(size)
-    # k·n modulo the size keeps the angles small, and so their cosines exact.
+    # k·n modulo the size keeps the angles small, and thus their cosines exact.
     angles = 2 * np.pi * (np.outer(np.arange(size // 2 + 1), time) % size) / size
     window = 0.5 - 0.5 * np.cos(2 * np.pi * time / size)
     return torch.from_numpy(np.concatenate([np.cos(angles), np.sin(angles)]) * window).float()[:, None]

@@ -1,4 +1,4 @@
-"""An adapted model as one ONNX file: waveform in, probabilities out, nothing else needed to run it."""
+"""An adapted model as one ONNX file, from waveform to probabilities."""
 
 import contextlib
 import json
@@ -26,28 +26,36 @@ from voicefit.system.files import new_file, require_absent
 from voicefit.system.hub import locate
 
 OPSET = 20
-"""Version of the ONNX operators."""
+"""Exported graphs use this version of the ONNX operators."""
 
 TOLERANCE = 1e-4
-"""Largest difference of a probability from PyTorch's that a model in float32 may show."""
+"""The probabilities of a model in float32 may differ from PyTorch's by at most this."""
 
-_INPUT, _OUTPUT = "waveform", "probabilities"
-_RUNS = 3
+_INPUT = "waveform"
+"""The name of the graph's input."""
+
+_OUTPUT = "probabilities"
+"""The name of the graph's output."""
+
+_TIMED_RUNS = 3
+"""Each clip is classified so many times; the fastest run counts."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """A model that was exported, compared with the one it was made of on a number of clips.
+    """An exported model and its comparison with the original on some clips.
 
     Attributes:
         file: the ONNX file.
-        bytes, torch_bytes: sizes of the file and of the model's ``model.safetensors``.
-        clips: how many clips were compared.
+        bytes: the size of the file.
+        torch_bytes: the size of the model's ``model.safetensors``.
+        clips: the number of compared clips.
         difference: the largest difference of a probability.
-        changed: clips whose likeliest label is another.
-        seconds, torch_seconds: for a clip, median over the clips, waveform in and probabilities out.
-        threads: processor threads in both measurements.
-        metadata: what the file says of itself.
+        changed: the number of clips with another likeliest label.
+        seconds: the time for a clip, from waveform to probabilities, median over the clips.
+        torch_seconds: the same time with PyTorch.
+        threads: the number of processor threads in both measurements.
+        metadata: the metadata of the file.
     """
 
     file: Path
@@ -67,15 +75,15 @@ def export(
 ) -> Export:
     """Write an adapted model as one ONNX file and compare it with the model.
 
-    Its input ``waveform`` is float32 ``(samples,)``, mono at 16 kHz, at least ``min_samples`` of them; what is beyond
-    the model's seconds is cut. Its output ``probabilities`` is float32 ``(labels,)``. Its metadata hold ``labels``
+    Its input ``waveform`` is float32 ``(samples,)``, mono at 16 kHz, at least ``min_samples`` of them; longer clips
+    are cut to ``max_seconds``. Its output ``probabilities`` is float32 ``(labels,)``. Its metadata hold ``labels``
     (JSON, in the order of the output), ``sample_rate``, ``min_samples``, ``max_seconds`` and ``voicefit``.
 
     Args:
-        model: directory or hub id of an adapted model.
+        model: the directory or hub id of an adapted model.
         out: the file to write.
         int8: store the weights of the matrix products in 8 bits (dynamic quantisation): smaller, a little different.
-        clips: audio files, or folders of them, to compare on; left out, noise of 0.5 to 8 s.
+        clips: audio files or folders to compare on; ``None`` takes noise of 0.5 to 8 s.
 
     Raises:
         VoicefitError: ``out`` exists, the extra ``onnx`` is not installed, the model or a clip cannot be read, or
@@ -93,8 +101,8 @@ def export(
     content = proto.SerializeToString()
     expected, torch_seconds = _measure(lambda waveform: loaded.predict(waveform).probabilities.values(), waveforms)
     session = _session(content)
-    found, seconds = _measure(lambda waveform: session.run([_OUTPUT], {_INPUT: waveform})[0], waveforms)
-    difference = float(np.abs(found - expected).max())
+    actual, seconds = _measure(lambda waveform: session.run([_OUTPUT], {_INPUT: waveform})[0], waveforms)
+    difference = float(np.abs(actual - expected).max())
     if not int8 and not difference <= TOLERANCE:
         raise VoicefitError(
             f"{model}: its ONNX graph differs from it by {difference:.1e}, more than {TOLERANCE:g}; nothing was written"
@@ -108,7 +116,7 @@ def export(
         torch_bytes=weights.stat().st_size if weights else 0,
         clips=len(waveforms),
         difference=difference,
-        changed=int((found.argmax(1) != expected.argmax(1)).sum()),
+        changed=int((actual.argmax(1) != expected.argmax(1)).sum()),
         seconds=seconds,
         torch_seconds=torch_seconds,
         threads=torch.get_num_threads(),
@@ -126,7 +134,7 @@ def _require_onnx() -> None:
 
 
 def _trace(model: Model) -> Any:
-    """The model's graph as an ONNX `ModelProto`, in float32."""
+    """Return the model's graph as an ONNX `ModelProto`, in float32."""
     example = torch.zeros(2 * SAMPLE_RATE)
     samples = torch.export.Dim("samples", min=shortest(model.model.config))
     with _quiet():
@@ -140,16 +148,16 @@ def _trace(model: Model) -> Any:
             dynamic_shapes=({0: samples},),
             verbose=False,
         )
-    if program is None:  # only with arguments that are not given here
+    if program is None:  # not with these arguments
         raise VoicefitError("torch.onnx returned no program")
     return program.model_proto
 
 
 def _quantised(proto: Any) -> Any:
-    """The graph with the weights of its matrix products in 8 bits, each output channel with a scale of its own.
+    """Return the graph with the weights of its matrix products in 8 bits, with a scale for each output channel.
 
-    The projection of the front end's features stays as it is: in a distilled encoder it is near the identity, and
-    beside ones on its diagonal the small weights around it are less than a step of 8 bits.
+    The projection of the front end's features is not quantised: in a distilled encoder it is near the identity, and
+    beside the ones on its diagonal, the other weights are smaller than a step of 8 bits.
     """
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
@@ -168,7 +176,7 @@ def _quantised(proto: Any) -> Any:
 
 
 def _is_within(node: Any, module: str) -> bool:
-    """Whether a node was traced in a module of that name; torch's exporter notes the modules around every node."""
+    """Return whether a node was traced in a module of that name; torch's exporter records the modules of every node."""
     return any(module in scopes.value for scopes in node.metadata_props if scopes.key.endswith("name_scopes"))
 
 
@@ -195,22 +203,22 @@ def _session(content: bytes) -> Any:
 
 
 def _measure(classify: Callable[[np.ndarray], Any], waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
-    """Probabilities ``(clips, labels)``, and the median over the clips of the seconds that one takes."""
+    """Return probabilities ``(clips, labels)``, and the median seconds for a clip."""
     answers, seconds = [], []
     classify(waveforms[0])  # the first call allocates memory
     for waveform in waveforms:
         runs = []
-        for _ in range(_RUNS):
-            begun = time.perf_counter()
+        for _ in range(_TIMED_RUNS):
+            start = time.perf_counter()
             answer = classify(waveform)
-            runs.append(time.perf_counter() - begun)
+            runs.append(time.perf_counter() - start)
         answers.append(np.array(list(answer), dtype=np.float64))
         seconds.append(min(runs))
     return np.array(answers), statistics.median(seconds)
 
 
 def _noise() -> list[np.ndarray]:
-    """Noise of several lengths and levels, shorter and longer than what a model hears."""
+    """Return noise of several lengths, shorter and longer than the clips that a model takes."""
     generator = np.random.default_rng(0)
     lengths = [round(seconds * SAMPLE_RATE) for seconds in (0.5, 1, 2, 3, 5, 8)]
     return [generator.normal(scale=0.1, size=length).astype(np.float32) for length in lengths]
@@ -218,7 +226,7 @@ def _noise() -> list[np.ndarray]:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence the exporters: operators of packages that are not here, constants that are not folded."""
+    """Silence the exporters, which warn of packages that are not installed and constants that are not folded."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

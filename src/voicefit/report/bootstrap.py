@@ -7,17 +7,23 @@ import numpy.typing as npt
 import pandas as pd
 
 LEVEL = 0.95
+"""Intervals contain the mean with this probability."""
+
 RESAMPLES = 2000
+"""So many resamples are drawn."""
+
 SEED = 20230212
-# Resamples drawn at once hold about this many picks, which bounds the memory.
-PICKS_AT_ONCE = 2_000_000
+"""The seed of the resamples: the same trials give the same intervals."""
+
+PICKS_PER_CHUNK = 2_000_000
+"""Resamples are drawn in chunks of about so many picks, which bounds the memory."""
 
 Shape = tuple[tuple[int, ...], ...]
 """The number of draws of each emotion of each speaker."""
 
 
 def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.NDArray[np.float64]:
-    """Percentile intervals of the mean over speakers in each cell, by the hierarchical bootstrap.
+    """Compute percentile intervals of the mean over speakers in each cell, by the hierarchical bootstrap.
 
     A resample picks speakers, then emotions of each picked speaker, then draws of each picked emotion, all with
     replacement (Saravanan, Berman & Sober 2020, "Application of the hierarchical bootstrap to multi-level data
@@ -31,9 +37,9 @@ def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.
         value: the column to average.
 
     Returns:
-        (cells, 2): low and high at 95 %, cells sorted by `by`; NaN where there is only one speaker.
+        (cells, 2): low and high at 95 %, cells sorted by `by`; NaN for a single speaker.
     """
-    # A name of its own, since `by` may hold the label.
+    # It has another name, since `by` may contain the label.
     trials = trials.assign(emotion=trials["label"])
     draws = trials.groupby([*by, "speaker", "emotion", "draw"])[value].mean()
     shapes = _shapes(draws, by)
@@ -52,7 +58,7 @@ def bootstrap_intervals(trials: pd.DataFrame, by: list[str], value: str) -> npt.
 
 
 def _shapes(draws: pd.Series, by: list[str]) -> list[Shape]:
-    """The shape of each cell of `draws`, which is indexed by `by`, speaker, emotion and draw."""
+    """Return the shape of each cell of `draws`, which is indexed by `by`, speaker, emotion and draw."""
     sizes = draws.groupby([*by, "speaker", "emotion"]).size().reset_index(name="draws")
     cells = sizes.groupby(by).ngroup().tolist()
     shapes: list[dict[str, list[int]]] = [{} for _ in range(max(cells, default=-1) + 1)]
@@ -62,28 +68,28 @@ def _shapes(draws: pd.Series, by: list[str]) -> list[Shape]:
 
 
 def resampled_means(values: npt.NDArray[np.float64], shape: Shape) -> npt.NDArray[np.float64]:
-    """Means over speakers of `RESAMPLES` hierarchical resamples.
+    """Compute the means over speakers of `RESAMPLES` hierarchical resamples.
 
     Args:
         values: (cells, draws): speaker by speaker, emotion by emotion.
-        shape: of every cell.
+        shape: the shape of every cell.
 
     Returns:
         (cells, `RESAMPLES`).
     """
     generator = np.random.default_rng(SEED)
-    chunk = max(1, PICKS_AT_ONCE // (len(shape) * max(map(len, shape)) * max(map(max, shape))))
+    chunk = max(1, PICKS_PER_CHUNK // (len(shape) * max(map(len, shape)) * max(map(max, shape))))
     parts = []
-    for done in range(0, RESAMPLES, chunk):
-        parts.append(values @ _weights(shape, min(chunk, RESAMPLES - done), generator).T)
+    for start in range(0, RESAMPLES, chunk):
+        parts.append(values @ _weights(shape, min(chunk, RESAMPLES - start), generator).T)
     return np.concatenate(parts, axis=1)
 
 
 def _weights(shape: Shape, resamples: int, generator: np.random.Generator) -> npt.NDArray[np.float64]:
-    """How much each draw weighs in each resample; (resamples, draws), rows sum to 1."""
+    """Return the weight of each draw in each resample; (resamples, draws), rows sum to 1."""
     speakers, most_labels = len(shape), max(map(len, shape))
     labels = np.array([len(draws) for draws in shape])
-    draws = np.array([[*each, *[0] * (most_labels - len(each))] for each in shape])
+    draws = np.array([[*counts, *[0] * (most_labels - len(counts))] for counts in shape])
     first = np.concatenate([[0], np.cumsum(draws.ravel())[:-1]]).reshape(draws.shape)
 
     speaker = generator.integers(0, speakers, (resamples, speakers))

@@ -1,4 +1,4 @@
-"""From a run's folder to its report."""
+"""The report of a run: read its folder, draw, tabulate and write the page."""
 
 import json
 import shutil
@@ -19,12 +19,13 @@ from voicefit.sweep.store import TrialStore
 from voicefit.system.files import new_directory, write_json, write_text
 
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
+"""An entry of `summary.json` has these keys."""
 
 
 def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
-    """Writes a run's figures, tables and page to `run/report`, replacing what was there.
+    """Write a run's figures, tables and page to `run/report`, replacing what was there.
 
-    The new report is made beside the old one and takes its place when it is whole.
+    The new report is made beside the old one and replaces it when it is complete.
 
     Args:
         run: the folder of a sweep, finished or not.
@@ -49,14 +50,14 @@ def write_report(
     formats: Collection[str] = (),
     reload: int | None = None,
 ) -> Path:
-    """Writes the report of a table of trials; `build_report` reads the table from the run's store.
+    """Write the report of a table of trials; `build_report` reads the table from the run's store.
 
     Args:
         run: the folder of the sweep, whose pre-finetuning curves are shown too.
         record: the contents of `run.json`.
         trials: one row a trial.
         formats: as for `build_report`.
-        reload: after how many seconds the page asks for itself again, while somebody watches.
+        reload: the page reloads itself after so many seconds; None for a page that does not.
 
     Returns:
         The path of `run/report/index.html`.
@@ -64,35 +65,35 @@ def write_report(
     Raises:
         VoicefitError: no trial is finished.
     """
-    kept = finished(trials)
-    if kept.empty:
+    scored = finished(trials)
+    if scored.empty:
         failed = int(failed_rows(trials).sum())
         raise VoicefitError(f"{run}: no finished trial to report ({failed} failed); run the sweep first")
     building = run / f".report-{uuid.uuid4().hex[:8]}"
     with new_directory(building) as out:
         with style.drawing():
-            made = sections(kept, read_history(run), out)
+            report_sections = sections(scored, read_history(run), out)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
-        write_json(out / "summary.json", summary(kept))
+        write_json(out / "summary.json", summary(scored))
         if formats:
             (out / "tables").mkdir()
-            shown = [table for section in made for table in (section.glance, *section.tables) if table]
-            write_tables(shown, out / "tables", formats)
-        html = page.render(record, len(trials), len(kept), failure_table(trials), made, reload)
+            tables = [table for section in report_sections for table in (section.glance, *section.tables) if table]
+            write_tables(tables, out / "tables", formats)
+        html = page.render(record, len(trials), len(scored), failure_table(trials), report_sections, reload)
         write_text(out / "index.html", html)
     _replace(run / "report", building)
     return run / "report" / "index.html"
 
 
 def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
-    """The one-vs-rest cells as plain data.
+    """Return the one-vs-rest cells as plain data.
 
     Args:
         trials: the table of `statistics.finished`.
 
     Returns:
         A dictionary per (encoder, protocol, start, method, target, k) with the keys of `SUMMARY_KEYS`; `low`
-        and `high` are None where there is one speaker.
+        and `high` are None for a single speaker.
     """
     one_vs_rest = trials[trials["task"] == "one-vs-rest"]
     if one_vs_rest.empty:
@@ -103,7 +104,7 @@ def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def read_trials(run: Path) -> pd.DataFrame:
-    """Reads the run's store.
+    """Read the run's store.
 
     Args:
         run: the folder of a sweep.
@@ -119,7 +120,7 @@ def read_trials(run: Path) -> pd.DataFrame:
 
 
 def read_record(run: Path) -> dict[str, Any]:
-    """Reads `run.json`.
+    """Read `run.json`.
 
     Args:
         run: the folder of a sweep.
@@ -143,19 +144,19 @@ def read_record(run: Path) -> dict[str, Any]:
 
 
 def read_history(run: Path) -> pd.DataFrame:
-    """Reads the pre-finetuning curves of every start.
+    """Read the pre-finetuning curves of every start.
 
     Args:
         run: the folder of a sweep.
 
     Returns:
         The rows of every `checkpoints/<encoder>/<start>/history.csv`, with columns `encoder` and `start`;
-        empty where there are none. The encoder is "" where a start lies in `checkpoints` itself.
+        empty if there are none. The encoder is "" if a start is directly in `checkpoints`.
     """
     root = run / "checkpoints"
     frames = []
-    found = (*root.glob("*/history.csv"), *root.glob("*/*/history.csv"))
-    for path in sorted(path for path in found if not path.parent.name.startswith(".")):  # hidden ones are being written
+    paths = (*root.glob("*/history.csv"), *root.glob("*/*/history.csv"))
+    for path in sorted(path for path in paths if not path.parent.name.startswith(".")):  # hidden: not complete yet
         # An empty file is a pre-finetuning before the end of its first epoch.
         if path.stat().st_size:
             encoder = path.parent.parent.relative_to(root).as_posix()
@@ -165,7 +166,7 @@ def read_history(run: Path) -> pd.DataFrame:
 
 
 def _replace(report: Path, new: Path) -> None:
-    """Puts `new` in the place of `report` by renaming both."""
+    """Put `new` in the place of `report` by renaming both."""
     old = report.with_name(f"{new.name}.old")
     if report.exists():
         report.rename(old)

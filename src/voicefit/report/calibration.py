@@ -1,4 +1,4 @@
-"""Whether a method's confidence is its accuracy."""
+"""Calibration: how well a method's confidence agrees with its accuracy."""
 
 import json
 
@@ -7,34 +7,34 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from voicefit.report.figures import CURVE_HEIGHT, label_rows, method_panels
+from voicefit.report.figures import CURVE_HEIGHT_IN, label_rows, method_panels
 from voicefit.report.style import FAINT, graded_lines, legend_below
 from voicefit.report.tables import Cell, Table
 from voicefit.report.text import score
 
-FEWEST_CLIPS = 20
-"""In a bin of a diagram; fewer say nothing."""
+MIN_CLIPS_PER_BIN = 20
+"""A reliability diagram shows a bin only with so many clips: the accuracy of fewer is too uncertain."""
 
 
 def reliability_cells(trials: pd.DataFrame) -> pd.DataFrame:
-    """Adds up the bins of confidence of all trials of a method and k.
+    """Add up the bins of confidence of all trials of a method and k.
 
     Args:
         trials: the table of `statistics.finished`, of one starting point; `calibration` as `scores.reliability`
-            gives it, in JSON. Trials without it are left out.
+            returns it, in JSON. Trials without it are left out.
 
     Returns:
         A row per target, method, k, speaker and bin that has clips: these, `clips`, `confidence` (mean, 0 … 1) and
-        `accuracy` (0 … 1); empty where no trial recorded its bins.
+        `accuracy` (0 … 1); empty if no trial recorded its bins.
     """
     by = ["target", "method", "k", "speaker", "bin"]
-    known = trials[trials["calibration"].notna()] if "calibration" in trials else trials.iloc[:0]
-    if known.empty:
+    recorded = trials[trials["calibration"].notna()] if "calibration" in trials else trials.iloc[:0]
+    if recorded.empty:
         return pd.DataFrame(columns=[*by, "clips", "confidence", "accuracy"])
-    known = known.reset_index(drop=True)
-    bins = np.array([json.loads(text) for text in known["calibration"]])
-    rows = known.loc[known.index.repeat(bins.shape[2]), by[:-1]].assign(
-        bin=np.tile(np.arange(bins.shape[2]), len(known)),
+    recorded = recorded.reset_index(drop=True)
+    bins = np.array([json.loads(text) for text in recorded["calibration"]])
+    rows = recorded.loc[recorded.index.repeat(bins.shape[2]), by[:-1]].assign(
+        bin=np.tile(np.arange(bins.shape[2]), len(recorded)),
         clips=bins[:, 0].ravel(),
         confidence=bins[:, 1].ravel(),
         accuracy=bins[:, 2].ravel(),
@@ -46,7 +46,7 @@ def reliability_cells(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def calibration_errors(cells: pd.DataFrame) -> pd.DataFrame:
-    """Expected calibration error: the mean distance of confidence and accuracy over bins, weighted by their clips.
+    """Compute the expected calibration error: the mean distance of confidence and accuracy over bins.
 
     Args:
         cells: the table of `reliability_cells`.
@@ -64,7 +64,7 @@ def calibration_errors(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def pooled_bins(cells: pd.DataFrame) -> pd.DataFrame:
-    """Adds the speakers' bins up; those of fewer than 20 clips are left out.
+    """Add up the bins of the speakers; bins with fewer than 20 clips are left out.
 
     Args:
         cells: the table of `reliability_cells`.
@@ -78,30 +78,27 @@ def pooled_bins(cells: pd.DataFrame) -> pd.DataFrame:
         .groupby(by, as_index=False)[["clips", "confidence", "accuracy"]]
         .sum()
     )
-    pooled = sums[sums["clips"] >= FEWEST_CLIPS].copy()
+    pooled = sums[sums["clips"] >= MIN_CLIPS_PER_BIN].copy()
     pooled[["confidence", "accuracy"]] = pooled[["confidence", "accuracy"]].div(pooled["clips"], axis=0)
     return pooled
 
 
 def reliability_curves(bins: pd.DataFrame) -> Figure:
-    """Accuracy by confidence, a line per k, a panel per method and target; on the diagonal, confidence is accuracy.
+    """Draw accuracy by confidence, a line per k, a panel per method and target, with the diagonal.
 
     Args:
         bins: the table of `pooled_bins`, not empty.
-
-    Returns:
-        The figure.
     """
-    # With two answers, confidence begins at a half.
+    # With two classes, confidence is at least a half.
     lowest = bins[["confidence", "accuracy"]].to_numpy().min() - 0.03
     ks = sorted(bins["k"].unique())
     lines = dict(zip(ks, graded_lines(len(ks)), strict=True))
-    figure, grid = method_panels(bins, CURVE_HEIGHT)
+    figure, grid = method_panels(bins, CURVE_HEIGHT_IN)
     for axes, _, part, _ in grid:
         axes.axline((0, 0), slope=1, color=FAINT, linewidth=1)
         for k, line in lines.items():
-            own = part[part["k"] == k]
-            axes.plot(own["confidence"], own["accuracy"], **line)
+            points = part[part["k"] == k]
+            axes.plot(points["confidence"], points["accuracy"], **line)
         axes.set_xlabel("confidence")
         axes.set_xlim(lowest, 1.02)
         axes.set_ylim(lowest, 1.02)
@@ -111,14 +108,11 @@ def reliability_curves(bins: pd.DataFrame) -> Figure:
 
 
 def calibration_table(errors: pd.DataFrame, title: str) -> Table:
-    """Calibration error by k, a row per method.
+    """Tabulate calibration error by k, a row per method.
 
     Args:
         errors: the table of `calibration_errors` of one target.
         title: the heading.
-
-    Returns:
-        The table.
     """
     ks = sorted(errors["k"].unique())
     rows = []

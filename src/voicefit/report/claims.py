@@ -1,4 +1,4 @@
-"""The publication's claims, each as a contrast of gains that can come out positive or not.
+"""The publication's claims, each as a contrast of gains that supports the claim if it is positive.
 
 Chen & Yu 2023 (arXiv 2302.12921), section 5: pre-finetuning helps, most with few clips; more corpora help more, most of
 it from one to two; surprise gains least.
@@ -12,18 +12,21 @@ import pandas as pd
 from voicefit.report.statistics import ALPHA, holm, largest_start, tested_means
 
 SURPRISE = "surprise"
+"""The label that gains least according to the publication."""
+
 DRAW = ["speaker", "label", "draw"]
+"""These columns identify a draw of support clips."""
 
 
 def claims(paired: pd.DataFrame) -> pd.DataFrame:
-    """Estimates every claim for every target and method.
+    """Estimate every claim for every target and method.
 
     Args:
         paired: the table of `statistics.pair`, of one encoder, protocol and task.
 
     Returns:
         A row per target, method and claim, in the publication's order: `target`, `method`, `claim` (in words),
-        `estimate` (macro F1; positive speaks for the claim), `low`, `high`, `p`, `p_t`, `effect`, `speakers` (see
+        `estimate` (macro F1; positive supports the claim), `low`, `high`, `p`, `p_t`, `effect`, `speakers` (see
         `statistics.tested_means`), `holm` (`p_t` corrected for the claims tested of this target and method) and
         `verdict`: "supported" or "contradicted" where `holm` is below 0.05, "undecided" otherwise, or "not testable"
         with the reason, and then without numbers.
@@ -48,9 +51,9 @@ def claims(paired: pd.DataFrame) -> pd.DataFrame:
 
 
 def _of_method(paired: pd.DataFrame) -> pd.DataFrame:
-    found = dict(_contrasts(paired))
-    testable = {claim: values for claim, values in found.items() if isinstance(values, pd.Series)}
-    table = pd.DataFrame({"claim": list(found)})
+    contrasts = dict(_contrasts(paired))
+    testable = {claim: values for claim, values in contrasts.items() if isinstance(values, pd.Series)}
+    table = pd.DataFrame({"claim": list(contrasts)})
     if testable:
         long = pd.concat(
             [values.rename("estimate").reset_index().assign(claim=claim) for claim, values in testable.items()]
@@ -59,12 +62,12 @@ def _of_method(paired: pd.DataFrame) -> pd.DataFrame:
         table["holm"] = holm(table["p_t"])
     else:
         table = table.reindex(columns=["claim", "estimate", "low", "high", "p", "p_t", "holm", "effect", "speakers"])
-    table["verdict"] = [_verdict(found[row["claim"]], row) for row in table.to_dict("records")]
+    table["verdict"] = [_verdict(contrasts[row["claim"]], row) for row in table.to_dict("records")]
     return table
 
 
 def _contrasts(paired: pd.DataFrame) -> Iterator[tuple[str, pd.Series | str]]:
-    """Each claim in words, and its contrast for every speaker, emotion and draw, or why it has none."""
+    """Yield each claim in words, and its contrast for every speaker, emotion and draw, or why it has none."""
     fewest, most = paired["k"].min(), paired["k"].max()
     few = paired[paired["k"] == fewest]
     gains = paired[paired["start"] == largest_start(paired)].set_index([*DRAW, "k"])["gain"].unstack("k")
@@ -76,24 +79,24 @@ def _contrasts(paired: pd.DataFrame) -> Iterator[tuple[str, pd.Series | str]]:
     )
     by_number = few.groupby([*DRAW, "corpora"])["gain"].mean().unstack("corpora")
     numbers = sorted(by_number)
-    more = "more corpora help more"
+    claim = "more corpora help more"
     if len(numbers) < 2:
-        yield more, "every starting point has as many corpora"
+        yield claim, "every starting point has as many corpora"
     else:
-        yield f"{more}: {numbers[-1]} than {numbers[0]}", (by_number[numbers[-1]] - by_number[numbers[0]]).dropna()
+        yield f"{claim}: {numbers[-1]} than {numbers[0]}", (by_number[numbers[-1]] - by_number[numbers[0]]).dropna()
     yield "most of that comes from 1 corpus to 2", _first_step(by_number, numbers)
     yield "surprise gains least", _least(few[few["start"] == largest_start(paired)])
 
 
 def _first_step(by_number: pd.DataFrame, numbers: list[int]) -> pd.Series | str:
-    """The step from one corpus to two minus all later steps."""
+    """Return the step from one corpus to two minus all later steps."""
     if not {1, 2} < set(numbers):
         return "needs starting points of one, two and more corpora"
     return (2 * by_number[2] - by_number[1] - by_number[numbers[-1]]).dropna()
 
 
 def _least(few: pd.DataFrame) -> pd.Series | str:
-    """The other emotions' mean gain minus that of surprise, draw by draw."""
+    """Return the other emotions' mean gain minus that of surprise, draw by draw."""
     by_label = few.set_index(DRAW)["gain"].unstack("label")
     if SURPRISE not in by_label or by_label.shape[1] < 2:
         return "needs surprise and other emotions, one against the rest"

@@ -1,4 +1,4 @@
-"""What changed between two runs, trial against the same trial."""
+"""Comparison of two runs, trial by trial."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,18 +18,21 @@ from voicefit.report.text import count, interval, p_value, score, signed
 from voicefit.system.files import new_directory
 
 CELL = ["task", "encoder", "protocol", "target", "start", "method", "k"]
+"""The columns that make a cell of the comparison."""
+
 RECORDED = ("plan", "versions", "corpora", "machine", "voicefit", "command")
+"""These entries of the records are compared."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs side by side.
+    """The comparison of two runs.
 
     Attributes:
         cells: `statistics.gain_cells` by `CELL` over the trials that both runs finished; `base` is the first run.
-        settings: name, first value and second value of what their records say differently.
-        only: start, method and the number of trials that one run alone finished, `first` and `second`.
-        other_clips: how many of the paired trials were given different support clips.
+        settings: name, first value and second value of each record entry that differs.
+        only: start, method and the number of trials that only one run finished, `first` and `second`.
+        other_clips: the number of paired trials with different support clips.
     """
 
     cells: pd.DataFrame
@@ -39,12 +42,12 @@ class Comparison:
 
 
 def compare_runs(first: Path, second: Path, out: Path | None = None, formats: Collection[str] = ()) -> list[Table]:
-    """What changed from one run to another, for reading.
+    """Tabulate what changed from one run to another.
 
     Args:
         first: the folder of a sweep.
         second: the folder of another.
-        out: a new folder for `comparison.csv` and for the tables in `formats`; nothing is written where it is None.
+        out: a new folder for `comparison.csv` and for the tables in `formats`; None writes nothing.
         formats: any of `formats.FORMATS`.
 
     Returns:
@@ -53,38 +56,36 @@ def compare_runs(first: Path, second: Path, out: Path | None = None, formats: Co
     Raises:
         VoicefitError: as `compare`; or `out` exists.
     """
-    found = compare(first, second)
+    comparison = compare(first, second)
     names = (first.name, second.name) if first.name != second.name else (str(first), str(second))
-    made = tables(found, *names)
+    shown = tables(comparison, *names)
     if out is not None:
         with new_directory(out) as folder:
-            found.cells.to_csv(folder / "comparison.csv", index=False, float_format="%.6g")
-            write_tables(made, folder, formats)
-    return made
+            comparison.cells.to_csv(folder / "comparison.csv", index=False, float_format="%.6g")
+            write_tables(shown, folder, formats)
+    return shown
 
 
 def compare(first: Path, second: Path) -> Comparison:
-    """Pairs the trials of two runs that have everything but the run in common.
+    """Pair the trials of two runs that have everything but the run in common.
 
     Args:
         first: the folder of a sweep.
         second: the folder of another.
-
-    Returns:
-        What differs.
 
     Raises:
         VoicefitError: either is not the folder of a sweep, or they share no finished trial.
     """
     records = [read_record(run) for run in (first, second)]
     sides = [_averaged(finished(read_trials(run))) for run in (first, second)]
-    both = sides[0].merge(sides[1], on=PAIRED_BY, how="outer", suffixes=("_first", "_second"), indicator="side")
-    paired = both[both["side"] == "both"]
+    merged = sides[0].merge(sides[1], on=PAIRED_BY, how="outer", suffixes=("_first", "_second"), indicator="side")
+    paired = merged[merged["side"] == "both"]
     if paired.empty:
         raise VoicefitError(f"{first} and {second} share no finished trial: nothing to compare")
     scores = paired.rename(columns={"macro_f1_first": "base", "macro_f1_second": "macro_f1"})
     scores = scores.assign(gain=scores["macro_f1"] - scores["base"])
-    alone = both[both["side"] != "both"].assign(first=both["side"] == "left_only", second=both["side"] == "right_only")
+    alone = merged[merged["side"] != "both"]
+    alone = alone.assign(first=alone["side"] == "left_only", second=alone["side"] == "right_only")
     return Comparison(
         gain_cells(scores, CELL),
         _differing(*records),
@@ -93,48 +94,48 @@ def compare(first: Path, second: Path) -> Comparison:
     )
 
 
-def tables(found: Comparison, first: str, second: str) -> list[Table]:
-    """The comparison for reading.
+def tables(comparison: Comparison, first: str, second: str) -> list[Table]:
+    """Tabulate a comparison.
 
     Args:
-        found: as from `compare`.
-        first: the first run's name.
-        second: the second's.
+        comparison: the result of `compare`.
+        first: the name of the first run.
+        second: the name of the second run.
 
     Returns:
         A table of differences for each task, encoder, protocol and target, then the trials that only one run has, then
-        what their records say differently; those without rows are left out.
+        the differences of their records; tables without rows are left out.
     """
     note = (
         f"Macro F1 of {second} minus that of {first} on the trials that both finished, with 95 % intervals and the "
         "t-test over speakers after Holm's correction for all cells compared. Bold: below 0.05."
     )
-    if found.other_clips:
-        note += f" {count(found.other_clips, 'pair')} had different support clips: they differ by their clips too."
-    made = [
+    if comparison.other_clips:
+        note += f" {count(comparison.other_clips, 'pair')} had different support clips: they differ by their clips too."
+    shown = [
         _differences(part, f"{second} minus {first}: {', '.join(map(str, names))}", note)
-        for names, part in found.cells.groupby(CELL[:4])
+        for names, part in comparison.cells.groupby(CELL[:4])
     ]
     only = [
         [Cell(start_label(start)), Cell(method), Cell(f"{one:,}"), Cell(f"{other:,}")]
-        for start, method, one, other in found.only.itertuples(index=False)
+        for start, method, one, other in comparison.only.itertuples(index=False)
     ]
-    made.append(Table("Trials that only one run finished", "", ["starting point", "method", first, second], 2, only))
-    settings = [[Cell(name), Cell(before), Cell(after)] for name, before, after in found.settings]
-    made.append(Table("Records that differ", "", ["record", first, second], 3, settings))
-    return [table for table in made if table.rows]
+    shown.append(Table("Trials that only one run finished", "", ["starting point", "method", first, second], 2, only))
+    settings = [[Cell(name), Cell(before), Cell(after)] for name, before, after in comparison.settings]
+    shown.append(Table("Records that differ", "", ["record", first, second], 3, settings))
+    return [table for table in shown if table.rows]
 
 
 def _averaged(trials: pd.DataFrame) -> pd.DataFrame:
-    """One row a pairing: repeats (other seeds) are averaged."""
+    """Average repeats (other seeds): return one row a pairing."""
     return trials.groupby(PAIRED_BY, as_index=False).agg(macro_f1=("macro_f1", "mean"), support=("support", "first"))
 
 
 def _differing(first: dict[str, Any], second: dict[str, Any]) -> list[tuple[str, str, str]]:
     rows = [dict(flatten({name: record.get(name) for name in RECORDED})) for record in (first, second)]
     names = dict.fromkeys([*rows[0], *rows[1]])
-    found = [(name, rows[0].get(name, "–"), rows[1].get(name, "–")) for name in names]
-    return [row for row in found if row[1] != row[2]]
+    values = [(name, rows[0].get(name, "–"), rows[1].get(name, "–")) for name in names]
+    return [row for row in values if row[1] != row[2]]
 
 
 def _differences(cells: pd.DataFrame, title: str, note: str) -> Table:

@@ -1,4 +1,4 @@
-"""How macro F1 depends on corpora, clips and emotion together: a linear mixed model over speakers."""
+"""The dependence of macro F1 on corpora, clips and emotion together: a linear mixed model over speakers."""
 
 import warnings
 from collections.abc import Iterator
@@ -9,26 +9,29 @@ import pandas as pd
 from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMResults
 from statsmodels.tools.sm_exceptions import ConvergenceWarning
 
-FEWEST_SPEAKERS = 3
+MIN_SPEAKERS = 3
+"""The model needs so many speakers."""
+
 COLUMNS = ["target", "method", "term", "estimate", "low", "high", "p", "speakers", "cells", "note"]
+"""The columns of the table of effects."""
 
 
 def effects(trials: pd.DataFrame) -> pd.DataFrame:
-    """Fits the model to every target and method that has enough of each factor.
+    """Fit the model to every target and method that has enough of each factor.
 
     Macro F1, averaged over draws in each cell of speaker, emotion, starting point and k, is explained by the number
     of pre-finetuning corpora, the doublings of k from its smallest value, the emotion (deviations from the mean of
     all), and their two-way products. Every speaker has a level, a level in each emotion and an effect of corpora of
-    their own (restricted maximum likelihood, Laird & Ware 1982). Where that does not converge, speakers do not differ
-    in the effect of corpora and `note` says so.
+    their own (restricted maximum likelihood, Laird & Ware 1982). If that does not converge, speakers do not differ
+    in the effect of corpora, and `note` reports it.
 
     Args:
         trials: the table of `statistics.finished`, of one encoder, protocol and task.
 
     Returns:
         A row per target, method and term: `term` (in words), `estimate`, `low`, `high` (95 %, Wald), `p` (Wald,
-        uncorrected), `speakers`, `cells`, `note`. Empty where no method has three speakers, two numbers of corpora and
-        two k. Where the model cannot be fitted there is one row without numbers, and `note` says so.
+        uncorrected), `speakers`, `cells`, `note`. Empty if no method has three speakers, two numbers of corpora and
+        two k. A model that cannot be fitted has one row without numbers, and `note` reports it.
     """
     groups: list[tuple[Any, pd.DataFrame]] = list(trials.groupby(["target", "method"]))
     parts = [
@@ -38,18 +41,16 @@ def effects(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _varied(trials: pd.DataFrame) -> bool:
-    return (
-        trials["speaker"].nunique() >= FEWEST_SPEAKERS and min(trials["corpora"].nunique(), trials["k"].nunique()) > 1
-    )
+    return trials["speaker"].nunique() >= MIN_SPEAKERS and min(trials["corpora"].nunique(), trials["k"].nunique()) > 1
 
 
 def _of_method(trials: pd.DataFrame) -> pd.DataFrame:
     cells = trials.groupby(["speaker", "label", "start", "corpora", "k"])["macro_f1"].mean().reset_index()
     design = _design(cells)
-    about = {"speakers": cells["speaker"].nunique(), "cells": len(cells)}
+    sizes = {"speakers": cells["speaker"].nunique(), "cells": len(cells)}
     fitted, note = _fit(cells, design)
     if fitted is None:
-        return pd.DataFrame([{"term": "the model", "note": note, **about}]).reindex(columns=COLUMNS)
+        return pd.DataFrame([{"term": "the model", "note": note, **sizes}]).reindex(columns=COLUMNS)
     rows = []
     for term, contrast in _contrasts(design, sorted(cells["label"].unique())):
         test = fitted.t_test(contrast[None])
@@ -57,11 +58,11 @@ def _of_method(trials: pd.DataFrame) -> pd.DataFrame:
         rows.append(
             {"term": term, "estimate": test.effect[0], "low": low, "high": high, "p": float(test.pvalue), "note": note}
         )
-    return pd.DataFrame(rows).assign(**about)
+    return pd.DataFrame(rows).assign(**sizes)
 
 
 def _design(cells: pd.DataFrame) -> pd.DataFrame:
-    """The fixed effects, one column each; the last emotion is minus the sum of the others (sum coding)."""
+    """Return the fixed effects, one column each; the last emotion is minus the sum of the others (sum coding)."""
     corpora, doublings = cells["corpora"].astype(float), np.log2(cells["k"] / cells["k"].min())
     design = pd.DataFrame(
         {"mean": 1.0, "corpora": corpora, "doublings": doublings, "corpora:doublings": corpora * doublings}
@@ -75,7 +76,7 @@ def _design(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def _contrasts(design: pd.DataFrame, labels: list[str]) -> Iterator[tuple[str, np.ndarray]]:
-    """What each row of the table estimates, in words and as weights of the design's columns."""
+    """Describe what each row of the table estimates, in words and as weights of the design's columns."""
     columns = [str(column) for column in design]
 
     def weights(of: dict[str, float]) -> np.ndarray:
@@ -97,7 +98,7 @@ def _contrasts(design: pd.DataFrame, labels: list[str]) -> Iterator[tuple[str, n
 
 
 def _fit(cells: pd.DataFrame, design: pd.DataFrame) -> tuple[MixedLMResults | None, str]:
-    """The fitted model and a note; None where it cannot be fitted."""
+    """Return the fitted model and a note; None if it cannot be fitted."""
     terms = [f"x{i}" for i in range(design.shape[1])]
     table = pd.concat([cells, design.set_axis(terms, axis=1)], axis=1)
     of_speaker = {"label": "0 + C(label)"} if cells["label"].nunique() > 1 else None

@@ -1,5 +1,6 @@
 """The report's figures. Each function takes the table it draws and returns a matplotlib figure."""
 
+import math
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -34,20 +35,28 @@ from voicefit.report.style import (
 )
 from voicefit.report.text import signed
 
-MOST_COLUMNS = 4
-SMALLEST_REACH = 0.03
-CURVE_HEIGHT = 3.7
-WIDTHS = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
+MAX_COLUMNS = 4
+"""A row has at most so many panels."""
+
+MIN_GAIN_REACH = 0.03
+"""The axis of gains extends at least so far to both sides of zero: small gains then look small."""
+
+CURVE_HEIGHT_IN = 3.7
+"""A row of panels with curves is so many inches high."""
+
+WIDTHS_IN = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
+"""The number of columns → the width of the figure in inches."""
 
 Panel = tuple[Axes, str, pd.DataFrame, bool]
+"""The axes of a panel, its target and its cells, and whether it ends a row."""
 
 
 def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
-    """Draws macro F1 against the number of support clips, 8 × 4.5 inches on white, for a README.
+    """Draw macro F1 against the number of support clips, 8 × 4.5 inches on white, for a README.
 
     Args:
         trials: one row a trial; failures and multiclass trials are left out.
-        path: where to write, ending in `.svg` or `.png`; an existing file is replaced.
+        path: the file to write, `.svg` or `.png`; an existing file is replaced.
 
     Returns:
         `path`.
@@ -57,22 +66,22 @@ def k_curve_figure(trials: pd.DataFrame, path: Path) -> Path:
     """
     if path.suffix not in (".svg", ".png"):
         raise VoicefitError(f"{path}: a figure's name must end in .svg or .png")
-    kept = finished(trials)
-    kept = kept[kept["task"] == "one-vs-rest"]
-    if kept.empty:
+    scored = finished(trials)
+    scored = scored[scored["task"] == "one-vs-rest"]
+    if scored.empty:
         raise VoicefitError("there is no finished one-vs-rest trial to draw")
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     with drawing():
-        cells = cell_means(kept, ["start", "method", "target", "k"])
-        figure = k_curves(cells, floors(kept), start_styles(kept))
-        rows = round(figure.get_figheight() / CURVE_HEIGHT)
+        cells = cell_means(scored, ["start", "method", "target", "k"])
+        figure = k_curves(cells, floors(scored), start_styles(scored))
+        rows = round(figure.get_figheight() / CURVE_HEIGHT_IN)
         figure.set_size_inches(8, 4.5 * rows)
         save(figure, partial)
     return partial.replace(path)
 
 
 def floors(trials: pd.DataFrame) -> pd.DataFrame:
-    """What answering without listening scores, for each target.
+    """Return for each target the macro F1 of answers that need no model.
 
     Args:
         trials: the table of `statistics.finished`.
@@ -85,17 +94,14 @@ def floors(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
-    """Macro F1 by k, a line per starting point, a panel per method and target.
+    """Draw macro F1 by k, a line per starting point, a panel per method and target.
 
     Args:
         cells: `cell_means` by start, method, target and k.
         floor: the table of `floors`.
         styles: start to style.
-
-    Returns:
-        The figure.
     """
-    figure, grid = method_panels(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT_IN)
     for axes, target, part, last in grid:
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
@@ -107,16 +113,13 @@ def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineSty
 
 
 def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
-    """Paired gain over no pre-finetuning by k, a line per starting point, a panel per method and target.
+    """Draw paired gain over no pre-finetuning by k, a line per starting point, a panel per method and target.
 
     Args:
         cells: `gain_cells` by start, method, target and k.
         styles: start to style.
-
-    Returns:
-        The figure.
     """
-    figure, grid = method_panels(cells, CURVE_HEIGHT)
+    figure, grid = method_panels(cells, CURVE_HEIGHT_IN)
     for axes, _, part, _ in grid:
         axes.axhline(0, color=INK, linewidth=1)
         _curves(axes, part, "gain", styles)
@@ -129,24 +132,21 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
 
 
 def gain_ticks(figure: Figure) -> None:
-    """Signed ticks for panels of gains that share their y axis, once all of them are drawn."""
+    """Set signed ticks for panels of gains that share their y axis, once all of them are drawn."""
     for axes in figure.axes:
         axes.yaxis.set_major_formatter(lambda y, _: signed(y))
-        # Two decimals tell these steps apart.
+        # These steps differ in two decimals.
         axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     low, high = figure.axes[0].get_ylim()
-    figure.axes[0].set_ylim(min(low, -SMALLEST_REACH), max(high, SMALLEST_REACH))
+    figure.axes[0].set_ylim(min(low, -MIN_GAIN_REACH), max(high, MIN_GAIN_REACH))
 
 
 def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
-    """One number per emotion and k as a heat map, a panel per method and target.
+    """Draw one number per emotion and k as a heat map, a panel per method and target.
 
     Args:
         cells: one row per target, method, label and k of one starting point, with `value`, `low` and `high`.
-        value: "gain" (diverging colours around zero; bold where the interval leaves out zero) or "macro_f1".
-
-    Returns:
-        The figure.
+        value: "gain" (diverging colours around zero; bold if the interval leaves out zero) or "macro_f1".
     """
     labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
     figure, grid = method_panels(cells, 1.1 + 0.34 * len(labels))
@@ -164,7 +164,7 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
 
 
 def gain_scale(gains: pd.Series) -> Normalize:
-    """Colours symmetric around a gain of zero, so that small gains look small."""
+    """Return colours symmetric around a gain of zero, so that small gains look small."""
     reach = max(0.05, float(gains.abs().max()))
     return Normalize(-reach, reach)
 
@@ -179,7 +179,7 @@ def heat(
     colours: Colormap,
     fontsize: float = 8.5,
 ) -> None:
-    """Draws a heat map with its numbers: bold where the interval of a gain leaves out zero.
+    """Draw a heat map with its numbers: bold where the interval of a gain leaves out zero.
 
     Args:
         axes: where to draw; a cell is one unit wide and high, the first row on top.
@@ -189,10 +189,10 @@ def heat(
         ks: the columns, from left to right.
         scale: from values to 0 … 1.
         colours: from 0 … 1 to colours.
-        fontsize: of the numbers, in points.
+        fontsize: the size of the numbers in points.
     """
     table = part.pivot(index="row", columns="k", values=value).reindex(index=rows, columns=ks)
-    # A mesh, as an image would be the one part that is not vector.
+    # An image would be the only part that is not vector graphics.
     mesh = np.ma.masked_invalid(table.to_numpy())
     axes.pcolormesh(mesh, cmap=colours, norm=scale, edgecolors="white", linewidth=0.6)
     axes.set_ylim(len(rows), 0)
@@ -214,22 +214,19 @@ def heat(
 
 
 def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
-    """Macro F1 by the number of pre-finetuning corpora, a line per k, a panel per method and target.
+    """Draw macro F1 by the number of pre-finetuning corpora, a line per k, a panel per method and target.
 
     Args:
         cells: `cell_means` by corpora, method, target and k.
         floor: the table of `floors`.
-
-    Returns:
-        The figure.
     """
     ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
     figure, grid = method_panels(cells, 3.6)
     lines = dict(zip(ks, graded_lines(len(ks)), strict=True))
     for axes, target, part, last in grid:
         for k, line in lines.items():
-            own = part[part["k"] == k]
-            axes.plot(own["corpora"], own["macro_f1"], **line)
+            points = part[part["k"] == k]
+            axes.plot(points["corpora"], points["macro_f1"], **line)
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
@@ -240,15 +237,12 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
 
 
 def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest: str) -> Figure:
-    """Pre-finetuning by epoch: training loss, mean validation score, and that score per corpus for one start.
+    """Draw pre-finetuning by epoch: training loss, mean validation score, and that score per corpus for one start.
 
     Args:
         history: the rows of every start's history with a column `start`.
         styles: start to style; a start without one is drawn thin and grey.
         largest: the start whose corpora are shown one by one in the last panel.
-
-    Returns:
-        The figure.
     """
     figure, grid = panels(11.0, 3.7, 1, 3)
     unnamed = LineStyle("", FAINT, "", "-", named=False)
@@ -272,15 +266,15 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
 def method_panels(
     cells: pd.DataFrame, row_height: float
 ) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """A figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
+    """Make a figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
-    columns = min(MOST_COLUMNS, len(methods))
-    rows_each = -(-len(methods) // columns)
-    figure, axes = panels(WIDTHS[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True)
+    columns = min(MAX_COLUMNS, len(methods))
+    rows_each = math.ceil(len(methods) / columns)
+    figure, axes = panels(WIDTHS_IN[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True)
     for spare in axes.flat:
         spare.set_visible(False)
 
-    def each() -> Iterator[Panel]:
+    def fill() -> Iterator[Panel]:
         for t, target in enumerate(targets):
             for m, method in enumerate(methods):
                 panel = axes[t * rows_each + m // columns, m % columns]
@@ -290,11 +284,11 @@ def method_panels(
                 panel.tick_params(labelleft=m % columns == 0)
                 yield panel, target, part, m % columns == columns - 1
 
-    return figure, each()
+    return figure, fill()
 
 
 def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
-    """Validation macro F1 of each corpus of one start."""
+    """Draw the validation macro F1 of each corpus of one start."""
     prefix = "validation_macro_f1/"
     scored = history.dropna(axis="columns", how="all")
     corpora = [column.removeprefix(prefix) for column in scored.columns if column.startswith(prefix)]
@@ -307,7 +301,7 @@ def _corpus_lines(axes: Axes, history: pd.DataFrame) -> None:
 
 
 def _line(style: LineStyle) -> dict[str, Any]:
-    """What `Axes.plot` takes for one starting point."""
+    """Return the arguments of `Axes.plot` for one starting point."""
     if not style.named:
         return {"color": style.colour, "linewidth": 0.9, "zorder": 1.5}
     return {
@@ -333,10 +327,10 @@ def _curves(axes: Axes, part: pd.DataFrame, value: str, styles: dict[str, LineSt
 
 
 def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
-    """Both floors as lines; the words stand right of the panel, clear of the data and of each other."""
+    """Draw both floors as lines, with their names to the right of the panel."""
     heights = {"never": float(floor["floor_never"].iloc[0]), "coin": float(floor["floor_coin"].iloc[0])}
-    known = {words: y for words, y in heights.items() if not np.isnan(y)}
-    for i, (words, y) in enumerate(sorted(known.items(), key=lambda item: item[1])):
+    floors = {words: y for words, y in heights.items() if not np.isnan(y)}
+    for i, (words, y) in enumerate(sorted(floors.items(), key=lambda item: item[1])):
         axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)
         if labelled:
             axes.annotate(
@@ -352,10 +346,10 @@ def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
 
 
 def label_rows(figure: Figure, label: str) -> None:
-    """Writes the name of the y axis beside the first panel of each row."""
+    """Write the name of the y axis beside the first panel of each row."""
     for axes in figure.axes:
-        place = axes.get_subplotspec()
-        if place and place.is_first_col():
+        position = axes.get_subplotspec()
+        if position and position.is_first_col():
             axes.set_ylabel(label)
 
 
@@ -363,8 +357,8 @@ def _start_legend(figure: Figure, styles: dict[str, LineStyle]) -> None:
     named = [style for style in styles.values() if style.named]
     handles = [Line2D([], [], **_line(style)) for style in named]
     labels = [style.label for style in named]
-    others = len(styles) - len(named)
-    if others:
+    unnamed = len(styles) - len(named)
+    if unnamed:
         handles.append(Line2D([], [], color=FAINT, linewidth=0.9))
-        labels.append(f"the other {others} starting points")
+        labels.append(f"the other {unnamed} starting points")
     legend_below(figure, handles, labels)

@@ -12,18 +12,20 @@ from voicefit.errors import VoicefitError
 from voicefit.report.tables import Cell, Table
 from voicefit.system.files import write_text
 
-# What could begin something in Markdown; the backslash before it is not shown (CommonMark 0.31, section 2.4).
 MARKDOWN = str.maketrans({sign: f"\\{sign}" for sign in r"\`*_{}[]<>#|~!$&"} | {"\n": " ", "\r": " "})
+"""Characters with a meaning in Markdown get a backslash, which is not shown (CommonMark 0.31, section 2.4)."""
+
 LATEX = str.maketrans(
     {sign: f"\\{sign}" for sign in "&%$#_{}"}
     | {"~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "<": "$<$", ">": "$>$"}
     | {"|": "$|$", "[": "{[}", "]": "{]}", '"': "''", "−": "$-$", "–": "--", "≥": r"$\geq$", "≤": r"$\leq$"}
     | {"×": r"$\times$", "\n": " ", "\r": " "}
 )
+"""Characters with a meaning in LaTeX, and those that its fonts lack, are replaced."""
 
 
 def markdown(table: Table) -> str:
-    """The table as GitHub-flavoured Markdown, title and note included; texts from the run cannot become mark-up."""
+    """Return the table as GitHub-flavoured Markdown with title and note; mark-up in its texts is escaped."""
     sides = [":--" if column < table.heads else "--:" for column in range(len(table.header))]
     rows = [[word.translate(MARKDOWN) for word in table.header], sides]
     rows += [[_markdown_cell(cell) for cell in row] for row in table.rows]
@@ -33,7 +35,7 @@ def markdown(table: Table) -> str:
 
 
 def latex(table: Table) -> str:
-    r"""The table as a LaTeX float to `\input`, shrunk where the text is narrower; it needs booktabs and graphicx."""
+    r"""Return the table as a LaTeX float for `\input`, shrunk to the text's width; it needs booktabs and graphicx."""
     columns = "l" * table.heads + "r" * (len(table.header) - table.heads)
     rows = [" & ".join(_latex_cell(cell) for cell in row) + r" \\" for row in table.rows]
     note = [r"\par\smallskip\begin{minipage}{\linewidth}\footnotesize", table.note.translate(LATEX), r"\end{minipage}"]
@@ -59,13 +61,14 @@ def latex(table: Table) -> str:
 
 
 FORMATS: dict[str, tuple[str, Callable[[Table], str]]] = {"markdown": (".md", markdown), "latex": (".tex", latex)}
-"""Suffix and writer of each format."""
+"""The suffix and writer of each format."""
 
 ALWAYS = ("html", "csv")
+"""These formats are always written."""
 
 
 def parse_formats(names: str) -> list[str]:
-    """Reads "html,latex": the formats to write beside those that always are.
+    """Parse names of formats, as "html,latex"; return those to write besides the ones that are always written.
 
     Args:
         names: any of html, csv, markdown and latex, with commas between.
@@ -76,19 +79,19 @@ def parse_formats(names: str) -> list[str]:
     Raises:
         VoicefitError: another name.
     """
-    given = [name.strip().lower() for name in names.split(",") if name.strip()]
-    for name in given:
+    requested = [name.strip().lower() for name in names.split(",") if name.strip()]
+    for name in requested:
         if name not in (*ALWAYS, *FORMATS):
             raise VoicefitError(f"unknown format {name!r}; known are {', '.join((*ALWAYS, *FORMATS))}")
-    return [name for name in FORMATS if name in given]
+    return [name for name in FORMATS if name in requested]
 
 
 def write_tables(tables: Sequence[Table], folder: Path, formats: Collection[str]) -> list[Path]:
-    """Writes each table to a file of its own, such as `03-methods-against-prior-nemo.tex`.
+    """Write each table to a file of its own, such as `03-methods-against-prior-nemo.tex`.
 
     Args:
         tables: in reading order.
-        folder: where to; it must exist.
+        folder: an existing folder.
         formats: any of `FORMATS`.
 
     Returns:
@@ -97,7 +100,7 @@ def write_tables(tables: Sequence[Table], folder: Path, formats: Collection[str]
     written = []
     for number, table in enumerate(tables, start=1):
         name = re.sub(r"[^a-z0-9]+", "-", table.title.lower()).strip("-")[:60]
-        for suffix, write in (FORMATS[each] for each in FORMATS if each in formats):
+        for suffix, write in (FORMATS[form] for form in FORMATS if form in formats):
             path = folder / f"{number:02d}-{name}{suffix}"
             write_text(path, write(table))
             written.append(path)
@@ -105,14 +108,16 @@ def write_tables(tables: Sequence[Table], folder: Path, formats: Collection[str]
 
 
 def rich_table(table: Table) -> RichTable:
-    """The table for a terminal."""
-    made = RichTable(title=Text(table.title), caption=Text(table.note), box=box.SIMPLE_HEAD, title_justify="left")
-    made.caption_justify = "left"
+    """Return the table for a terminal."""
+    rendered = RichTable(title=Text(table.title), caption=Text(table.note), box=box.SIMPLE_HEAD, title_justify="left")
+    rendered.caption_justify = "left"
     for column, word in enumerate(table.header):
-        made.add_column(Text(word), justify="left" if column < table.heads else "right")
+        rendered.add_column(Text(word), justify="left" if column < table.heads else "right")
     for row in table.rows:
-        made.add_row(*(Text("\n".join([cell.text, *cell.small]), style="bold" if cell.strong else "") for cell in row))
-    return made
+        rendered.add_row(
+            *(Text("\n".join([cell.text, *cell.small]), style="bold" if cell.strong else "") for cell in row)
+        )
+    return rendered
 
 
 def _markdown_cell(cell: Cell) -> str:

@@ -1,5 +1,6 @@
-"""Figures of what pre-finetuning gains: by number of corpora, by set of corpora and emotion, speaker by speaker."""
+"""Figures of the gains of pre-finetuning: by number of corpora, by set of corpora and emotion, speaker by speaker."""
 
+import math
 import textwrap
 from typing import Any
 
@@ -16,32 +17,35 @@ from voicefit.report.method_figures import spread
 from voicefit.report.statistics import NO_START, corpora_in, ordered_starts
 from voicefit.report.style import COLOURS, FAINT, INK, graded_lines, k_axis, legend_below, panels, start_label
 
-WIDTH = 12.5
-EMOTIONS_A_ROW = 3
-MOST_NAMED_SPEAKERS = 14
+WIDTH_IN = 12.5
+"""The figure of subsets is so many inches wide."""
+
+EMOTIONS_PER_ROW = 3
+"""A row of the figure of subsets shows so many emotions."""
+
+MAX_NAMED_SPEAKERS = 14
+"""Speakers are named beside their lines if there are at most so many."""
+
 RISES: dict[str, Any] = {"color": COLOURS[0], "linestyle": "-", "marker": "o"}
 FALLS: dict[str, Any] = {"color": COLOURS[1], "linestyle": (0, (4, 1.5)), "marker": "s"}
 MEAN: dict[str, Any] = {"color": INK, "linestyle": "-", "marker": "D", "linewidth": 3.2}
 
 
 def corpora_gains(cells: pd.DataFrame) -> Figure:
-    """Paired gain over no pre-finetuning by k, a line per number of corpora, a panel per method and target.
+    """Draw paired gain over no pre-finetuning by k, a line per number of corpora, a panel per method and target.
 
     Args:
         cells: `gain_cells` by corpora, method, target and k.
-
-    Returns:
-        The figure.
     """
     numbers = sorted(cells["corpora"].unique())
     lines = dict(zip(numbers, graded_lines(len(numbers)), strict=True))
-    figure, each = method_panels(cells, 3.6)
-    for axes, _, part, _ in each:
+    figure, grid = method_panels(cells, 3.6)
+    for axes, _, part, _ in grid:
         axes.axhline(0, color=INK, linewidth=1)
         for number, line in lines.items():
-            own = part[part["corpora"] == number]
-            axes.fill_between(own["k"], own["low"], own["high"], color=line["color"], alpha=0.08, linewidth=0)
-            axes.plot(own["k"], own["gain"], **line)
+            points = part[part["corpora"] == number]
+            axes.fill_between(points["k"], points["low"], points["high"], color=line["color"], alpha=0.08, linewidth=0)
+            axes.plot(points["k"], points["gain"], **line)
         k_axis(axes, sorted(cells["k"].unique()))
         axes.set_xlabel("support clips k")
     gain_ticks(figure)
@@ -52,44 +56,38 @@ def corpora_gains(cells: pd.DataFrame) -> Figure:
 
 
 def subset_map(cells: pd.DataFrame) -> Figure:
-    """Gains of every starting point as heat maps: a row per set of corpora, a column per k, a panel per emotion.
+    """Draw gains of every starting point as heat maps: a row per set of corpora, a column per k, a panel per emotion.
 
-    Dots on the left say which corpora a row holds (as in UpSet plots; Lex et al. 2014).
+    Dots on the left show the corpora of a row (as in UpSet plots; Lex et al. 2014).
 
     Args:
         cells: `gain_cells` by start, label and k, of one target and method.
-
-    Returns:
-        The figure.
     """
     starts, labels = ordered_starts(cells["start"]), sorted(cells["label"].unique())
     corpora = list(dict.fromkeys(corpus for start in starts for corpus in start.split("+")))
-    columns = min(EMOTIONS_A_ROW, len(labels))
-    rows = -(-len(labels) // columns)
+    columns = min(EMOTIONS_PER_ROW, len(labels))
+    rows = math.ceil(len(labels) / columns)
     sets = 0.28 * len(corpora) + 0.2
-    widths = [sets, *[(WIDTH - sets) / EMOTIONS_A_ROW] * columns]
+    widths = [sets, *[(WIDTH_IN - sets) / EMOTIONS_PER_ROW] * columns]
     height = 0.24 * len(starts) + 1.15
     figure, axes = panels(sum(widths), height, rows, columns + 1, width_ratios=widths)
     scale = gain_scale(cells["gain"])
     for row in axes:
         _membership(row[0], starts, corpora)
-    for place, panel in enumerate(axes[:, 1:].flat):
-        panel.set_visible(place < len(labels))
-        if place < len(labels):
-            _gains_of_emotion(panel, cells[cells["label"] == labels[place]], starts, scale)
-            panel.set_title(labels[place])
+    for index, panel in enumerate(axes[:, 1:].flat):
+        panel.set_visible(index < len(labels))
+        if index < len(labels):
+            _gains_of_emotion(panel, cells[cells["label"] == labels[index]], starts, scale)
+            panel.set_title(labels[index])
     return figure
 
 
 def speaker_slopes(cells: pd.DataFrame, start: str) -> Figure:
-    """Macro F1 without pre-finetuning and with it, a line per speaker, a panel per k, a row of panels per target.
+    """Draw macro F1 without pre-finetuning and with it, a line per speaker, a panel per k, a row of panels per target.
 
     Args:
         cells: one row per target, speaker and k, of one method, with `base` and `macro_f1`.
         start: the starting point behind `macro_f1`.
-
-    Returns:
-        The figure.
     """
     targets, ks = sorted(cells["target"].unique()), sorted(cells["k"].unique())
     figure, axes = panels(4.6 * len(ks) + 0.6, 4.2, len(targets), len(ks), sharey=True)
@@ -105,10 +103,10 @@ def speaker_slopes(cells: pd.DataFrame, start: str) -> Figure:
                 continue
             _slopes(panel, part)
             risen = int((part["macro_f1"] > part["base"]).sum())
-            where = "" if len(targets) == 1 else f"{target}, "
-            panel.set_title(f"{where}k = {k}: {risen} of {len(part)} speakers rise")
+            prefix = "" if len(targets) == 1 else f"{target}, "
+            panel.set_title(f"{prefix}k = {k}: {risen} of {len(part)} speakers rise")
             panel.set_xticks([0, 1], ends)
-            panel.set_xlim(-0.3, 1.5 if len(part) <= MOST_NAMED_SPEAKERS else 1.3)
+            panel.set_xlim(-0.3, 1.5 if len(part) <= MAX_NAMED_SPEAKERS else 1.3)
             panel.grid(visible=False, axis="x")
     label_rows(figure, "macro F1")
     fall = (cells["macro_f1"] <= cells["base"]).any()
@@ -118,7 +116,7 @@ def speaker_slopes(cells: pd.DataFrame, start: str) -> Figure:
 
 
 def _membership(axes: Axes, starts: list[str], corpora: list[str]) -> None:
-    """A dot for each corpus of each starting point, the dots of one joined."""
+    """Draw a dot for each corpus of each starting point, and join the dots of one."""
     axes.set_ylim(len(starts), 0)
     axes.set_xlim(-0.6, len(corpora) - 0.4)
     for row, start in enumerate(starts):
@@ -153,7 +151,7 @@ def _slopes(axes: Axes, part: pd.DataFrame) -> None:
         axes.plot([0, 1], [row["base"], row["macro_f1"]], **kind, linewidth=1.3, markersize=4.5)
     means = part[["base", "macro_f1"]].mean()
     axes.plot([0, 1], [means["base"], means["macro_f1"]], **MEAN, markersize=7, zorder=4)
-    if len(part) > MOST_NAMED_SPEAKERS:
+    if len(part) > MAX_NAMED_SPEAKERS:
         return
     low, high = axes.get_ylim()
     ordered = part.sort_values("macro_f1")

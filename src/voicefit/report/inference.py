@@ -8,14 +8,14 @@ from voicefit.report.tables import Cell, Table
 from voicefit.report.text import bare_p, interval, p_value, signed
 
 
-def claims_table(found: pd.DataFrame) -> Table:
-    """The publication's claims and what the trials say of them.
+def claims_table(verdicts: pd.DataFrame) -> Table:
+    """Tabulate the publication's claims and the evidence of the trials.
 
     Args:
-        found: the table of `claims.claims`.
+        verdicts: the table of `claims.claims`.
 
     Returns:
-        The table, a row per target, method and claim.
+        A row per target, method and claim.
     """
     rows = [
         [
@@ -28,7 +28,7 @@ def claims_table(found: pd.DataFrame) -> Table:
             Cell(bare_p(row["p"])),
             Cell(bare_p(row["holm"])),
         ]
-        for row in found.to_dict("records")
+        for row in verdicts.to_dict("records")
     ]
     note = (
         "What the publication says (Chen & Yu 2023), as differences in macro F1 that are positive where it holds, "
@@ -39,22 +39,19 @@ def claims_table(found: pd.DataFrame) -> Table:
     return Table("The publication's claims", note, header, 4, rows)
 
 
-def effects_table(found: pd.DataFrame, target: str) -> Table:
-    """The mixed model's terms, a column per method.
+def effects_table(terms: pd.DataFrame, target: str) -> Table:
+    """Tabulate the mixed model's terms, a column per method.
 
     Args:
-        found: the rows of `effects.effects` of one target.
-        target: its name.
-
-    Returns:
-        The table.
+        terms: the rows of `effects.effects` of one target.
+        target: the name of the target.
     """
-    methods = sorted(found["method"].unique())
-    cells = {(row["term"], row["method"]): _effect(row) for row in found.to_dict("records")}
+    methods = sorted(terms["method"].unique())
+    cells = {(row["term"], row["method"]): _effect(row) for row in terms.to_dict("records")}
     rows = [
-        [Cell(term), *(cells.get((term, method), Cell("–")) for method in methods)] for term in found["term"].unique()
+        [Cell(term), *(cells.get((term, method), Cell("–")) for method in methods)] for term in terms["term"].unique()
     ]
-    notes = [f"{method}: {note}." for method, note in found.groupby("method")["note"].first().items() if note]
+    notes = [f"{method}: {note}." for method, note in terms.groupby("method")["note"].first().items() if note]
     note = (
         "Macro F1 explained by corpora, doublings of k, emotion and their products at once; speakers have a level, a "
         "level in each emotion and an effect of corpora of their own. An emotion's rows are its deviations from the "
@@ -64,13 +61,13 @@ def effects_table(found: pd.DataFrame, target: str) -> Table:
 
 
 def best_method(trials: pd.DataFrame) -> str:
-    """The method of the highest macro F1, on the clips that all were given; on all trials where there are none.
+    """Return the method with the highest macro F1, on the clips that all methods have, or else on all trials.
 
     Args:
         trials: the table of `statistics.finished` of one target and starting point.
 
     Returns:
-        Its name.
+        The name of the method.
     """
     methods = trials["method"].nunique()
     common = trials.groupby(["speaker", "label", "k", "draw"])["method"].transform("nunique") == methods
@@ -79,21 +76,18 @@ def best_method(trials: pd.DataFrame) -> str:
 
 
 def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Table:
-    """Methods against the best of them, a column per k.
+    """Tabulate methods against the best of them, a column per k.
 
     Args:
         cells: `gain_cells` by method and k of trials paired with the best method's.
-        best: that method.
+        best: the best method.
         target: the target's name.
         start: the starting point.
-
-    Returns:
-        The table.
     """
     ks = sorted(cells["k"].unique())
-    by_place = {(row["method"], row["k"]): row for row in cells.to_dict("records")}
+    by_cell = {(row["method"], row["k"]): row for row in cells.to_dict("records")}
     rows = [
-        [Cell(method), *(_difference(by_place[method, k]) if (method, k) in by_place else Cell("–") for k in ks)]
+        [Cell(method), *(_difference(by_cell[method, k]) if (method, k) in by_cell else Cell("–") for k in ks)]
         for method in cells.groupby("method")["gain"].mean().sort_values(ascending=False).index
     ]
     note = (

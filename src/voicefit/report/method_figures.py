@@ -1,4 +1,4 @@
-"""Figures that set methods side by side."""
+"""Figures that compare methods."""
 
 import numpy as np
 import pandas as pd
@@ -8,34 +8,37 @@ from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels
 
-WIDTH, HEIGHT = 11.0, 5.4
-LEAST_GAP = 0.042
-"""Between two labels, as a share of the height."""
+WIDTH_IN = 11.0
+"""The figure is so many inches wide."""
 
-LEAST_REACH = 0.04
-"""Of the macro F1 axis, so that a difference that means nothing looks like nothing."""
+HEIGHT_IN = 5.4
+"""The figure is so many inches high."""
+
+MIN_LABEL_GAP = 0.042
+"""Two labels are at least so far apart, as a share of the panel's height."""
+
+MIN_REACH = 0.04
+"""The axis of macro F1 covers at least so much: small differences then look small."""
 
 MANY_SHOTS = 16
+"""Methods are compared at no more shots than this, unless all trials have more."""
 
 
 def compared_shots(ks: list[int]) -> list[int]:
-    """The k's that `seconds_scatter` shows: the smallest, and the largest up to 16 if there is another."""
+    """Return the k's that `seconds_scatter` shows: the smallest, and the largest up to 16 if there is another."""
     return sorted({min(ks), max([k for k in ks if k <= MANY_SHOTS], default=min(ks))})
 
 
 def seconds_scatter(cells: pd.DataFrame) -> Figure:
-    """Macro F1 against seconds a trial takes, a point per method, a panel per k.
+    """Draw macro F1 against seconds a trial takes, a point per method, a panel per k.
 
     Args:
         cells: `method`, `k`, `macro_f1` and `seconds` (both means or medians over trials of one start), with at most
             two k's.
-
-    Returns:
-        The figure.
     """
     ks = sorted(cells["k"].unique())
     names = sorted(cells["method"].unique())
-    figure, axes = panels(WIDTH, HEIGHT, 1, len(ks))
+    figure, axes = panels(WIDTH_IN, HEIGHT_IN, 1, len(ks))
     for panel, k in zip(axes[0], ks, strict=True):
         _points(panel, cells[cells["k"] == k].sort_values("macro_f1"), names)
         panel.set_title(f"k = {k}")
@@ -46,16 +49,16 @@ def seconds_scatter(cells: pd.DataFrame) -> Figure:
 
 def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
     for method, score, seconds in part[["method", "macro_f1", "seconds"]].itertuples(index=False):
-        place = names.index(method)
-        # Filled and empty, so that a colour that comes again is another point.
-        face = COLOURS[place % len(COLOURS)] if place < len(COLOURS) else "white"
-        edge = COLOURS[place % len(COLOURS)]
-        axes.scatter(seconds, score, s=46, marker=MARKERS[place % 6], color=face, edgecolors=edge, zorder=3)
+        index = names.index(method)
+        # Points are filled first, then empty: a colour that is used again is still distinct.
+        face = COLOURS[index % len(COLOURS)] if index < len(COLOURS) else "white"
+        edge = COLOURS[index % len(COLOURS)]
+        axes.scatter(seconds, score, s=46, marker=MARKERS[index % 6], color=face, edgecolors=edge, zorder=3)
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = part["macro_f1"].min(), part["macro_f1"].max()
-    margin = max(0.06 * (high - low), (LEAST_REACH - high + low) / 2)
+    margin = max(0.06 * (high - low), (MIN_REACH - high + low) / 2)
     axes.set_ylim(low - margin, high + margin)
     span = part["seconds"].max() / part["seconds"].min()
     axes.set_xlim(part["seconds"].min() / 1.6, part["seconds"].max() * max(span, 10) ** 0.9)
@@ -78,11 +81,11 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
 
 
 def spread(heights: np.ndarray) -> np.ndarray:
-    """Rising heights, each at least `LEAST_GAP` above the one before, from 0.02 to 0.98 of the panel's height.
+    """Return rising heights, each at least `MIN_LABEL_GAP` above the last, from 0.02 to 0.98 of the panel.
 
-    Pushed up from below, then down from the top: what does not fit `LEAST_GAP` is spread evenly.
+    They are pushed up from below, then down from the top. Too many for `MIN_LABEL_GAP` are spread evenly.
     """
-    gap = min(LEAST_GAP, 0.96 / max(1, len(heights) - 1))
+    gap = min(MIN_LABEL_GAP, 0.96 / max(1, len(heights) - 1))
     spaced = np.clip(heights, 0.02, 0.98)
     for i in range(1, len(spaced)):
         spaced[i] = max(spaced[i], spaced[i - 1] + gap)

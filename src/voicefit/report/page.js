@@ -1,5 +1,5 @@
 "use strict";
-// Tables that can be sorted and filtered. Without this script the page says the same.
+// Tables that can be sorted and filtered. Without this script, the page has the same content.
 
 const FILTERED_FROM = 12;
 const LEADING_NUMBER = /^<?\s*([+-]?\d+(\.\d+)?(e[+-]?\d+)?)/;

@@ -1,4 +1,4 @@
-"""The report's page: one HTML file that needs nothing else."""
+"""The report's page: one HTML file that needs no other file."""
 
 import base64
 import hashlib
@@ -15,6 +15,7 @@ from voicefit.report.tables import Table
 from voicefit.report.text import count
 
 HERE = Path(__file__).parent
+"""The folder of the page's template, style and script."""
 
 
 def render(
@@ -25,18 +26,18 @@ def render(
     sections: list[Section],
     reload: int | None = None,
 ) -> str:
-    """Puts the sections and the run's record on one page.
+    """Render the sections and the run's record as one page.
 
     Args:
         run: the contents of `run.json`.
         tried: the number of trials that ended, in a score or in an error.
         done: the number of those with a score.
         failures: the failed trials, where there are any.
-        sections: what to show, in order.
-        reload: after how many seconds the page asks for itself again; left out, it stays as it is.
+        sections: the sections, in order.
+        reload: the page reloads itself after so many seconds; None for a page that does not.
 
     Returns:
-        HTML that loads nothing from anywhere, and forbids the browser to; every text of the run is escaped.
+        HTML that loads nothing, and forbids the browser to load anything; every text of the run is escaped.
     """
     script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
@@ -61,17 +62,17 @@ def render(
 
 
 def reload_tag(seconds: int) -> str:
-    """What makes a page ask for itself again."""
+    """Return the HTML tag with which a page reloads itself."""
     return f'<meta http-equiv="refresh" content="{seconds}">'
 
 
 def progress(tried: int, planned: int) -> str:
-    """How far a run is, in words: "partial: 1,200 of 33,600 trials"; empty once all were tried."""
+    """Return the progress of a run: "partial: 1,200 of 33,600 trials"; empty once all trials have ended."""
     return f"partial: {tried:,} of {count(planned, 'trial')}" if tried < planned else ""
 
 
 def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Nested settings as rows: {"grid": [{"k": [2, 4]}]} gives ("grid.1.k", "2, 4").
+    """Return nested settings as rows: {"grid": [{"k": [2, 4]}]} gives ("grid.1.k", "2, 4").
 
     Args:
         settings: nested dictionaries, and lists of them, of plain values.
@@ -92,7 +93,7 @@ def flatten(settings: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]
 
 
 def web_address(address: Any) -> str:
-    """The address if a browser may follow it (http or https), else nothing."""
+    """Return the address if a browser may follow it (http or https), otherwise an empty string."""
     text = str(address or "")
     return text if urlsplit(text).scheme in ("http", "https") else ""
 
@@ -106,7 +107,7 @@ def _plain(value: Any) -> str:
 
 
 def _source_hash(script: str) -> str:
-    """What a content security policy calls the one script that may run."""
+    """Return the name of the one script that may run, in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 

@@ -19,7 +19,10 @@ from voicefit.report.tables import Table
 from voicefit.report.text import count, findings
 
 SETTING = ["task", "encoder", "protocol"]
+"""The columns that make a section."""
+
 CELL = ["start", "method", "target", "k"]
+"""The columns that make a cell of a section."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +30,10 @@ class Drawn:
     """A figure on the page.
 
     Attributes:
-        name: of its files, without suffix.
+        name: the name of its files, without suffix.
         svg: its mark-up, safe to put in an HTML page.
-        title: what it shows, in a few words.
-        caption: how to read it.
+        title: a few words on what it shows.
+        caption: an explanation of how to read it.
     """
 
     name: str
@@ -41,14 +44,14 @@ class Drawn:
 
 @dataclass
 class Section:
-    """What the page shows of one setting.
+    """The section of one setting.
 
     Attributes:
         title: the setting in words.
         headlines: the findings of each target, sentence by sentence.
-        glance: the short table under them, where there are pairs.
-        figures: in reading order.
-        tables: in reading order.
+        glance: the short table under them, if there are pairs.
+        figures: the figures, in reading order.
+        tables: the tables, in reading order.
     """
 
     title: str
@@ -59,11 +62,11 @@ class Section:
 
 
 class Writer:
-    """Writes a section's figures and their data below one folder.
+    """The writer of a section's figures and their data.
 
     Attributes:
         out: the report's folder.
-        prefix: put before every file's name.
+        prefix: the start of every file's name.
     """
 
     def __init__(self, out: Path, prefix: str) -> None:
@@ -73,11 +76,11 @@ class Writer:
             (out / folder).mkdir(exist_ok=True)
 
     def data(self, name: str, frame: pd.DataFrame) -> None:
-        """Writes `data/<prefix><name>.csv`, numbers to six digits: the last bits differ with the number of threads."""
+        """Write `data/<prefix><name>.csv`, numbers to six digits: the last bits depend on the number of threads."""
         frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False, float_format="%.6g")
 
     def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
-        """Writes `figures/<prefix><name>.svg` and `.pdf` and returns what the page needs."""
+        """Write `figures/<prefix><name>.svg` and `.pdf`, and return what the page needs."""
         stem = f"{self.prefix}{name}"
         path = save(figure, self.out / "figures" / f"{stem}.svg")
         save(figure, path.with_suffix(".pdf"))
@@ -85,27 +88,24 @@ class Writer:
 
 
 def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Section]:
-    """Draws and tabulates every setting, one-vs-rest before multiclass.
+    """Draw and tabulate every setting, one-vs-rest before multiclass.
 
     Args:
         trials: the table of `statistics.finished`, not empty.
         history: the rows of every start's history with columns `encoder` and `start`; may be empty.
         out: the report's folder.
-
-    Returns:
-        The sections.
     """
     settings: list[tuple[Any, pd.DataFrame]] = [(names, part) for names, part in trials.groupby(SETTING)]
     settings.sort(key=lambda item: (item[0][0] != "one-vs-rest", item[0]))
-    made = []
+    shown = []
     for i, (names, part) in enumerate(settings, start=1):
         writer = Writer(out, f"{i}-" if len(settings) > 1 else "")
-        made.append(_section(names, part, writer))
+        shown.append(_section(names, part, writer))
         first = names[1] not in {earlier[1] for earlier, _ in settings[: i - 1]}
-        own = history[history["encoder"].isin(["", names[1]])] if len(history) else history
-        if first and len(own):
-            made[-1].figures.append(_learning(own, part, writer))
-    return made
+        epochs = history[history["encoder"].isin(["", names[1]])] if len(history) else history
+        if first and len(epochs):
+            shown[-1].figures.append(_learning(epochs, part, writer))
+    return shown
 
 
 def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Section:
@@ -143,7 +143,7 @@ def _scores(
     caption = (
         "Macro F1 on the speaker's remaining clips after adaptation with k support clips. Lines: means over "
         f"{_speakers(trials)}; bands: 95 % intervals. Dashed and dotted: what the commonest "
-        "answer (“never”) and a fair coin score without listening."
+        "answer (“never”) and a fair coin score without a model."
     )
     figure = figures.k_curves(cells, floor, styles)
     section.figures.append(writer.figure("macro-f1", figure, "Macro F1 by number of support clips", caption))
@@ -164,27 +164,27 @@ def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], 
 
 
 def _methods(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
-    """Methods against the best of them, from the largest start."""
-    found = []
+    """Add the methods against the best of them, from the largest start."""
+    tested = []
     for target, part in trials[trials["start"] == largest].groupby("target"):
         best = inference.best_method(part)
         paired = pair(part, "method", best)
         if not paired.empty:  # methods of grids that share no k have nothing to compare
             cells = gain_cells(paired, ["method", "k"])
-            found.append(cells.assign(target=target, reference=best))
+            tested.append(cells.assign(target=target, reference=best))
             section.tables.append(inference.methods_table(cells, best, str(target), largest))
-    if found:
-        writer.data("methods", pd.concat(found))
+    if tested:
+        writer.data("methods", pd.concat(tested))
 
 
 def _claims(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
-    found = claims(paired)
-    writer.data("claims", found)
-    section.tables.append(inference.claims_table(found))
+    verdicts = claims(paired)
+    writer.data("claims", verdicts)
+    section.tables.append(inference.claims_table(verdicts))
 
 
 def _effects(section: Section, trials: pd.DataFrame, writer: Writer) -> None:
-    """The mixed model; nothing where too little varies to fit it."""
+    """Add the mixed model, if enough varies to fit it."""
     fitted = effects(trials)
     if not fitted.empty:
         writer.data("effects", fitted)
@@ -192,7 +192,7 @@ def _effects(section: Section, trials: pd.DataFrame, writer: Writer) -> None:
 
 
 def _gains_by_corpora(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
-    """Gains by number of corpora; one number alone would repeat the figure before."""
+    """Add gains by number of corpora; one number alone would repeat the figure before."""
     if paired["corpora"].nunique() < 2:
         return
     cells = gain_cells(paired, ["corpora", "method", "target", "k"])
@@ -206,7 +206,7 @@ def _gains_by_corpora(section: Section, paired: pd.DataFrame, writer: Writer) ->
 
 
 def _gains_by_speaker(section: Section, paired: pd.DataFrame, writer: Writer) -> None:
-    """Speaker by speaker, at the smallest and a middle k, the pairs of one start and method."""
+    """Add the pairs of one start and method speaker by speaker, at the smallest and a middle k."""
     start, method = paired["start"].iloc[0], paired["method"].iloc[0]
     by = ["start", "method", "target", "speaker", "k"]
     shown = paired.groupby(by, as_index=False)[["base", "macro_f1", "gain"]].mean()
@@ -221,7 +221,7 @@ def _gains_by_speaker(section: Section, paired: pd.DataFrame, writer: Writer) ->
 
 
 def _gains_by_subset(section: Section, cells: pd.DataFrame, method: str, writer: Writer) -> None:
-    """Every starting point emotion by emotion; one start alone would repeat the figure before."""
+    """Add every starting point emotion by emotion; one start alone would repeat the figure before."""
     shown = cells[cells["method"] == method]
     if shown["start"].nunique() < 2:
         return
@@ -237,28 +237,28 @@ def _gains_by_subset(section: Section, cells: pd.DataFrame, method: str, writer:
 
 
 def _largest_paired(gains: pd.DataFrame) -> tuple[str, str]:
-    """The paired start with the most corpora, and the method that scores highest from it at the smallest k."""
+    """Return the paired start with the most corpora, and the method that scores highest from it at the smallest k."""
     means = gains.groupby("start")["macro_f1"].mean()
     start = max(means.index, key=lambda name: (corpora_in(name), means[name]))
-    own = gains[gains["start"] == start]
-    # As for the headline, so that both speak of one method where two score the same.
-    return str(start), str(own[own["k"] == own["k"].min()].sort_values("macro_f1")["method"].iloc[-1])
+    rows = gains[gains["start"] == start]
+    # The same rule as for the headline: both then name the same method if two score the same.
+    return str(start), str(rows[rows["k"] == rows["k"].min()].sort_values("macro_f1")["method"].iloc[-1])
 
 
 def _emotions(
     section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, chosen: str, writer: Writer
 ) -> None:
-    """The largest start emotion by emotion, gains where it has pairs, else scores; then every start of one method."""
+    """Add the largest start emotion by emotion, as gains if it has pairs, then every start of one method."""
     by = ["start", "target", "method", "label", "k"]
     gains = largest in set(paired["start"])
     cells = gain_cells(paired, by) if gains else cell_means(trials, by)
     writer.data("emotions", cells)
     shown = cells[cells["start"] == largest]
-    what = "Gain" if gains else "Macro F1"
+    quantity = "Gain" if gains else "Macro F1"
     bold = " Bold: the 95 % interval leaves out zero." if gains else ""
-    caption = f"{what} of {start_label(largest)}, one emotion against the rest.{bold}"
+    caption = f"{quantity} of {start_label(largest)}, one emotion against the rest.{bold}"
     figure = figures.emotion_map(shown, "gain" if gains else "macro_f1")
-    section.figures.append(writer.figure("emotions", figure, f"{what} by emotion", caption))
+    section.figures.append(writer.figure("emotions", figure, f"{quantity} by emotion", caption))
     for target, part in shown.groupby("target"):
         title = f"By emotion, {target}: {start_label(largest)}"
         section.tables.append(tables.emotion_table(part, title, gains))
@@ -267,7 +267,7 @@ def _emotions(
 
 
 def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer: Writer) -> None:
-    """Scores by number of corpora; two numbers alone would repeat the first figure."""
+    """Add scores by number of corpora; two numbers alone would repeat the first figure."""
     if trials["corpora"].nunique() < 3:
         return
     cells = cell_means(trials, ["corpora", "method", "target", "k"])
@@ -283,14 +283,14 @@ def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer
 
 
 def _calibration(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
-    """Confidence and accuracy, where trials recorded them."""
+    """Add confidence and accuracy, if trials recorded them."""
     cells = calibration.reliability_cells(trials)
     if cells.empty:
         return
     writer.data("calibration", cells)
     caption = (
-        f"Of {start_label(largest)}: how often an answer is right by how sure the model is of it. On the diagonal "
-        "confidence is accuracy; below it the model is too sure. Speakers pooled; bins of at least 20 clips."
+        f"Of {start_label(largest)}: the share of right answers by the model's confidence. On the diagonal "
+        "confidence equals accuracy; below it the model is overconfident. Speakers pooled; bins of at least 20 clips."
     )
     bins = calibration.pooled_bins(cells)
     if not bins.empty:
@@ -329,7 +329,7 @@ def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Dr
         largest = str(history["start"].iloc[-1])
     writer.data("learning", history)
     caption = (
-        "Validation uses speakers that training never heard. Means over different sets of corpora do not "
+        "Validation uses speakers that are not in training. Means over different sets of corpora do not "
         f"compare with each other. Right: each corpus of {start_label(largest)}."
     )
     figure = figures.learning_curves(history, start_styles(trials), largest)
@@ -342,20 +342,20 @@ def _speakers(trials: pd.DataFrame) -> str:
 
 
 def inline_svg(svg: str, name: str) -> str:
-    """Makes an SVG file fit for an HTML page that holds several.
+    """Make an SVG file fit for an HTML page that holds several.
 
     Args:
         svg: the file's text.
-        name: put before every id, so that two figures never share one.
+        name: the start of every id; two figures then never share an id.
 
     Returns:
-        The `<svg>` element without prolog and comments, with ids of its own, in a size that follows the
+        The `<svg>` element without prolog and comments, with its own ids, in a size that follows the
         page's width between the limits where its text is readable.
     """
     body = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    # Most ids are referred to by nothing, and images that look alike share theirs.
+    # Nothing refers to most ids, and images that look alike share theirs.
     referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
-    body = re.sub(r'\sid="([^"]*)"', lambda found: found[0] if found[1] in referred else "", body)
+    body = re.sub(r'\sid="([^"]*)"', lambda match: match[0] if match[1] in referred else "", body)
     body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
     opening, rest = body.split(">", 1)
     points = float(re.findall(r'\swidth="([0-9.]+)pt"', opening)[0])

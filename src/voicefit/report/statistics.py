@@ -1,7 +1,7 @@
 """Means, intervals and paired tests of a sweep's trials.
 
-The unit of inference is the speaker: what a researcher wants to know is how a method does on the next voice,
-so trials are first averaged within each speaker, every speaker weighs the same, and the tests flip speakers.
+The unit of inference is the speaker, since the question is how a method works on the next voice. Trials are first
+averaged within each speaker, every speaker has the same weight, and the tests flip speakers.
 Every function takes the trials as a table (one row a trial) and returns a table (one row a cell); none of them
 changes its input.
 """
@@ -16,22 +16,31 @@ from scipy.stats import t as t_distribution
 from voicefit.report.bootstrap import bootstrap_intervals
 
 NO_START = "none"
+"""The starting point without pre-finetuning has this name."""
+
 SEED = 20230212
-# Of tests, after correction.
+"""The seed of sampled sign patterns: the same trials give the same p values."""
+
 ALPHA = 0.05
-# Beyond this many speakers the exact test's 2^n sign patterns are sampled, not enumerated.
+"""A difference is significant if its p value, after correction, is below this."""
+
 EXACT_SPEAKERS = 12
+"""With more speakers than this, the exact test's 2^n sign patterns are sampled, not enumerated."""
+
 SAMPLED_FLIPS = 10_000
+"""So many sign patterns are sampled."""
 
 PAIRED_BY = ["encoder", "protocol", "task", "target", "start", "method", "speaker", "label", "k", "draw"]
-# Differences below this are a tie: means of macro F1 that are equal on paper can differ in the last bits.
+"""These columns identify a trial; two trials are paired if they agree in all but one of them."""
+
 TIE = 1e-9
+"""Smaller differences are a tie: equal means of macro F1 can differ in the last bits."""
 
 Floats = npt.NDArray[np.float64]
 
 
 def failed_rows(trials: pd.DataFrame) -> pd.Series:
-    """Marks the trials that ended in an error or without a score.
+    """Mark the trials that ended in an error or without a score.
 
     Args:
         trials: one row a trial, with at least `error` and `macro_f1`.
@@ -44,7 +53,7 @@ def failed_rows(trials: pd.DataFrame) -> pd.Series:
 
 
 def finished(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials that have a score, with a column `corpora`: how many corpora the start was trained on.
+    """Return the trials that have a score, with a column `corpora`, the number of corpora of the start.
 
     Args:
         trials: one row a trial.
@@ -52,20 +61,20 @@ def finished(trials: pd.DataFrame) -> pd.DataFrame:
     Returns:
         A copy without the failed rows.
     """
-    kept = trials[~failed_rows(trials)].copy()
-    kept["corpora"] = kept["start"].map(corpora_in).astype("int64")
-    return kept
+    scored = trials[~failed_rows(trials)].copy()
+    scored["corpora"] = scored["start"].map(corpora_in).astype("int64")
+    return scored
 
 
 def corpora_in(start: str) -> int:
-    """The number of corpora behind a starting point: 0 for "none", 2 for "ravdess+tess"."""
+    """Return the number of corpora behind a starting point: 0 for "none", 2 for "ravdess+tess"."""
     return 0 if start == NO_START else start.count("+") + 1
 
 
 def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> pd.DataFrame:
-    """Averages a score in each cell and puts an interval around it.
+    """Average a score in each cell and put an interval around it.
 
-    Trials are averaged within a speaker first, so a speaker with more trials weighs no more than another.
+    Trials are averaged within a speaker first, so a speaker with more trials has no more weight.
 
     Args:
         trials: one row a trial, without failures; speaker names must be unique within a cell.
@@ -74,7 +83,7 @@ def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> 
 
     Returns:
         One row a cell, sorted by `by`: those columns, `value`, `low`, `high` (95 %, see
-        `bootstrap.bootstrap_intervals`; NaN where there is one speaker), `speakers`, `trials`.
+        `bootstrap.bootstrap_intervals`; NaN for one speaker), `speakers`, `trials`.
     """
     cells = (
         _speaker_means(trials, by, value)
@@ -86,7 +95,7 @@ def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> 
 
 
 def pair(trials: pd.DataFrame, column: str = "start", reference: str = NO_START) -> pd.DataFrame:
-    """Sets each trial beside the one that differs from it in one column only.
+    """Pair each trial with the one that differs from it in one column only.
 
     Args:
         trials: one row a trial, without failures.
@@ -110,7 +119,7 @@ def pair(trials: pd.DataFrame, column: str = "start", reference: str = NO_START)
 
 
 def tested_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """The cells of `cell_means` with tests that the mean over speakers is zero.
+    """Return the cells of `cell_means` with tests that the mean over speakers is zero.
 
     Args:
         trials: as for `cell_means`.
@@ -132,7 +141,7 @@ def tested_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
 
 
 def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
-    """Averages paired gains in each cell, with an interval, an exact test over speakers and an effect size.
+    """Average paired gains in each cell, with an interval, an exact test over speakers and an effect size.
 
     Args:
         paired: the table of `pair`.
@@ -159,20 +168,20 @@ def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
 
 def t_test_p(effect: pd.Series, speakers: pd.Series) -> Floats:
-    """Two-sided one-sample t-test that a mean over speakers is zero.
+    """Run the two-sided one-sample t-test that a mean over speakers is zero.
 
     Args:
         effect: (cells,), means divided by their standard deviation over speakers.
-        speakers: (cells,), how many there are.
+        speakers: (cells,), the number of speakers.
 
     Returns:
-        (cells,); NaN where there is one speaker or no deviation.
+        (cells,); NaN for one speaker or no deviation.
     """
     return 2 * t_distribution.sf(np.abs(effect) * np.sqrt(speakers), np.maximum(speakers - 1, 1))
 
 
 def holm(p: pd.Series) -> Floats:
-    """p values corrected for their number (Holm 1979); NaN stays NaN and is not counted.
+    """Correct p values for their number (Holm 1979); NaN stays NaN and is not counted.
 
     Args:
         p: (tests,), from 0 to 1.
@@ -180,25 +189,25 @@ def holm(p: pd.Series) -> Floats:
     Returns:
         (tests,).
     """
-    known = p.notna().to_numpy()
+    present = p.notna().to_numpy()
     corrected = np.full(len(p), np.nan)
-    # By hand: statsmodels collects all garbage at each call, which takes longer than the rest of a table.
-    order = np.argsort(p[known].to_numpy())
-    steps = p[known].to_numpy()[order] * np.arange(len(order), 0, -1)
-    corrected[np.flatnonzero(known)[order]] = np.minimum(np.maximum.accumulate(steps), 1)
+    # statsmodels has this too, but collects garbage at each call, which takes longer than the rest of a table.
+    order = np.argsort(p[present].to_numpy())
+    steps = p[present].to_numpy()[order] * np.arange(len(order), 0, -1)
+    corrected[np.flatnonzero(present)[order]] = np.minimum(np.maximum.accumulate(steps), 1)
     return corrected
 
 
 def sign_flip_p(values: Floats) -> Floats:
-    """Two-sided sign-flip permutation test that the mean of each row is zero (Fisher's randomisation test).
+    """Run the two-sided sign-flip test that the mean of each row is zero (Fisher's randomisation test).
 
-    Exact up to 12 speakers: its smallest value is then 2 / 2^speakers, whatever the gain.
+    It is exact up to 12 speakers: its smallest value is then 2 / 2^speakers, for any gain.
 
     Args:
         values: (cells, speakers), one paired difference per speaker.
 
     Returns:
-        (cells, 1): p values; NaN where there is only one speaker.
+        (cells, 1): p values; NaN for a single speaker.
     """
     cells, speakers = values.shape
     if speakers < 2:
@@ -210,26 +219,26 @@ def sign_flip_p(values: Floats) -> Floats:
         # The observed signs are one of the patterns, which keeps a sampled p value above zero.
         signs = np.vstack([np.ones(speakers), 2.0 * flips - 1])
     observed = np.abs(values.sum(axis=1, keepdims=True))
-    # Sums that are equal on paper can differ in the last bits.
+    # Equal sums can differ in the last bits.
     reached = np.abs(values @ signs.T) >= observed - 1e-12
     return reached.mean(axis=1, keepdims=True)
 
 
 def largest_start(trials: pd.DataFrame) -> str:
-    """The starting point with the most corpora; among equals the one with the highest mean macro F1.
+    """Return the starting point with the most corpora; among equals the one with the highest mean macro F1.
 
     Args:
         trials: the table of `finished`, not empty.
 
     Returns:
-        The start's name; "none" where nothing was pre-finetuned.
+        The start's name; "none" if nothing was pre-finetuned.
     """
     means = trials.groupby("start")["macro_f1"].mean()
     return max(means.index, key=lambda start: (corpora_in(start), means[start]))
 
 
 def best_start(trials: pd.DataFrame) -> str:
-    """The starting point with the highest macro F1 averaged over the cells of (target, method, k).
+    """Return the starting point with the highest macro F1 averaged over the cells of (target, method, k).
 
     Args:
         trials: the table of `finished`, not empty.
@@ -242,18 +251,18 @@ def best_start(trials: pd.DataFrame) -> str:
 
 
 def ordered_starts(starts: pd.Series) -> list[str]:
-    """Distinct starting points: "none" first, then by number of corpora, then by name."""
+    """Return distinct starting points: "none" first, then by number of corpora, then by name."""
     return sorted(starts.unique(), key=lambda start: (corpora_in(start), start))
 
 
 def _speaker_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
-    """The means of each speaker in each cell and the number of `trials` behind them, sorted by `by` and speaker."""
+    """Return each speaker's mean in each cell and its number of `trials`, sorted by `by` and speaker."""
     groups = trials.groupby([*by, "speaker"])
     return groups.agg(**{value: (value, "mean"), "trials": (value, "size")}).reset_index()
 
 
 def _p_values(means: pd.Series, speakers: pd.Series) -> Floats:
-    """`sign_flip_p` of each cell, whose speakers' means are the next of `means`; (cells,)."""
+    """Return `sign_flip_p` of each cell; the speakers' means of the cells follow each other in `means`."""
     cells = np.split(means.to_numpy(dtype=float), np.cumsum(speakers)[:-1])
     p = np.full(len(cells), np.nan)
     for rows in speakers.groupby(speakers).indices.values():

@@ -1,4 +1,4 @@
-"""How figures look: one colour, marker and line per starting point, and how a figure is saved."""
+"""The look of figures: one colour, marker and line per starting point, and the way a figure is saved."""
 
 import textwrap
 from collections.abc import Iterator
@@ -19,12 +19,21 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from voicefit.report.statistics import NO_START, best_start, corpora_in, largest_start, ordered_starts
 
-# Okabe & Ito (2008), "Color Universal Design", without the yellow, which is too faint for a line on white.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""The colours of lines: Okabe & Ito (2008), "Color Universal Design", without the yellow, too faint on white."""
+
 INK = "#1b1b1b"
+"""The colour of text and axes."""
+
 MUTED = "#666666"
+"""The colour of notes and floors."""
+
 FAINT = "#b9bec4"
+"""The colour of lines in the background."""
+
 MARKERS = ("o", "s", "^", "D", "v", "P")
+"""The markers of lines, in the order of `COLOURS`."""
+
 LINES: tuple[Any, ...] = (
     "-",
     (0, (5, 1.5)),
@@ -33,16 +42,20 @@ LINES: tuple[Any, ...] = (
     (0, (8, 2)),
     (0, (3, 1)),
 )
-# With more starting points than this a figure names three of them and draws the others in grey.
+"""The dashes of lines, in the order of `COLOURS`."""
+
 NAMED_STARTS = 7
+"""With more starting points than this, a figure names three of them and draws the others in grey."""
+
 LEGEND_WIDTH = 46
+"""A line of the legend has at most so many characters."""
 
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
     "font.size": 9.5,
     "text.color": INK,
-    # Labels come from users' files: a dollar sign in one is not mathematics.
+    # Labels come from users' files: a dollar sign in them is not mathematics.
     "text.parse_math": False,
     "axes.edgecolor": "#8a8f96",
     "axes.labelcolor": INK,
@@ -63,21 +76,22 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "legend.handlelength": 3.2,
     "figure.facecolor": "white",
-    # A page draws the words in a font of its own, which may be wider.
+    # The page shows the words in its own font, which may be wider.
     "figure.constrained_layout.w_pad": 0.1,
     "svg.fonttype": "none",
     # Text stays text, which journals ask for.
     "pdf.fonttype": 42,
 }
+"""The settings of matplotlib for every figure."""
 
 
 @dataclass(frozen=True)
 class LineStyle:
-    """How one starting point is drawn.
+    """The style of one starting point.
 
     Attributes:
-        label: its words in the legend.
-        colour: as "#rrggbb".
+        label: its name in the legend.
+        colour: its colour, as "#rrggbb".
         marker: a matplotlib marker.
         line: a matplotlib line style.
         named: whether it has a legend entry and a band; the others are thin and grey.
@@ -91,12 +105,12 @@ class LineStyle:
 
 
 def start_label(start: str) -> str:
-    """A starting point in words: "no pre-finetuning", or its corpora."""
+    """Return a starting point in words: "no pre-finetuning", or its corpora."""
     return "no pre-finetuning" if start == NO_START else start.replace("+", " + ")
 
 
 def start_styles(trials: pd.DataFrame) -> dict[str, LineStyle]:
-    """Gives every starting point its colour, marker and line.
+    """Give every starting point its colour, marker and line.
 
     Args:
         trials: the table of `statistics.finished`, not empty.
@@ -137,13 +151,13 @@ def _wrap(label: str) -> str:
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Sets the look of every figure made and saved inside, and leaves the caller's settings as they were."""
+    """Set the look of every figure made and saved in the block, and restore the caller's settings."""
     with matplotlib.rc_context(RC):
         yield
 
 
 def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any) -> tuple[Figure, np.ndarray]:
-    """A figure of rows × columns axes that needs no display and is known to no `pyplot`.
+    """Make a figure of rows × columns axes that needs no display and that `pyplot` does not hold.
 
     Args:
         width: inches.
@@ -161,10 +175,10 @@ def panels(width: float, row_height: float, rows: int, columns: int, **grid: Any
 
 
 def graded_lines(number: int) -> list[dict[str, Any]]:
-    """What `Axes.plot` takes for lines in an order, from light to dark, each with a marker of its own.
+    """Return the arguments of `Axes.plot` for ordered lines, from light to dark, each with its own marker.
 
     Args:
-        number: of lines.
+        number: the number of lines.
 
     Returns:
         Keyword arguments, line by line.
@@ -178,7 +192,7 @@ def graded_lines(number: int) -> list[dict[str, Any]]:
 
 
 def k_axis(axes: Axes, ks: list[int]) -> None:
-    """A base-2 logarithmic x axis with a tick at each k and nowhere else."""
+    """Set a base-2 logarithmic x axis with a tick at each k and nowhere else."""
     axes.set_xscale("log", base=2)
     axes.set_xticks(ks, [str(k) for k in ks], fontsize=8.5)
     axes.minorticks_off()
@@ -188,7 +202,7 @@ def k_axis(axes: Axes, ks: list[int]) -> None:
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
-    """Puts one legend under all panels, where it cannot lie over data."""
+    """Put one legend under all panels, where it cannot lie over data."""
     if not handles:
         return
     longest = max(len(line) for label in labels for line in label.split("\n"))
@@ -198,7 +212,7 @@ def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
 
 
 def save(figure: Figure, path: Path) -> Path:
-    """Writes a figure in the format of its suffix, the same bytes for the same data.
+    """Write a figure in the format of its suffix, the same bytes for the same data.
 
     Args:
         figure: the figure.
@@ -218,7 +232,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def _settle(figure: Figure) -> None:
-    """Finds the places of panels once for all formats, rounded: the solver's last digits differ from run to run."""
+    """Fix the positions of panels for all formats, rounded: the solver's last digits differ from run to run."""
     engine = figure.get_layout_engine()
     if isinstance(engine, ConstrainedLayoutEngine):
         engine.execute(figure)

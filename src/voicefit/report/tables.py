@@ -1,4 +1,4 @@
-"""The report's tables: the statistics' cells laid out for reading."""
+"""The report's tables, made of the cells of the statistics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ from voicefit.report.statistics import corpora_in, failed_rows, holm
 from voicefit.report.style import start_label
 from voicefit.report.text import bare_p, count, interval, p_value, score, seconds, signed
 
-MOST_FAILURES = 50
+MAX_FAILURES = 50
+"""The table of failures shows at most so many errors."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +20,8 @@ class Cell:
 
     Attributes:
         text: its number or words.
-        small: lines below, in small print.
-        strong: whether it stands out.
+        small: the lines below, in small print.
+        strong: whether it is bold.
     """
 
     text: str
@@ -33,10 +34,10 @@ class Table:
     """A table ready for the page.
 
     Attributes:
-        title: its heading.
-        note: one sentence below the heading, or empty.
+        title: the heading.
+        note: a sentence below the heading, or empty.
         header: a word per column.
-        heads: how many leading columns hold words; the others hold numbers.
+        heads: the number of leading columns with words; the others hold numbers.
         rows: the cells, row by row.
     """
 
@@ -48,28 +49,25 @@ class Table:
 
 
 def score_table(cells: pd.DataFrame, title: str) -> Table:
-    """Macro F1 by k, a row per method and starting point.
+    """Tabulate macro F1 by k, a row per method and starting point.
 
     Args:
         cells: `cell_means` by start, method, target and k.
         title: the heading.
 
     Returns:
-        The table; speakers and trials of each row are in its last columns.
+        A table with the speakers and trials of each row in its last columns.
     """
     note = "Mean over speakers, with its 95 % interval."
     return _by_k(cells, ["method", "start"], title, note, _score_cell)
 
 
 def gain_table(cells: pd.DataFrame, title: str) -> Table:
-    """Paired gain by k, a row per method and starting point; bold where the interval leaves out zero.
+    """Tabulate paired gain by k, a row per method and starting point; bold if the interval leaves out zero.
 
     Args:
         cells: `gain_cells` by start, method, target and k.
         title: the heading.
-
-    Returns:
-        The table.
     """
     note = (
         "Difference from the trial with the same clips and no pre-finetuning; its 95 % interval, and "
@@ -80,15 +78,12 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
 
 
 def emotion_table(cells: pd.DataFrame, title: str, gains: bool) -> Table:
-    """Per-emotion numbers by k, a row per method and emotion, of one starting point.
+    """Tabulate per-emotion numbers by k, a row per method and emotion, of one starting point.
 
     Args:
         cells: `gain_cells` (with `gains`) or `cell_means` by target, method, label and k.
         title: the heading.
         gains: whether the cells hold gains.
-
-    Returns:
-        The table.
     """
     if not gains:
         return _by_k(cells, ["method", "label"], title, "Macro F1 with its 95 % interval.", _score_cell)
@@ -97,28 +92,22 @@ def emotion_table(cells: pd.DataFrame, title: str, gains: bool) -> Table:
 
 
 def corpora_table(cells: pd.DataFrame, title: str) -> Table:
-    """Macro F1 by k, a row per method and number of pre-finetuning corpora.
+    """Tabulate macro F1 by k, a row per method and number of pre-finetuning corpora.
 
     Args:
         cells: `cell_means` by corpora, method, target and k.
         title: the heading.
-
-    Returns:
-        The table.
     """
     note = "Mean over speakers and over the starting points with that many corpora, with its 95 % interval."
     return _by_k(cells, ["method", "corpora"], title, note, _score_cell)
 
 
 def glance_table(gains: pd.DataFrame, start: str) -> Table:
-    """The fewest and the most support clips, with and without pre-finetuning, a row per target and method.
+    """Return the fewest and the most support clips, with and without pre-finetuning, a row per target and method.
 
     Args:
         gains: `gain_cells` by start, method, target and k.
         start: the starting point to show.
-
-    Returns:
-        The table.
     """
     shown = gains[gains["start"] == start]
     ends = shown[shown["k"].isin([shown["k"].min(), shown["k"].max()])]
@@ -162,7 +151,7 @@ def glance_table(gains: pd.DataFrame, start: str) -> Table:
 
 
 def seconds_cells(trials: pd.DataFrame) -> pd.DataFrame:
-    """How long a trial took: `median`, `p95`, `hours` (total) and `trials` per method and k.
+    """Summarise how long trials took: `median`, `p95`, `hours` (total) and `trials` per method and k.
 
     Args:
         trials: the table of `statistics.finished`.
@@ -178,13 +167,10 @@ def seconds_cells(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def seconds_table(cells: pd.DataFrame) -> Table:
-    """Seconds per trial by k, a row per method.
+    """Tabulate seconds per trial by k, a row per method.
 
     Args:
         cells: the table of `seconds_cells`.
-
-    Returns:
-        The table.
     """
     ks = sorted(cells["k"].unique())
     rows = []
@@ -200,13 +186,13 @@ def seconds_table(cells: pd.DataFrame) -> Table:
 
 
 def failure_table(trials: pd.DataFrame) -> Table | None:
-    """The trials without a score, grouped by what went wrong.
+    """Tabulate the trials without a score, grouped by their error.
 
     Args:
         trials: one row a trial.
 
     Returns:
-        The table, most frequent first, or None where no trial failed.
+        The most frequent errors first; None if no trial failed.
     """
     failed = trials[failed_rows(trials)]
     if failed.empty:
@@ -217,10 +203,10 @@ def failure_table(trials: pd.DataFrame) -> Table | None:
     first = {row["error"]: row for row in groups.head(1).to_dict("records")}
     rows = [
         [Cell(str(reason)), Cell(_spec(first[reason])), Cell(f"{size:,}")]
-        for reason, size in sizes.head(MOST_FAILURES).items()
+        for reason, size in sizes.head(MAX_FAILURES).items()
     ]
-    left = len(sizes) - len(rows)
-    note = f"{count(left, 'rarer error')} not shown; all are in data/failures.csv." if left else ""
+    rarer = len(sizes) - len(rows)
+    note = f"{count(rarer, 'rarer error')} not shown; all are in data/failures.csv." if rarer else ""
     return Table(count(len(failed), "failed trial"), note, ["error", "for instance", "trials"], 2, rows)
 
 
@@ -230,7 +216,7 @@ def _spec(row: dict) -> str:
 
 
 def _by_k(cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict], Cell]) -> Table:
-    """A row for each combination of `heads`, a column for each k."""
+    """Tabulate a row for each combination of `heads` and a column for each k."""
     ks = sorted(cells["k"].unique())
     rows = []
     groups: list[tuple[Any, pd.DataFrame]] = list(cells.groupby(heads))

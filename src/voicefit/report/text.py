@@ -8,12 +8,12 @@ from voicefit.report.statistics import NO_START, cell_means, finished, gain_cell
 
 
 def score(value: float, decimals: int = 2) -> str:
-    """A score: "0.57"; a dash where there is none."""
+    """Return a score: "0.57"; a dash if there is none."""
     return "–" if math.isnan(value) else f"{value:.{decimals}f}"
 
 
 def signed(value: float, decimals: int = 2) -> str:
-    """A difference with its sign: "+0.08", "−0.02", "0.00"; a dash where there is none."""
+    """Return a difference with its sign: "+0.08", "−0.02", "0.00"; a dash if there is none."""
     if math.isnan(value):
         return "–"
     text = f"{abs(value):.{decimals}f}"
@@ -23,7 +23,7 @@ def signed(value: float, decimals: int = 2) -> str:
 
 
 def interval(low: float, high: float, decimals: int = 2, sign: bool = False) -> str:
-    """An interval in brackets: "[0.54, 0.60]"; empty where there is none."""
+    """Return an interval in brackets: "[0.54, 0.60]"; empty if there is none."""
     if math.isnan(low) or math.isnan(high):
         return ""
     form = signed if sign else score
@@ -31,56 +31,56 @@ def interval(low: float, high: float, decimals: int = 2, sign: bool = False) -> 
 
 
 def p_value(p: float) -> str:
-    """A p value: "p = 0.016", "p < 0.001"; empty where there is none."""
+    """Return a p value: "p = 0.016", "p < 0.001"; empty if there is none."""
     if math.isnan(p):
         return ""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def bare_p(p: float) -> str:
-    """A p value for a column of them: "0.016", "< 0.001"; a dash where there is none."""
+    """Return a p value for a column of them: "0.016", "< 0.001"; a dash if there is none."""
     return p_value(p).removeprefix("p ").removeprefix("= ") or "–"
 
 
 def seconds(value: float) -> str:
-    """Two decimals, or two digits where these would say nothing: "3.15", "0.0020"."""
+    """Format seconds with two decimals, or with two digits below 1: "3.15", "0.0020"."""
     return f"{value:.2f}" if value >= 1 else f"{value:#.2g}"
 
 
 def count(number: int, noun: str) -> str:
-    """A number and its noun: "1 clip", "1,200 trials"."""
+    """Return a number and its noun: "1 clip", "1,200 trials"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def headline(trials: pd.DataFrame) -> str:
-    """What the trials show, in plain words: the sentences of `findings` as one text."""
+    """Summarise the trials in plain words: the sentences of `findings` as one text."""
     return " ".join(findings(trials))
 
 
 def findings(trials: pd.DataFrame) -> list[str]:
-    """What the trials show, in plain words, the main sentence first.
+    """Summarise the trials in plain words, the main sentence first.
 
-    It speaks of the target with the most trials, the starting point with the most corpora, the fewest support
-    clips, and of the methods the one with the highest macro F1 there.
+    They describe the target with the most trials, the starting point with the most corpora, the fewest support clips
+    and, for these, the method with the highest macro F1.
 
     Args:
         trials: one row a trial of one task, encoder and protocol; failures are left out.
 
     Returns:
-        Two or three sentences; empty where no trial is finished.
+        Two or three sentences; empty if no trial is finished.
     """
-    kept = finished(trials)
-    if kept.empty:
+    scored = finished(trials)
+    if scored.empty:
         return []
-    kept = kept[kept["target"] == kept["target"].value_counts().idxmax()]
-    start = largest_start(kept)
-    paired = pair(kept)
+    scored = scored[scored["target"] == scored["target"].value_counts().idxmax()]
+    start = largest_start(scored)
+    paired = pair(scored)
     paired = paired[paired["start"] == start]
     if paired.empty:
-        return _alone(kept[kept["start"] == start], start)
+        return _alone(scored[scored["start"] == start], start)
     cell = _best_method_at_smallest_k(gain_cells(paired, ["target", "method", "k"]))
-    here = kept[(kept["method"] == cell["method"]) & (kept["k"] == cell["k"])]
-    return [_comparison(cell, start), *_floor_sentences(cell, here)]
+    cell_trials = scored[(scored["method"] == cell["method"]) & (scored["k"] == cell["k"])]
+    return [_comparison(cell, start), *_floor_sentences(cell, cell_trials)]
 
 
 def _best_method_at_smallest_k(cells: pd.DataFrame) -> pd.Series:
@@ -92,29 +92,29 @@ def _comparison(cell: pd.Series, start: str) -> str:
     reached = f"{score(cell['macro_f1'])} {interval(cell['macro_f1_low'], cell['macro_f1_high'])}".rstrip()
     gain = " ".join([signed(cell["gain"]), interval(cell["low"], cell["high"], sign=True)]).rstrip()
     test = f"{p_value(cell['p'])} by the sign-flip test over speakers"
-    where = (
+    setting = (
         f"({cell['method']}, {cell['target']}, {count(cell['speakers'], 'speaker')}, "
         f"{count(cell['trials'], 'trial')} each)"
     )
     begin = f"With {count(cell['k'], 'clip')}, pre-finetuning on {start}"
     if math.isnan(cell["low"]):
         return (
-            f"{begin} takes macro F1 from {base} to {reached} {where}, a paired gain of {gain}; "
-            "one speaker says nothing about the next, so there is no interval."
+            f"{begin} takes macro F1 from {base} to {reached} {setting}, a paired gain of {gain}; "
+            "one speaker is no sample of speakers, so there is no interval."
         )
     if cell["low"] <= 0 <= cell["high"]:
         return (
             f"{begin} makes no reliable difference: macro F1 is {base} without it and {reached} with it "
-            f"{where}; the paired gain is {gain}, an interval that includes zero ({test})."
+            f"{setting}; the paired gain is {gain}, an interval that includes zero ({test})."
         )
     verb = "lifts" if cell["gain"] > 0 else "lowers"
-    return f"{begin} {verb} macro F1 from {base} to {reached} {where}; the paired gain is {gain} ({test})."
+    return f"{begin} {verb} macro F1 from {base} to {reached} {setting}; the paired gain is {gain} ({test})."
 
 
 def _alone(trials: pd.DataFrame, start: str) -> list[str]:
     cells = cell_means(trials, ["target", "method", "k"])
     cell = _best_method_at_smallest_k(cells)
-    here = trials[(trials["method"] == cell["method"]) & (trials["k"] == cell["k"])]
+    cell_trials = trials[(trials["method"] == cell["method"]) & (trials["k"] == cell["k"])]
     begin = "without pre-finetuning" if start == NO_START else f"after pre-finetuning on {start}"
     reached = f"{score(cell['macro_f1'])} {interval(cell['low'], cell['high'])}".rstrip()
     sentence = (
@@ -122,21 +122,21 @@ def _alone(trials: pd.DataFrame, start: str) -> list[str]:
         f"{cell['target']}, {count(cell['speakers'], 'speaker')}, {count(cell['trials'], 'trial')})."
     )
     sides = cell.rename({"low": "macro_f1_low", "high": "macro_f1_high"})
-    return [sentence, "There is no paired trial to compare it with.", *_floor_sentences(sides, here)]
+    return [sentence, "There is no paired trial to compare it with.", *_floor_sentences(sides, cell_trials)]
 
 
 def _floor_sentences(cell: pd.Series, trials: pd.DataFrame) -> list[str]:
-    """The floors of the trials spoken of, and a warning where the score does not clear them."""
+    """Return the floors of the trials, and a warning if the score is not above them."""
     means = trials.groupby("speaker")[["floor_never", "floor_coin"]].mean().mean()
-    known = {
+    floors = {
         f"always giving the commonest answer scores {score(means['floor_never'])}": means["floor_never"],
         f"a fair coin {score(means['floor_coin'])}": means["floor_coin"],
     }
-    known = {words: floor for words, floor in known.items() if not math.isnan(floor)}
-    if not known:
+    floors = {words: floor for words, floor in floors.items() if not math.isnan(floor)}
+    if not floors:
         return []
-    sentences = [f"The floor: {', '.join(known)}."]
+    sentences = [f"The floor: {', '.join(floors)}."]
     low = cell["macro_f1"] if math.isnan(cell["macro_f1_low"]) else cell["macro_f1_low"]
-    if low <= max(known.values()):
+    if low <= max(floors.values()):
         sentences.append("The score is not reliably above that floor.")
     return sentences

@@ -1,4 +1,4 @@
-"""A report that follows its sweep."""
+"""A report that is written again while its sweep runs."""
 
 import contextlib
 import time
@@ -13,17 +13,18 @@ from voicefit.system.files import write_text
 from voicefit.system.progress import Notify
 
 State = tuple[tuple[int, int], ...]
+"""The size and the time of change of each file that a sweep writes."""
 
 
 def watch_report(run: str | Path, every: int, notify: Notify, formats: Collection[str] = ()) -> None:
-    """Writes a run's report again whenever trials have come, until each planned trial has a record.
+    """Write a run's report again whenever there are new trials, until each planned trial has a record.
 
-    While it watches, the page asks for itself again every `every` seconds. It no longer does once the sweep is
-    complete or the watching ends, by Ctrl-C (which is the usual way, and no error) or by an error.
+    Meanwhile, the page reloads itself every `every` seconds. It stops once the sweep is complete, or when this function
+    ends by Ctrl-C (the usual way, and no error) or by an error.
 
     Args:
-        run: the folder of a sweep that has begun.
-        every: seconds between two looks, at least 1.
+        run: the folder of a sweep that has started.
+        every: the seconds between two checks, at least 1.
         notify: called with a line each time a report was written.
         formats: as for `build.build_report`.
 
@@ -32,37 +33,37 @@ def watch_report(run: str | Path, every: int, notify: Notify, formats: Collectio
     """
     run = Path(run)
     page = run / "report" / "index.html"
-    seen: State = ()
+    last: State = ()
     try:
         while True:
             state = _state(run)
-            if state != seen:
-                seen = state
-                words, complete = _report(run, every, formats)
-                notify(words)
+            if state != last:
+                last = state
+                message, complete = _report(run, every, formats)
+                notify(message)
                 if complete:
                     return
             time.sleep(every)
     except KeyboardInterrupt:
         notify(f"no longer watched: {page}" if page.exists() else "no longer watched")
     finally:
-        _settle(page, every)
+        _stop_reloading(page, every)
 
 
 def _state(run: Path) -> State:
-    """What changes when a trial is written: sizes and times of the store, its log and the run's record."""
+    """Return sizes and times of the store, its log and the run's record, which change with every trial."""
     read_record(run)
-    known = []
+    stats = []
     for name in ("trials.sqlite", "trials.sqlite-wal", "run.json"):
-        # The log comes and goes with whoever has the store open, this report among them.
+        # The log exists only while a process has the store open, such as this one.
         with contextlib.suppress(FileNotFoundError):
-            found = (run / name).stat()
-            known += [(found.st_size, found.st_mtime_ns)] if found.st_size else []
-    return tuple(known)
+            stat = (run / name).stat()
+            stats += [(stat.st_size, stat.st_mtime_ns)] if stat.st_size else []
+    return tuple(stats)
 
 
 def _report(run: Path, every: int, formats: Collection[str]) -> tuple[str, bool]:
-    """Writes the report of what is there; in words what was done, and whether the sweep is complete."""
+    """Write the report of the trials so far; return a message, and whether the sweep is complete."""
     record, trials = read_record(run), read_trials(run)
     planned = int(record.get("planned_trials", 0))
     progress = f"{len(trials):,} of {count(planned, 'trial')}"
@@ -73,8 +74,8 @@ def _report(run: Path, every: int, formats: Collection[str]) -> tuple[str, bool]
     return f"{'complete' if complete else 'partial'}, {progress}: {page}", complete
 
 
-def _settle(page: Path, every: int) -> None:
-    """Takes the reloading out of a page that nobody writes any more."""
+def _stop_reloading(page: Path, every: int) -> None:
+    """Remove the reload tag from a page that is no longer written."""
     if page.exists():
         text = page.read_text(encoding="utf-8")
         if reload_tag(every) in text:

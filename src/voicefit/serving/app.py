@@ -25,24 +25,31 @@ from voicefit.serving.service import Service
 from voicefit.serving.sessions import UnknownSessionError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_RETRY_SECONDS = 2
-_SWEEP_SECONDS = 30.0
-_COUNTED = ("/predict", "/adapt", "/health", "/metrics")
+"""The names by which a machine reaches itself."""
+
+_RETRY_AFTER_S = 2
+"""A busy server asks callers to try again after so many seconds."""
+
+_IDLE_CHECK_INTERVAL_S = 30.0
+"""Idle sessions are looked for every so many seconds."""
+
+_COUNTED_PATHS = ("/predict", "/adapt", "/health", "/metrics")
+"""Requests to these paths are counted by path."""
 
 
 class Health(BaseModel):
-    """Whether the server works, and what it can do."""
+    """The state of the server, and the requests that it takes."""
 
     status: str = "ok"
     voicefit: str
-    model: str = Field(description="name of what is served")
+    model: str = Field(description="name of the served model or starting point")
     predicts: bool = Field(description="POST /predict needs no Voicefit-Model")
     adapts: bool = Field(description="POST /adapt can be used")
     keeps_audio: bool = Field(description="clips that are sent stay on the server as files")
 
 
 class Answer(BaseModel):
-    """What a model says of a clip."""
+    """The prediction for a clip."""
 
     label: str = Field(description="the likeliest label")
     probabilities: dict[str, float] = Field(description="they add up to 1")
@@ -55,12 +62,12 @@ class NewModel(BaseModel):
     labels: list[str]
     shots: dict[str, int] = Field(description="clips used, by label")
     method: str
-    idle_seconds: float = Field(description="the model is removed when nobody has used it for so long")
+    idle_seconds: float = Field(description="the model is removed after so many seconds without use")
     download: str = Field(description="GET this for a zip of the transformers directory")
 
 
 class Fault(BaseModel):
-    """What was wrong, in one line."""
+    """An error, in one line."""
 
     error: str
 
@@ -71,6 +78,8 @@ def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+"""The OpenAPI schema of an uploaded file."""
+
 _FAULTS: dict[int | str, dict[str, Any]] = {
     status: {"model": Fault, "description": about}
     for status, about in {
@@ -82,15 +91,17 @@ _FAULTS: dict[int | str, dict[str, Any]] = {
         429: "Too much is waiting already; try again after Retry-After seconds.",
     }.items()
 }
+"""The OpenAPI descriptions of error statuses."""
 
 
 def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
-    """The API without the page.
+    """Return the API without the page.
 
     Args:
-        service: what does the work; it is closed with the app.
-        token: what a caller has to send as ``Authorization: Bearer …``; empty for none.
-        hosts: names by which browsers may call this server, so that no other site can pose as it; empty for any.
+        service: does the work; it is closed with the app.
+        token: callers send it as ``Authorization: Bearer …``; empty for none.
+        hosts: the names by which browsers may call this server, which stops other sites from posing as it; empty for
+            any.
     """
 
     @contextlib.asynccontextmanager
@@ -106,12 +117,12 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
         version=version("voicefit"),
         description="Fit a speech emotion classifier to a voice from a few labelled clips. How a voice sounds is not "
         "what a person feels: do not use it to judge, rank, monitor or diagnose people.",
-        docs_url=None,  # FastAPI's own fetch scripts from elsewhere
+        docs_url=None,  # FastAPI's own pages load scripts from another site
         redoc_url=None,
         lifespan=lifespan,
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED)
+    app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED_PATHS)
     if hosts:
         app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]"])
     _add_fault_handlers(app)
@@ -121,7 +132,7 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
 
 async def _forget_idle(service: Service) -> None:
     while True:
-        await asyncio.sleep(_SWEEP_SECONDS)
+        await asyncio.sleep(_IDLE_CHECK_INTERVAL_S)
         await asyncio.to_thread(service.sessions.forget_idle)
 
 
@@ -129,8 +140,8 @@ def _token_check(token: str) -> Callable[..., None]:
     bearer = HTTPBearer(auto_error=False, description="The token that the server was started with, if any.")
 
     def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
-        given = sent.credentials if sent else ""
-        if token and not secrets.compare_digest(given.encode(), token.encode()):
+        sent_token = sent.credentials if sent else ""
+        if token and not secrets.compare_digest(sent_token.encode(), token.encode()):
             text = "send the server's token as `Authorization: Bearer TOKEN`"
             raise HTTPException(401, text, {"WWW-Authenticate": "Bearer"})
 
@@ -146,18 +157,18 @@ def _add_fault_handlers(app: FastAPI) -> None:
         return JSONResponse({"error": str(error)}, status, headers)
 
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(BusyError, partial(fault, 429, {"Retry-After": str(_RETRY_SECONDS)}))
+    app.add_exception_handler(BusyError, partial(fault, 429, {"Retry-After": str(_RETRY_AFTER_S)}))
     app.add_exception_handler(UnknownSessionError, partial(fault, 404, {}))
     app.add_exception_handler(VoicefitError, partial(fault, 422, {}))
 
 
 def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callable[..., None]) -> None:
     guarded: dict[str, Any] = {"dependencies": [Depends(check)], "responses": _FAULTS}
-    one_too_many = service.limits.clip_bytes + 1  # what read_clip refuses need not be read to its end
+    one_too_many = service.limits.clip_bytes + 1  # so many bytes are enough for read_clip to refuse a file
 
     @app.get("/health")
     async def health() -> Health:
-        """Whether the server works; needs no token."""
+        """Report whether the server works; needs no token."""
         served = service.served
         return Health(
             voicefit=version("voicefit"),
@@ -169,44 +180,44 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
 
     @app.get("/metrics", response_class=PlainTextResponse, dependencies=[Depends(check)])
     async def read_metrics() -> Response:
-        """Counts and times of requests, for Prometheus."""
+        """Return counts and times of requests, for Prometheus."""
         gauges = {
-            "predictions_in_flight": ("Predictions at work or waiting.", service.predicting.inside),
-            "adaptations_in_flight": ("Adaptations at work or waiting.", service.adapting.inside),
+            "predictions_in_flight": ("Predictions that run or wait.", service.predicting.inside),
+            "adaptations_in_flight": ("Adaptations that run or wait.", service.adapting.inside),
             "sessions": ("Voices whose clips or models are held.", service.sessions.held),
         }
         return Response(metrics.text(gauges), media_type="text/plain; version=0.0.4")
 
     @app.post("/predict", openapi_extra=_multipart({"file": _FILE}), **guarded)
     async def predict(request: Request, voicefit_model: Annotated[str, Header()] = "") -> Answer:
-        """Classify one clip, by the model that is served, or by the one that `Voicefit-Model` names."""
+        """Classify one clip, with the served model or the one that `Voicefit-Model` names."""
         session = service.sessions.get(voicefit_model) if voicefit_model else None
         with service.predicting.place():
             content, name = await _read_form(request, 1, partial(_one_file, most=one_too_many))
-            found = await service.predicting.run(
+            probabilities = await service.predicting.run(
                 lambda: service.predict(service.read_clip(content, name), session),
             )
-        return Answer(label=max(found, key=lambda label: found[label]), probabilities=found)
+        return Answer(label=max(probabilities, key=lambda label: probabilities[label]), probabilities=probabilities)
 
     properties = {name: {"type": "array", "items": item} for name, item in _ADAPT_FIELDS.items()}
 
     @app.post("/adapt", openapi_extra=_multipart(properties), **guarded)
     async def adapt(request: Request) -> NewModel:
-        """Fit a model to a voice: `files`, and as many `labels` in the same order; two labels at least."""
+        """Fit a model to a voice: `files`, and as many `labels` in the same order; at least two labels."""
         with service.adapting.place():
             sent = await _read_form(request, service.limits.clips, partial(_labelled_files, most=one_too_many))
             return await service.adapting.run(partial(_adapt, service, sent))
 
     @app.get("/models/{key}.zip", response_class=FileResponse, responses={404: {"model": Fault}})
     async def download(key: str) -> FileResponse:
-        """The adapted model as a zip of its `transformers` directory. The address is secret: it needs no token."""
+        """Return the model as a zip of its `transformers` directory. The address is secret and needs no token."""
         session = service.sessions.get(key)
         path = await asyncio.to_thread(service.zip_model, session)
         return FileResponse(path, filename="voicefit-model.zip", headers={"cache-control": "no-store"})
 
     @app.delete("/models/{key}", status_code=204)
     async def forget(key: str) -> None:
-        """Remove a model at once; its key is enough, and one that is not there is no error."""
+        """Remove a model at once; only its key is needed, and an unknown key is no error."""
         service.sessions.close(key)
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
@@ -221,15 +232,15 @@ def _adapt(service: Service, sent: list[tuple[str, bytes, str]]) -> NewModel:
     clips = [(label, service.read_clip(content, name)) for label, content, name in sent]
     key = service.sessions.open()
     try:
-        made = service.adapt(service.sessions.get(key), clips)
+        adapted = service.adapt(service.sessions.get(key), clips)
     except BaseException:
         service.sessions.close(key)
         raise
     return NewModel(
         model=key,
-        labels=list(made.model.labels),
-        shots=made.shots,
-        method=made.method,
+        labels=list(adapted.model.labels),
+        shots=adapted.shots,
+        method=adapted.method,
         idle_seconds=service.limits.idle_seconds,
         download=f"/models/{key}.zip",
     )
@@ -273,7 +284,7 @@ _EXAMPLES = {
 
 
 def _docs_page(schema: dict[str, Any]) -> str:
-    """The OpenAPI description for people, without scripts."""
+    """Return the OpenAPI description for people, without scripts."""
     parts = []
     for path, operations in schema["paths"].items():
         for verb, operation in operations.items():
@@ -291,6 +302,6 @@ def _docs_page(schema: dict[str, Any]) -> str:
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
         f"<title>Voicefit API</title><style>{_DOCS_STYLE}</style><h1>Voicefit API</h1>"
         f"<p>{html.escape(schema['info']['description'])}</p><p>For programs: <a href=openapi.json>openapi.json</a>. A "
-        "server that was started with a token wants <code>Authorization: Bearer TOKEN</code> with every request."
+        "server that was started with a token needs <code>Authorization: Bearer TOKEN</code> with every request."
         f"</p>{''.join(parts)}"
     )

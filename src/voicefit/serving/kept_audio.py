@@ -1,4 +1,4 @@
-"""Clips that people send, kept as files, where whoever starts the server asks for it."""
+"""Clips that users send, kept as files if the server was started with that option."""
 
 import hashlib
 import threading
@@ -13,19 +13,19 @@ from voicefit.errors import VoicefitError
 from voicefit.system.files import new_file
 from voicefit.system.progress import Notify
 
-LEAST_FREE = 10**9
-"""Bytes: a disk that has less free is left to others."""
+MIN_FREE_BYTES = 10**9
+"""Clips are kept only while so many bytes of the disk are free."""
 
 
 class KeptAudio:
     """A folder of clips, FLAC of 16 bits, mono at 16 kHz: ``adapt/<label>/<name>.flac`` and ``predict/<name>.flac``.
 
-    A name is a digest of the samples: nothing of it comes from whoever sent the clip, and a clip that is sent again is
-    kept once. Its methods are safe to call from any thread.
+    A name is a digest of the samples: nothing of it comes from the sender, and a clip that is sent twice is kept once.
+    The methods may be called from any thread.
 
     Args:
-        folder: is made where there is none, for its owner alone.
-        notify: told in a line that clips are not kept any more, and why; once, until one is kept again.
+        folder: the folder; if it is made, only its owner may read it.
+        notify: reports once that clips are no longer kept, and why; again after a clip was kept.
 
     Raises:
         VoicefitError: ``folder`` cannot be written to, or its disk has less than 1 GB free.
@@ -46,34 +46,38 @@ class KeptAudio:
             raise VoicefitError(f"--keep-audio {folder}: {fault}; make room, or choose another")
 
     def keep_labelled(self, label: str, waveform: np.ndarray) -> None:
-        """Keep a clip that a model is adapted with.
+        """Keep a clip of an adaptation.
 
         Args:
-            label: as :func:`voicefit.serving.limits.clean_label` writes it; it is the name of a folder.
+            label: the result of :func:`voicefit.serving.limits.clean_label`; it is the name of a folder.
             waveform: mono at 16 kHz, ``(samples,)``.
         """
         self._keep(self.folder / "adapt" / label, waveform)
 
     def keep_tried(self, waveform: np.ndarray) -> None:
-        """Keep a clip, mono at 16 kHz, ``(samples,)``, that a model is asked about."""
+        """Keep a clip of a prediction, mono at 16 kHz, ``(samples,)``."""
         self._keep(self.folder / "predict", waveform)
 
-    def _keep(self, place: Path, waveform: np.ndarray) -> None:
-        path = place / f"{hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()}.flac"
+    def _keep(self, folder: Path, waveform: np.ndarray) -> None:
+        path = folder / f"{hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()}.flac"
         try:
             fault = self._fault()
             if not fault and not path.exists():
                 with new_file(path) as file:
-                    # Samples beyond full scale would be cut off; how loud a clip is says nothing to a model.
+                    # Samples beyond full scale would be clipped; the level of a clip does not matter to a model.
                     quieter = waveform / max(1.0, float(np.abs(waveform).max()))
                     soundfile.write(file, quieter, SAMPLE_RATE, subtype="PCM_16", format="FLAC")
-        except (OSError, soundfile.SoundFileError) as error:  # an answer is worth more than a copy of the question
+        except (OSError, soundfile.SoundFileError) as error:  # the request is answered even if its clip cannot be kept
             fault = str(error)
         with self._lock:
-            told, self._failing = self._failing, bool(fault)
-        if fault and not told:
+            was_failing, self._failing = self._failing, bool(fault)
+        if fault and not was_failing:
             self._notify(f"clips are not kept for now: {self.folder}: {fault}")
 
     def _fault(self) -> str:
-        """Why nothing may be written, else empty."""
-        return f"its disk has less than {LEAST_FREE / 10**9:g} GB free" if free_bytes(self.folder) < LEAST_FREE else ""
+        """Return the reason why nothing may be written, or an empty string."""
+        return (
+            f"its disk has less than {MIN_FREE_BYTES / 10**9:g} GB free"
+            if free_bytes(self.folder) < MIN_FREE_BYTES
+            else ""
+        )

@@ -1,4 +1,4 @@
-"""A bounded queue of work beside the event loop: who finds it full is told at once."""
+"""A bounded queue of work beside the event loop; a full queue refuses a request at once."""
 
 import asyncio
 import threading
@@ -13,35 +13,35 @@ Result = TypeVar("Result")
 
 
 class BusyError(VoicefitError):
-    """There is no room for more work or another session; the same request may succeed in a while."""
+    """The error for a full queue or too many sessions; the same request may succeed later."""
 
 
 class Lane:
-    """Threads for one kind of work, and a count of the requests that are in it.
+    """Threads for one kind of work, and a count of its requests.
 
-    PyTorch lets other threads run while it computes, so that a lane does not hold up another, nor the event loop.
+    PyTorch lets other threads run while it computes: a lane does not block another lane, nor the event loop.
     """
 
     def __init__(self, name: str, workers: int, waiting: int):
-        self.name, self._room = name, workers + waiting
+        self.name, self._places = name, workers + waiting
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix=name)
         self._lock = threading.Lock()
         self._inside = 0
 
     @property
     def inside(self) -> int:
-        """Requests that are arriving, waiting or at work."""
+        """The number of requests that arrive, wait or run."""
         return self._inside
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """Take a place for as long as the block lasts, before reading what was sent.
+        """Hold a place in the block; a request takes one before its body is read.
 
         Raises:
-            BusyError: there is none.
+            BusyError: there is no free place.
         """
         with self._lock:
-            if self._inside >= self._room:
+            if self._inside >= self._places:
                 raise BusyError(f"{self._inside} requests to {self.name} are waiting already; try again in a while")
             self._inside += 1
         try:
@@ -55,5 +55,5 @@ class Lane:
         return await asyncio.get_running_loop().run_in_executor(self._pool, job)
 
     def close(self) -> None:
-        """Drop what waits, and wait for what is at work."""
+        """Drop waiting work, and wait for running work."""
         self._pool.shutdown(wait=True, cancel_futures=True)

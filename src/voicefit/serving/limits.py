@@ -1,4 +1,4 @@
-"""What a server accepts, and how much it does and holds at once."""
+"""The limits of a server: the requests it accepts, and how much it runs and holds at once."""
 
 import re
 import unicodedata
@@ -8,6 +8,7 @@ from voicefit.corpora.corpus import to_vocabulary
 from voicefit.errors import VoicefitError
 
 _MIB = 2**20
+"""A mebibyte has so many bytes."""
 
 
 @dataclass(frozen=True)
@@ -15,15 +16,17 @@ class Limits:
     """Bounds on one request, on the work waiting, and on what is held in memory.
 
     Attributes:
-        clip_bytes: size of one audio file.
-        clip_seconds: length of one clip.
-        clips: clips of one adaptation.
-        request_bytes: size of one request, all files together.
-        request_seconds: time that a request may take to arrive.
-        predict_workers, predict_waiting: predictions that run, and that wait, at the same time.
-        adapt_workers, adapt_waiting: the same for adaptations.
-        sessions: voices whose clips and models are held at the same time.
-        idle_seconds: a session that nobody has used for so long is forgotten.
+        clip_bytes: the size of an audio file.
+        clip_seconds: the length of a clip.
+        clips: the number of clips of an adaptation.
+        request_bytes: the size of a request, all files together.
+        request_seconds: the time that a request may take to arrive.
+        predict_workers: the number of predictions that run at the same time.
+        predict_waiting: the number of predictions that wait.
+        adapt_workers: the number of adaptations that run at the same time.
+        adapt_waiting: the number of adaptations that wait.
+        sessions: the number of voices whose clips and models are held.
+        idle_seconds: a session is forgotten after so many seconds without use.
     """
 
     clip_bytes: int = 12 * _MIB
@@ -40,10 +43,11 @@ class Limits:
 
 
 _LABEL = re.compile(r"[^\W_]\w{0,39}")
+"""A label has up to 40 letters, digits and ``_``, and starts with a letter or digit."""
 
 
 def clean_label(text: str) -> str:
-    """A label as models write it: the vocabulary's word where there is one (``Angry`` → ``anger``).
+    """Return a label as models write it: the vocabulary's word if there is one (``Angry`` → ``anger``).
 
     Raises:
         VoicefitError: empty, over 40 characters, or with anything but letters, digits, spaces, ``-`` and ``_``.

@@ -5,7 +5,8 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 
-_BOUNDS = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+_BUCKET_BOUNDS_S = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""The histogram of request times has these upper bounds, in seconds."""
 
 
 class Metrics:
@@ -18,15 +19,15 @@ class Metrics:
         self._buckets: dict[str, list[int]] = {}
 
     def count(self, path: str, status: int, seconds: float) -> None:
-        """One request has been answered."""
+        """Count an answered request."""
         with self._lock:
             self._requests[path, status] += 1
             self._seconds[path] += seconds
-            buckets = self._buckets.setdefault(path, [0] * (len(_BOUNDS) + 1))
-            buckets[bisect.bisect_left(_BOUNDS, seconds)] += 1
+            buckets = self._buckets.setdefault(path, [0] * (len(_BUCKET_BOUNDS_S) + 1))
+            buckets[bisect.bisect_left(_BUCKET_BOUNDS_S, seconds)] += 1
 
     def text(self, gauges: Mapping[str, tuple[str, int]]) -> str:
-        """Everything counted, and ``gauges``: name → what it is, and its value at this moment."""
+        """Return all counts and ``gauges``, which map a name to its description and present value."""
         lines = []
         for name, (about, value) in gauges.items():
             lines += [f"# HELP voicefit_{name} {about}", f"# TYPE voicefit_{name} gauge", f"voicefit_{name} {value}"]
@@ -39,7 +40,7 @@ class Metrics:
             lines += [f"# TYPE {name} histogram"]
             for path, buckets in sorted(self._buckets.items()):
                 total = 0
-                for bound, number in zip((*_BOUNDS, "+Inf"), buckets, strict=True):
+                for bound, number in zip((*_BUCKET_BOUNDS_S, "+Inf"), buckets, strict=True):
                     total += number
                     lines.append(f'{name}_bucket{{path="{path}",le="{bound}"}} {total}')
                 lines.append(f'{name}_sum{{path="{path}"}} {self._seconds[path]:.6f}')

@@ -1,4 +1,4 @@
-"""The page: record or upload clips of a voice, adapt, try; for people who would rather not write commands."""
+"""The page: record or upload clips of a voice, adapt and try a model, without the command line."""
 
 import html
 from collections import Counter
@@ -11,6 +11,7 @@ import numpy as np
 
 from voicefit.api import Adapted
 from voicefit.audio import SAMPLE_RATE
+from voicefit.corpora.advice import SHORT_CLIP_S
 from voicefit.corpora.check import SILENCE_PEAK
 from voicefit.errors import VoicefitError
 from voicefit.serving.limits import clean_label
@@ -18,6 +19,7 @@ from voicefit.serving.service import Service
 from voicefit.serving.sessions import LabelledClip, Session
 
 CSS = (Path(__file__).parent / "page.css").read_text(encoding="utf-8")
+"""The style of the page."""
 
 THEME = gr.themes.Default(
     primary_hue=gr.themes.colors.teal,
@@ -25,14 +27,14 @@ THEME = gr.themes.Default(
     font=("system-ui", "sans-serif"),
     font_mono=("ui-monospace", "monospace"),
 ).set(button_primary_background_fill="*primary_700", button_primary_background_fill_hover="*primary_800")
-"""Fonts of the system alone: nothing is fetched."""
+"""The theme of the page. It uses only fonts of the system: nothing is downloaded."""
 
-_COMMON = ("anger", "happiness", "sadness", "neutral", "fear", "surprise", "disgust", "calm")
-_SHORT_SECONDS = 0.5
+_COMMON_LABELS = ("anger", "happiness", "sadness", "neutral", "fear", "surprise", "disgust", "calm")
+"""The page offers these labels first."""
 
 
 def build_page(service: Service) -> gr.Blocks:
-    """The page as Gradio blocks, to be mounted beside the API."""
+    """Return the page as Gradio blocks, to be mounted beside the API."""
     served, handlers = service.served, _Handlers(service)
     with gr.Blocks(
         title="Voicefit", analytics_enabled=False, delete_cache=(60, int(service.limits.idle_seconds))
@@ -64,7 +66,7 @@ def build_page(service: Service) -> gr.Blocks:
                 status = gr.HTML("", elem_id="status")
         with gr.Column(elem_classes="step"):
             last = 3 if served.start is not None else 1
-            gr.HTML(_heading(last, "Try it", "Record the same voice again, and see what the model says."))
+            gr.HTML(_heading(last, "Try it", "Record the same voice again, and see the model's prediction."))
             trial = _recorder("Record or drop a clip to try", "try")
             result = gr.HTML(_nothing_yet(service), elem_id="result")
         _listen([trial.stop_recording, trial.upload], handlers.predict, [key, trial], [key, trial, result])
@@ -90,13 +92,13 @@ def _recorder(label: str, name: str) -> gr.Audio:
 
 
 class _Handlers:
-    """What the page's events do; each is given the key of the browser's session, empty before its first clip."""
+    """The handlers of the page's events; each takes the key of the browser's session, empty before its first clip."""
 
     def __init__(self, service: Service):
         self._service = service
 
     async def add(self, key: str, label: str, sent: str | list[str] | None) -> tuple[Any, ...]:
-        """Take one clip or several, all of ``label``."""
+        """Add one clip or several, all of ``label``."""
         paths = [Path(path) for path in ([sent] if isinstance(sent, str) else sent or [])]
         try:
             key, session = self._open(key)
@@ -104,7 +106,7 @@ class _Handlers:
             most = self._service.limits.clips
             for path in paths:
                 if len(session.clips) >= most:
-                    raise VoicefitError(f"{most} clips are enough: that is the most this page takes")
+                    raise VoicefitError(f"there are {most} clips already, the most that this page takes")
                 session.clips.append((word, await self._read(path)))
         except VoicefitError as error:
             gr.Warning(html.escape(str(error)))
@@ -113,7 +115,7 @@ class _Handlers:
         return key, None, *self._clips(key)
 
     def undo(self, key: str) -> tuple[Any, ...]:
-        """Take the last clip away."""
+        """Remove the last clip."""
         session = self._session(key)
         if session and session.clips:
             session.clips.pop()
@@ -125,21 +127,21 @@ class _Handlers:
         return "", *self._clips(""), "", _nothing_yet(self._service)
 
     async def adapt(self, key: str) -> tuple[str, str, str]:
-        """Fit a model to the clips, and let it hear the last tried clip again."""
+        """Fit a model to the clips, and classify the last tried clip again."""
         service = self._service
         try:
             key, session = self._open(key)
             with service.adapting.place():
-                made = await service.adapting.run(lambda: service.adapt(session, list(session.clips)))
+                adapted = await service.adapting.run(lambda: service.adapt(session, list(session.clips)))
             result = _nothing_yet(service, adapted=True)
             if session.trial is not None:
                 result = await self._answer(session, session.trial)
         except VoicefitError as error:
             return key, f"<p class='fault'>{html.escape(str(error))}</p>", gr.skip()
-        return key, render_adapted(made, f"models/{key}.zip"), result
+        return key, render_adapted(adapted, f"models/{key}.zip"), result
 
     async def predict(self, key: str, sent: str | None) -> tuple[Any, ...]:
-        """Say how a clip sounds."""
+        """Classify a clip."""
         if not sent:
             return key, None, gr.skip()
         try:
@@ -154,9 +156,9 @@ class _Handlers:
         service = self._service
         session.trial = waveform
         with service.predicting.place():
-            found = await service.predicting.run(lambda: service.predict(waveform, session))
-        before, session.probabilities = session.probabilities, found
-        return render_answer(found, before)
+            probabilities = await service.predicting.run(lambda: service.predict(waveform, session))
+        before, session.probabilities = session.probabilities, probabilities
+        return render_answer(probabilities, before)
 
     async def _read(self, path: Path) -> np.ndarray:
         service = self._service
@@ -164,10 +166,10 @@ class _Handlers:
             return await service.predicting.run(lambda: service.read_clip(path.read_bytes(), path.name))
 
     def _open(self, key: str) -> tuple[str, Session]:
-        """The browser's session, a new one where it has none or was away for too long."""
+        """Return the browser's session, a new one if it has none or its session was idle for too long."""
         sessions = self._service.sessions
         if key and self._session(key) is None:
-            gr.Info("Your clips and model were removed after a long rest. Please start over.")
+            gr.Info("Your clips and model were removed after a long time without use. Please start over.")
             key = ""
         key = key or sessions.open()
         return key, sessions.get(key)
@@ -185,14 +187,16 @@ class _Handlers:
 
 
 def _remove(paths: Sequence[Path]) -> None:
-    """Gradio keeps what is uploaded; this page does not."""
+    """Remove uploaded files, which Gradio would keep."""
     for path in paths:
         path.unlink(missing_ok=True)
 
 
-def _offered(known: Sequence[str]) -> list[str]:
-    """Labels to choose from, those first that people ask for."""
-    return [name for name in _COMMON if not known or name in known] + [name for name in known if name not in _COMMON]
+def _offered(labels: Sequence[str]) -> list[str]:
+    """Return the labels to choose from, the common ones first."""
+    return [name for name in _COMMON_LABELS if not labels or name in labels] + [
+        name for name in labels if name not in _COMMON_LABELS
+    ]
 
 
 def _pretty(label: str) -> str:
@@ -205,25 +209,28 @@ def _heading(number: int, title: str, about: str) -> str:
 
 def _introduction(service: Service) -> str:
     served = service.served
-    what = (
-        "Teach it one voice from a few clips; it then says which of your labels a new clip sounds like."
+    purpose = (
+        "Teach it one voice from a few clips; it then tells which of your labels a new clip sounds like."
         if served.start is not None
-        else f"The model <b>{html.escape(served.name)}</b> says which of its labels a clip sounds like."
+        else f"The model <b>{html.escape(served.name)}</b> tells which of its labels a clip sounds like."
     )
     minutes = service.limits.idle_seconds / 60
-    kept, rest = "", f"Clips stay in this server's memory; they and the model are removed after {minutes:.0f} minutes"
+    kept_note, removal = (
+        "",
+        f"Clips stay in this server's memory; they and the model are removed after {minutes:.0f} minutes",
+    )
     if service.kept:
-        kept = (
+        kept_note = (
             "<p class='kept'>This server keeps your voice: clips that you adapt with or try are stored as files, with "
-            "their labels, until whoever runs it deletes them.</p>"
+            "their labels, until the person who runs it deletes them.</p>"
         )
-        rest = f"The model is removed after {minutes:.0f} minutes"
+        removal = f"The model is removed after {minutes:.0f} minutes"
     return (
-        f"<h1>Voicefit</h1><p class='lead'>{what}</p>{kept}<details><summary>Before you rely on it</summary><p>"
-        "The model learnt from acted emotion, and acted emotion is not felt emotion: it says how a voice sounds, not "
+        f"<h1>Voicefit</h1><p class='lead'>{purpose}</p>{kept_note}<details><summary>Before you rely on it</summary><p>"
+        "The model learnt from acted emotion, and acted emotion is not felt emotion: it tells how a voice sounds, not "
         "what a person feels. Do not use it to judge, rank, monitor or diagnose people. It always answers with one of "
-        f"its labels, whatever it hears, and hears the first {served.heard_seconds:g} seconds of a clip. {rest} of "
-        "rest.</p></details>"
+        f"its labels, whatever the clip, and uses the first {served.max_seconds:g} seconds of a clip. {removal} "
+        "without use.</p></details>"
     )
 
 
@@ -233,7 +240,7 @@ def _nothing_yet(service: Service, adapted: bool = False) -> str:
 
 
 def render_clips(clips: Sequence[LabelledClip]) -> str:
-    """The clips by label, each as its length, and what may be wrong with it."""
+    """Return the clips by label, each with its length and a fault if it has one."""
     if not clips:
         return "<p class='about'>No clips yet.</p>"
     counts = Counter(label for label, _ in clips)
@@ -241,8 +248,8 @@ def render_clips(clips: Sequence[LabelledClip]) -> str:
     for label, count in counts.items():
         chips = "".join(_chip(waveform) for other, waveform in clips if other == label)
         rows.append(f"<li><b>{html.escape(_pretty(label))}</b> <span class='count'>{count}</span> {chips}</li>")
-    more = "" if len(counts) > 1 else "<p class='about'>Give clips of a second label too.</p>"
-    return f"<ul class='clips'>{''.join(rows)}</ul>{more}"
+    hint = "" if len(counts) > 1 else "<p class='about'>Give clips of a second label too.</p>"
+    return f"<ul class='clips'>{''.join(rows)}</ul>{hint}"
 
 
 def _chip(waveform: np.ndarray) -> str:
@@ -250,36 +257,38 @@ def _chip(waveform: np.ndarray) -> str:
     fault = ""
     if np.abs(waveform - waveform.mean()).max() < SILENCE_PEAK:
         fault = "nearly silent"
-    elif seconds < _SHORT_SECONDS:
+    elif seconds < SHORT_CLIP_S:
         fault = "very short"
     text = f"{seconds:.1f} s" + (f", {fault}" if fault else "")
     return f"<span class='chip{' fault' if fault else ''}'>{text}</span>"
 
 
-def render_adapted(made: Adapted, address: str) -> str:
-    """What the model was made of, how sure it is, and where it is; which clips to listen to again, if any.
+def render_adapted(adapted: Adapted, address: str) -> str:
+    """Return the clips of a model, its leave-one-out result, a link to it, and its unusual clips.
 
     Args:
-        address: of the model, to download.
+        adapted: the adapted model.
+        address: the address from which to download it.
     """
-    clips = sum(made.shots.values())
+    clips = sum(adapted.shots.values())
     link = f"<a href='{html.escape(address)}' download='voicefit-model.zip' id='download'>Download the model</a>"
-    lines = [f"<p class='done'>Adapted on {clips} clips of {len(made.shots)} labels. {link}</p>"]
-    if made.leave_one_out is not None:
-        right, tested, chance = made.leave_one_out.right, len(made.leave_one_out.targets), made.leave_one_out.chance
+    lines = [f"<p class='done'>Adapted on {clips} clips of {len(adapted.shots)} labels. {link}</p>"]
+    if adapted.leave_one_out is not None:
+        right, chance = adapted.leave_one_out.right, adapted.leave_one_out.chance
+        tested = len(adapted.leave_one_out.targets)
         lines.append(
-            f"<p class='about'>{right} of these {tested} clips were told right when each was left out; guessing gets "
+            f"<p class='about'>{right} of these {tested} clips were classified correctly when left out; guessing gets "
             f"{chance:.3g}. More clips make it better.</p>"
         )
-    for clip_id, words in made.advice.items():
-        # The names of files and what follows a colon, other files' names, say nothing to somebody who saw none.
+    for clip_id, words in adapted.advice.items():
+        # File names, in the id and after a colon, are not shown: the page gave its files names of its own.
         label, fault = clip_id.rpartition("/")[0], words.partition(":")[0]
         lines.append(f"<p class='fault'>A clip of {html.escape(_pretty(label))} {html.escape(fault)}.</p>")
     return "".join(lines)
 
 
 def render_answer(probabilities: Mapping[str, float], before: Mapping[str, float]) -> str:
-    """A bar per label, the likeliest first, with the change since ``before`` where that had the same labels."""
+    """Return a bar per label, the likeliest first, with the change since ``before`` if it has the same labels."""
     rows = []
     comparable = set(before) == set(probabilities)
     for label, value in sorted(probabilities.items(), key=lambda item: -item[1]):

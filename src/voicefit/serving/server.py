@@ -15,7 +15,8 @@ from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served
 from voicefit.system.progress import Notify, silent
 
-_SHORTEST_TOKEN = 12
+_MIN_TOKEN_CHARACTERS = 12
+"""A shorter token could be guessed."""
 
 
 def serve(
@@ -56,28 +57,28 @@ def serve(
         )
         shown = f"[{host}]" if ":" in host else host
         if kept:
-            notify(f"clips that people send are kept in {kept.folder}, and the page tells them so")
+            notify(f"clips that users send are kept in {kept.folder}; the page informs them")
         opened(f"http://{shown}:{listening.getsockname()[1]}")
         uvicorn.Server(settings).run(sockets=[listening])
 
 
 def check_token(host: str, token: str) -> None:
-    """Refuse to let the network in without a token.
+    """Refuse to serve the network without a token.
 
     Raises:
-        VoicefitError: there is none and ``host`` is not the loopback, or it is too short to resist guessing.
+        VoicefitError: there is no token and ``host`` is not the loopback, or the token is too short.
     """
     if host not in LOOPBACK and not token:
-        raise VoicefitError(f"--host {host} lets other machines in: give a secret with --token too")
-    if token and len(token) < _SHORTEST_TOKEN:
-        raise VoicefitError(f"--token: give at least {_SHORTEST_TOKEN} characters")
+        raise VoicefitError(f"--host {host} lets other machines connect: also give a secret with --token")
+    if token and len(token) < _MIN_TOKEN_CHARACTERS:
+        raise VoicefitError(f"--token: give at least {_MIN_TOKEN_CHARACTERS} characters")
 
 
 def create_site(service: Service, token: str = "", host: str = LOOPBACK[0]) -> FastAPI:
-    """The API and the page; with a token, the page asks for it as the password of any user name."""
+    """Return the API and the page; with a token, the page asks for it as the password of any user name."""
     import gradio as gr
 
-    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # uploads disappear with the service
+    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # uploads are removed with the service
     from voicefit.serving.page import CSS, THEME, build_page
 
     app = create_app(service, token, LOOPBACK if host in LOOPBACK else ())

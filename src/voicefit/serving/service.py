@@ -1,4 +1,4 @@
-"""What a server does, whoever asks: predict, adapt, hand out models. The API and the page both call this."""
+"""The work of a server, for the API and the page: predict, adapt, and give out models."""
 
 import math
 import shutil
@@ -29,30 +29,30 @@ from voicefit.system.hub import MINI, locate, shown_name
 
 @dataclass(frozen=True)
 class Served:
-    """What a server was started with.
+    """The model or starting point of a server.
 
     Attributes:
-        name: its directory's name, to show.
-        model: an adapted model, or ``None`` where a start is served.
-        start: what adaptations begin at, or ``None`` where it is not on this machine.
-        labels: those that the corpora behind the start know.
-        heard_seconds: how much of a clip models hear.
+        name: the name of its directory, to show.
+        model: an adapted model, or ``None`` if a starting point is served.
+        start: the starting point of adaptations, or ``None`` if it is not on this machine.
+        labels: the labels of the corpora behind the starting point.
+        max_seconds: models use so much of a clip.
     """
 
     name: str
     model: Model | None
     start: str | None
     labels: tuple[str, ...]
-    heard_seconds: float
+    max_seconds: float
 
 
 def open_served(source: str) -> Served:
-    """Load what is to be served: a starting point, or an adapted model together with the start that it names.
+    """Load a starting point, or an adapted model together with the starting point that it names.
 
-    A start is loaded once to see that it can be; an adapted model's start is taken where it is a directory here.
+    A starting point is loaded once, as a check. That of an adapted model is used only if it is a directory here.
 
     Raises:
-        VoicefitError: ``source`` is neither a start nor a model.
+        VoicefitError: ``source`` is neither a starting point nor a model.
     """
     located = locate(source)
     record = checkpoint.read_record(located)
@@ -71,12 +71,12 @@ def _is_here(source: str) -> bool:
 
 
 class Service:
-    """The work behind API and page, its bounded queues, and the sessions; :meth:`close` removes what is on disk.
+    """The work behind API and page, its queues and its sessions; :meth:`close` removes its files.
 
     Args:
-        served: what it was started with.
-        limits: what it accepts.
-        kept: where clips stay that are adapted with or asked about; ``None`` keeps none.
+        served: the model or starting point.
+        limits: the limits of requests, queues and sessions.
+        kept: keeps the clips of adaptations and predictions; ``None`` keeps none.
     """
 
     def __init__(self, served: Served, limits: Limits, kept: KeptAudio | None = None):
@@ -95,22 +95,22 @@ class Service:
         self._folder.cleanup()
 
     def read_clip(self, content: bytes, name: str) -> np.ndarray:
-        """The waveform of an audio file that somebody sent.
+        """Return the waveform of an uploaded audio file.
 
         Raises:
-            AudioError: see :func:`voicefit.audio.decode_waveform`; ``too-long`` also where it has too many bytes.
+            AudioError: see :func:`voicefit.audio.decode_waveform`; ``too-long`` also if it has too many bytes.
         """
         shown = _shown(name)
         if len(content) > self.limits.clip_bytes:
             raise AudioError("too-long", f"{shown}: over {self.limits.clip_bytes / 2**20:.0f} MB")
         waveform = decode_waveform(content, shown, self.limits.clip_seconds)
-        return waveform[: int(self.served.heard_seconds * SAMPLE_RATE)]
+        return waveform[: int(self.served.max_seconds * SAMPLE_RATE)]
 
     def predict(self, waveform: np.ndarray, session: Session | None = None) -> dict[str, float]:
-        """Label → probability, by the session's model, or by the one that is served.
+        """Return label → probability, of the session's model, or of the served one.
 
         Raises:
-            VoicefitError: there is no model yet, or it cannot say anything of this clip.
+            VoicefitError: there is no model yet, or its probabilities for this clip are not finite.
         """
         model = session.adapted.model if session and session.adapted else self.served.model
         if model is None:
@@ -123,14 +123,14 @@ class Service:
         return probabilities
 
     def adapt(self, session: Session, clips: Sequence[LabelledClip]) -> Adapted:
-        """Fit a model to ``clips`` and keep it in the session; but in ``kept``, clips are on disk only while this runs.
+        """Fit a model to ``clips`` and keep it in the session; except in ``kept``, clips are on disk only meanwhile.
 
         Returns:
-            what :func:`voicefit.api.adapt` returns.
+            the result of :func:`voicefit.api.adapt`.
 
         Raises:
-            VoicefitError: the start is not here, the clips are too many or too few, or the session was closed
-                meanwhile.
+            VoicefitError: the starting point is not on this machine, there are too many or too few clips, or the
+                session was closed meanwhile.
         """
         if self.served.start is None:
             raise VoicefitError("this server only predicts: the start of its model is not on this machine")
@@ -156,9 +156,9 @@ class Service:
         out = Path(tempfile.mkdtemp(dir=session.folder, prefix="model-"))
         with tempfile.TemporaryDirectory(dir=session.folder, prefix="clips-") as folder:
             for index, (label, waveform) in enumerate(labelled):
-                place = Path(folder, label)
-                place.mkdir(exist_ok=True)
-                soundfile.write(place / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
+                label_folder = Path(folder, label)
+                label_folder.mkdir(exist_ok=True)
+                soundfile.write(label_folder / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
             adapted = adapt(start, folder, out=out)
         write_json(out / checkpoint.RECORD, _without_paths(checkpoint.read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
@@ -168,7 +168,7 @@ class Service:
         return adapted
 
     def zip_model(self, session: Session) -> Path:
-        """The session's model as a zip of its `transformers` directory, written at the first call.
+        """Return the session's model as a zip of its `transformers` directory, written at the first call.
 
         Raises:
             VoicefitError: there is no model yet.
@@ -185,12 +185,12 @@ class Service:
 
 
 def _without_paths(record: Mapping[str, Any]) -> dict[str, Any]:
-    """A model's record for whoever downloads it, who may not learn where things lie on this machine."""
-    corpora = [{key: about[key] for key in about if key != "left_out"} for about in record["corpora"]]
+    """Return a model's record without paths of this machine, for those who download the model."""
+    corpora = [{key: corpus[key] for key in corpus if key != "left_out"} for corpus in record["corpora"]]
     return {**record, "source": shown_name(record["source"]), "corpora": corpora}
 
 
 def _shown(name: str) -> str:
-    """The last part of a file name that somebody sent, fit to be printed."""
+    """Return the last part of an uploaded file's name, without unprintable characters."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(letter for letter in last if letter.isprintable())[:80] or "clip"

@@ -1,4 +1,4 @@
-"""What the server holds for one person: clips, the model made of them; only who has the key can reach it."""
+"""Sessions: the clips and the model of one user, which only the session's key gives access to."""
 
 import secrets
 import shutil
@@ -19,22 +19,22 @@ LabelledClip = tuple[str, np.ndarray]
 
 
 class UnknownSessionError(VoicefitError):
-    """No session has this key: it was never given out, or the session was idle for too long."""
+    """The error for a key without a session: it is unknown, or its session was idle for too long."""
 
 
 @dataclass
 class Session:
-    """One person's clips and model.
+    """The clips and the model of one user.
 
     Attributes:
-        folder: of this session alone; removed with it.
-        clips: labelled clips that a page has collected.
-        adapted: the last model made, or ``None``.
-        model_folder: where that model lies.
-        trial: the last clip that was tried on a page, to be heard again by the next model.
-        probabilities: what was said of it.
-        used: seconds of the store's clock at the last use.
-        closed: it was forgotten, maybe while a model was being made for it.
+        folder: the session's own folder, removed with it.
+        used: the time of the last use, in seconds of the clock of :class:`Sessions`.
+        clips: the labelled clips that the page has collected.
+        adapted: the last adapted model, or ``None``.
+        model_folder: the directory of that model.
+        trial: the last clip that was tried on the page; the next model classifies it again.
+        probabilities: the prediction for it.
+        closed: whether the session was forgotten, possibly while a model was adapted for it.
     """
 
     folder: Path
@@ -48,7 +48,7 @@ class Session:
 
 
 class Sessions:
-    """Sessions by key, at most ``most`` of them, each forgotten after ``idle_seconds`` without use."""
+    """At most ``most`` sessions by key; each is forgotten after ``idle_seconds`` without use."""
 
     def __init__(self, root: Path, most: int, idle_seconds: float, clock: Callable[[], float] = time.monotonic):
         self.idle_seconds = idle_seconds
@@ -58,42 +58,44 @@ class Sessions:
 
     @property
     def held(self) -> int:
-        """How many there are."""
+        """The number of sessions."""
         return len(self._sessions)
 
     def open(self) -> str:
         """Begin a session and return its key, 32 characters that cannot be guessed.
 
         Raises:
-            BusyError: there are as many as the server may hold.
+            BusyError: the server holds as many sessions as it may.
         """
         self.forget_idle()
         with self._lock:
             if len(self._sessions) >= self._most:
-                raise BusyError(f"{self._most} voices are being fitted here already; try again in a while")
+                raise BusyError(f"this server holds {self._most} sessions already; try again in a while")
             key = secrets.token_urlsafe(24)
-            folder = self._root / secrets.token_hex(8)  # the key stays out of paths, which end up in messages
+            folder = self._root / secrets.token_hex(8)  # not the key: paths appear in messages
             folder.mkdir(mode=0o700)
             self._sessions[key] = Session(folder, self._clock())
             return key
 
     def get(self, key: str) -> Session:
-        """The session, which counts as used.
+        """Return the session of a key and renew its time of use.
 
         Raises:
-            UnknownSessionError: there is none with this key, or it was idle for too long.
+            UnknownSessionError: no session has this key, or it was idle for too long.
         """
         self.forget_idle()
         with self._lock:
             session = self._sessions.get(key)
             if session is None:
                 minutes = self.idle_seconds / 60
-                raise UnknownSessionError(f"no such model here; models are removed after {minutes:.0f} minutes of rest")
+                raise UnknownSessionError(
+                    f"no such model here; models are removed after {minutes:.0f} minutes without use"
+                )
             session.used = self._clock()
             return session
 
     def close(self, key: str) -> None:
-        """Forget a session and remove what it has on disk; nothing happens where there is none."""
+        """Forget a session and remove its files; an unknown key is no error."""
         with self._lock:
             session = self._sessions.pop(key, None)
         if session is not None:
