@@ -20,7 +20,7 @@ from voicefit.checkpoints.checkpoint import load_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 from voicefit.system.machine import has_bfloat16
 

@@ -25,9 +25,9 @@ import torch
 from common import build_whisper_tiny, parse_options, publish, write_speakers
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, read_plan, run_sweep
+from voicefit.sweep import read_plan, run_sweep
 from voicefit.sweep.ray_cluster import import_ray
-from voicefit.sweep.record import STORE
+from voicefit.sweep.run_directory import RunDirectory
 
 NODE = {"num_cpus": 1, "object_store_memory": 100 * 2**20}
 VOICEFIT = [sys.executable, "-c", "from voicefit.cli.app import main; main()"]
@@ -102,7 +102,7 @@ def start_sweep(plan: Path, out: Path, address: str) -> subprocess.Popen[str]:
 
 def stored(out: Path) -> pd.DataFrame:
     """What must be the same however a sweep was run."""
-    with TrialStore(out / STORE, read_only=True) as store:
+    with RunDirectory(out).open_store() as store:
         table = store.trials()
     return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 

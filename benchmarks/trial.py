@@ -35,7 +35,7 @@ from voicefit.adaptation import METHODS, Method, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, load_encoder
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 from voicefit.system.machine import devices, has_bfloat16

@@ -9,7 +9,7 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder, FrontCache, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 

@@ -9,6 +9,7 @@ from voicefit.report.build import read_record, read_trials, write_report
 from voicefit.report.page import reload_tag
 from voicefit.report.statistics import failed_rows
 from voicefit.report.text import count
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import write_text
 from voicefit.system.progress import Notify
 
@@ -31,7 +32,7 @@ def watch_report(run: str | Path, every: int, notify: Notify, formats: Collectio
         VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
     """
     run = Path(run)
-    page = run / "report" / "index.html"
+    page = RunDirectory(run).report / "index.html"
     seen: State = ()
     try:
         while True:
@@ -53,11 +54,13 @@ def _state(run: Path) -> State:
     """What changes when a trial is written: sizes and times of the store, its log and the run's record."""
     read_record(run)
     known = []
-    for name in ("trials.sqlite", "trials.sqlite-wal", "run.json"):
-        # The log comes and goes with whoever has the store open, this report among them.
+    directory = RunDirectory(run)
+    store = directory.store_path
+    for path in (store, store.with_name(f"{store.name}-wal"), directory.record_path):
+        # The log comes and goes with every process that has the store open, this one among them.
         with contextlib.suppress(FileNotFoundError):
-            found = (run / name).stat()
-            known += [(found.st_size, found.st_mtime_ns)] if found.st_size else []
+            status = path.stat()
+            known += [(status.st_size, status.st_mtime_ns)] if status.st_size else []
     return tuple(known)
 
 

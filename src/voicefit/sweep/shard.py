@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 
 
 @dataclass(frozen=True)
