@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from serving.test_export import LABELS
+from export.test_onnx import LABELS
 from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.prediction.timeline import Timeline
