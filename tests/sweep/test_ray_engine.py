@@ -17,15 +17,16 @@ import psutil
 import pytest
 
 from support import deadly
-from support.deadly import Deadly, Gated
+from support.deadly import Deadly, Errands, Gated, NeverReady
 from voicefit.adaptation import Method
 from voicefit.errors import VoicefitError
 from voicefit.sweep import ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.ray_cluster import connected, share_out
 from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId
-from voicefit.sweep.trial_jobs import run_trials
+from voicefit.sweep.trial_jobs import group_trials, run_trials
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the library ray is not installed")
 
@@ -155,6 +156,22 @@ class TestOnACluster:
         assert results.pop(killing)[1].startswith("the worker died twice (The actor is dead because its worker")
         assert results == results_of(run_trials(good, trial_jobs, 1))
         wait_until(lambda: not workers_at_tasks())
+
+    def test_workers_that_end_before_they_are_ready_end_the_sweep(self, cluster, trials):
+        from voicefit.sweep.ray_transport import RayTransport
+
+        transport = RayTransport(NeverReady(), [], {"num_cpus": 1, "num_gpus": 0})
+        with pytest.raises(VoicefitError, match=r"^workers cannot start on the Ray cluster: .*actor"):
+            list(Scheduler(group_trials(trials), transport, 1).run())
+        assert transport.failed_starts == 3
+
+    def test_a_cluster_that_has_no_room_for_a_worker_ends_the_sweep(self, cluster, trials, monkeypatch):
+        from voicefit.sweep import ray_transport
+
+        monkeypatch.setattr(ray_transport, "_WAIT_FOR_ROOM_S", 1.0)
+        transport = ray_transport.RayTransport(Errands(Path("none")), [], {"num_cpus": 99, "num_gpus": 0})
+        with pytest.raises(VoicefitError, match="no node of the Ray cluster has had room for a worker for 1 s"):
+            list(Scheduler(group_trials(trials), transport, 1).run())
 
     def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
         self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch, stored

@@ -2,6 +2,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 from collections import deque
 from dataclasses import replace
 
@@ -104,6 +105,16 @@ def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run
     assert errors_of(results) == {head: "took longer than the limit of 4 s and was stopped"}
     assert results == {**results_of(run_trials(others, trial_jobs, 1)), head: results[head]}
     assert not multiprocessing.active_children()
+
+
+def test_a_record_that_waits_to_be_read_is_not_overdue(trials, forked):
+    """As where whoever reads the records takes longer over one than a trial may take."""
+    records = Scheduler(deque([deque(trials[:2])]), ProcessTransport(Reporter()), 1, trial_timeout=2.0).records()
+    errors = []
+    for record in records:
+        errors.append(record.error)
+        time.sleep(2.5)
+    assert errors == [None, None]
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, trial_jobs, forked):

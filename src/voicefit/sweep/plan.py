@@ -162,11 +162,11 @@ class Plan(BaseModel):
             "singles": [(name,) for name in names],
             "subsets": [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)],
         }
-        found: dict[str, None] = {}
+        unique: dict[str, None] = {}
         for entry in grid.starts:
             for subset in groups[entry] if entry in groups else [self._subset(entry)]:
-                found["+".join(subset) or NONE] = None
-        return list(found)
+                unique["+".join(subset) or NONE] = None
+        return list(unique)
 
     def _subset(self, entry: str) -> tuple[str, ...]:
         wanted = entry.split("+")
@@ -315,14 +315,14 @@ def shots_without_trials(plan: Plan, trials: Sequence[TrialSpec]) -> str:
 
 
 def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
-    for field, wanted, there in (
+    for field, wanted, existing in (
         ("speakers", grid.speakers, {speaker for target in targets for speaker in target.speakers}),
         ("labels", grid.labels, {label for target in targets for label in target.labels}),
     ):
-        unknown = [name for name in wanted or () if name not in there]
+        unknown = [name for name in wanted or () if name not in existing]
         if unknown:
             raise VoicefitError(
-                f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(there))}"
+                f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(existing))}"
             )
 
 

@@ -14,7 +14,7 @@ from voicefit.sweep.jobs import Message, Record, Runner
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId, TrialSpec
-from voicefit.sweep.start_jobs import StartJobs, is_finished, make_starts, starts_at_once
+from voicefit.sweep.start_jobs import StartJobs, handle_message, make_starts, starts_at_once
 from voicefit.sweep.trial_jobs import TrialJobs, group_trials, run_trials
 from voicefit.system.progress import Progress
 
@@ -58,7 +58,7 @@ def run_jobs(
         for message in messages:
             if isinstance(message, Record) and isinstance(message.job, TrialSpec):
                 yield message
-            elif is_finished(shared, message, progress):
+            elif handle_message(shared, message, progress):
                 groups.extend(waiting[message.job])
 
 

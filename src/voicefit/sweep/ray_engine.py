@@ -134,7 +134,7 @@ def _existing(files: Iterable[tuple[str, Path]]) -> list[NeededFile]:
 
 
 def _absolute_trial_jobs(jobs: TrialJobs) -> TrialJobs:
-    """Return the same with absolute paths: workers are in other folders, and have caches of their own unless told."""
+    """Return the same with absolute paths: workers are in other folders, with other cache folders."""
     starts = {key: replace(start, source=_absolute_source(start.source)) for key, start in jobs.starts.items()}
     targets, cache_root = _absolute_clips(jobs.targets), _absolute_cache(jobs.cache_root)
     return replace(jobs, starts=starts, targets=targets, cache_root=cache_root)

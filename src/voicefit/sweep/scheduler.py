@@ -21,7 +21,7 @@ from voicefit.sweep.specs import TrialSpec
 
 
 class WorkerLostError(Exception):
-    """A worker has ended that was not told to. Its text is the cause."""
+    """A worker has ended, and the scheduler has not ended it. The text is the cause."""
 
 
 class Worker(Protocol):

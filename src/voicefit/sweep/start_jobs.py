@@ -210,20 +210,23 @@ def follow_starts(jobs: StartJobs, messages: Generator[Message[StartId]], progre
         progress: called with what they report.
 
     Raises:
-        VoicefitError: see :func:`is_finished`.
+        VoicefitError: see :func:`handle_message`.
     """
     with contextlib.closing(messages):
         for message in messages:
-            is_finished(jobs, message, progress)
+            handle_message(jobs, message, progress)
 
 
-def is_finished(jobs: StartJobs, message: Message[StartId], progress: Progress) -> bool:
-    """Pass on what a worker reports, and return whether the starting point is there.
+def handle_message(jobs: StartJobs, message: Message[StartId], progress: Progress) -> bool:
+    """Pass on what a worker reports, or check that the starting point that it has finished is there.
 
     Args:
         jobs: the starting points.
         message: of a worker.
         progress: called with what the message reports.
+
+    Returns:
+        whether the starting point is finished.
 
     Raises:
         VoicefitError: the starting point cannot be made, or its checkpoint is not seen from here.

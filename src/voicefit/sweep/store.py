@@ -13,7 +13,7 @@ from voicefit.errors import VoicefitError
 from voicefit.sweep.specs import TRIAL_COLUMNS, TrialSpec
 
 _APPLICATION_ID = 0x56664974
-"""What the header of every store says it is: "VfIt" in ASCII."""
+"""The application id in the header of every store: "VfIt" in ASCII."""
 
 _VERSION = 1
 """The version of the table below. A store of another version is refused; a column more is none."""
