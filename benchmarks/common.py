@@ -41,11 +41,13 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.encoders.load import quiet_transformers
-from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.jobs import Record
+from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs, run_trials
 from voicefit.system.machine import describe_machine, describe_versions
 
 LABELS = ("anger", "fear", "happiness", "neutral", "sadness", "surprise")
@@ -217,15 +219,15 @@ def build_whisper_tiny(folder: Path, seconds: int = 5) -> Path:
 ARCHITECTURES = {"wav2vec 2.0 Base": build_wav2vec2_base, "Whisper tiny": build_whisper_tiny}
 
 
-def build_workplace(folder: Path, corpus: Corpus, methods: Mapping[str, PlannedMethod], depth: int) -> Workplace:
+def build_trial_jobs(folder: Path, corpus: Corpus, methods: Mapping[str, PlannedMethod], depth: int) -> TrialJobs:
     """What single-threaded trials on Whisper tiny need: the encoder written, the corpus in the front-end cache.
 
     The encoder goes by several names, so that each worker can be given the same trials.
     """
     start = StartingPoint(str(build_whisper_tiny(folder / "tiny")), Reading(depth=depth))
-    FrontCache(load_encoder(start.source, Reading(depth=depth)), folder / "cache").fill(corpus.clips)
-    starts = {(f"encoder-{worker}", NONE): start for worker in range(2)}
-    return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
+    FrontCache(load_encoder(start.source, start.reading), folder / "cache").fill(corpus.clips)
+    starts = {StartId(f"encoder-{worker}", NONE): start for worker in range(2)}
+    return TrialJobs(starts, {corpus.name: corpus}, methods, folder / "cache", threads=1)
 
 
 def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: int = 2000) -> list[TrialSpec]:
@@ -238,12 +240,12 @@ def make_trials(corpus: Corpus, method: str, k: int, workers: int = 1, draws: in
 
 
 def trials_per_second(
-    workplace: Workplace,
+    jobs: TrialJobs,
     method: str,
     k: int,
     workers: int,
     seconds: float,
-    run: Callable[..., Generator[Record]] = run_trials,
+    run: Callable[..., Generator[Record[TrialSpec]]] = run_trials,
     draws: int = 2000,
 ) -> float:
     """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
@@ -251,16 +253,16 @@ def trials_per_second(
     Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips. ``run`` is the
     engine; ``draws`` is as in :func:`make_trials`. It ends with the first worker that is done.
     """
-    (corpus,) = workplace.targets.values()
+    (corpus,) = jobs.targets.values()
     trials = make_trials(corpus, method, k, workers, draws)
     left = Counter(trial.encoder for trial in trials)
     arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
     fresh, began = set(left), 0.0
-    with contextlib.closing(run(trials, workplace, workers)) as records:
-        for trial, result in records:
-            now = time.perf_counter()
-            if "error" in result:
-                raise SystemExit(f"a trial of {trial.method} failed: {result['error']}")
+    with contextlib.closing(run(trials, jobs, workers)) as records:
+        for record in records:
+            now, trial = time.perf_counter(), record.job
+            if record.error is not None:
+                raise SystemExit(f"a trial of {trial.method} failed: {record.error}")
             left[trial.encoder] -= 1
             if fresh:
                 fresh.discard(trial.encoder)

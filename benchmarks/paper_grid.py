@@ -23,10 +23,11 @@ from voicefit.adaptation import METHODS
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.prefinetuning.settings import PAPER
-from voicefit.sweep.engine import StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import StartId, TrialSpec
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs, run_trials
 from voicefit.system.machine import devices, has_bfloat16
 
 KS = (2, 4, 8, 16, 24, 32, 64)
@@ -53,7 +54,7 @@ FULL = Size(12, (32, 20, 30), (2, 16, 64), (1, 4), (5, 20), 3)
 QUICK = Size(1, (4, 1, 1), (2, 8), (1,), (1, 2), 2)
 
 
-def make_workplace(folder: Path, size: Size) -> Workplace:
+def make_trial_jobs(folder: Path, size: Size) -> TrialJobs:
     """The clips in the front-end cache, the encoder under a name for every worker, and a method for each length."""
     precision = "bfloat16" if has_bfloat16(torch.device(devices()[0])) else "float32"
     source = build_wav2vec2_base(folder / "base", size.layers)
@@ -64,16 +65,16 @@ def make_workplace(folder: Path, size: Size) -> Workplace:
         str(epochs): PlannedMethod(METHODS["published"].configured(epochs=epochs, patience=epochs, precision=precision))
         for epochs in size.epochs
     }
-    starts = {(f"encoder-{worker}", NONE): start for worker in range(max(size.workers))}
+    starts = {StartId(f"encoder-{worker}", NONE): start for worker in range(max(size.workers))}
     threads = max(1, (os.cpu_count() or 1) // max(size.workers))
-    return Workplace(starts, {corpus.name: corpus}, methods, folder / "cache", threads, devices())
+    return TrialJobs(starts, {corpus.name: corpus}, methods, folder / "cache", threads, devices())
 
 
-def measure(workplace: Workplace, size: Size) -> Iterator[dict[str, Any]]:
+def measure(jobs: TrialJobs, size: Size) -> Iterator[dict[str, Any]]:
     """A row per number of workers, each of which runs the same trials at the same time."""
     few, many = size.epochs
     for workers in size.workers:
-        seconds = {key: statistics.mean(found) for key, found in _seconds(workplace, size, workers).items()}
+        seconds = {key: statistics.mean(found) for key, found in _seconds(jobs, size, workers).items()}
         epoch = {k: (seconds[k, many] - seconds[k, few]) / (many - few) / workers for k in size.ks}
         rest = {k: seconds[k, few] / workers - few * epoch[k] for k in size.ks}
         row: dict[str, Any] = {"workers": workers}
@@ -85,9 +86,9 @@ def measure(workplace: Workplace, size: Size) -> Iterator[dict[str, Any]]:
         yield row | {"target": "≤ 24" if devices() != ["cpu"] else ""}
 
 
-def _seconds(workplace: Workplace, size: Size, workers: int) -> dict[tuple[int, int], list[float]]:
+def _seconds(jobs: TrialJobs, size: Size, workers: int) -> dict[tuple[int, int], list[float]]:
     """(k, epochs) → what its trials took, those apart in which a worker meets shapes for the first time."""
-    (corpus,) = workplace.targets.values()
+    (corpus,) = jobs.targets.values()
     speaker, label = corpus.speakers[0], corpus.labels[0]
     trials = [
         TrialSpec(
@@ -96,11 +97,11 @@ def _seconds(workplace: Workplace, size: Size, workers: int) -> dict[tuple[int, 
         for worker, draw, k, method in product(range(workers), range(size.draws), size.ks, map(str, size.epochs))
     ]
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for trial, result in run_trials(trials, replace(workplace, workers=workers), workers):
-        if "error" in result:
-            raise SystemExit(f"a trial failed: {result['error']}")
-        if trial.draw:
-            found[trial.k, int(trial.method)].append(result["seconds"])
+    for record in run_trials(trials, replace(jobs, workers=workers), workers):
+        if record.error is not None:
+            raise SystemExit(f"a trial failed: {record.error}")
+        if record.job.draw:
+            found[record.job.k, int(record.job.method)].append(record.result["seconds"])
     return found
 
 
@@ -113,7 +114,7 @@ def main() -> None:
     options = parse_options(__doc__)
     size = QUICK if options.quick else FULL
     with tempfile.TemporaryDirectory() as name:
-        rows = list(measure(make_workplace(Path(name), size), size))
+        rows = list(measure(make_trial_jobs(Path(name), size), size))
     _, validation, test = (5 * count for count in size.clips)
     clips = f"{validation} validation and {test} test clips of 3 s"
     heard = "A GPU hears all validation clips in every epoch, a processor those that it needs."

@@ -21,24 +21,28 @@ from benchmarks.common import LABELS, alternate, build_small, parse_options, pub
 from benchmarks.sweep_overhead import NO_OP, ray_cluster_of
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
-from voicefit.sweep.engine import Record, StartingPoint, Workplace, run_trials
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.jobs import Record
+from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
+from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.store import TrialStore
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs, run_trials
 
 SPEAKERS = 50
 CASES = [("process", 1), ("process", 2), ("ray", 1), ("ray", 2)]
 
 
-def build(folder: Path) -> Workplace:
+def build(folder: Path) -> TrialJobs:
     """Speakers of 18 clips of 0.3 s each, in the front-end cache of an encoder of 32 channels."""
     corpus = load_corpus("folder", write_speakers(folder / "clips", SPEAKERS, clips_per_label=3, seconds=0.3))
     start = StartingPoint(str(build_small(folder / "small")), Reading())
     FrontCache(load_encoder(start.source), folder / "cache").fill(corpus.clips)
     method = PlannedMethod(NO_OP.configured())
-    return Workplace({("small", NONE): start}, {"folder": corpus}, {"no-op": method}, folder / "cache", threads=1)
+    return TrialJobs(
+        {StartId("small", NONE): start}, {"folder": corpus}, {"no-op": method}, folder / "cache", threads=1
+    )
 
 
 def make_trials(corpus: Corpus, count: int) -> list[TrialSpec]:
@@ -51,16 +55,16 @@ def make_trials(corpus: Corpus, count: int) -> list[TrialSpec]:
     ]
 
 
-def run_case(workplace: Workplace, trials: list[TrialSpec], engine: str, workers: int) -> tuple[float, float]:
+def run_case(jobs: TrialJobs, trials: list[TrialSpec], engine: str, workers: int) -> tuple[float, float]:
     """Seconds to the first record, from when the cluster is up, and from the first record to the last."""
 
-    def measured(run: Callable[..., Generator[Record]]) -> tuple[float, float]:
+    def measured(run: Callable[..., Generator[Record[TrialSpec]]]) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as name, TrialStore(Path(name) / "trials.sqlite") as store:
             began, arrivals = time.perf_counter(), []
-            for spec, result in run(trials, workplace, workers):
-                if "error" in result:
-                    raise SystemExit(f"a trial failed: {result['error']}")
-                store.add(spec, result)
+            for record in run(trials, jobs, workers):
+                if record.error is not None:
+                    raise SystemExit(f"a trial failed: {record.error}")
+                store.add(record.job, record.result)
                 arrivals.append(time.perf_counter())
         return arrivals[0] - began, arrivals[-1] - arrivals[0]
 
@@ -89,9 +93,9 @@ def main() -> None:
     count, rounds, cases = (1000, 1, CASES[::2]) if options.quick else (10_000, 3, CASES)
     import_ray(local=True).cloudpickle.register_pickle_by_value(sweep_overhead)  # workers have no such module
     with tempfile.TemporaryDirectory() as name:
-        workplace = build(Path(name))
-        trials = make_trials(workplace.targets["folder"], count)
-        actions: dict[Any, Callable[[], Any]] = {case: partial(run_case, workplace, trials, *case) for case in cases}
+        jobs = build(Path(name))
+        trials = make_trials(jobs.targets["folder"], count)
+        actions: dict[Any, Callable[[], Any]] = {case: partial(run_case, jobs, trials, *case) for case in cases}
         found = alternate(actions, rounds)
     rows = [row_of(*case, count, times) for case, times in found.items()]
     notes = [

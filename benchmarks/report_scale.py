@@ -21,8 +21,9 @@ import torch
 
 from benchmarks.common import LABELS, parse_options, publish, seconds_of
 from voicefit.scores import reliability
-from voicefit.sweep.plan import NONE, TrialSpec
-from voicefit.sweep.store import TrialStore
+from voicefit.sweep.plan import NONE
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.specs import TrialSpec
 
 CORPORA = ("emodb", "emovo", "ravdess", "tess")
 STARTS = (NONE, *("+".join(names) for size in range(1, 5) for names in combinations(CORPORA, size)))
@@ -52,7 +53,7 @@ def fill(run: Path, size: Size) -> int:
     generator = np.random.default_rng(0)
     levels = {f"s{speaker:02}": generator.normal(0, 0.03) for speaker in range(size.speakers)}
     written = 0
-    with TrialStore(run / "trials.sqlite") as store:
+    with RunDirectory(run).open_store(read_only=False) as store:
         for spec in make_specs(size):
             corpora = 0 if spec.start == NONE else spec.start.count("+") + 1
             mean = 0.45 + 0.075 * np.log2(spec.k) + 0.02 * corpora / np.sqrt(spec.k) + METHODS[spec.method]
@@ -64,8 +65,9 @@ def fill(run: Path, size: Size) -> int:
             more["calibration"] = reliability(logits, (generator.random(150) > score).astype(int).tolist())
             store.add(spec, {**scores, **more, "support": support, "seconds": float(generator.gamma(2, 0.01))})
             written += 1
-    record = {"planned_trials": written, "corpora": {name: {"clips": 500, "speakers": 10} for name in CORPORA}}
-    (run / "run.json").write_text(json.dumps(record))
+    described = {name: {"clips": 500, "speakers": 10} for name in CORPORA}
+    record = {"planned_trials": written, "plan": {}, "corpora": described}
+    RunDirectory(run).record_path.write_text(json.dumps(record))
     return written
 
 
@@ -93,10 +95,10 @@ def main() -> None:
 
         writing = seconds_of(write)
         seconds, memory = zip(*(report_once(run) for _ in range(rounds)), strict=True)
-        files = [file for file in (run / "report").rglob("*") if file.is_file()]
-        page = (run / "report" / "index.html").stat().st_size / 1e6
+        files = [file for file in RunDirectory(run).report.rglob("*") if file.is_file()]
+        page = (RunDirectory(run).report / "index.html").stat().st_size / 1e6
         whole = sum(file.stat().st_size for file in files) / 1e6
-        store = (run / "trials.sqlite").stat().st_size / 1e6
+        store = RunDirectory(run).store_path.stat().st_size / 1e6
     rows = [
         {"measured": f"voicefit report, {trials:,} trials", "value": statistics.median(seconds), "unit": "s"},
         {"measured": "… its peak memory", "value": max(memory), "unit": "MB"},

@@ -16,9 +16,9 @@ import torch
 
 from benchmarks.common import (
     LABELS,
+    build_trial_jobs,
     build_wav2vec2_base,
     build_whisper_tiny,
-    build_workplace,
     make_trials,
     parse_options,
     publish,
@@ -84,11 +84,11 @@ def measure(folder: Path, methods: Mapping[str, PlannedMethod], quick: bool) -> 
             cost = {value: milliseconds(scene, method, k, seconds) for value, (scene, k) in values.items()}
             yield from make_rows(varied, architecture, name, cost)
     corpus = make_corpus(folder / "for workers", K // 2, TEST, SECONDS)
-    workplace = build_workplace(folder, corpus, methods, DEPTH)
+    jobs = build_trial_jobs(folder, corpus, methods, DEPTH)
     for name in [name for name in methods if name != "full"]:  # sweep_overhead.py has it
         cost = {}
         for workers in (1, 2):
-            cost[workers] = 1000 / trials_per_second(workplace, name, K, workers, 3 * seconds)
+            cost[workers] = 1000 / trials_per_second(jobs, name, K, workers, 3 * seconds)
         yield from make_rows("workers", WHISPER, name, cost)
 
 

@@ -17,19 +17,21 @@ from unittest.mock import patch
 
 import torch
 
-from benchmarks.common import alternate, build_workplace, parse_options, publish, trials_per_second, write_speakers
+from benchmarks.common import alternate, build_trial_jobs, parse_options, publish, trials_per_second, write_speakers
 from voicefit.adaptation import METHODS, Method, Shots
 from voicefit.adaptation.method import MethodSettings
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
-from voicefit.sweep import run, trial
-from voicefit.sweep.engine import Record, run_trials
+from voicefit.sweep import loaded_plan, run, trial
 from voicefit.sweep.episodes import SpeakerEpisodes
+from voicefit.sweep.jobs import Record
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.store import TrialStore
+from voicefit.sweep.trial_jobs import TrialJobs, run_trials
 
 
 def answer_first(encoder: Encoder, shots: Shots, settings: MethodSettings, seed: int) -> Head:
@@ -43,7 +45,7 @@ NO_OP = Method("no-op", answer_first, MethodSettings, version=1)
 ENGINES = ("process", "ray")
 DRAWS = {"no-op": 10_000, "full": 2000}  # times 6 labels: enough for one worker until the other has begun, and after
 PARTS = {
-    "expanding the plan": [(run, "expand_trials")],
+    "expanding the plan": [(loaded_plan, "expand_trials")],
     "drawing the episode": [(SpeakerEpisodes, "make")],
     "scores and floors": [(trial, "score"), (trial, "floors")],
     "writing the record": [(TrialStore, "add")],
@@ -72,11 +74,11 @@ def timed_parts() -> Iterator[Counter[str]]:
         yield seconds
 
 
-def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[dict[str, Any]]:
+def overhead_rows(jobs: TrialJobs, out: Path, draws: int) -> Iterator[dict[str, Any]]:
     """A sweep of the method that does nothing: one speaker, whose clips are pooled before the first record."""
-    (corpus,), (start, _) = workplace.targets.values(), workplace.starts.values()
+    (corpus,), (start, _) = jobs.targets.values(), jobs.starts.values()
     grid = {"starts": ["none"], "methods": ["no-op"], "draws": draws}
-    encoder = {"source": start.source, "depth": start.depth}
+    encoder = {"source": start.source, "depth": start.reading.depth}
     raw = {"encoders": {"tiny": encoder}, "targets": {"folder": str(corpus.root)}, "grid": [grid]}
     arrivals: list[float] = []
     with patch.dict(METHODS, {NO_OP.name: NO_OP}), timed_parts() as seconds:
@@ -84,7 +86,7 @@ def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[d
         result = run.run_sweep(
             plan,
             out,
-            cache_root=workplace.cache_root,
+            cache_root=jobs.cache_root,
             progress=lambda what, done, total: arrivals.append(time.perf_counter()) if what == "trials" else None,
         )
     if result.failed:
@@ -98,7 +100,7 @@ def overhead_rows(workplace: run.Workplace, out: Path, draws: int) -> Iterator[d
 
 
 @contextlib.contextmanager
-def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Record]]]:
+def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Record[TrialSpec]]]]:
     """The Ray engine, on a cluster of this machine that lends as many CPUs, each to a worker of one thread."""
     ray = import_ray(local=True)
     ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
@@ -110,12 +112,12 @@ def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Record]]]:
         ray.shutdown()
 
 
-def worker_rows(workplace: run.Workplace, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
+def worker_rows(jobs: TrialJobs, rounds: int, seconds: float) -> Iterator[dict[str, Any]]:
     """One worker and two of each engine in turn, on trials that do nothing and on trials that train the encoder."""
 
     def rate(engine: str, workers: int, method: str) -> float:
         with ray_cluster_of(workers) if engine == "ray" else contextlib.nullcontext(run_trials) as trials_of:
-            return trials_per_second(workplace, method, 2, workers, seconds, run=trials_of, draws=DRAWS[method])
+            return trials_per_second(jobs, method, 2, workers, seconds, run=trials_of, draws=DRAWS[method])
 
     for method, what in {"no-op": "trials that do nothing", "full": "full fine-tuning"}.items():
         cases = {(engine, workers): partial(rate, engine, workers, method) for engine in ENGINES for workers in (1, 2)}
@@ -144,10 +146,10 @@ def main() -> None:
         folder = Path(name)
         small = load_corpus("folder", write_speakers(folder / "small", 1, clips_per_label=3))
         large = load_corpus("folder", write_speakers(folder / "large", 1, clips_per_label=48))
-        workplace = build_workplace(folder, small, methods, depth=1)
+        jobs = build_trial_jobs(folder, small, methods, depth=1)
         rows = [
-            *overhead_rows(build_workplace(folder, large, {}, depth=1), folder / "run", draws),
-            *worker_rows(workplace, rounds, seconds),
+            *overhead_rows(build_trial_jobs(folder, large, {}, depth=1), folder / "run", draws),
+            *worker_rows(jobs, rounds, seconds),
         ]
     notes = [
         "Overhead: k = 2 … 64, 96 test clips, Whisper tiny architecture; from the first record to the last, and the "

@@ -36,8 +36,8 @@ from voicefit.adaptation import METHODS, published
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, FrontEnd, Reading, load_encoder
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 from voicefit.system.machine import devices, has_bfloat16

@@ -12,25 +12,25 @@ from typing import Any
 
 import torch
 
-from benchmarks.common import LABELS, build_workplace, parse_options, publish, trials_per_second, write_speakers
+from benchmarks.common import LABELS, build_trial_jobs, parse_options, publish, trials_per_second, write_speakers
 from voicefit.adaptation import METHODS
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading
-from voicefit.sweep.engine import StartingPoint, Workplace
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
 from voicefit.system.hub import MINI
 
 GRID = 33_600
 TARGETS = {"prototype": 200, "head": 50, "prior": 50}
 
 
-def measure(workplace: Workplace, ks: tuple[int, ...], seconds: float) -> Iterator[dict[str, Any]]:
+def measure(jobs: TrialJobs, ks: tuple[int, ...], seconds: float) -> Iterator[dict[str, Any]]:
     """A row per method, number of shots and number of workers."""
-    for method in workplace.methods:
+    for method in jobs.methods:
         for k in ks:
             for workers in (1, 2):
-                rate = trials_per_second(workplace, method, k, workers, seconds)
+                rate = trials_per_second(jobs, method, k, workers, seconds)
                 yield {
                     "method": method,
                     "k": k,
@@ -41,12 +41,12 @@ def measure(workplace: Workplace, ks: tuple[int, ...], seconds: float) -> Iterat
                 }
 
 
-def start_at_mini(workplace: Workplace, methods: dict[str, PlannedMethod]) -> Workplace:
+def start_at_mini(jobs: TrialJobs, methods: dict[str, PlannedMethod]) -> TrialJobs:
     """The same clips, from the checkpoint that comes with Voicefit."""
-    encoder, (corpus,) = open_start(MINI).encoder, workplace.targets.values()
-    FrontCache(encoder, workplace.cache_root).fill(corpus.clips)
+    encoder, (corpus,) = open_start(MINI).encoder, jobs.targets.values()
+    FrontCache(encoder, jobs.cache_root).fill(corpus.clips)
     start = StartingPoint(MINI, Reading(frozen_layers=encoder.frozen_layers, front_end=encoder.front_end))
-    return replace(workplace, starts=dict.fromkeys(workplace.starts, start), methods=methods)
+    return replace(jobs, starts=dict.fromkeys(jobs.starts, start), methods=methods)
 
 
 def main() -> None:
@@ -58,10 +58,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         corpus = load_corpus("folder", write_speakers(folder / "clips", 1, clips_per_label))
-        plain = build_workplace(folder, corpus, {name: methods[name] for name in ("prototype", "head")}, depth=1)
+        plain = build_trial_jobs(folder, corpus, {name: methods[name] for name in ("prototype", "head")}, depth=1)
         rows = []
-        for workplace in (plain, start_at_mini(plain, {"prior": methods["prior"]})):
-            rows += measure(workplace, *(((8,), 1.5) if options.quick else ((2, 8, 64), 6.0)))
+        for jobs in (plain, start_at_mini(plain, {"prior": methods["prior"]})):
+            rows += measure(jobs, *(((8,), 1.5) if options.quick else ((2, 8, 64), 6.0)))
     notes = [
         f"Whisper tiny architecture, 1 layer (prior: mini); {clips_per_label // 3 * len(LABELS)} test clips a trial; "
         "head has its default, fixed penalty.",

@@ -14,7 +14,9 @@ from typing import Any
 import psutil
 
 from benchmarks.common import in_own_process, parse_options, publish
-from voicefit.sweep import engine
+from voicefit.sweep.jobs import Record
+from voicefit.sweep.process_transport import ProcessTransport
+from voicefit.sweep.scheduler import Scheduler
 
 
 class Idle:
@@ -26,23 +28,22 @@ class Idle:
         """Itself."""
         return self
 
-    def run(self, group: Iterable[Any]) -> Iterator[tuple[Any, dict[str, Any]]]:
-        """Yield each task after a tenth of a second."""
+    def run(self, group: Iterable[Any]) -> Iterator[Record[Any]]:
+        """Yield a record of each job after a tenth of a second."""
         import transformers.models.wav2vec2.modeling_wav2vec2  # noqa: F401
 
-        for task in group:
+        for job in group:
             time.sleep(0.1)
-            yield task, {}
+            yield Record(job)
 
 
 def begin(method: str, workers: int) -> tuple[float, float, float]:
     """Seconds until the first worker has done something and until the last has, and MB of all, shared pages once."""
-    engine.START_METHOD = method
     groups = deque(deque((worker, index) for index in range(100)) for worker in range(workers))
     began, first, seen = time.perf_counter(), 0.0, set()
-    with contextlib.closing(engine.run_in_workers(groups, Idle(), workers)) as records:
+    with contextlib.closing(Scheduler(groups, ProcessTransport(Idle(), method), workers).records()) as records:
         while len(seen) < workers:
-            seen.add(next(records)[0][0])
+            seen.add(next(records).job[0])
             first = first or time.perf_counter() - began
         return first, time.perf_counter() - began, memory()
 

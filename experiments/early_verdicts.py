@@ -18,8 +18,8 @@ from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench
 from voicefit.system.heap import keep_freed_memory
 

@@ -27,8 +27,9 @@ from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.heads.prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 SHOTS = (2, 4, 8, 16, 32, 64)

@@ -23,8 +23,8 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.selection.ranking import learn_together, pool_corpora
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 TARGETS = ("emovo", "emodb", "ravdess", "nemo")

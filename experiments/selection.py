@@ -28,9 +28,10 @@ from voicefit.heads.prior import Prior
 from voicefit.report.statistics import finished, pair
 from voicefit.selection.ranking import SCORES, PooledCorpus, judge, learn_together, pool_corpora, promise
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
-from voicefit.sweep.plan import NONE, TrialSpec
+from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
-from voicefit.sweep.store import TrialStore
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 SPEAKERS = 7  # of a target at most, in the order of their names
@@ -116,7 +117,7 @@ def measure_gains(laboratory: Laboratory, target: str, starts: Sequence[Start]) 
 
 def read_gains(run: Path, encoder: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """Each target of a sweep, and the gains there; macro F1 where the method has no start without corpora."""
-    with TrialStore(run / "trials.sqlite", read_only=True) as store:
+    with RunDirectory(run).open_store() as store:
         trials = finished(store.trials())
     trials = trials[(trials["encoder"] == encoder) & trials["method"].isin(["head", "prototype", "prior"])]
     for target, mine in trials.groupby("target"):

@@ -25,8 +25,8 @@ from voicefit.prefinetuning.batches import split_by_speaker
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
 from voicefit.sweep.episodes import SpeakerEpisodes
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 torch.set_num_threads(1)

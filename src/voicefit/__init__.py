@@ -1,6 +1,5 @@
 """Voicefit fits a speech emotion classifier to a new voice from as few as two labelled clips."""
 
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from voicefit.errors import VoicefitError
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from voicefit.report import build_report
     from voicefit.selection.ranking import select_corpora
     from voicefit.sweep import read_plan, run_sweep
-
-__version__ = version("voicefit")
 
 _HOMES = {
     "Model": "voicefit.prediction.model",
@@ -59,6 +56,10 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Import a public name when it is first asked for: torch takes seconds that `voicefit --help` need not spend."""
+    if name == "__version__":  # what reads it imports much that a worker must not take from the working directory
+        from importlib.metadata import version
+
+        return version("voicefit")
     if name not in _HOMES:
         raise AttributeError(f"module 'voicefit' has no attribute {name!r}")
     import importlib

@@ -26,9 +26,9 @@ import psutil
 import torch
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, read_plan, run_sweep
+from voicefit.sweep import read_plan, run_sweep
 from voicefit.sweep.ray_cluster import import_ray
-from voicefit.sweep.record import STORE
+from voicefit.sweep.run_directory import RunDirectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from benchmarks.common import build_whisper_tiny, parse_options, publish, write_speakers
@@ -107,7 +107,7 @@ def start_sweep(plan: Path, out: Path, address: str) -> subprocess.Popen[str]:
 
 def stored(out: Path) -> pd.DataFrame:
     """What must be the same however a sweep was run."""
-    with TrialStore(out / STORE, read_only=True) as store:
+    with RunDirectory(out).open_store() as store:
         table = store.trials()
     return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 

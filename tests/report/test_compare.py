@@ -9,7 +9,7 @@ from support.synthetic_runs import RECORD, row
 from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
 from voicefit.report.compare import compare, compare_runs
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.store import TrialStore
 from voicefit.system.files import write_json
 

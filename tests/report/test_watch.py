@@ -11,7 +11,7 @@ import pytest
 from support.synthetic_runs import RECORD
 from voicefit.errors import VoicefitError
 from voicefit.report import watch_report
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.store import TrialStore
 
 pytestmark = pytest.mark.usefixtures("without_pdfs")

@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from voicefit.sweep.jobs import Record
+
 
 @dataclass
 class Deadly:
@@ -40,19 +42,32 @@ class Gated:
 
 @dataclass
 class Errands:
-    """Tasks that name what a worker does; each says in which process it was done."""
+    """Jobs that name what a worker does; each result is the process that did it."""
 
     folder: Path
+    driver: int = 0
     devices = ("cpu",)
 
     def runner(self, device):
         return self
 
     def run(self, group):
-        for task in group:
-            if task == "wait":
+        for job in group:
+            if job == "wait":
                 Gated(self.folder / "gate").l2  # noqa: B018
-            if task == "kill the first" and not (self.folder / "killed").exists():
+            if job.startswith("kill the first") and not (self.folder / "killed").exists():
                 (self.folder / "killed").touch()
+                if job == "kill the first and its parent":
+                    assert os.getppid() != self.driver
+                    os.kill(os.getppid(), signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
-            yield task, {"process": os.getpid()}
+            yield Record(job, {"process": os.getpid()})
+
+
+class NeverReady:
+    """A job source whose every worker ends before it is ready."""
+
+    devices = ("cpu",)
+
+    def runner(self, device):
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,10 +1,12 @@
-"""Workers that do nothing but say what they see."""
+"""Workers that do nothing but report what they see."""
 
 import os
 
+from voicefit.sweep.jobs import Record
+
 
 class Reporter:
-    """Stands for an encoder and its trials, and for the place where they are."""
+    """A job source, and what runs its jobs."""
 
     devices = ("cpu",)
 
@@ -12,5 +14,5 @@ class Reporter:
         return self
 
     def run(self, group):
-        for task in group:
-            yield task, {"parent": os.getppid(), "word": os.environ.get("WORD")}
+        for job in group:
+            yield Record(job, {"parent": os.getppid(), "word": os.environ.get("WORD")})

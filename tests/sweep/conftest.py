@@ -1,7 +1,7 @@
 import json
 import multiprocessing
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
 from voicefit.encoders import Reading
-from voicefit.sweep import TrialStore
-from voicefit.sweep.engine import StartingPoint, Workplace
-from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan
+from voicefit.sweep.jobs import Record
+from voicefit.sweep.plan import expand_trials, make_plan
 from voicefit.sweep.planned_method import PlannedMethod
-from voicefit.sweep.record import STORE
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.specs import StartId, TrialSpec
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -42,7 +43,7 @@ def a_context_for_new_processes() -> Any:
 def forked(monkeypatch: pytest.MonkeyPatch) -> None:
     """Workers that start at once; how they start otherwise is for the tests of whole sweeps."""
     context = multiprocessing.get_context("fork")
-    monkeypatch.setattr("voicefit.sweep.engine.multiprocessing.get_context", lambda method: context)
+    monkeypatch.setattr("voicefit.sweep.process_transport.multiprocessing.get_context", lambda method: context)
 
 
 @pytest.fixture(scope="session")
@@ -90,10 +91,10 @@ def same_checkpoints() -> Callable[[Path, Path], None]:
     """Assert that two runs hold the same starting points, weights to the bit."""
 
     def compare(out: Path, other: Path) -> None:
-        found = {path.relative_to(out) for path in (out / "checkpoints").glob("*/*")}
-        assert found == {path.relative_to(other) for path in (other / "checkpoints").glob("*/*")}
-        assert found and not any(path.name.endswith((".unfinished", ".part")) for path in found)
-        for name in found:
+        names = {path.relative_to(out) for path in RunDirectory(out).checkpoints.glob("*/*")}
+        assert names == {path.relative_to(other) for path in RunDirectory(other).checkpoints.glob("*/*")}
+        assert names and not any(path.name.endswith((".unfinished", ".part")) for path in names)
+        for name in names:
             for file in ("model.safetensors", "prior.safetensors"):
                 weights, others = load_file(out / name / file), load_file(other / name / file)
                 assert weights.keys() == others.keys()
@@ -112,7 +113,7 @@ def stored() -> Callable[[Path], pd.DataFrame]:
     """The trials in a run's store, but for when and how long they ran."""
 
     def read(out: Path) -> pd.DataFrame:
-        with TrialStore(out / STORE, read_only=True) as store:
+        with RunDirectory(out).open_store() as store:
             table = store.trials()
         return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
@@ -141,9 +142,9 @@ def write_plan(tmp_path: Path) -> Callable[[dict[str, Any]], Path]:
 
 
 @pytest.fixture
-def workplace(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> Workplace:
-    return Workplace(
-        starts={("tiny", "none"): StartingPoint(str(encoder_folder), Reading(frozen_layers=1))},
+def trial_jobs(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> TrialJobs:
+    return TrialJobs(
+        starts={StartId("tiny", "none"): StartingPoint(str(encoder_folder), Reading(frozen_layers=1))},
         targets={"voices": load_corpus("voices", corpora_folder / "voices")},
         methods={name: PlannedMethod(method.configured()) for name, method in METHODS.items()},
         cache_root=tmp_path / "cache",
@@ -152,10 +153,32 @@ def workplace(encoder_folder: Path, corpora_folder: Path, tmp_path: Path) -> Wor
 
 
 @pytest.fixture
-def trials(raw_plan: dict[str, Any], workplace: Workplace) -> list[TrialSpec]:
+def results_of() -> Callable[[Iterable[Record[TrialSpec]]], dict[TrialSpec, tuple[dict[str, Any], str | None]]]:
+    """Trial → its result but for the seconds, and its error; each trial once."""
+
+    def collect(records: Iterable[Record[TrialSpec]]) -> dict[TrialSpec, tuple[dict[str, Any], str | None]]:
+        collected = list(records)
+        results = {
+            record.job: ({name: value for name, value in record.result.items() if name != "seconds"}, record.error)
+            for record in collected
+        }
+        assert len(results) == len(collected)
+        return results
+
+    return collect
+
+
+@pytest.fixture
+def errors_of() -> Callable[[dict[TrialSpec, tuple[dict[str, Any], str | None]]], dict[TrialSpec, str]]:
+    """Of results, those that failed: trial → its error."""
+    return lambda results: {trial: error for trial, (_, error) in results.items() if error is not None}
+
+
+@pytest.fixture
+def trials(raw_plan: dict[str, Any], trial_jobs: TrialJobs) -> list[TrialSpec]:
     grid = [{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 3}]
     plan = make_plan({**raw_plan, "grid": grid}, "plan")
-    return expand_trials(plan, list(workplace.targets.values()), {("tiny", "none"): "s"})
+    return expand_trials(plan, list(trial_jobs.targets.values()), {StartId("tiny", "none"): "s"})
 
 
 @pytest.fixture

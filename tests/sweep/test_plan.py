@@ -8,7 +8,8 @@ import pytest
 
 from voicefit.adaptation import METHODS
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import TrialSpec, expand_trials, make_plan, read_plan
+from voicefit.sweep.plan import expand_trials, make_plan, read_plan
+from voicefit.sweep.specs import TrialSpec
 
 MINIMAL = """
 [encoders.tiny]
@@ -48,7 +49,7 @@ def grid_of(**grid):
 
 
 def expand(plan, *targets):
-    keys = {(encoder, start): f"{encoder}/{start}" for encoder, start in plan.places}
+    keys = {(encoder, start): f"{encoder}/{start}" for encoder, start in plan.start_ids}
     return expand_trials(plan, targets, keys)
 
 
@@ -220,7 +221,7 @@ def test_there_are_two_to_the_n_minus_one_subsets(count):
 def test_a_grid_may_name_its_encoders():
     encoders = {"small": {"source": "s"}, "large": {"source": "l"}}
     grids = [{"starts": ["a"], "encoders": ["large"]}, {"starts": ["none"]}]
-    assert plan_of(encoders=encoders, grid=grids).places == [("small", "none"), ("large", "a"), ("large", "none")]
+    assert plan_of(encoders=encoders, grid=grids).start_ids == [("small", "none"), ("large", "a"), ("large", "none")]
 
 
 def test_a_method_of_the_plan_gets_its_settings_and_the_protocol_its_own():

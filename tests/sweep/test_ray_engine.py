@@ -17,14 +17,17 @@ import psutil
 import pytest
 
 from support import deadly
-from support.deadly import Deadly, Gated
-from voicefit.adaptation import ConfiguredMethod, find_method
+from support.deadly import Deadly, Errands, Gated, NeverReady
+from voicefit.adaptation import ConfiguredMethod, Method, find_method
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, engine, ray_cluster, run_sweep
+from voicefit.sweep import ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import connected, share_out
-from voicefit.sweep.record import STORE
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.scheduler import Scheduler
+from voicefit.sweep.specs import StartId
+from voicefit.sweep.trial_jobs import group_trials, run_trials
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="the library ray is not installed")
 
@@ -61,13 +64,6 @@ def run_on_ray(*arguments, **named):
     from voicefit.sweep import ray_engine
 
     return ray_engine.run_trials(*arguments, **named)
-
-
-def results_of(records):
-    found = list(records)
-    results = {spec: {name: v for name, v in result.items() if name != "seconds"} for spec, result in found}
-    assert len(results) == len(found)
-    return results
 
 
 def workers_at_tasks(parent=None):
@@ -123,11 +119,12 @@ class TestOnACluster:
         same_checkpoints(tmp_path / "ray", tmp_path / "process")
         pd.testing.assert_frame_equal(stored(tmp_path / "ray"), stored(tmp_path / "process"))
 
-    def test_the_trials_of_a_killed_worker_and_of_a_lost_node_run_elsewhere(self, cluster, trials, workplace, tmp_path):
-        starts = {("twin", "none"): workplace.starts["tiny", "none"], **workplace.starts}
-        # A worker at `head` is in the middle of it.
-        waiting = PlannedMethod(ConfiguredMethod(find_method("head"), Gated(tmp_path / "gate")))
-        workplace = replace(workplace, starts=starts, methods={**workplace.methods, "head": waiting})
+    def test_the_trials_of_a_killed_worker_and_of_a_lost_node_run_elsewhere(
+        self, cluster, trials, trial_jobs, tmp_path, results_of, errors_of
+    ):
+        starts = {StartId("twin", "none"): trial_jobs.starts[StartId("tiny", "none")], **trial_jobs.starts}
+        waiting = Method("head", Gated(tmp_path / "gate"))  # whoever is at `head` is in the middle of it
+        trial_jobs = replace(trial_jobs, starts=starts, methods={**trial_jobs.methods, "head": waiting})
         both = [replace(trial, encoder=encoder) for encoder in ("tiny", "twin") for trial in trials]
         doomed = cluster.add_node(**NODE)
         raylet = doomed.all_processes["raylet"][0].process.pid
@@ -139,13 +136,13 @@ class TestOnACluster:
             (tmp_path / "gate").touch()
 
         with once(lambda: len(workers_at_tasks()) == 3, lose_two):
-            results = results_of(run_on_ray(both, workplace, 3))
+            results = results_of(run_on_ray(both, trial_jobs, 3))
 
-        assert results == results_of(engine.run_trials(both, workplace, 1))
-        assert not any("error" in result for result in results.values())
+        assert results == results_of(run_trials(both, trial_jobs, 1))
+        assert not errors_of(results)
 
     def test_a_trial_that_hangs_and_one_that_kills_are_recorded_as_failed_and_the_others_run(
-        self, cluster, trials, workplace
+        self, cluster, trials, trial_jobs, results_of, errors_of
     ):
         ends = {"hanging": "hang", "deadly": "kill"}
         bad = {name: PlannedMethod(ConfiguredMethod(find_method("head"), Deadly(end))) for name, end in ends.items()}
@@ -153,12 +150,30 @@ class TestOnACluster:
         good = [trial for trial in trials if trial.speaker == trials[0].speaker]
 
         mixed = [*good[:2], hanging, *good[2:], killing]
-        results = results_of(run_on_ray(mixed, replace(workplace, methods={**workplace.methods, **bad}), 1, limit=4))
+        results = results_of(
+            run_on_ray(mixed, replace(trial_jobs, methods={**trial_jobs.methods, **bad}), 1, trial_timeout=4)
+        )
 
-        assert results.pop(hanging) == {"error": "took longer than the limit of 4 s and was stopped"}
-        assert results.pop(killing)["error"].startswith("the worker died twice (The actor is dead because its worker")
-        assert results == results_of(engine.run_trials(good, workplace, 1))
+        assert results.pop(hanging) == ({}, "took longer than the limit of 4 s and was stopped")
+        assert results.pop(killing)[1].startswith("the worker died twice (The actor is dead because its worker")
+        assert results == results_of(run_trials(good, trial_jobs, 1))
         wait_until(lambda: not workers_at_tasks())
+
+    def test_workers_that_end_before_they_are_ready_end_the_sweep(self, cluster, trials):
+        from voicefit.sweep.ray_transport import RayTransport
+
+        transport = RayTransport(NeverReady(), [], {"num_cpus": 1, "num_gpus": 0})
+        with pytest.raises(VoicefitError, match=r"^workers cannot start on the Ray cluster: .*actor"):
+            list(Scheduler(group_trials(trials), transport, 1).run())
+        assert transport.failed_starts == 3
+
+    def test_a_cluster_that_has_no_room_for_a_worker_ends_the_sweep(self, cluster, trials, monkeypatch):
+        from voicefit.sweep import ray_transport
+
+        monkeypatch.setattr(ray_transport, "_WAIT_FOR_ROOM_S", 1.0)
+        transport = ray_transport.RayTransport(Errands(Path("none")), [], {"num_cpus": 99, "num_gpus": 0})
+        with pytest.raises(VoicefitError, match="no node of the Ray cluster has had room for a worker for 1 s"):
+            list(Scheduler(group_trials(trials), transport, 1).run())
 
     def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
         self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch, stored
@@ -211,7 +226,7 @@ class TestOnACluster:
 
 def finished(out):
     try:
-        with TrialStore(out / STORE, read_only=True) as store:
+        with RunDirectory(out).open_store() as store:
             return len(store.finished_keys())
     except VoicefitError:
         return 0

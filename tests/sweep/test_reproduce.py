@@ -1,14 +1,13 @@
 """A run once more."""
 
-import json
-
 import pytest
 from typer.testing import CliRunner
 
 from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, make_plan, recorded_plan, run_sweep
-from voicefit.sweep.record import NAME, STORE, describe_git
+from voicefit.sweep import make_plan, recorded_plan, run_sweep
+from voicefit.sweep.record import describe_git
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import write_json
 
 
@@ -32,19 +31,19 @@ def test_a_run_comes_out_the_same(run, tmp_path):
     done = reproduce(run, tmp_path / "again")
 
     assert done.exit_code == 0, done.output
-    with TrialStore(run / STORE, read_only=True) as store:
+    with RunDirectory(run).open_store() as store:
         count = len(store.trials())
     assert f"{count} of {count} trials have the same score to the last digit" in done.stdout
     assert "→" not in done.stdout
 
 
 def test_what_differs_is_told(run, tmp_path):
-    with TrialStore(run / STORE) as store:
+    with RunDirectory(run).open_store(read_only=False) as store:
         key = store.trials()["key"][0]
         store._connection.execute("UPDATE trials SET macro_f1 = 0.125 WHERE key = ?", [key])
         store._connection.commit()
-    record = json.loads((run / NAME).read_text(encoding="utf-8"))
-    write_json(run / NAME, record | {"versions": record["versions"] | {"torch": "0.1"}})
+    record = RunDirectory(run).read_record()
+    write_json(RunDirectory(run).record_path, record | {"versions": record["versions"] | {"torch": "0.1"}})
 
     done = reproduce(run, tmp_path / "again")
 
@@ -59,7 +58,7 @@ def test_the_recorded_plan_is_the_plan(run, raw_plan):
 
 
 def test_a_run_records_code_corpora_and_command(run):
-    record = json.loads((run / NAME).read_text(encoding="utf-8"))
+    record = RunDirectory(run).read_record()
 
     assert record["git"] == describe_git()
     assert all(corpus["digest"] and corpus["bytes"] > 0 for corpus in record["corpora"].values())
@@ -74,8 +73,8 @@ def test_git_of_a_folder_outside_a_repository_is_unknown(tmp_path, monkeypatch):
 
 
 def test_a_shard_cannot_be_reproduced(run):
-    record = json.loads((run / NAME).read_text(encoding="utf-8"))
-    write_json(run / NAME, record | {"shard": "1/2"})
+    record = RunDirectory(run).read_record()
+    write_json(RunDirectory(run).record_path, record | {"shard": "1/2"})
 
     with pytest.raises(VoicefitError, match="merge the shards first"):
         recorded_plan(run)

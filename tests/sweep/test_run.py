@@ -14,9 +14,10 @@ import torch
 
 from voicefit.adaptation import METHODS
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, dry_run, run_sweep
+from voicefit.sweep import dry_run, run_sweep
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.run import STORE, SweepResult
+from voicefit.sweep.run import SweepResult
+from voicefit.sweep.run_directory import RunDirectory
 
 TRIALS = 2 * 2 * 3 * 2 * 2 * 2  # starts, speakers, labels, k, draws, methods
 
@@ -27,7 +28,7 @@ def plan_of(raw_plan, **changes):
 
 def records(out: Path) -> pd.DataFrame:
     """What must be the same however a sweep was run."""
-    with TrialStore(out / STORE, read_only=True) as store:
+    with RunDirectory(out).open_store() as store:
         table = store.trials()
     return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
@@ -170,10 +171,11 @@ def test_a_damaged_record_of_the_run_is_an_error(copy, raw_plan, cache, content)
 
 
 def test_a_damaged_store_is_an_error_and_left_as_it_is(copy, raw_plan, cache):
-    (copy / STORE).write_bytes(b"not a database" * 100)
+    store = RunDirectory(copy).store_path
+    store.write_bytes(b"not a database" * 100)
     with pytest.raises(VoicefitError, match="left as it is"):
         run_sweep(plan_of(raw_plan), copy, cache_root=cache)
-    assert (copy / STORE).read_bytes() == b"not a database" * 100
+    assert store.read_bytes() == b"not a database" * 100
 
 
 def test_a_folder_or_file_of_somebody_else_is_refused_and_left_alone(tmp_path, raw_plan, cache):
@@ -185,8 +187,8 @@ def test_a_folder_or_file_of_somebody_else_is_refused_and_left_alone(tmp_path, r
 
 
 def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, raw_plan, cache):
-    TrialStore(tmp_path / STORE).close()
-    for name in (f"{STORE}-wal", f"{STORE}-shm", ".run.json-0123.part"):
+    RunDirectory(tmp_path).open_store(read_only=False).close()
+    for name in ("trials.sqlite-wal", "trials.sqlite-shm", ".run.json-0123.part"):
         (tmp_path / name).touch()
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}])
     assert run_sweep(plan, tmp_path, cache_root=cache).finished == 6
@@ -378,7 +380,7 @@ def group(leader: int) -> list[int]:
 
 def count(out: Path) -> int:
     try:
-        with TrialStore(out / STORE, read_only=True) as store:
+        with RunDirectory(out).open_store() as store:
             return len(store.finished_keys())
     except (VoicefitError, OSError):
         return 0

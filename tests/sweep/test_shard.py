@@ -1,6 +1,5 @@
 """Shards of a sweep, merged, against the sweep in one piece."""
 
-import json
 import os
 import shlex
 import shutil
@@ -16,9 +15,9 @@ from typer.testing import CliRunner
 from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
 from voicefit.report import build_report
-from voicefit.sweep import Shard, TrialSpec, TrialStore, dry_run, make_plan, merge_runs, run_sweep
-from voicefit.sweep.merge import _remarks
-from voicefit.sweep.record import NAME, STORE
+from voicefit.sweep import Shard, TrialSpec, dry_run, make_plan, merge_runs, run_sweep
+from voicefit.sweep.merge import find_differences
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import write_json
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "slurm" / "submit.sh"
@@ -29,13 +28,14 @@ def plan_of(raw_plan, **changes):
 
 
 def records(out):
-    with TrialStore(out / STORE, read_only=True) as store:
+    with RunDirectory(out).open_store() as store:
         table = store.trials()
     return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
 
 
 def change(out, **entries):
-    write_json(out / NAME, json.loads((out / NAME).read_text(encoding="utf-8")) | entries)
+    run = RunDirectory(out)
+    write_json(run.record_path, run.read_record() | entries)
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_what_is_missing_is_told_and_can_be_run_later(made, whole, tmp_path, raw
     merge_runs([made[0], made[2]], tmp_path / "merged", told.append)
 
     assert told == ["missing: shard 2/3; the run is partial"]
-    record = json.loads((tmp_path / "merged" / NAME).read_text(encoding="utf-8"))
+    record = RunDirectory(tmp_path / "merged").read_record()
     assert record["planned_trials"] == len(records(whole)) and "shard" not in record
     run_sweep(plan_of(raw_plan), tmp_path / "merged", cache_root=cache)
     pd.testing.assert_frame_equal(records(tmp_path / "merged"), records(whole))
@@ -137,7 +137,7 @@ def test_what_is_no_shard_is_refused(text):
 
 
 def test_another_plan_or_other_clips_are_refused(shards, tmp_path):
-    record = json.loads((shards[1] / NAME).read_text(encoding="utf-8"))
+    record = RunDirectory(shards[1]).read_record()
     change(shards[1], plan=record["plan"] | {"seed": 7})
     with pytest.raises(VoicefitError, match=r"another plan than .*: they differ in seed"):
         merge_runs(shards, tmp_path / "merged")
@@ -149,7 +149,7 @@ def test_another_plan_or_other_clips_are_refused(shards, tmp_path):
 
 def test_other_scores_of_one_trial_are_refused(shards, whole, tmp_path):
     other = shutil.copytree(whole, tmp_path / "other")
-    with TrialStore(other / STORE) as store:
+    with RunDirectory(other).open_store(read_only=False) as store:
         store._connection.execute("UPDATE trials SET macro_f1 = macro_f1 / 2 WHERE macro_f1 > 0")
         store._connection.commit()
 
@@ -166,7 +166,7 @@ def test_runs_that_overlap_and_agree_are_merged(shards, whole, tmp_path):
 
 def test_finished_trials_win_over_failed_ones(shards, tmp_path):
     failed = shutil.copytree(shards[0], tmp_path / "failed")
-    with TrialStore(failed / STORE) as store:
+    with RunDirectory(failed).open_store(read_only=False) as store:
         store._connection.execute("UPDATE trials SET error = 'boom', macro_f1 = NULL")
         store._connection.commit()
 
@@ -222,6 +222,6 @@ def invoke(command):
 def test_machines_that_differ_in_bfloat16_are_told_of_and_older_records_are_not():
     runs = [Path("a"), Path("b")]
     records = [{"machine": {"bfloat16": True}}, {"machine": {"bfloat16": False}}, {"machine": {}}]
-    assert "bfloat16" in _remarks(runs, records[:2])[0]
-    assert _remarks(runs, [records[0], records[2]]) == []
-    assert _remarks(runs, [records[0], records[0]]) == []
+    assert "bfloat16" in find_differences(runs, records[:2])[0]
+    assert find_differences(runs, [records[0], records[2]]) == []
+    assert find_differences(runs, [records[0], records[0]]) == []

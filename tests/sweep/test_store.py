@@ -8,7 +8,7 @@ from datetime import datetime
 import pytest
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.store import TrialStore
 
 SPEC = TrialSpec("tiny", "a+b", "s", "t", "clean", "one-vs-rest", "head", "m", "anna", "anger", 2, 0, 0)

@@ -11,8 +11,8 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.trial import SpeakerBench, run_trial
 
 

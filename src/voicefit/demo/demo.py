@@ -11,7 +11,8 @@ from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, 
 from voicefit.distillation.filter_bank import TAPS, filter_bank_dims, set_filter_bank
 from voicefit.encoders.load import quiet_transformers
 from voicefit.report import build_report
-from voicefit.sweep import TrialStore, read_preset, run_sweep
+from voicefit.sweep import read_preset, run_sweep
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import new_directory
 from voicefit.system.machine import limit_threads
 from voicefit.system.progress import Progress
@@ -78,7 +79,7 @@ def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
     with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
         run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
-    with TrialStore(out / "trials.sqlite", read_only=True) as store:
+    with RunDirectory(out).open_store() as store:
         return _result(store.trials(), report)
 
 

@@ -1,6 +1,5 @@
 """The report of a run: read its folder, draw, tabulate and write the page."""
 
-import json
 import shutil
 import uuid
 from collections.abc import Collection
@@ -15,7 +14,7 @@ from voicefit.report.formats import write_tables
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
-from voicefit.sweep.store import TrialStore
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import new_directory, write_json, write_text
 
 SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "trials", "encoder", "protocol"]
@@ -81,8 +80,9 @@ def write_report(
             write_tables(tables, out / "tables", formats)
         html = page.render(record, len(trials), len(scored), failure_table(trials), report_sections, reload)
         write_text(out / "index.html", html)
-    _replace(run / "report", building)
-    return run / "report" / "index.html"
+    report = RunDirectory(run).report
+    _replace(report, building)
+    return report / "index.html"
 
 
 def summary(trials: pd.DataFrame) -> list[dict[str, Any]]:
@@ -115,7 +115,7 @@ def read_trials(run: Path) -> pd.DataFrame:
     Raises:
         VoicefitError: what the store raises on a damaged file.
     """
-    with TrialStore(run / "trials.sqlite", read_only=True) as store:
+    with RunDirectory(run).open_store() as store:
         return store.trials()
 
 
@@ -131,16 +131,9 @@ def read_record(run: Path) -> dict[str, Any]:
     Raises:
         VoicefitError: the folder is not that of a sweep, or the file is damaged.
     """
-    for name in ("run.json", "trials.sqlite"):
-        if not (run / name).is_file():
-            raise VoicefitError(f"{run}: not a run directory, it has no {name}")
-    try:
-        record = json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise VoicefitError(f"{run / 'run.json'}: not readable as JSON: {error}") from error
-    if not isinstance(record, dict):
-        raise VoicefitError(f"{run / 'run.json'}: not a run's record, it holds no object")
-    return record
+    directory = RunDirectory(run)
+    directory.require_files()
+    return directory.read_record()
 
 
 def read_history(run: Path) -> pd.DataFrame:
@@ -153,7 +146,7 @@ def read_history(run: Path) -> pd.DataFrame:
         The rows of every `checkpoints/<encoder>/<start>/history.csv`, with columns `encoder` and `start`;
         empty if there are none. The encoder is "" if a start is directly in `checkpoints`.
     """
-    root = run / "checkpoints"
+    root = RunDirectory(run).checkpoints
     frames = []
     paths = (*root.glob("*/history.csv"), *root.glob("*/*/history.csv"))
     for path in sorted(path for path in paths if not path.parent.name.startswith(".")):  # hidden: not complete yet

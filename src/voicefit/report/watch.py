@@ -9,6 +9,7 @@ from voicefit.report.build import read_record, read_trials, write_report
 from voicefit.report.page import reload_tag
 from voicefit.report.statistics import failed_rows
 from voicefit.report.text import count
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import write_text
 from voicefit.system.progress import Notify
 
@@ -32,7 +33,7 @@ def watch_report(run: str | Path, every: int, notify: Notify, formats: Collectio
         VoicefitError: `run` is not the folder of a sweep; also what the store raises on a damaged file.
     """
     run = Path(run)
-    page = run / "report" / "index.html"
+    page = RunDirectory(run).report / "index.html"
     last: State = ()
     try:
         while True:
@@ -53,11 +54,12 @@ def watch_report(run: str | Path, every: int, notify: Notify, formats: Collectio
 def _state(run: Path) -> State:
     """Return sizes and times of the store, its log and the run's record, which change with every trial."""
     read_record(run)
-    stats = []
-    for name in ("trials.sqlite", "trials.sqlite-wal", "run.json"):
+    directory, stats = RunDirectory(run), []
+    store = directory.store_path
+    for path in (store, store.with_name(f"{store.name}-wal"), directory.record_path):
         # The log exists only while a process has the store open, such as this one.
         with contextlib.suppress(FileNotFoundError):
-            stat = (run / name).stat()
+            stat = path.stat()
             stats += [(stat.st_size, stat.st_mtime_ns)] if stat.st_size else []
     return tuple(stats)
 

@@ -1,20 +1,21 @@
-"""The grid of trials: plan, trial store, engine."""
+"""The grid of trials: plan, trial store, scheduler."""
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from voicefit.sweep.merge import merge_runs
-    from voicefit.sweep.plan import Plan, TrialSpec, make_plan, read_plan, read_preset
+    from voicefit.sweep.plan import Plan, make_plan, read_plan, read_preset
     from voicefit.sweep.reproduce import compare_with, recorded_plan
     from voicefit.sweep.run import dry_run, run_sweep
     from voicefit.sweep.shard import Shard
+    from voicefit.sweep.specs import TrialSpec
     from voicefit.sweep.store import TrialStore
 
 _HOMES = {
     "Plan": "voicefit.sweep.plan",
     "Shard": "voicefit.sweep.shard",
-    "TrialSpec": "voicefit.sweep.plan",
+    "TrialSpec": "voicefit.sweep.specs",
     "TrialStore": "voicefit.sweep.store",
     "compare_with": "voicefit.sweep.reproduce",
     "dry_run": "voicefit.sweep.run",

@@ -19,7 +19,8 @@ from voicefit.encoders import Encoder
 from voicefit.heads.prior import learn_prior
 from voicefit.scores import score
 from voicefit.sweep.episodes import SpeakerEpisodes
-from voicefit.sweep.plan import NONE, Plan, TrialSpec
+from voicefit.sweep.plan import NONE, Plan
+from voicefit.sweep.specs import TrialSpec
 from voicefit.system.machine import devices
 
 _PROBES = 8

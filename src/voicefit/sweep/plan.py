@@ -2,16 +2,13 @@
 
 import contextlib
 import copy
-import hashlib
-import json
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib import resources
-from itertools import combinations, product
+from itertools import combinations, product, starmap
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -23,6 +20,7 @@ from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan_paths import Paths, set_paths
 from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
+from voicefit.sweep.specs import StartId, TrialSpec, digest
 
 NONE = "none"
 """The start without pre-finetuning."""
@@ -127,15 +125,15 @@ class Plan(BaseModel):
                 )
 
     @property
-    def places(self) -> list[tuple[str, str]]:
-        """Every (encoder, start) that the grids name, in the order of the plan."""
-        named = {place for grid in self.grid for place in self.grid_places(grid)}
+    def start_ids(self) -> list[StartId]:
+        """Every starting point that the grids name, in the order of the plan."""
+        named = {start_id for grid in self.grid for start_id in self.grid_start_ids(grid)}
         starts = dict.fromkeys(start for grid in self.grid for start in self.starts(grid))
-        return [place for place in product(self.encoders, starts) if place in named]
+        return [start_id for start_id in starmap(StartId, product(self.encoders, starts)) if start_id in named]
 
-    def grid_places(self, grid: Grid) -> list[tuple[str, str]]:
-        """Every (encoder, start) of one grid."""
-        return list(product(grid.encoders or self.encoders, self.starts(grid)))
+    def grid_start_ids(self, grid: Grid) -> list[StartId]:
+        """Return every starting point of one grid."""
+        return list(starmap(StartId, product(grid.encoders or self.encoders, self.starts(grid))))
 
     def prefinetune_settings(self, encoder: str | None = None) -> PrefinetuneSettings:
         """The protocol's settings with what the plan changes, for all encoders and for this one."""
@@ -156,11 +154,11 @@ class Plan(BaseModel):
             "singles": [(name,) for name in names],
             "subsets": [subset for size in range(1, len(names) + 1) for subset in combinations(names, size)],
         }
-        found: dict[str, None] = {}
+        unique: dict[str, None] = {}
         for entry in grid.starts:
             for subset in groups[entry] if entry in groups else [self._subset(entry)]:
-                found["+".join(subset) or NONE] = None
-        return list(found)
+                unique["+".join(subset) or NONE] = None
+        return list(unique)
 
     def _subset(self, entry: str) -> tuple[str, ...]:
         wanted = entry.split("+")
@@ -168,51 +166,6 @@ class Plan(BaseModel):
         if unknown:
             raise ValueError(f"start {entry!r}: {unknown[0]!r} is not among the plan's corpora")
         return tuple(name for name in self.corpora if name in wanted)
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """All that a trial's result depends on.
-
-    Attributes:
-        encoder: its name in the plan.
-        start: ``none`` or corpora joined by ``+``.
-        start_key: digest of what made the starting point: encoder, corpora, settings, seed.
-        method_key: digest of the method's version and settings.
-        label: the emotion told from the rest; empty for ``multiclass``.
-        k: number of support clips in all.
-        draw: number of the draw, from 0.
-    """
-
-    encoder: str
-    start: str
-    start_key: str
-    target: str
-    protocol: str
-    task: str
-    method: str
-    method_key: str
-    speaker: str
-    label: str
-    k: int
-    draw: int
-    seed: int
-
-    @property
-    def key(self) -> str:
-        """32 hexadecimal digits that stand for the whole spec."""
-        return digest(vars(self))
-
-    @property
-    def method_seed(self) -> int:
-        """The seed that the method gets, the same for every starting point."""
-        return int(digest([self.target, self.speaker, self.label, self.k, self.draw, self.seed])[:15], 16)
-
-
-def digest(value: Any) -> str:
-    """32 hexadecimal digits of a value that JSON can write."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _check_known(field: str, names: Iterable[str], known: Collection[str]) -> None:
@@ -315,13 +268,13 @@ def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None
         raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
 
 
-def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tuple[str, str], str]) -> list[TrialSpec]:
+def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[StartId, str]) -> list[TrialSpec]:
     """Every trial of the plan that its targets have enough clips for, each once.
 
     Args:
         plan: the plan.
         targets: the target corpora, with the clips that can be used.
-        start_keys: (encoder, start) → digest of what makes that starting point.
+        start_keys: starting point → digest of what makes it.
 
     Raises:
         VoicefitError: a grid names a speaker or a label that no target has.
@@ -331,22 +284,16 @@ def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[tup
     for index, grid in enumerate(plan.grid):
         _check_selection(index, grid, targets)
         cells = [cell for target in targets for cell in _cells(grid, target, plan.protocol)]
-        for (encoder, start), cell, method in product(plan.grid_places(grid), cells, grid.methods):
-            target_name, speaker, task, label, k, draw = cell
+        for start_id, cell, method in product(plan.grid_start_ids(grid), cells, grid.methods):
             spec = TrialSpec(
-                encoder=encoder,
-                start=start,
-                start_key=start_keys[encoder, start],
-                target=target_name,
+                encoder=start_id.encoder,
+                start=start_id.start,
+                start_key=start_keys[start_id],
                 protocol=plan.protocol,
-                task=task,
                 method=method,
                 method_key=method_keys[method],
-                speaker=speaker,
-                label=label,
-                k=k,
-                draw=draw,
                 seed=plan.seed,
+                **cell._asdict(),
             )
             trials[spec] = None
     return list(trials)
@@ -364,18 +311,29 @@ def shots_without_trials(plan: Plan, trials: Sequence[TrialSpec]) -> str:
 
 
 def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
-    for field, wanted, there in (
+    for field, wanted, existing in (
         ("speakers", grid.speakers, {speaker for target in targets for speaker in target.speakers}),
         ("labels", grid.labels, {label for target in targets for label in target.labels}),
     ):
-        unknown = [name for name in wanted or () if name not in there]
+        unknown = [name for name in wanted or () if name not in existing]
         if unknown:
             raise VoicefitError(
-                f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(there))}"
+                f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(existing))}"
             )
 
 
-def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[tuple[str, str, str, str, int, int]]:
+class _Cell(NamedTuple):
+    """What the trials of all starting points and methods share: a task on one draw of a speaker's clips."""
+
+    target: str
+    speaker: str
+    task: str
+    label: str
+    k: int
+    draw: int
+
+
+def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[_Cell]:
     for speaker in target.speakers:
         if grid.speakers is not None and speaker not in grid.speakers:
             continue
@@ -388,7 +346,7 @@ def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[tuple[str, str
             for label, k in product(labels if task == ONE_VS_REST else [""], grid.k):
                 if episodes.make(task, label, k, draw=0):  # enough clips for one draw are enough for all
                     for draw in range(grid.draws):
-                        yield target.name, speaker, task, label, k, draw
+                        yield _Cell(target.name, speaker, task, label, k, draw)
 
 
 def _method_key(plan: Plan, name: str) -> str:

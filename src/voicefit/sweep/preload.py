@@ -6,4 +6,4 @@ sys.path[:] = [folder for folder in sys.path if folder]  # up to Python 3.12 it 
 
 import sklearn.linear_model  # noqa: E402, F401
 
-import voicefit.sweep.engine  # noqa: E402, F401
+import voicefit.sweep.trial_jobs  # noqa: E402, F401

@@ -12,22 +12,22 @@ from typing import Any
 
 from voicefit.errors import VoicefitError
 
-_OBJECT_STORE = 100 * 2**20
-"""Bytes of shared memory of a cluster that is started here; all it holds is the workplace."""
+_OBJECT_STORE_BYTES = 100 * 2**20
+"""The shared memory of a cluster that is started here. All it holds is what workers need besides their jobs."""
 
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """Join a Ray cluster, or start one on this machine, for as long as the block lasts.
 
-    A cluster that was joined goes on; so does the connection of a program that had called ``ray.init`` itself.
+    A cluster that was joined stays up; so does the connection of a program that had called ``ray.init`` itself.
 
     Args:
         address: ``HOST:PORT`` of the cluster's head, or ``auto`` for the one that this machine is a node of. ``None``
             is ``$RAY_ADDRESS`` and, where that is not set, a cluster of this machine alone.
 
     Raises:
-        VoicefitError: ``ray`` is not installed, or no cluster answers, or it does not take us.
+        VoicefitError: ``ray`` is not installed, or no cluster answers, or it refuses the connection.
     """
     address = address or os.environ.get("RAY_ADDRESS") or "local"
     _check_address(address)
@@ -35,7 +35,7 @@ def connected(address: str | None) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE} if address == "local" else {}
+    own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if address == "local" else {}
     try:
         ray.init(address, log_to_driver=False, logging_level="ERROR", **own)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -47,11 +47,20 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def import_ray(local: bool) -> Any:
-    """Ray, told by the environment what it reads when it is imported.
+    """Import Ray with the settings that it reads from the environment at its import.
 
-    What it says of lost workers and nodes would land on standard output. It listens on every address of the machine,
-    and runs what it is sent: a cluster of our own asks for a token that its processes alone have, and its workers have
-    the priority that worker processes have.
+    Its messages about lost workers and nodes would land on standard output. It listens on every address of the machine
+    and runs what it is sent: a cluster of our own therefore asks for a token that its processes alone have. Its workers
+    have the priority that worker processes have.
+
+    Args:
+        local: whether a cluster will be started on this machine.
+
+    Returns:
+        the module.
+
+    Raises:
+        VoicefitError: it is not installed.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_DEDUP_LOGS_SKIP_REGEX", "(?s).")
@@ -66,7 +75,7 @@ def import_ray(local: bool) -> Any:
 
 
 def _check_address(address: str) -> None:
-    """Refuse an address where nobody listens: Ray itself would go on trying for minutes."""
+    """Refuse an address where nothing listens: Ray itself would try for minutes."""
     if address in ("local", "auto"):
         return
     host, _, port = address.rpartition(":")
@@ -79,11 +88,15 @@ def _check_address(address: str) -> None:
 
 
 def share_out(nodes: Sequence[dict[str, Any]], workers: int | None) -> tuple[int, dict[str, Any]]:
-    """How many workers there are, and how many CPUs and GPUs each of them takes.
+    """Share a cluster out among workers.
 
     Args:
         nodes: as ``ray.nodes()`` lists them.
-        workers: as many, or ``None`` for one a GPU or CPU.
+        workers: how many; ``None`` is one for each GPU or, without GPUs, for each CPU.
+
+    Returns:
+        how many workers there are, and how many CPUs (``num_cpus``) and GPUs (``num_gpus``, a part of one where several
+        share it) each takes.
 
     Raises:
         VoicefitError: no node has a CPU to lend.
@@ -94,23 +107,29 @@ def share_out(nodes: Sequence[dict[str, Any]], workers: int | None) -> tuple[int
         raise VoicefitError("the Ray cluster has no node with a CPU for workers")
     count = workers or sum(gpus) or sum(cpus)
     together = math.ceil(count / sum(gpus)) if any(gpus) else 0  # on a GPU
-    places = [gpu * together for gpu in gpus] if together else cpus
+    room = [gpu * together for gpu in gpus] if together else cpus  # for workers, by node
     fitting = [
         threads
         for threads in range(1, max(cpus) + 1)
-        if sum(min(cpu // threads, place) for cpu, place in zip(cpus, places, strict=True)) >= count
+        if sum(min(cpu // threads, most) for cpu, most in zip(cpus, room, strict=True)) >= count
     ]
     part = math.floor(10_000 / together) / 10_000 if together else 0  # Ray counts in ten-thousandths
     return count, {"num_cpus": max(fitting, default=1), "num_gpus": part}
 
 
 def most_on_a_node(nodes: Sequence[dict[str, Any]], count: int, needs: dict[str, Any]) -> int:
-    """How many of ``count`` workers may share the memory of one node; arguments as of :func:`share_out` and from it."""
+    """Return how many workers may share the memory of one node.
+
+    Args:
+        nodes: as ``ray.nodes()`` lists them.
+        count: how many workers there are.
+        needs: what each takes, from :func:`share_out`.
+    """
     cpus = max(int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"])
     return max(1, min(count, cpus // needs["num_cpus"]))
 
 
 def last_line(error: BaseException) -> str:
-    """What an error of Ray comes to: its last line, without the advice."""
+    """Return the last line of an error of Ray, without the advice."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[-1].partition(" Some common causes")[0].strip()

@@ -1,6 +1,5 @@
-"""`run.json`: what a run was made of, and whether another call may go on with it."""
+"""`run.json`: what a run was made of, and whether another call may continue it."""
 
-import json
 import shlex
 import subprocess
 import sys
@@ -15,17 +14,16 @@ from pydantic import ValidationError
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
-from voicefit.sweep.plan import Plan, digest
+from voicefit.sweep.plan import Plan
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.shard import Shard
+from voicefit.sweep.specs import digest
 from voicefit.system.files import write_json
 from voicefit.system.machine import describe_machine, describe_versions
 
-NAME = "run.json"
-STORE = "trials.sqlite"
-
 
 def write_record(
-    out: Path,
+    run: RunDirectory,
     plan: Plan,
     corpora: Mapping[str, dict[str, Any]],
     *,
@@ -33,17 +31,17 @@ def write_record(
     shard: Shard | None = None,
     planned_in_all: int | None = None,
 ) -> None:
-    """Write `run.json`; a run that goes on keeps the time at which it began.
+    """Write `run.json`; a run that is continued keeps the time at which it began.
 
     Args:
-        out: the run directory.
+        run: the run directory.
         plan: what is run.
         corpora: name → :func:`describe_corpus`.
         planned: number of trials of this run.
         shard: which part of the plan this run is; ``None`` is all of it.
         planned_in_all: number of trials of the whole plan, where this run is a part.
     """
-    begun = read_record(out).get("started_at") if (out / NAME).exists() else None
+    begun = run.read_record().get("started_at") if run.record_path.exists() else None
     record = {
         "voicefit": version("voicefit"),
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -57,77 +55,53 @@ def write_record(
     }
     if shard is not None:
         record |= {"shard": str(shard), "planned_in_all": planned_in_all}
-    write_json(out / NAME, record)
+    write_json(run.record_path, record)
 
 
-def read_record(out: Path) -> dict[str, Any]:
-    """Read `run.json`.
+def check_run_directory(plan: Plan, run: RunDirectory, shard: Shard | None) -> dict[str, str | None]:
+    """Refuse a folder that this plan may not run in.
+
+    Args:
+        plan: what is to be run.
+        run: the folder; it may be missing or empty.
+        shard: which part of the plan; ``None`` is all of it.
+
+    Returns:
+        corpus → digest of its clips when the run began, ``None`` where the run did not need it; empty for a new run.
 
     Raises:
-        VoicefitError: there is none, it is damaged, or its plan uses an option that is no more.
+        VoicefitError: ``run`` is something else, or the run of another plan or of another shard of it.
     """
-    path = out / NAME
-    if not path.is_file():
-        raise VoicefitError(f"{out}: is not a run directory (it has no {NAME})")
-    try:
-        record = dict(json.loads(path.read_text(encoding="utf-8")))
-        record["plan"] = _without_none_depth(dict(record["plan"]), path)
-        dict(record["corpora"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise VoicefitError(f"{path}: is damaged ({error!r}); choose another --out") from error
-    return record
-
-
-def _without_none_depth(plan: dict[str, Any], path: Path) -> dict[str, Any]:
-    """A recorded plan without ``none_depth``, which encoders had before and which was ``null`` when left out."""
-    encoders = {}
-    for name, encoder in dict(plan.get("encoders", {})).items():
-        encoders[name] = {key: value for key, value in dict(encoder).items() if key != "none_depth"}
-        if encoder.get("none_depth") is not None:
+    if not run.record_path.exists():
+        if not run.is_fresh():
             raise VoicefitError(
-                f"{path}: encoders.{name} has none_depth = {encoder['none_depth']}, an option that is no more; "
-                "use the version of Voicefit that made the run, or choose another --out"
+                f"{run}: is not a run directory, it has no {run.record_path.name}; choose another --out"
             )
-    return {**plan, "encoders": encoders} if encoders else plan
-
-
-def check_run_directory(plan: Plan, out: Path, shard: Shard | None) -> dict[str, str | None]:
-    """Refuse a folder that this plan may not go on in; the digests of the clips that it was begun with.
-
-    Raises:
-        VoicefitError: ``out`` is something else, or the run of another plan or of another shard of it.
-    """
-    if not (out / NAME).exists():
-        # A sweep killed before its run.json leaves the store, and SQLite's files beside it.
-        ours = (STORE, f".{NAME}-")
-        foreign = out.is_dir() and any(not path.name.startswith(ours) for path in out.iterdir())
-        if foreign or (out.exists() and not out.is_dir()):
-            raise VoicefitError(f"{out}: is not a run directory (it has no {NAME}); choose another --out")
         return {}
-    record = read_record(out)
+    record = run.read_record()
     before = _with_later_settings(record["plan"])
     changed = [
         name for name, value in plan.model_dump(mode="json").items() if not _extends(name, before.get(name), value)
     ]
     if changed:
         raise VoicefitError(
-            f"{out}: was made with a plan that differs in {', '.join(changed)}; a plan may get other grids, and more "
+            f"{run}: was made with a plan that differs in {', '.join(changed)}; a plan may get other grids, and more "
             "encoders, corpora, targets and named methods, but what it had must stay. Choose another --out"
         )
     if record.get("shard") != (shard and str(shard)):
         was = f"shard {record['shard']}" if record.get("shard") else "the whole plan"
-        raise VoicefitError(f"{out}: was begun as {was}; each shard needs an --out of its own")
+        raise VoicefitError(f"{run}: was begun as {was}; each shard needs an --out of its own")
     return {name: corpus.get("digest") for name, corpus in record["corpora"].items()}
 
 
 def describe_corpus(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> dict[str, Any]:
-    """What `run.json` says of a corpus.
+    """Return what `run.json` records of a corpus.
 
     Args:
         corpus: its usable clips.
         left_out: clip id → why it cannot be used.
-        used: whether the run needs it; of one that is not used nobody knows what is broken, so its ``digest`` and
-            ``bytes`` are ``None``.
+        used: whether the run needs it. Of one that it does not need, the broken clips are unknown: ``digest`` and
+            ``bytes`` are then ``None``.
     """
     info = corpus.info
     return {
@@ -146,12 +120,16 @@ def describe_corpus(corpus: Corpus, left_out: Mapping[str, str], used: bool) -> 
 
 
 def clips_digest(corpus: Corpus) -> str:
-    """Digest of the clips' ids, speakers, labels and splits."""
+    """Return a digest of the clips' ids, speakers, labels and splits."""
     return digest([(clip.id, clip.speaker, clip.label, clip.split) for clip in corpus.clips])
 
 
 def describe_git() -> dict[str, Any] | None:
-    """``commit`` of the repository that the command was called in, and whether files are ``changed``; or ``None``."""
+    """Return the ``commit`` of the repository in the working directory, and whether files are ``changed``.
+
+    Returns:
+        both, or ``None`` outside a repository.
+    """
     try:
         commit = _git("rev-parse", "HEAD")
         return {"commit": commit, "changed": bool(_git("status", "--porcelain", "--untracked-files=no"))}
@@ -164,7 +142,7 @@ def _git(*arguments: str) -> str:
 
 
 def _with_later_settings(plan: dict[str, Any]) -> dict[str, Any]:
-    """The plan of an earlier version, which knew fewer settings: they were what is now their default."""
+    """Fill in settings that an earlier version did not know: they were what is now their default."""
     try:
         return Plan.model_validate(plan).model_dump(mode="json")
     except ValidationError:  # it had one that is no more, and so differs
@@ -172,7 +150,7 @@ def _with_later_settings(plan: dict[str, Any]) -> dict[str, Any]:
 
 
 def _extends(field: str, before: Any, now: Any) -> bool:
-    """Whether trials made with ``before`` are still those of the plan."""
+    """Return whether trials made with ``before`` are still those of the plan."""
     if field == "grid" or before == now:
         return True
     if not (isinstance(before, dict) and isinstance(now, dict)) or field == "prefinetune":

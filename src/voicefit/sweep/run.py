@@ -1,42 +1,48 @@
 """A sweep from plan to full store: check, pre-finetune what is needed, run the trials not finished yet."""
 
 import contextlib
-import os
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal, Protocol
 
 import torch
 
-from voicefit.corpora import Corpus, load_corpus
-from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning.prefinetune import cache_corpora
-from voicefit.sweep import ray_cluster
-from voicefit.sweep.engine import Record, StartingPoint, Workplace
+from voicefit.sweep import process_engine, ray_cluster
 from voicefit.sweep.estimate import Estimate, estimate_time
-from voicefit.sweep.plan import NONE, Plan, TrialSpec, digest, expand_trials, shots_without_trials
-from voicefit.sweep.record import STORE, check_run_directory, clips_digest, describe_corpus, write_record
+from voicefit.sweep.jobs import Record
+from voicefit.sweep.loaded_plan import LoadedPlan
+from voicefit.sweep.plan import NONE, Plan, shots_without_trials
+from voicefit.sweep.record import check_run_directory, clips_digest, write_record
+from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.shard import Shard
-from voicefit.sweep.starts import Workshop, checkpoint_path, is_made
+from voicefit.sweep.specs import StartId, TrialSpec
+from voicefit.sweep.start_jobs import StartJobs, has_checkpoint
 from voicefit.sweep.store import TrialStore
-from voicefit.sweep.this_machine import run_here
+from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
 from voicefit.system.heap import give_back_freed_memory
 from voicefit.system.machine import devices
 from voicefit.system.progress import Notify, Progress, silent
 
-_TOLD_OF_AN_ERROR = 10
-"""Trials that are named as they fail; a start that lacks a label fails thousands with one error."""
+_MOST_LINES_OF_ONE_ERROR = 10
+"""This many trials that fail with one error are named; a start that lacks a label fails thousands in the same way."""
 
 Engine = Literal["process", "ray"]
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """How a sweep ended: trials finished before, finished now, and failed now."""
+    """How a sweep ended.
+
+    Attributes:
+        skipped: trials that were finished before.
+        finished: trials that were finished now.
+        failed: trials that failed now.
+    """
 
     skipped: int
     finished: int
@@ -64,83 +70,32 @@ class DryRun:
     shots_without_trials: str = ""
 
 
-@dataclass
-class _Materials:
-    """A plan's corpora, and what identifies each starting point."""
+class RunJobs(Protocol):
+    """An engine at work: it makes missing starting points and runs trials."""
 
-    plan: Plan
-    corpora: dict[str, Corpus]
-    targets: dict[str, Corpus]
-    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, plan: Plan) -> "_Materials":
-        def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
-            return {name: load_corpus(name, path) for name, path in paths.items()}
-
-        materials = cls(plan, read(plan.corpora), read(plan.targets))
-        materials._check_targets_are_new()
-        return materials
-
-    def _check_targets_are_new(self) -> None:
-        """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""
-        used = {name for _, start in self.plan.places for name in start.split("+")} & set(self.corpora)
-        files = {name: {os.path.abspath(clip.path) for clip in self.corpora[name].clips} for name in used}
-        for target in self.targets.values():
-            heard = {os.path.abspath(clip.path) for clip in target.clips}
-            for name in sorted(used):
-                if not heard.isdisjoint(files[name]):
-                    raise VoicefitError(
-                        f"targets.{target.name} holds clips of corpora.{name}, which is pre-finetuned on: "
-                        "its speakers would not be new. Leave it out of one of the two"
-                    )
-
-    def used(self, encoder: str | None = None) -> dict[str, Corpus]:
-        """The corpora that the grids need, by name: those of one encoder, or of all."""
-        starts = [start for name, start in self.plan.places if encoder in (None, name)]
-        names = {name for start in starts for name in start.split("+")}
-        targets = self.targets if starts else {}
-        return {name: self.corpora[name] for name in self.corpora if name in names} | targets
-
-    def start_key(self, encoder: str, start: str) -> str:
-        """Digest of everything that a starting point is made of."""
-        place = self.plan.encoders[encoder].model_dump(exclude={"prefinetune"})
-        weighted = ["weighted layers"] if place.pop("weighted_layers") else []  # none is as before there were any
-        if start == NONE:
-            return digest(
-                [place[name] for name in ("source", "frozen_layers", "front_end")] + [place["depth"]] + weighted
-            )
-        clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in start.split("+")]
-        settings = self.plan.prefinetune_settings(encoder).model_dump()
-        place["none_depth"] = None  # an option that is no more: without it no start made before would be found again
-        return digest([place, settings, self.plan.protocol, self.plan.seed, clips, *weighted])
-
-    def describe(self) -> dict[str, dict[str, Any]]:
-        """What `run.json` says of each corpus."""
-        used = self.used()
-        return {
-            name: describe_corpus(corpus, self.left_out.get(name, {}), name in used)
-            for name, corpus in {**self.corpora, **self.targets}.items()
-        }
-
-    def trials(self) -> list[TrialSpec]:
-        keys = {place: self.start_key(*place) for place in self.plan.places}
-        return expand_trials(self.plan, list(self.targets.values()), keys)
+    def __call__(
+        self, trials: Sequence[TrialSpec], start_jobs: StartJobs, trial_jobs: TrialJobs, *, progress: Progress
+    ) -> Generator[Record[TrialSpec]]:
+        """Yield the record of each trial as soon as it is there."""
 
 
 def dry_run(plan: Plan, shard: Shard | None = None) -> DryRun:
     """Count a plan's trials, or those of one shard, and estimate their time by measuring a few steps on this machine.
 
+    Args:
+        plan: the plan.
+        shard: the part of it that is meant; ``None`` is all of it.
+
     Raises:
         VoicefitError: a corpus cannot be loaded.
     """
-    materials = _Materials.load(plan)
-    everything = materials.trials()
-    trials, without = _part(everything, shard), shots_without_trials(plan, everything)
-    needed = [f"{encoder}/{start}" for encoder, start in _starts_of(trials)]
+    loaded = LoadedPlan.load(plan)
+    all_trials = loaded.trials()
+    trials, without = _trials_of_shard(all_trials, shard), shots_without_trials(plan, all_trials)
+    needed = [str(start_id) for start_id in _prefinetuned_starts(trials)]
     try:
-        estimate = estimate_time(plan, materials.corpora, materials.targets, trials)
-        cache = _plan_cache(materials)
+        estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials)
+        cache = loaded.plan_cache()
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
         return DryRun(len(trials), needed, None, None, str(error), without)
     unknown = "" if estimate else "no clip could be read to measure on"
@@ -163,10 +118,9 @@ def run_sweep(
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
-    Every finished trial is in ``out/trials.sqlite`` at once, so that stopping at any moment loses the trials
-    in hand alone, and of a starting point in hand what came after its last epoch or half hour; calling again
-    continues. Pre-finetuned starting points are in
-    ``out/checkpoints/ENCODER/START``.
+    Every finished trial is in ``out/trials.sqlite`` at once. Stopping at any moment therefore loses only the trials in
+    hand, and of a starting point in hand what came after its last epoch or half hour. The next call resumes.
+    Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
 
     Args:
         plan: what to run.
@@ -179,10 +133,14 @@ def run_sweep(
             alone, or as many as the cluster has room for.
         cache_root: the front-end cache; ``None`` is the user's cache folder.
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
-        trial_timeout: seconds after which a trial is stopped and has failed, see :func:`run_trials`; ``None`` is never.
-        progress: told of every step.
-        notify: told in words of what the front-end cache will take, of clips that are left out, and of trials that
-            fail: of the first ten with the same error.
+        trial_timeout: seconds after which a trial is stopped and has failed, see
+            :func:`voicefit.sweep.trial_jobs.run_trials`; ``None`` is never.
+        progress: called at every step.
+        notify: called with a line about what the front-end cache will take, about clips that are left out, and about
+            trials that fail: the first ten with the same error.
+
+    Returns:
+        how many trials were skipped, finished and failed.
 
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
@@ -190,165 +148,151 @@ def run_sweep(
             front-end cache; more than ``max_failures`` trials have failed; or the cluster cannot be reached, or has a
             node that cannot run the trials.
     """
-    out = Path(out)
-    digests_before = check_run_directory(plan, out, shard)
-    materials = _Materials.load(plan)
-    with _started(engine, address, workers, trial_timeout) as run, TrialStore(_made(out) / STORE) as store:
-        _cache_everything(materials, cache_root, progress, notify)
+    run = RunDirectory(Path(out))
+    digests_before = check_run_directory(plan, run, shard)
+    loaded = LoadedPlan.load(plan)
+    with _connected(engine, address, workers, trial_timeout) as run_jobs, _created_store(run) as store:
+        loaded.fill_cache(cache_root, progress, notify)
         give_back_freed_memory()  # to workers
-        for name, broken in materials.left_out.items():
-            if broken:
-                first = next(iter(broken.items()))
-                notify(f"{name}: {len(broken)} clips are left out, the first is {first[0]} ({first[1]})")
-        _check_clips(materials, digests_before, out)
-        everything = materials.trials()
-        if without := shots_without_trials(plan, everything):
-            notify(without)
-        trials = _part(everything, shard)
+        _notify_of_broken_clips(loaded, notify)
+        _check_clips(loaded, digests_before, run)
+        trials = _plan_trials(loaded, run, shard, notify)
         finished = store.finished_keys()
         todo = [trial for trial in trials if trial.key not in finished]
-        corpora = materials.describe()
-        write_record(out, plan, corpora, planned=len(trials), shard=shard, planned_in_all=len(everything))
-        errors: Counter[str] = Counter()
-        workshop = _workshop(materials, todo, out, cache_root)
-        workplace = _workplace(materials, out, cache_root, workers or 1)
-        with contextlib.closing(run(todo, workshop, workplace, progress)) as records:
-            for count, (trial, result) in enumerate(records, 1):
-                store.add(trial, result)
-                progress("trials", len(trials) - len(todo) + count, len(trials))
-                if "error" in result:
-                    errors[result["error"]] += 1
-                    _tell_failure(trial, result["error"], errors, notify)
-                    if max_failures is not None and errors.total() > max_failures:
-                        raise VoicefitError(
-                            f"{out}: stopped after {errors.total()} failed trials, the last with {result['error']}; "
-                            "finished trials are kept, and the same command goes on and tries the failed ones again"
-                        )
-    return SweepResult(len(trials) - len(todo), len(todo) - errors.total(), errors.total())
-
-
-def _tell_failure(trial: TrialSpec, error: str, errors: Counter[str], notify: Notify) -> None:
-    if errors[error] <= _TOLD_OF_AN_ERROR:
-        notify(f"failed trial {errors.total()}: {_name(trial)}: {error}")
-    if errors[error] == _TOLD_OF_AN_ERROR:
-        notify("further trials that fail in this way are counted, and stand in the report")
-
-
-_Run = Callable[[Sequence[TrialSpec], Workshop, Workplace, Progress], Generator[Record]]
-"""Makes missing starting points, and runs trials."""
+        start_jobs = _start_jobs(loaded, todo, run, cache_root)
+        trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
+        skipped, failures = len(trials) - len(todo), _Failures(run, max_failures, notify)
+        with contextlib.closing(run_jobs(todo, start_jobs, trial_jobs, progress=progress)) as records:
+            for done, record in enumerate(records, skipped + 1):
+                store.add(record.job, {**record.result, "error": record.error})
+                progress("trials", done, len(trials))
+                if record.error is not None:
+                    failures.add(record.job, record.error)
+    return SweepResult(skipped, len(todo) - failures.total, failures.total)
 
 
 @contextlib.contextmanager
-def _started(name: Engine, address: str | None, workers: int | None, limit: float | None) -> Iterator[_Run]:
-    """The engine, for as long as the block lasts."""
-    if name == "process":
+def _connected(
+    engine: Engine, address: str | None, workers: int | None, trial_timeout: float | None
+) -> Iterator[RunJobs]:
+    """Yield an engine that can be used for as long as the block lasts."""
+    if engine == "process":
         if address is not None:
             raise VoicefitError("an address is that of a Ray cluster; add --engine ray, or leave it out")
-        yield lambda trials, shop, place, progress: run_here(trials, shop, place, workers or 1, limit, progress)
+        yield partial(process_engine.run_jobs, workers=workers or 1, trial_timeout=trial_timeout)
         return
     with ray_cluster.connected(address):
         from voicefit.sweep import ray_engine
 
-        def run(trials: Sequence[TrialSpec], shop: Workshop, place: Workplace, progress: Progress) -> Generator[Record]:
-            ray_engine.make_starts(shop, progress, workers)
-            yield from ray_engine.run_trials(trials, place, workers, limit)
-
-        yield run
+        yield partial(ray_engine.run_jobs, workers=workers, trial_timeout=trial_timeout)
 
 
-def _part(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
+def _created_store(run: RunDirectory) -> TrialStore:
+    """Open the store for writing, in a folder that is created where it is missing."""
+    run.path.mkdir(parents=True, exist_ok=True)
+    return run.open_store(read_only=False)
+
+
+def _plan_trials(loaded: LoadedPlan, run: RunDirectory, shard: Shard | None, notify: Notify) -> list[TrialSpec]:
+    """Return the trials of this run, and write `run.json`."""
+    all_trials = loaded.trials()
+    if without := shots_without_trials(loaded.plan, all_trials):
+        notify(without)
+    trials = _trials_of_shard(all_trials, shard)
+    write_record(run, loaded.plan, loaded.describe(), planned=len(trials), shard=shard, planned_in_all=len(all_trials))
+    return trials
+
+
+def _trials_of_shard(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
     return trials if shard is None else shard.of(trials)
 
 
-def _name(trial: TrialSpec) -> str:
-    place = f"{trial.encoder}/{trial.start}, {trial.method}, {trial.target}/{trial.speaker}"
-    return f"{place}, {trial.label or trial.task}, k={trial.k}, draw {trial.draw}"
+def _notify_of_broken_clips(loaded: LoadedPlan, notify: Notify) -> None:
+    for name, broken in loaded.left_out.items():
+        if broken:
+            clip, reason = next(iter(broken.items()))
+            notify(f"{name}: {len(broken)} clips are left out, the first is {clip} ({reason})")
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _check_clips(materials: _Materials, before: Mapping[str, str | None], out: Path) -> None:
-    """Refuse to go on with other clips: checkpoints, draws and test sets would not be those of before."""
-    for name, corpus in materials.used().items():
-        if before.get(name) not in (None, clips_digest(corpus)):
+def _check_clips(loaded: LoadedPlan, digests_before: Mapping[str, str | None], run: RunDirectory) -> None:
+    """Refuse to continue with other clips: checkpoints, draws and test sets would not be those of before."""
+    for name, corpus in loaded.used().items():
+        if digests_before.get(name) not in (None, clips_digest(corpus)):
             raise VoicefitError(
-                f"{out}: was begun when corpus {name} had other usable clips than now; choose another --out"
+                f"{run}: was begun when corpus {name} had other usable clips than now; choose another --out"
             )
 
 
-def _plan_cache(materials: _Materials) -> CachePlan | None:
-    """What :func:`_cache_everything` would add; encoders with one front end, and so with one cache, count once."""
-    plans: dict[tuple[Path, str], CachePlan] = {}
-    for name, place in materials.plan.encoders.items():
-        used = materials.used(name)
-        if not used:
-            continue
-        cache = FrontCache(place.load())
-        for corpus in used.values():
-            if (cache.folder, corpus.name) not in plans:
-                plans[cache.folder, corpus.name] = cache.plan(clip for clip in corpus.clips if clip.label is not None)
-    found = list(plans.values())
-    if not found:
-        return None
-    return replace(found[0], clips=sum(plan.clips for plan in found), bytes=sum(plan.bytes for plan in found))
+class _Failures:
+    """Counts the trials that fail, names the first of each error, and ends a sweep with too many.
+
+    Args:
+        run: the run directory, for the message.
+        most: how many are allowed; ``None`` is any number.
+        notify: called with a line about a trial.
+    """
+
+    def __init__(self, run: RunDirectory, most: int | None, notify: Notify):
+        self._run, self._most, self._notify = run, most, notify
+        self._by_error: Counter[str] = Counter()
+
+    @property
+    def total(self) -> int:
+        """How many trials have failed."""
+        return self._by_error.total()
+
+    def add(self, trial: TrialSpec, error: str) -> None:
+        """Count a trial that failed.
+
+        Raises:
+            VoicefitError: it is one too many.
+        """
+        self._by_error[error] += 1
+        if self._by_error[error] <= _MOST_LINES_OF_ONE_ERROR:
+            self._notify(f"failed trial {self.total}: {trial}: {error}")
+        if self._by_error[error] == _MOST_LINES_OF_ONE_ERROR:
+            self._notify("further trials that fail in this way are counted, and stand in the report")
+        if self._most is not None and self.total > self._most:
+            raise VoicefitError(
+                f"{self._run}: stopped after {self.total} failed trials, the last with {error}; finished trials are "
+                "kept, and the same command resumes and tries the failed ones again"
+            )
 
 
-def _cache_everything(materials: _Materials, cache_root: Path | None, progress: Progress, notify: Notify) -> None:
-    """Run every front end over every clip it will be asked for, and leave broken clips out."""
-    for name, place in materials.plan.encoders.items():
-        used = materials.used(name)
-        if not used:
-            continue
-        cache = FrontCache(place.load().to(devices()[0]), cache_root)
-        found = [
-            (group, corpus)
-            for group in (materials.corpora, materials.targets)
-            for corpus in group.values()
-            if corpus.name in used
-        ]
-        usable, left_out = cache_corpora(cache, [corpus for _, corpus in found], progress, notify)
-        for (group, _), corpus in zip(found, usable, strict=True):
-            group[corpus.name] = corpus
-        for corpus_name, broken in left_out.items():
-            materials.left_out.setdefault(corpus_name, {}).update(broken)
+def _prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
+    """Return the starting points of trials, each once, without those that are not pre-finetuned."""
+    return list(dict.fromkeys(trial.start_id for trial in trials if trial.start != NONE))
 
 
-def _starts_of(trials: Sequence[TrialSpec]) -> list[tuple[str, str]]:
-    return list(dict.fromkeys((trial.encoder, trial.start) for trial in trials if trial.start != NONE))
-
-
-def _workshop(materials: _Materials, trials: Sequence[TrialSpec], out: Path, cache_root: Path | None) -> Workshop:
-    """For the starting points that the trials need and the run lacks."""
-    keys = {place: materials.start_key(*place) for place in _starts_of(trials)}
-    return Workshop(
-        plan=materials.plan,
-        keys={place: key for place, key in keys.items() if not is_made(checkpoint_path(out, *place), key)},
-        sources={name: encoder.source for name, encoder in materials.plan.encoders.items()},
-        corpora=materials.corpora,
-        out=out,
+def _start_jobs(
+    loaded: LoadedPlan, trials: Sequence[TrialSpec], run: RunDirectory, cache_root: Path | None
+) -> StartJobs:
+    """Return the jobs for the starting points that the trials need and the run lacks."""
+    keys = {start_id: loaded.start_key(start_id) for start_id in _prefinetuned_starts(trials)}
+    return StartJobs(
+        plan=loaded.plan,
+        keys={start_id: key for start_id, key in keys.items() if not has_checkpoint(run.checkpoint(start_id), key)},
+        sources={name: encoder.source for name, encoder in loaded.plan.encoders.items()},
+        corpora=loaded.corpora,
+        run=run,
         cache_root=cache_root,
         threads=torch.get_num_threads(),
         devices=devices(),
     )
 
 
-def _workplace(materials: _Materials, out: Path, cache_root: Path | None, workers: int) -> Workplace:
-    places = {}
-    for encoder, start in materials.plan.places:
-        place = materials.plan.encoders[encoder]
-        source = place.source if start == NONE else str(checkpoint_path(out, encoder, start))
-        depth = place.depth if start == NONE else None
-        frozen = min(place.frozen_layers, depth or place.frozen_layers)
-        reading = place.reading.model_copy(update={"depth": depth, "frozen_layers": frozen})
-        places[encoder, start] = StartingPoint(source, reading)
-    methods = {name for grid in materials.plan.grid for name in grid.methods}
-    return Workplace(
-        starts=places,
-        targets=materials.targets,
-        methods={name: materials.plan.method(name) for name in methods},
+def _trial_jobs(loaded: LoadedPlan, run: RunDirectory, cache_root: Path | None, workers: int) -> TrialJobs:
+    starts = {}
+    for start_id in loaded.plan.start_ids:
+        encoder, is_plain = loaded.plan.encoders[start_id.encoder], start_id.start == NONE
+        source = encoder.source if is_plain else str(run.checkpoint(start_id))
+        reading = encoder.reading if is_plain else encoder.reading.model_copy(update={"depth": None})
+        starts[start_id] = StartingPoint(source, reading)
+    methods = {name for grid in loaded.plan.grid for name in grid.methods}
+    return TrialJobs(
+        starts=starts,
+        targets=loaded.targets,
+        methods={name: loaded.plan.method(name) for name in methods},
         cache_root=cache_root,
         workers=workers,
         threads=max(1, torch.get_num_threads() // workers),  # what the user left to this process, shared out

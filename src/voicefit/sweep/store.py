@@ -5,31 +5,22 @@ import sqlite3
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import pandas as pd
 
 from voicefit.errors import VoicefitError
+from voicefit.sweep.specs import TRIAL_COLUMNS, TrialSpec
 
-if TYPE_CHECKING:
-    from voicefit.sweep.plan import TrialSpec
+_APPLICATION_ID = 0x56664974
+"""The application id in the header of every store: "VfIt" in ASCII."""
 
-_APPLICATION_ID = 0x56664974  # "VfIt", in the header of every store
 _VERSION = 1
+"""The version of the table below. A store of another version is refused; a column more is none."""
 
-_COLUMNS = {
+_COLUMNS: dict[str, str] = {
     "key": "TEXT PRIMARY KEY",
-    "encoder": "TEXT NOT NULL",
-    "start": "TEXT NOT NULL",
-    "target": "TEXT NOT NULL",
-    "protocol": "TEXT NOT NULL",
-    "task": "TEXT NOT NULL",
-    "method": "TEXT NOT NULL",
-    "speaker": "TEXT NOT NULL",
-    "label": "TEXT NOT NULL",
-    "k": "INTEGER NOT NULL",
-    "draw": "INTEGER NOT NULL",
-    "seed": "INTEGER NOT NULL",
+    **{name: "INTEGER NOT NULL" if kind is int else "TEXT NOT NULL" for name, kind in TRIAL_COLUMNS.items()},
     "macro_f1": "REAL",
     "accuracy": "REAL",
     "balanced_accuracy": "REAL",
@@ -44,9 +35,10 @@ _COLUMNS = {
 }
 
 _LISTS = {"calibration", "support"}
+"""The columns that hold a list, as JSON."""
 
-# A trial run again because its method's code has changed has another key, and takes the place of the old one.
-_CELL = "encoder, start, target, protocol, task, method, speaker, label, k, draw, seed"
+_TRIAL = ", ".join(TRIAL_COLUMNS)
+"""A trial run again because its method's code has changed has another key, and takes the place of the old one."""
 
 
 class TrialStore:
@@ -101,7 +93,7 @@ class TrialStore:
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
         self._connection.executescript(  # one transaction: a table without an identity would be refused
             f"BEGIN IMMEDIATE; "
-            f"CREATE TABLE IF NOT EXISTS trials ({columns}, UNIQUE ({_CELL})) WITHOUT ROWID; "
+            f"CREATE TABLE IF NOT EXISTS trials ({columns}, UNIQUE ({_TRIAL})) WITHOUT ROWID; "
             f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
             f"COMMIT"
         )
@@ -111,7 +103,7 @@ class TrialStore:
     def _columns(self, schema: str) -> set[str]:
         return {row[1] for row in self._connection.execute(f"PRAGMA {schema}.table_info(trials)")}
 
-    def add(self, spec: "TrialSpec", result: Mapping[str, Any]) -> None:
+    def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> None:
         """Write one record in a transaction of its own.
 
         Args:
@@ -147,7 +139,7 @@ class TrialStore:
         try:
             finished = "ours.error IS NULL AND theirs.error IS NULL"
             clash = self._connection.execute(
-                f"SELECT count(*) FROM main.trials ours JOIN other.trials theirs USING ({_CELL}) "
+                f"SELECT count(*) FROM main.trials ours JOIN other.trials theirs USING ({_TRIAL}) "
                 f"WHERE {finished} AND ours.macro_f1 IS NOT theirs.macro_f1"
             ).fetchone()[0]
             if clash:
@@ -156,7 +148,7 @@ class TrialStore:
             with self._connection:
                 return self._connection.execute(
                     f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
-                    f"WHERE ({_CELL}) NOT IN (SELECT {_CELL} FROM main.trials WHERE error IS NULL)"
+                    f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
                 ).rowcount
         finally:
             self._connection.execute("DETACH DATABASE other")

@@ -18,8 +18,8 @@ from voicefit.heads.prior import Prior
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.scores import floors, reliability, score
 from voicefit.sweep.episodes import SpeakerEpisodes
-from voicefit.sweep.plan import TrialSpec
 from voicefit.sweep.planned_method import PlannedMethod
+from voicefit.sweep.specs import TrialSpec
 
 MOST_KEPT = 2**29
 """Bytes of lower layers' outputs for a speaker's clips: about 1,200 of 3 s for an encoder 768 wide."""

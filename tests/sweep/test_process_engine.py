@@ -11,10 +11,15 @@ from voicefit.adaptation import METHODS
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import run_sweep
-from voicefit.sweep.engine import run_in_workers
+from voicefit.sweep.jobs import Record
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.starts import Workshop
-from voicefit.sweep.this_machine import run_here
+from voicefit.sweep.process_engine import run_jobs
+from voicefit.sweep.process_transport import ProcessTransport
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.scheduler import Scheduler
+from voicefit.sweep.specs import StartId
+from voicefit.sweep.start_jobs import StartJobs
+from voicefit.system.progress import silent
 
 
 @pytest.fixture
@@ -27,16 +32,16 @@ def two_starts(raw_plan):
 @pytest.fixture
 def opened(monkeypatch, tmp_path):
     """A file that beta's starting point is not begun without."""
-    make, gate = Workshop.make, tmp_path / "gate"
+    make, gate = StartJobs.make, tmp_path / "gate"
 
-    def wait_and_make(workshop, place, *arguments):
+    def wait_and_make(start_jobs, start_id, *arguments):
         end = time.monotonic() + 60
-        while place == ("tiny", "beta") and not gate.exists():
+        while start_id == ("tiny", "beta") and not gate.exists():
             assert time.monotonic() < end
             time.sleep(0.01)
-        make(workshop, place, *arguments)
+        make(start_jobs, start_id, *arguments)
 
-    monkeypatch.setattr(Workshop, "make", wait_and_make)
+    monkeypatch.setattr(StartJobs, "make", wait_and_make)
     return gate
 
 
@@ -58,11 +63,11 @@ def test_trials_do_not_wait_for_starting_points_of_others(
 def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
     two_starts, tmp_path, forked, opened, monkeypatch, stored
 ):
-    make, out, cache = Workshop.make, tmp_path / "out", tmp_path / "cache"
+    make, out, cache = StartJobs.make, tmp_path / "out", tmp_path / "cache"
 
-    def fail_at_beta(workshop, place, *arguments):
-        make(workshop, place, *arguments)
-        if place == ("tiny", "beta"):
+    def fail_at_beta(start_jobs, start_id, *arguments):
+        make(start_jobs, start_id, *arguments)
+        if start_id == ("tiny", "beta"):
             raise VoicefitError("no beta today")
 
     def open_after_alpha(what, done, total):
@@ -70,7 +75,7 @@ def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
             opened.touch()
 
     with monkeypatch.context() as patched:
-        patched.setattr(Workshop, "make", fail_at_beta)
+        patched.setattr(StartJobs, "make", fail_at_beta)
         with pytest.raises(VoicefitError, match=r"^pre-finetuning of tiny/beta: no beta today"):
             run_sweep(two_starts, out, workers=2, cache_root=cache, progress=open_after_alpha)
     assert not multiprocessing.active_children()
@@ -113,26 +118,26 @@ def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_m
 
 @pytest.mark.parametrize(("starts", "workers", "threads"), [(2, 2, 3), (2, 3, 3), (3, 3, 2), (1, 3, 6)])
 def test_starting_points_share_the_threads_among_as_many_as_are_made_at_once(
-    subsets_plan, workplace, tmp_path, forked, monkeypatch, starts, workers, threads
+    subsets_plan, trial_jobs, tmp_path, forked, monkeypatch, starts, workers, threads
 ):
-    def note_threads(workshop, place, device, progress):
-        path = workshop.out / "checkpoints" / "/".join(place)
+    def note_threads(start_jobs, start_id, device, progress):
+        path = start_jobs.run.checkpoint(start_id)
         path.mkdir(parents=True)
         (path / "threads").write_text(str(torch.get_num_threads()))
 
-    monkeypatch.setattr(Workshop, "make", note_threads)
+    monkeypatch.setattr(StartJobs, "make", note_threads)
     plan = make_plan(subsets_plan, "plan")
-    keys = {("tiny", start): "key" for start in ("alpha", "beta", "alpha+beta")[:starts]}
+    keys = {StartId("tiny", start): "key" for start in ("alpha", "beta", "alpha+beta")[:starts]}
     corpora = {name: load_corpus(name, path) for name, path in plan.corpora.items()}
-    workshop = Workshop(plan, keys, {}, corpora, tmp_path / "out", None, threads=6)
+    start_jobs = StartJobs(plan, keys, {}, corpora, RunDirectory(tmp_path / "out"), None, threads=6)
     before = torch.get_num_threads()
     torch.set_num_threads(6)
     try:
-        assert list(run_here([], workshop, workplace, workers, None, lambda *step: None)) == []
+        assert list(run_jobs([], start_jobs, trial_jobs, workers, None, silent)) == []
     finally:
         torch.set_num_threads(before)
-    found = [path.read_text() for path in (tmp_path / "out").rglob("threads")]
-    assert found == starts * [str(threads)]
+    noted = [path.read_text() for path in (tmp_path / "out").rglob("threads")]
+    assert noted == starts * [str(threads)]
 
 
 class Slow:
@@ -144,12 +149,13 @@ class Slow:
         return self
 
     def run(self, group):
-        for task in group:
+        for job in group:
             time.sleep(0.3)
-            yield task, {}
+            yield Record(job)
 
 
 def test_the_limit_is_that_of_trials_and_not_of_starting_points(forked):
-    groups = deque([deque([("tiny", "alpha")]), deque([("tiny", "beta")])])
-    found = list(run_in_workers(groups, Slow(), 2, limit=0.01))
-    assert sorted(found) == [(("tiny", "alpha"), {}), (("tiny", "beta"), {})]
+    groups = deque([deque([StartId("tiny", "alpha")]), deque([StartId("tiny", "beta")])])
+    records = list(Scheduler(groups, ProcessTransport(Slow()), 2, trial_timeout=0.01).records())
+    assert sorted(record.job for record in records) == [("tiny", "alpha"), ("tiny", "beta")]
+    assert all(record.error is None for record in records)

@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import threading
 import time
+from collections import deque
 from dataclasses import replace
 
 import pandas as pd
@@ -12,23 +13,27 @@ import pytest
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import run_sweep
+from voicefit.sweep.jobs import Record
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.starts import Workshop, hear, make_starts
+from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.scheduler import Scheduler
+from voicefit.sweep.specs import StartId
+from voicefit.sweep.start_jobs import StartJobs, follow_starts, make_starts
 from voicefit.system.files import read_metadata
 
 STARTS = ("alpha", "beta", "alpha+beta")
 
 
 @pytest.fixture
-def workshop(subsets_plan, tmp_path):
+def start_jobs(subsets_plan, tmp_path):
     """For all subsets, with nothing made yet."""
     plan = make_plan(subsets_plan, "plan")
-    return Workshop(
+    return StartJobs(
         plan=plan,
-        keys={("tiny", start): f"key of {start}" for start in STARTS},
+        keys={StartId("tiny", start): f"key of {start}" for start in STARTS},
         sources={"tiny": plan.encoders["tiny"].source},
         corpora={name: load_corpus(name, path) for name, path in plan.corpora.items()},
-        out=tmp_path / "out",
+        run=RunDirectory(tmp_path / "out"),
         cache_root=tmp_path / "cache",
         threads=1,
     )
@@ -84,7 +89,7 @@ def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, sam
     assert [step for step in told if step[0] == longest][-1][1:] == (3, 3)
 
 
-def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(workshop, tmp_path, forked, same_checkpoints):
+def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(start_jobs, tmp_path, forked, same_checkpoints):
     states = [tmp_path / "out" / "checkpoints" / "tiny" / f"{start}.unfinished" for start in STARTS[:2]]
     states = {state: state / "state.safetensors" for state in states}
     begun = {}
@@ -95,12 +100,12 @@ def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(workshop, t
         begun.update({folder: json.loads(read_metadata(state)["history"]) for folder, state in states.items()})
         return all(begun.values())
 
-    both = {place: key for place, key in workshop.keys.items() if "+" not in place[1]}
-    two = replace(workshop, keys=both)
+    both = {start_id: key for start_id, key in start_jobs.keys.items() if "+" not in start_id.start}
+    two = replace(start_jobs, keys=both)
     with workers_killed(two_at_work):
         make_starts(two, silent, 2)
 
-    make_starts(replace(two, out=tmp_path / "alone"), silent, 1)
+    make_starts(replace(two, run=RunDirectory(tmp_path / "alone")), silent, 1)
     same_checkpoints(tmp_path / "out", tmp_path / "alone")
     for folder, rows in begun.items():
         seconds = pd.read_csv(folder.with_suffix("") / "history.csv")["seconds"]
@@ -108,38 +113,41 @@ def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(workshop, t
         assert list(seconds[: len(rows)]) == [row["seconds"] for row in rows]  # these epochs were not made again
 
 
-def test_one_that_kills_two_workers_ends_the_sweep_with_its_name(workshop, forked):
+def test_one_that_kills_two_workers_ends_the_sweep_with_its_name(start_jobs, forked):
     died = r"^pre-finetuning of tiny/.*: the worker process died twice \(exit code -9"
     with workers_killed(lambda: True, times=2), pytest.raises(VoicefitError, match=died):
-        make_starts(workshop, silent, 2)
+        make_starts(start_jobs, silent, 2)
     assert not multiprocessing.active_children()
 
 
-def test_one_that_cannot_be_made_ends_the_sweep_with_its_name_and_the_next_call_goes_on(workshop, forked, tmp_path):
-    lonely = workshop.corpora["beta"].select(lambda clip: clip.label == "anger")
-    broken = replace(workshop, corpora={**workshop.corpora, "beta": lonely})
+def test_one_that_cannot_be_made_ends_the_sweep_with_its_name_and_the_next_call_goes_on(start_jobs, forked, tmp_path):
+    lonely = start_jobs.corpora["beta"].select(lambda clip: clip.label == "anger")
+    broken = replace(start_jobs, corpora={**start_jobs.corpora, "beta": lonely})
     with pytest.raises(VoicefitError, match=r"^pre-finetuning of tiny/(alpha\+)?beta: .*beta"):
         make_starts(broken, silent, 2)
     assert not multiprocessing.active_children()
-    left = replace(workshop, keys={("tiny", "alpha"): "key of alpha"})
+    left = replace(start_jobs, keys={StartId("tiny", "alpha"): "key of alpha"})
     make_starts(left, silent, 2)
     assert (tmp_path / "out" / "checkpoints" / "tiny" / "alpha" / "model.safetensors").exists()
 
 
-def test_a_checkpoint_that_is_not_seen_here_is_an_error(workshop):
-    said = ((place, {}) for place in workshop.keys)
+def test_a_checkpoint_that_is_not_seen_here_is_an_error(start_jobs):
+    records = (Record(start_id) for start_id in start_jobs.keys)
     with pytest.raises(VoicefitError, match=r"tiny/alpha: .* cannot be seen here; every node must mount the run dir"):
-        hear(workshop, said, silent)
+        follow_starts(start_jobs, records, silent)
 
 
-def test_no_two_share_a_gpu(workshop, monkeypatch):
+def test_no_two_share_a_gpu(start_jobs, monkeypatch):
     counts = []
 
-    def run(groups, shared, count):
-        counts.append((count, shared.threads, shared.workers))
-        yield from ()
+    class Noted(Scheduler):
+        """Notes what it is given, and runs nothing."""
 
-    monkeypatch.setattr("voicefit.sweep.starts.run_in_workers", run)
+        def __init__(self, groups, transport, workers):
+            super().__init__(deque(), transport, workers)
+            counts.append((workers, transport.source.threads, transport.source.workers))
+
+    monkeypatch.setattr("voicefit.sweep.start_jobs.Scheduler", Noted)
     for devices, workers in ((("cuda:0", "cuda:1"), 8), (("cpu",), 8), (("cpu",), 2)):
-        make_starts(replace(workshop, devices=devices, threads=6), silent, workers)
+        make_starts(replace(start_jobs, devices=devices, threads=6), silent, workers)
     assert counts == [(2, 3, 2), (3, 2, 3), (2, 3, 2)]

@@ -1,0 +1,146 @@
+"""A plan with its corpora loaded: what identifies its starting points, and its trials."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from voicefit.corpora import Corpus, load_corpus
+from voicefit.encoders import FrontCache
+from voicefit.encoders.cache_limit import CachePlan
+from voicefit.errors import VoicefitError
+from voicefit.prefinetuning.prefinetune import cache_corpora
+from voicefit.sweep.plan import NONE, Plan, expand_trials
+from voicefit.sweep.record import describe_corpus
+from voicefit.sweep.specs import StartId, TrialSpec, digest
+from voicefit.system.machine import devices
+from voicefit.system.progress import Notify, Progress
+
+
+@dataclass
+class LoadedPlan:
+    """A plan and its corpora.
+
+    Attributes:
+        plan: the plan.
+        corpora: name → pre-finetuning corpus, with the clips that can be used as far as is known.
+        targets: name → target corpus, likewise.
+        left_out: corpus → clip id → why the clip cannot be used.
+    """
+
+    plan: Plan
+    corpora: dict[str, Corpus]
+    targets: dict[str, Corpus]
+    left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, plan: Plan) -> "LoadedPlan":
+        """Load a plan's corpora.
+
+        Raises:
+            VoicefitError: a corpus cannot be loaded, or a target holds clips that are pre-finetuned on.
+        """
+
+        def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
+            return {name: load_corpus(name, path) for name, path in paths.items()}
+
+        loaded = cls(plan, read(plan.corpora), read(plan.targets))
+        loaded._check_targets_are_new()
+        return loaded
+
+    def _check_targets_are_new(self) -> None:
+        """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""
+        used = {name for _, start in self.plan.start_ids for name in start.split("+")} & set(self.corpora)
+        files = {name: {os.path.abspath(clip.path) for clip in self.corpora[name].clips} for name in used}
+        for target in self.targets.values():
+            target_files = {os.path.abspath(clip.path) for clip in target.clips}
+            for name in sorted(used):
+                if not target_files.isdisjoint(files[name]):
+                    raise VoicefitError(
+                        f"targets.{target.name} holds clips of corpora.{name}, which is pre-finetuned on: "
+                        "its speakers would not be new. Leave it out of one of the two"
+                    )
+
+    def used(self, encoder: str | None = None) -> dict[str, Corpus]:
+        """Return the corpora that the grids need, by name: those of one encoder, or of all."""
+        starts = [start for name, start in self.plan.start_ids if encoder in (None, name)]
+        names = {name for start in starts for name in start.split("+")}
+        targets = self.targets if starts else {}
+        return {name: self.corpora[name] for name in self.corpora if name in names} | targets
+
+    def start_key(self, start_id: StartId) -> str:
+        """Return a digest of everything that a starting point is made of."""
+        settings = self.plan.encoders[start_id.encoder].model_dump(exclude={"prefinetune"})
+        # Nothing stands for plain layers, as before weights could be learnt.
+        weighted = ["weighted layers"] if settings.pop("weighted_layers") else []
+        if start_id.start == NONE:
+            return digest(
+                [settings[name] for name in ("source", "frozen_layers", "front_end")] + [settings["depth"]] + weighted
+            )
+        settings["none_depth"] = None  # an option that is no more: without it no start of 0.1.0 would be found again
+        names = start_id.start.split("+")
+        clips = [[name, [(clip.id, clip.label) for clip in self.corpora[name].clips]] for name in names]
+        training = self.plan.prefinetune_settings(start_id.encoder).model_dump()
+        return digest([settings, training, self.plan.protocol, self.plan.seed, clips, *weighted])
+
+    def trials(self) -> list[TrialSpec]:
+        """Return every trial of the plan."""
+        keys = {start_id: self.start_key(start_id) for start_id in self.plan.start_ids}
+        return expand_trials(self.plan, list(self.targets.values()), keys)
+
+    def describe(self) -> dict[str, dict[str, Any]]:
+        """Return what `run.json` records of each corpus."""
+        used = self.used()
+        return {
+            name: describe_corpus(corpus, self.left_out.get(name, {}), name in used)
+            for name, corpus in {**self.corpora, **self.targets}.items()
+        }
+
+    def fill_cache(self, cache_root: Path | None, progress: Progress, notify: Notify) -> None:
+        """Run every front end over every clip that it will be asked for, and leave broken clips out.
+
+        Args:
+            cache_root: the front-end cache; ``None`` is the user's cache folder.
+            progress: called at every clip.
+            notify: called with a line about what the cache will take.
+
+        Raises:
+            VoicefitError: an encoder cannot be loaded, or the disk has no room.
+        """
+        for name, encoder_plan in self.plan.encoders.items():
+            used = self.used(name)
+            if not used:
+                continue
+            cache = FrontCache(encoder_plan.load().to(devices()[0]), cache_root)
+            needed = [
+                (group, corpus)
+                for group in (self.corpora, self.targets)
+                for corpus in group.values()
+                if corpus.name in used
+            ]
+            usable, left_out = cache_corpora(cache, [corpus for _, corpus in needed], progress, notify)
+            for (group, _), corpus in zip(needed, usable, strict=True):
+                group[corpus.name] = corpus
+            for corpus_name, broken in left_out.items():
+                self.left_out.setdefault(corpus_name, {}).update(broken)
+
+    def plan_cache(self) -> CachePlan | None:
+        """Return what :meth:`fill_cache` would add, or ``None`` where no clip is needed.
+
+        Encoders with one front end, and so with one cache, count once.
+        """
+        plans: dict[tuple[Path, str], CachePlan] = {}
+        for name, encoder_plan in self.plan.encoders.items():
+            used = self.used(name)
+            if not used:
+                continue
+            cache = FrontCache(encoder_plan.load())
+            for corpus in used.values():
+                if (cache.folder, corpus.name) not in plans:
+                    clips = (clip for clip in corpus.clips if clip.label is not None)
+                    plans[cache.folder, corpus.name] = cache.plan(clips)
+        every = list(plans.values())
+        if not every:
+            return None
+        return replace(every[0], clips=sum(plan.clips for plan in every), bytes=sum(plan.bytes for plan in every))
