@@ -1,6 +1,7 @@
 """Calibration: how well a method's confidence agrees with its accuracy."""
 
 import json
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -127,5 +128,5 @@ def calibration_table(errors: pd.DataFrame, title: str) -> Table:
     return Table(title, note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
 
 
-def _leaning(row: dict) -> str:
+def _leaning(row: dict[str, Any]) -> str:
     return f"{row['overconfidence']:+.3f}".replace("-", "−")

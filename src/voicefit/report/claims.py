@@ -104,7 +104,7 @@ def _least(few: pd.DataFrame) -> pd.Series | str:
     return pd.concat({SURPRISE: difference.dropna()}, names=["label"])
 
 
-def _verdict(contrast: pd.Series | str, row: dict) -> str:
+def _verdict(contrast: pd.Series | str, row: dict[str, Any]) -> str:
     if isinstance(contrast, str):
         return f"not testable: {contrast}"
     if pd.isna(row["holm"]):

@@ -1,5 +1,7 @@
 """The report's tables of tests: claims, the mixed model, methods against the best of them."""
 
+from typing import Any
+
 import pandas as pd
 
 from voicefit.report.statistics import ALPHA
@@ -98,17 +100,17 @@ def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Ta
     return Table(f"Methods against {best}, {target}", note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
 
 
-def _estimate(row: dict) -> Cell:
+def _estimate(row: dict[str, Any]) -> Cell:
     return Cell(signed(row["estimate"], 3), tuple(filter(None, [interval(row["low"], row["high"], 3, sign=True)])))
 
 
-def _effect(row: dict) -> Cell:
+def _effect(row: dict[str, Any]) -> Cell:
     if pd.isna(row["estimate"]):
         return Cell("–")
     small = interval(row["low"], row["high"], 3, sign=True), p_value(row["p"])
     return Cell(signed(row["estimate"], 3), small, strong=bool(row["p"] < ALPHA))
 
 
-def _difference(row: dict) -> Cell:
+def _difference(row: dict[str, Any]) -> Cell:
     small = interval(row["low"], row["high"], 3, sign=True), p_value(row["holm"])
     return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=bool(row["holm"] < ALPHA))

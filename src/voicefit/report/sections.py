@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 from voicefit.report import calibration, figures, inference, tables
 from voicefit.report.claims import claims
@@ -79,7 +80,7 @@ class Writer:
         """Write `data/<prefix><name>.csv`, numbers to six digits: the last bits depend on the number of threads."""
         frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False, float_format="%.6g")
 
-    def figure(self, name: str, figure: figures.Figure, title: str, caption: str) -> Drawn:
+    def figure(self, name: str, figure: Figure, title: str, caption: str) -> Drawn:
         """Write `figures/<prefix><name>.svg` and `.pdf`, and return what the page needs."""
         stem = f"{self.prefix}{name}"
         path = save(figure, self.out / "figures" / f"{stem}.svg")

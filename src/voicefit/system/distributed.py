@@ -12,6 +12,8 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore, Store
+from torch.distributed.rendezvous import rendezvous
 
 from voicefit.errors import VoicefitError
 from voicefit.system.launch import QUIET_EXIT_DELAY_S, process_count
@@ -175,20 +177,20 @@ def joined() -> Iterator[Processes]:
     dist.destroy_process_group()
 
 
-def _rendezvous() -> tuple[Processes, dist.Store]:
+def _rendezvous() -> tuple[Processes, Store]:
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
     try:
         processes = Processes(*(int(os.environ[name]) for name in names))
-        store, _, _ = next(dist.rendezvous("env://", timeout=_PROCESS_GROUP_TIMEOUT))
+        store, _, _ = next(rendezvous("env://", timeout=_PROCESS_GROUP_TIMEOUT))
     except (KeyError, ValueError, RuntimeError) as error:
         raise VoicefitError(
             f"WORLD_SIZE is set, but the other processes cannot be found ({_in_one_line(error)}); start them with "
             "torchrun or accelerate launch, or unset it"
         ) from error
-    return processes, dist.PrefixStore(f"voicefit/{next(_run_numbers)}", store)
+    return processes, PrefixStore(f"voicefit/{next(_run_numbers)}", store)
 
 
-def _connect(processes: Processes, store: dist.Store) -> None:
+def _connect(processes: Processes, store: Store) -> None:
     device = torch.device(processes.device)
     if device.type == "cuda":
         torch.cuda.set_device(device)
@@ -215,7 +217,7 @@ def _others_needed() -> Iterator[None]:
         ) from error
 
 
-def _is_first_failure(store: dist.Store) -> bool:
+def _is_first_failure(store: Store) -> bool:
     try:
         return store.add("failed", 1) == 1
     except RuntimeError:  # the process that held the store has ended
