@@ -49,7 +49,7 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def _check_depth(root: Path, paths: list[Path]) -> None:
-    """Refuse files unless all lie at the same depth, one of the two that are allowed."""
+    """Refuse files unless all are at the same depth, one of the two that are allowed."""
     first_at = {len(path.parts): path for path in reversed(paths)}
     for depth, path in sorted(first_at.items()):
         if depth not in (_LABEL_DEPTH, _SPEAKER_DEPTH):

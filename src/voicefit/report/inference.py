@@ -31,7 +31,7 @@ def claims_table(verdicts: pd.DataFrame) -> Table:
         for row in verdicts.to_dict("records")
     ]
     note = (
-        "What the publication says (Chen & Yu 2023), as differences in macro F1 that are positive where it holds, "
+        "The claims of the publication (Chen & Yu 2023), as differences in macro F1 positive if a claim holds, "
         "with 95 % intervals. The verdict is that of the t-test over speakers at 0.05 after Holm's correction for the "
         "claims of one method; d_z is the estimate divided by its standard deviation over speakers."
     )
