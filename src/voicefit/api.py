@@ -54,7 +54,14 @@ def prefinetune(
         out: the checkpoint directory to write.
         depth: transformer layers to keep; all of them if left out.
         frozen_layers: how many of them stay as they are.
+        protocol: ``clean`` or ``paper``; it sets the default settings.
         weighted_layers: read all of them at once, in a weighted mean that is learnt with the heads.
+        settings: the settings of training; ``None`` takes the protocol's.
+        seed: fixes all that is drawn at random.
+        resume: continue an unfinished run if there is one.
+        save_every: the minutes between saves within an epoch.
+        progress: reports every clip and every step.
+        notify: reports the size of the front-end cache.
 
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or ``out``.
@@ -120,11 +127,13 @@ def adapt(
     Args:
         start: directory or hub id of a pre-finetuned checkpoint or a plain encoder.
         clips: a folder with a folder of audio files per label.
+        out: the directory to write.
         method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
             checkpoint and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
         unlabelled: a file or folder with more clips of the voice, for ``prior`` and ``zero-shot``.
         seed: fixes what the method draws at random.
+        progress: reports every clip.
 
     Raises:
         VoicefitError: ``out`` exists, the start cannot be loaded, ``clips`` are of several speakers, fewer than two

@@ -136,6 +136,11 @@ def _macro_f1(
     be above ``best`` with all others right.
 
     Args:
+        encoder: the encoder.
+        classifier: the classifier of projected vectors.
+        clips: the validation clips.
+        precision: of the matrix products.
+        best: the score to exceed.
         margins: by how much each clip was last told rightly, ``(clips,)``, which is brought up to date; clips that were
             told wrongly, or nearly, are heard first.
     """
