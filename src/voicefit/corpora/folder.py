@@ -25,6 +25,7 @@ _SPEAKER_DEPTH = 3
 """A path like ``<speaker>/<label>/<audio>`` has so many parts."""
 
 _LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
+"""The two layouts, for messages."""
 
 
 def load(name: str, root: Path) -> Corpus:

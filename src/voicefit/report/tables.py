@@ -1,4 +1,4 @@
-"""The report's tables, made of the cells of the statistics."""
+"""The report's tables, laid out from the cells of the statistics."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
