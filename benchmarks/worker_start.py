@@ -1,5 +1,6 @@
-"""How long workers of a sweep take to begin and how much memory they hold: forks of one process that has done the
-imports, as on Linux, against processes that begin anew, as elsewhere.
+"""The time that workers of a sweep take to start, and their memory.
+
+Forks of a process that has done the imports, as on Linux, are compared with fresh processes, as on other systems.
 
 Their tasks do nothing, and load no encoder: what is measured is the same for all methods.
 """

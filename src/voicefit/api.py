@@ -109,11 +109,13 @@ def adapt(
     Args:
         start: directory or hub id of a pre-finetuned checkpoint or a plain encoder.
         clips: a folder with a folder of audio files per label.
+        out: the directory to write.
         method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
             checkpoint and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
         unlabelled: a file or folder with more clips of the voice, for ``prior`` and ``zero-shot``.
         seed: fixes what the method draws at random.
+        progress: reports every clip.
 
     Raises:
         VoicefitError: ``out`` exists, the start cannot be loaded, ``clips`` are of several speakers, fewer than two

@@ -21,7 +21,7 @@ from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import Run, prefinetune, split_by_speaker
 from voicefit.prefinetuning.settings import PrefinetuneSettings
-from voicefit.prefinetuning.trainer import Trainer, multi_corpus_loss
+from voicefit.prefinetuning.trainer import Trainer, _Epoch, multi_corpus_loss
 
 torch.set_num_threads(1)
 
@@ -533,3 +533,10 @@ def test_weights_of_layers_are_learnt_with_the_heads(run, model):
     run(encoder=encoder, settings=SETTINGS.model_copy(update={"train_encoder": False, "head_lr": 0.1}))
     changed = {name for name, now in encoder.trainable_state().items() if not torch.equal(now, before.get(name, now))}
     assert changed - {"model.projector.weight", "model.projector.bias"} == {"model.layer_weights"}
+
+
+def test_an_epoch_keeps_its_form_in_a_state_file():
+    record = {"losses": {"": [0.9, 0.8], "a": [1.0, 1.1], "b": [0.5]}, "seconds": 2.5}
+    epoch = _Epoch.from_json(record)
+    assert epoch.to_json() == record
+    assert (epoch.steps, epoch.total_losses, epoch.corpus_losses["b"]) == (2, [0.9, 0.8], [0.5])

@@ -138,6 +138,6 @@ def test_the_command_says_where_clips_are_kept(start, tmp_path):
         assert httpx.post(f"{address}/adapt", **shots("a", "b"), timeout=60).status_code == 200
         process.send_signal(signal.SIGTERM)
         _, told = process.communicate(timeout=30)
-    assert f"clips that people send are kept in {tmp_path / 'kept'}" in told
+    assert f"clips that users send are kept in {tmp_path / 'kept'}" in told
     assert len(list((tmp_path / "kept" / "adapt").glob("*/*.flac"))) == 2
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700

@@ -33,7 +33,7 @@ def test_there_is_no_room_for_more_than_the_most_until_one_rests(tmp_path):
     sessions = Sessions(tmp_path, most=2, idle_seconds=60, clock=clock)
     keys = {sessions.open(), sessions.open()}
     assert len(keys) == 2 and all(len(key) == 32 for key in keys)
-    with pytest.raises(BusyError, match="2 voices"):
+    with pytest.raises(BusyError, match="2 sessions"):
         sessions.open()
     clock.now = 61
     sessions.open()

@@ -51,6 +51,10 @@ def fine_tune(
     Dropout is off: the seed fixes the order of the shots alone.
 
     Args:
+        encoder: the encoder, trained in place.
+        shots: the labelled clips.
+        settings: the settings of training.
+        seed: fixes the order of the shots.
         parameters: of the encoder or of what was put into it; nothing else of it is trained.
         goals: probabilities ``(k, classes)`` to learn instead of the shots' classes.
         penalty: added to the loss of every step; a scalar.

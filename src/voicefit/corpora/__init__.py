@@ -59,6 +59,7 @@ _MODULES = (
     folder,
     table,
 )
+"""The modules with readers, in the order in which corpora are listed."""
 
 CORPORA: dict[str, Reader] = {reader.info.name: reader for module in _MODULES for reader in module.READERS}
 """The reader of each registry name. A module lists its readers in ``READERS``."""

@@ -37,7 +37,10 @@ SPEAKERS = ("bea", "jenie", "josh", "sam")
 """The speakers, two women and two men; josh is never angry or disgusted."""
 
 _SPEAKER_FOLDER = re.compile(rf"({'|'.join(SPEAKERS)})(?:_.*)?", re.IGNORECASE)
+"""The folder of a speaker, or of a speaker and an emotion."""
+
 _PATH = re.compile(rf"({'|'.join(SPEAKERS)})[_/]({'|'.join(EMOTIONS)})/([^/]+)", re.IGNORECASE)
+"""The path of a clip below the root: speaker, emotion and file name."""
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:

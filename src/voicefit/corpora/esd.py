@@ -44,6 +44,7 @@ _SPLITS = {"train": "train", "evaluation": "validation", "test": "test"}
 """The folder of a split → the split."""
 
 _PATH = re.compile(rf"([0-9]{{4}})/({'|'.join(EMOTIONS)})/(?:({'|'.join(_SPLITS)})/)?\1_([0-9]{{6}})\.[^./]+")
+"""The path of a clip below the root: speaker, emotion, split if there is one, and number."""
 
 
 def parse_path(path: str) -> tuple[str, str, str | None] | None:

@@ -25,6 +25,7 @@ _SPEAKER_DEPTH = 3
 """A path like ``<speaker>/<label>/<audio>`` has so many parts."""
 
 _LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
+"""The two layouts, for messages."""
 
 
 def load(name: str, root: Path) -> Corpus:
@@ -49,7 +50,7 @@ def load(name: str, root: Path) -> Corpus:
 
 
 def _check_depth(root: Path, paths: list[Path]) -> None:
-    """Refuse files unless all lie at the same depth, one of the two that are allowed."""
+    """Refuse files unless all are at the same depth, one of the two that are allowed."""
     first_at = {len(path.parts): path for path in reversed(paths)}
     for depth, path in sorted(first_at.items()):
         if depth not in (_LABEL_DEPTH, _SPEAKER_DEPTH):

@@ -83,10 +83,15 @@ INFO_ALL = replace(
 """Terms of use and counts of ``iemocap-all``, which has 11 classes."""
 
 _NAME = r"(Ses0[1-5])[FM]_[A-Za-z0-9_]+_([FM])[A-Za-z0-9]+"
+"""The name of an utterance, with groups for the session and the speaker's letter."""
+
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?)"
+"""A rating in an evaluation file."""
+
 _RECORD = re.compile(
     rf"\[[0-9.]+ - [0-9.]+\]\s+({_NAME})\s+({'|'.join(EMOTIONS)})\s+\[{_NUMBER}, {_NUMBER}, {_NUMBER}\]"
 )
+"""A line of an evaluation file that describes an utterance."""
 
 
 class Utterance(NamedTuple):

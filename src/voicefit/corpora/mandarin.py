@@ -34,6 +34,7 @@ KINDS = {"phrase": "phrase", "utterance": "sentence", "sentence": "sentence", "p
 """The folder, in the singular → the kind of text. The release has the sentences in the folder ``utterance``."""
 
 _PATH = re.compile(rf"([^/]+)/({'|'.join(EMOTIONS)})/({'|'.join(KINDS)})s?/[^/]+", re.IGNORECASE)
+"""The path of a clip below ``data/``: speaker, emotion and kind of text."""
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:

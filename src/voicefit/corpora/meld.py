@@ -49,7 +49,7 @@ def load(name: str, root: Path) -> Corpus:
     Args:
         name: the user's name for the corpus.
         root: the folder that holds the tables ``train_sent_emo.csv``, ``dev_sent_emo.csv`` and
-            ``test_sent_emo.csv`` and the folders of audio, or the one above it. A table may also lie in the
+            ``test_sent_emo.csv`` and the folders of audio, or the one above it. A table may also be in the
             folder ``train``, ``dev`` or ``test``, and audio anywhere below this or the release's folder.
 
     Raises:

@@ -52,11 +52,16 @@ _AUDIO = "Audio"
 """The sessions may be inside this folder."""
 
 _KEY = r"S[0-9]{2}[AHNS]-[FM]0[1-6]-[PRST]-[FM]{2}[0-9]{2,3}"
+"""The fields in the name of a clip."""
+
 _NUMBER = r"([0-9]+(?:\.[0-9]+)?|NaN)"
+"""A rating in the label file."""
+
 _RECORD = re.compile(
     rf"UTD-IMPROV-({_KEY})\.avi\s*;\s*([{''.join(EMOTIONS)}])\s*;"
     rf"\s*A:{_NUMBER}\s*;\s*V:{_NUMBER}\s*;\s*D:{_NUMBER}\s*;.*"
 )
+"""A line of the label file that describes a clip."""
 
 
 class Evaluation(NamedTuple):

@@ -43,6 +43,7 @@ SPEAKERS = ("DC", "JE", "JK", "KL")
 """The speakers, four men."""
 
 _PATH = re.compile(rf"({'|'.join(SPEAKERS)})[/_]?((?:{'|'.join(EMOTIONS)})[0-9]{{2}}\.[^./]+)")
+"""The path of a clip below the root: speaker, then emotion letters and number."""
 
 
 def parse_path(path: str) -> tuple[str, str, str] | None:

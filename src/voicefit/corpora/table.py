@@ -151,7 +151,7 @@ def _relative_path(folder: Path, text: str) -> str:
         path = Path(os.path.normpath(base / text))
         if path != base and path.is_relative_to(base):
             return path.relative_to(base).as_posix()
-    raise _RowError(f"path {text!r} does not lie in the table's folder; move the table above its audio files")
+    raise _RowError(f"path {text!r} is not in the table's folder; move the table above its audio files")
 
 
 def _seconds(row: dict[str, str], column: str) -> float | None:

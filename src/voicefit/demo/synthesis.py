@@ -119,13 +119,14 @@ _SENTENCES = {
                 "La ventana está abierta.", "El libro es de mi madre."),
 }
 # fmt: on
+"""The sentences of each language; every label is spoken with all of them."""
 
-# The languages that espeak calls by another name.
 _ESPEAK_NAMES = {"English": "English (Great Britain)", "Spanish": "Spanish (Spain)"}
+"""Languages that have another name in espeak → that name."""
 
 
 class _Cues(NamedTuple):
-    """How a clip departs from its speaker's plain neutral speech."""
+    """The differences of a clip from its speaker's neutral speech."""
 
     pitch: float  # semitones, F0 level
     span: float  # octaves of F0 excursion: 1 doubles the range in semitones
@@ -150,21 +151,34 @@ _CUES = {
     "sadness": _Cues(-2.0, -0.9, -1.0, -0.25, -6.0, -0.4, -2.5, 45, 0.15, 0.08),
     "surprise": _Cues(5.0, 0.9, 7.0, -0.05, 3.0, 0.3, 0.2, -5, 0.0, 0.0),
 }
+"""The mean cues of each label."""
 
-# Standard deviation of each cue from clip to clip of one emotion.
 _SPREAD = _Cues(1.0, 0.2, 1.0, 0.08, 1.5, 0.15, 0.7, 8, 0.04, 0.03)
+"""Each cue varies between the clips of an emotion with this standard deviation."""
 
-_NEUTRAL_ONSET = 15.0  # ms
-_NEUTRAL_LEVEL, _NOISE_LEVEL = -25.0, -68.0  # dB relative to full scale, RMS
+_NEUTRAL_ONSET_MS = 15.0
+"""Neutral speech fades in over so many milliseconds."""
+
+_NEUTRAL_LEVEL_DB = -25.0
+"""Neutral speech has this root mean square level, relative to full scale."""
+
+_NOISE_LEVEL_DB = -68.0
+"""The background noise has this root mean square level, relative to full scale."""
+
 _RECIPE_NAME = ".synthesis.json"
+"""This file in a corpus records how it was synthesised."""
 
 
 class _Utterance(NamedTuple):
+    """A spoken sentence."""
+
     samples: np.ndarray  # float64, (samples,) at 16 kHz, without silence at its ends
     word_ends: np.ndarray  # float64, (words,), seconds
 
 
-class _Model(NamedTuple):  # an utterance prepared for PSOLA
+class _Model(NamedTuple):
+    """An utterance prepared for PSOLA."""
+
     manipulation: Any  # Praat's Manipulation object
     times: np.ndarray  # (frames,), seconds
     melody: np.ndarray  # (frames,), F0 in semitones about its trend line
@@ -182,9 +196,9 @@ def synthesise_corpus(
 ) -> None:
     """Write ``corpus`` as 16 kHz mono FLAC files ``root/<speaker>/<label>/<nn>.flac``.
 
-    The samples depend on ``corpus`` and ``seed`` alone: not on earlier calls, on global random state, or on
-    ``clips_per_label`` (a larger number adds clips and changes none). ``root`` appears whole or not at all;
-    where it already holds this very corpus, nothing is done. Every label goes through the same sentences.
+    The samples depend only on ``corpus`` and ``seed``: not on earlier calls, on global random state, or on
+    ``clips_per_label`` (a larger number adds clips and changes none). ``root`` is written completely or not at all. If
+    it already holds this corpus, nothing is done. Every label is spoken with the same sentences.
 
     Args:
         corpus: the corpus to synthesise.
@@ -332,10 +346,10 @@ def _render(model: _Model, speaker: SyntheticSpeaker, cues: _Cues, rng: np.rando
     _seed_praat(int(rng.integers(2**31)))
     samples = _resynthesise(model, _pitch_curve(model, speaker.pitch, cues, rng), stretch)
     samples = _apply_dynamics(_apply_tilt(samples, speaker.tilt + cues.tilt), 2**cues.dynamics - 1)
-    samples *= 10 ** ((_NEUTRAL_LEVEL + cues.level) / 20) / np.sqrt(np.mean(samples**2))
+    samples *= 10 ** ((_NEUTRAL_LEVEL_DB + cues.level) / 20) / np.sqrt(np.mean(samples**2))
     split = int(rng.choice(model.word_ends[:-1]) * stretch * SAMPLE_RATE)
     samples = _join_phrases(samples, split, cues)
-    samples += 10 ** (_NOISE_LEVEL / 20) * rng.normal(size=len(samples))
+    samples += 10 ** (_NOISE_LEVEL_DB / 20) * rng.normal(size=len(samples))
     return samples * min(1.0, 0.95 / np.abs(samples).max())
 
 
@@ -380,7 +394,7 @@ def _apply_dynamics(samples: np.ndarray, excess: float) -> np.ndarray:
 def _join_phrases(samples: np.ndarray, split: int, cues: _Cues) -> np.ndarray:
     """Fade the voice in after silence, and insert the pause at sample ``split`` if it is audible."""
     pause = cues.pause if cues.pause >= 0.04 else 0.0
-    onset = max(3.0, _NEUTRAL_ONSET + cues.onset) / 1000
+    onset = max(3.0, _NEUTRAL_ONSET_MS + cues.onset) / 1000
     edge = np.zeros(SAMPLE_RATE // 20)
     if pause == 0:
         return np.concatenate([edge, _fade(samples, onset), edge])

@@ -219,8 +219,8 @@ def _file_digest(path: Path) -> bytes:
     """Return a digest of a file, 16 bytes, or none if it cannot be read; ``load_waveform`` then reports the reason."""
     try:
         stat = path.stat()
-        *known, digest = _digests.get(str(path), (0, 0, b""))
-        if known == [stat.st_mtime_ns, stat.st_size]:
+        *cached, digest = _digests.get(str(path), (0, 0, b""))
+        if cached == [stat.st_mtime_ns, stat.st_size]:
             return digest
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()

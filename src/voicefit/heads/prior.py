@@ -86,6 +86,7 @@ class Prior:
 
 
 _ARRAYS = tuple(field.name for field in fields(Prior) if field.type is np.ndarray)
+"""The names of the arrays of a prior, which its file stores."""
 
 
 @dataclass(frozen=True)

@@ -218,8 +218,9 @@ def cache_corpora(
     notify: Notify = silent,
     processes: Processes = ALONE,
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
-    """Run the front end over every labelled clip, each process over its share, after ``notify`` was told what the
-    cache will take.
+    """Run the front end over every labelled clip, each process over its share.
+
+    Before, ``notify`` reports the size of the cache.
 
     Returns:
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.

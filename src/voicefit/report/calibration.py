@@ -1,6 +1,7 @@
 """Calibration: how well a method's confidence agrees with its accuracy."""
 
 import json
+from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
@@ -128,5 +129,5 @@ def calibration_table(errors: pd.DataFrame, title: str) -> Table:
     return Table(title, note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
 
 
-def _leaning(row: dict[str, Any]) -> str:
+def _leaning(row: dict[Hashable, Any]) -> str:
     return f"{row['overconfidence']:+.3f}".replace("-", "−")

@@ -4,7 +4,7 @@ Chen & Yu 2023 (arXiv 2302.12921), section 5: pre-finetuning helps, most with fe
 it from one to two; surprise gains least.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import pandas as pd
@@ -104,7 +104,7 @@ def _least(few: pd.DataFrame) -> pd.Series | str:
     return pd.concat({SURPRISE: difference.dropna()}, names=["label"])
 
 
-def _verdict(contrast: pd.Series | str, row: dict[str, Any]) -> str:
+def _verdict(contrast: pd.Series | str, row: dict[Hashable, Any]) -> str:
     if isinstance(contrast, str):
         return f"not testable: {contrast}"
     if pd.isna(row["holm"]):

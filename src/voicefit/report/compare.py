@@ -1,6 +1,6 @@
 """Comparison of two runs, trial by trial."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,7 +148,7 @@ def _differences(cells: pd.DataFrame, title: str, note: str) -> Table:
     return Table(title, note, ["starting point", "method", *(f"k = {k}" for k in ks)], 2, rows)
 
 
-def _difference(row: dict[str, Any]) -> Cell:
+def _difference(row: dict[Hashable, Any]) -> Cell:
     sides = f"{score(row['base'], 3)} → {score(row['macro_f1'], 3)}"
     small = interval(row["low"], row["high"], 3, sign=True), p_value(row["holm"]), sides
     return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=bool(row["holm"] < ALPHA))

@@ -164,7 +164,7 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
 
 
 def gain_scale(gains: pd.Series) -> Normalize:
-    """Return colours symmetric around a gain of zero, so that small gains look small."""
+    """Return colours symmetric around a gain of zero; small gains then look small."""
     reach = max(0.05, float(gains.abs().max()))
     return Normalize(-reach, reach)
 

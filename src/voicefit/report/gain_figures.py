@@ -27,8 +27,13 @@ MAX_NAMED_SPEAKERS = 14
 """Speakers are named beside their lines if there are at most so many."""
 
 RISES: dict[str, Any] = {"color": COLOURS[0], "linestyle": "-", "marker": "o"}
+"""The line of a speaker whose score rises."""
+
 FALLS: dict[str, Any] = {"color": COLOURS[1], "linestyle": (0, (4, 1.5)), "marker": "s"}
+"""The line of a speaker whose score does not rise."""
+
 MEAN: dict[str, Any] = {"color": INK, "linestyle": "-", "marker": "D", "linewidth": 3.2}
+"""The line of the mean over speakers."""
 
 
 def corpora_gains(cells: pd.DataFrame) -> Figure:

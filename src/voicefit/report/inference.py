@@ -1,5 +1,6 @@
 """The report's tables of tests: claims, the mixed model, methods against the best of them."""
 
+from collections.abc import Hashable
 from typing import Any
 
 import pandas as pd
@@ -33,7 +34,7 @@ def claims_table(verdicts: pd.DataFrame) -> Table:
         for row in verdicts.to_dict("records")
     ]
     note = (
-        "What the publication says (Chen & Yu 2023), as differences in macro F1 that are positive where it holds, "
+        "The claims of the publication (Chen & Yu 2023), as differences in macro F1 positive if a claim holds, "
         "with 95 % intervals. The verdict is that of the t-test over speakers at 0.05 after Holm's correction for the "
         "claims of one method; d_z is the estimate divided by its standard deviation over speakers."
     )
@@ -100,17 +101,17 @@ def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Ta
     return Table(f"Methods against {best}, {target}", note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
 
 
-def _estimate(row: dict[str, Any]) -> Cell:
+def _estimate(row: dict[Hashable, Any]) -> Cell:
     return Cell(signed(row["estimate"], 3), tuple(filter(None, [interval(row["low"], row["high"], 3, sign=True)])))
 
 
-def _effect(row: dict[str, Any]) -> Cell:
+def _effect(row: dict[Hashable, Any]) -> Cell:
     if pd.isna(row["estimate"]):
         return Cell("–")
     small = interval(row["low"], row["high"], 3, sign=True), p_value(row["p"])
     return Cell(signed(row["estimate"], 3), small, strong=bool(row["p"] < ALPHA))
 
 
-def _difference(row: dict[str, Any]) -> Cell:
+def _difference(row: dict[Hashable, Any]) -> Cell:
     small = interval(row["low"], row["high"], 3, sign=True), p_value(row["holm"])
     return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=bool(row["holm"] < ALPHA))

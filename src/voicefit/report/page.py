@@ -32,7 +32,7 @@ def render(
         run: the contents of `run.json`.
         tried: the number of trials that ended, in a score or in an error.
         done: the number of those with a score.
-        failures: the failed trials, where there are any.
+        failures: the failed trials, if there are any.
         sections: the sections, in order.
         reload: the page reloads itself after so many seconds; None for a page that does not.
 

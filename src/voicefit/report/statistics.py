@@ -37,6 +37,7 @@ TIE = 1e-9
 """Smaller differences are a tie: equal means of macro F1 can differ in the last bits."""
 
 Floats = npt.NDArray[np.float64]
+"""An array of floats; each function states its shape."""
 
 
 def failed_rows(trials: pd.DataFrame) -> pd.Series:

@@ -202,7 +202,7 @@ def k_axis(axes: Axes, ks: list[int]) -> None:
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:
-    """Put one legend under all panels, where it cannot lie over data."""
+    """Put one legend under all panels, where it cannot cover data."""
     if not handles:
         return
     longest = max(len(line) for label in labels for line in label.split("\n"))

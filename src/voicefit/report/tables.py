@@ -1,6 +1,6 @@
-"""The report's tables, made of the cells of the statistics."""
+"""The report's tables, laid out from the cells of the statistics."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any
 
@@ -210,13 +210,13 @@ def failure_table(trials: pd.DataFrame) -> Table | None:
     return Table(count(len(failed), "failed trial"), note, ["error", "for instance", "trials"], 2, rows)
 
 
-def _spec(row: dict[str, Any]) -> str:
+def _spec(row: dict[Hashable, Any]) -> str:
     named = ["start", "target", "method", "speaker", "label"]
     return ", ".join([*(str(row[name]) for name in named if row[name]), f"k = {row['k']}", f"draw {row['draw']}"])
 
 
 def _by_k(
-    cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict[str, Any]], Cell]
+    cells: pd.DataFrame, heads: list[str], title: str, note: str, render: Callable[[dict[Hashable, Any]], Cell]
 ) -> Table:
     """Tabulate a row for each combination of `heads` and a column for each k."""
     ks = sorted(cells["k"].unique())
@@ -243,19 +243,19 @@ def _range(numbers: pd.Series) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _score_cell(row: dict[str, Any]) -> Cell:
+def _score_cell(row: dict[Hashable, Any]) -> Cell:
     return Cell(score(row["macro_f1"], 3), (interval(row["low"], row["high"]),))
 
 
-def _gain_cell(row: dict[str, Any], with_p: bool = True) -> Cell:
+def _gain_cell(row: dict[Hashable, Any], with_p: bool = True) -> Cell:
     small = [interval(row["low"], row["high"], 3, sign=True), p_value(row["p"]) if with_p else ""]
     return Cell(signed(row["gain"], 3), tuple(filter(None, small)), strong=_certain(row))
 
 
-def _score_and_gain_cell(row: dict[str, Any]) -> Cell:
+def _score_and_gain_cell(row: dict[Hashable, Any]) -> Cell:
     small = signed(row["gain"], 3), interval(row["low"], row["high"], 3, sign=True)
     return Cell(score(row["macro_f1"], 3), small, strong=_certain(row))
 
 
-def _certain(row: dict[str, Any]) -> bool:
+def _certain(row: dict[Hashable, Any]) -> bool:
     return bool(row["low"] > 0 or row["high"] < 0)

@@ -226,6 +226,7 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
 
 
 _ADAPT_FIELDS: dict[str, Any] = {"files": _FILE, "labels": {"type": "string"}}
+"""The OpenAPI schemas of the form of ``POST /adapt``."""
 
 
 def _adapt(service: Service, sent: list[tuple[str, bytes, str]]) -> NewModel:
@@ -275,12 +276,15 @@ _DOCS_STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
     "pre{background:#8881;padding:.75rem;overflow:auto}code{font-size:.9em}:root{color-scheme:light dark}"
 )
+"""The style of the page ``/docs``."""
+
 _EXAMPLES = {
     "/predict": "curl -F file=@clip.wav {base}/predict\ncurl -F file=@clip.wav -H 'Voicefit-Model: …' {base}/predict",
     "/adapt": "curl -F files=@a.wav -F labels=calm -F files=@b.wav -F labels=upset {base}/adapt",
     "/models/{key}.zip": "curl -o model.zip {base}/models/….zip",
     "/models/{key}": "curl -X DELETE {base}/models/…",
 }
+"""The commands that the page ``/docs`` shows for each path."""
 
 
 def _docs_page(schema: dict[str, Any]) -> str:

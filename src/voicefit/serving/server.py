@@ -33,16 +33,16 @@ def serve(
 
     Args:
         source: a pre-finetuned checkpoint, an encoder, or an adapted model.
-        host: address to listen on; other than the loopback it needs a ``token``.
-        port: 0 picks a free one.
-        token: what callers must send; empty for none.
+        host: the address to listen on; any but the loopback needs a ``token``.
+        port: the port to listen on; 0 chooses a free one.
+        token: the secret that callers must send; empty for none.
         opened: called with the address of the page once it can be opened.
-        keep_audio: folder in which the clips that people send stay; none do if left out.
-        notify: called with a line: where clips are kept, or that they no longer are.
+        keep_audio: the folder in which the clips of users are kept; ``None`` keeps none.
+        notify: reports where clips are kept, or that they are no longer kept.
 
     Raises:
-        VoicefitError: ``source`` cannot be served, the address is taken or not this machine's, there is no token
-            where there must be one, or ``keep_audio`` cannot be written to.
+        VoicefitError: ``source`` cannot be served, the address is in use or not of this machine, a required token is
+            missing, or ``keep_audio`` cannot be written to.
     """
     import uvicorn
 
@@ -100,8 +100,8 @@ def create_site(service: Service, token: str = "", host: str = LOOPBACK[0]) -> F
     )
 
 
-def _same(given: str, token: str) -> bool:
-    return secrets.compare_digest(given.encode(), token.encode())
+def _same(password: str, token: str) -> bool:
+    return secrets.compare_digest(password.encode(), token.encode())
 
 
 def _listen(host: str, port: int) -> socket.socket:
