@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -122,10 +123,12 @@ def adapt(
             labels have a usable clip, or the method or a setting of it is unknown.
     """
     require_absent(Path(out))
+    choose = partial(_choose_method, settings=settings, has_unlabelled=unlabelled is not None)
+    named = choose(method) if method else None  # what is wrong with the call is told before anything is loaded
+    corpus = _load_voice(clips)
     begin = _open_repeatable(start)
     encoder = begin.encoder
-    chosen = _choose_method(method or ("prior" if begin.prior else "head"), settings, unlabelled is not None)
-    corpus = _load_voice(clips)
+    chosen = named or choose("prior" if begin.prior else "head")
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
     labels = sorted({str(clip.label) for clip in usable})

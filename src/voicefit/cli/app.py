@@ -21,7 +21,7 @@ app = typer.Typer(
 )
 
 _STOPPED = 130  # what typer makes of Ctrl-C
-_UsageError = typer.BadParameter.__mro__[1]  # typer has no name for it
+(_UsageError,) = typer.BadParameter.__bases__  # of all mistakes on a command line; typer does not export it
 
 
 def main() -> None:

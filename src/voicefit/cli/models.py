@@ -81,7 +81,7 @@ def adapt(
 
     if len(start_and_clips) > 2:
         raise VoicefitError(f"adapt: {len(start_and_clips)} arguments; give a start, or none, and one folder of clips")
-    start, clips = ([MINI, *start_and_clips])[-2:]
+    start, clips = start_and_clips if len(start_and_clips) == 2 else (MINI, start_and_clips[0])
     _tell_of_mini(start)
 
     with progress_bars() as progress:

@@ -146,7 +146,7 @@ def reason_of(error: AudioError, file: Path) -> str:
 
 
 def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
-    """Tell a model from the audio after it; ``mini`` where the first argument is audio already.
+    """Split a command's arguments into a model and audio; the model is ``mini`` where the first argument is audio.
 
     Raises:
         VoicefitError: there is a model, and no audio after it.
@@ -156,7 +156,8 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     is_model = (first / "config.json").is_file() or (len(arguments) > 1 and may_be_on_hub)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
-    return (arguments[0] if is_model else MINI), [Path(part) for part in arguments[is_model:]]
+    model, audio = (arguments[0], arguments[1:]) if is_model else (MINI, arguments)
+    return model, [Path(part) for part in audio]
 
 
 def load_model(path: str | Path | Located) -> Model:

@@ -49,6 +49,19 @@ class Estimate:
         return self.front_end + self.prefinetuning + self.trials
 
 
+@dataclass
+class _TrialsSeconds:
+    """Seconds of trials: where no epoch after the first is better, and at most."""
+
+    by_patience: float = 0.0
+    at_most: float = 0.0
+
+    def add(self, seconds: float) -> None:
+        """Add seconds that do not depend on the number of epochs."""
+        self.by_patience += seconds
+        self.at_most += seconds
+
+
 def estimate_time(
     plan: Plan, corpora: Mapping[str, Corpus], targets: Mapping[str, Corpus], trials: Sequence[TrialSpec]
 ) -> Estimate | None:
@@ -61,24 +74,24 @@ def estimate_time(
     waveforms = _readable(clips)
     if not waveforms:
         return None
-    front, training, testing = 0.0, 0.0, np.zeros(2)
-    for name, place in plan.encoders.items():
-        mine = [trial for trial in trials if trial.encoder == name]
-        if not mine:
+    front, training, testing = 0.0, 0.0, _TrialsSeconds()
+    for name, encoder_plan in plan.encoders.items():
+        own_trials = [trial for trial in trials if trial.encoder == name]
+        if not own_trials:
             continue
-        encoder = place.load().to(devices()[0])
+        encoder = encoder_plan.load().to(devices()[0])
         frames = _frames(encoder, waveforms)
         front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
         step = _seconds(partial(_training_step, encoder, frames)) / len(frames)
         settings = plan.prefinetune_settings(name)
-        for start in {trial.start for trial in mine}:
-            testing += pooling * sum(len(corpus.clips) for corpus in targets.values())
+        for start in {trial.start for trial in own_trials}:
+            testing.add(pooling * sum(len(corpus.clips) for corpus in targets.values()))
             if start != NONE:
                 size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
                 training += size * step * settings.max_epochs
-        testing += _trials_seconds(plan, encoder, frames, mine, targets)
-    return Estimate(front, training, float(testing[1]), float(testing[0]))
+        _add_trials(testing, plan, encoder, frames, own_trials, targets)
+    return Estimate(front, training, testing.at_most, testing.by_patience)
 
 
 def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
@@ -91,21 +104,21 @@ def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
     return waveforms[:_PROBES]
 
 
-def _trials_seconds(
+def _add_trials(
+    testing: _TrialsSeconds,
     plan: Plan,
     encoder: Encoder,
     frames: Sequence[Tensor],
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
-) -> np.ndarray:
-    """Seconds of all trials by patience and at most, ``(2,)``.
+) -> None:
+    """Add the seconds of all trials to ``testing``.
 
     Each method is timed at its fewest and most shots, for one epoch where it has any, and is linear in k between.
     """
     pooled = encoder.pool(frames)
     scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
     validation, test = _held_out(trials, targets)
-    total = np.zeros(2)
     for name in {trial.method for trial in trials}:
         configured = plan.method(name).configured
         counts = np.array([trial.k for trial in trials if trial.method == name])
@@ -118,9 +131,10 @@ def _trials_seconds(
         seconds = np.interp(counts, ends, ends_seconds)
         if configured.method.needs_validation:
             seconds += validation * pooling
-        total += seconds @ np.array([configured.epochs(k) for k in counts])
-        total += (scoring + test * pooling) * len(counts)
-    return total
+        by_patience, at_most = np.array([configured.epochs(k) for k in counts]).T
+        testing.add((scoring + test * pooling) * len(counts))
+        testing.by_patience += float(seconds @ by_patience)
+        testing.at_most += float(seconds @ at_most)
 
 
 def _held_out(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> np.ndarray:
