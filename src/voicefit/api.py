@@ -124,7 +124,7 @@ def adapt(
     """
     require_absent(Path(out))
     choose = partial(_choose_method, settings=settings, has_unlabelled=unlabelled is not None)
-    named = choose(method) if method else None  # what is wrong with the call is told before anything is loaded
+    named = choose(method) if method else None  # a wrong call is refused before anything is loaded
     corpus = _load_voice(clips)
     begin = _open_repeatable(start)
     encoder = begin.encoder

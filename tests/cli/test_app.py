@@ -343,5 +343,5 @@ def test_who_stops_a_command_is_told_that_it_can_go_on():
     with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
         assert process.stdout.readline() == "napping\n"
         process.send_signal(signal.SIGINT)
-        assert "the same command goes on from here" in process.communicate(timeout=60)[1]
+        assert "the same command resumes from here" in process.communicate(timeout=60)[1]
     assert process.returncode == 130

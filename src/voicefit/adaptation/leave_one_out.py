@@ -66,7 +66,7 @@ def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots,
     That is where a class has one shot, which cannot be left out; where the method trains the encoder, so that each shot
     would take as long as the whole adaptation; and where there are over 200 shots.
 
-    Few shots make it too low: each is told by a head that lacks a clip of that very class (docs/evidence.md).
+    Few shots make it too low: each is classified by a head that lacks a clip of that very class (docs/evidence.md).
     """
     count = len(shots.targets)
     if method.method.trains_encoder or torch.bincount(shots.targets).min() < 2 or count > _MOST_SHOTS:

@@ -50,7 +50,7 @@ class Settings(MethodSettings):
 
 
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the mode of the posterior (convex: the seed is not used); several classes are told apart one by one.
+    """Return the mode of the posterior (convex: the seed is not used); several classes are fitted one by one.
 
     Raises:
         VoicefitError: the starting point has no prior.

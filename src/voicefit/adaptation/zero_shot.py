@@ -1,7 +1,7 @@
 """The corpora's own heads of the labels: the shots name the labels, their clips are not used.
 
 The heads of :mod:`voicefit.heads.prior`, matched by label name; unlabelled clips move them into the speaker's frame of
-reference, as in :mod:`voicefit.adaptation.prior`, which goes on from here as shots come.
+reference, as in :mod:`voicefit.adaptation.prior`, which continues from here as shots come.
 """
 
 from voicefit.adaptation import prior as posterior

@@ -32,7 +32,7 @@ def prefinetuned_card(record: Mapping[str, Any]) -> str:
         if key.startswith("validation_macro_f1/")
     )
     leaking = record.get("settings", {}).get("validation") == "clips"
-    held_out = "clips of speakers that were trained on" if leaking else "speakers that were not heard in training"
+    held_out = "clips of speakers that were trained on" if leaking else "speakers that were not trained on"
     return f"""{_FRONT_MATTER}
 # Pre-finetuned speech encoder
 
@@ -108,11 +108,11 @@ other people than the one whose voice it was fitted to, or on anybody who does n
 
 ## Limits
 
-Voicefit hears the first {record["front_end"]["max_seconds"]:g} s of a clip; cut longer clips before you give them to
-the pipeline, which may hear all of them.
+Voicefit reads the first {record["front_end"]["max_seconds"]:g} s of a clip; cut longer clips before you give them to
+the pipeline, which may read all of them.
 
 A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
-languages, and to answer with one of its labels whatever it hears.
+languages, and to answer with one of its labels whatever the clip.
 """
 
 
@@ -132,7 +132,7 @@ classifier_proj_size={len(head.projector_bias)}, ignore_mismatched_sizes=True
 model = PeftModel.from_pretrained(start, "this directory/adapter")
 ```
 
-It hears what the feature extractor of this directory makes of a clip. A Whisper that was not pre-finetuned by
+It reads what the feature extractor of this directory makes of a clip. A Whisper that was not pre-finetuned by
 Voicefit takes 30 s of audio and cannot be changed in this way: take this directory as it is.
 """
 
@@ -147,6 +147,6 @@ def _how_sure(record: Mapping[str, Any]) -> str:
     return (
         f"On {found['clips']} clips: {found['right']} right when each was left out; chance {found['chance']:.3g}.\n"
         f"Macro F1 {found['macro_f1']:.2f}.\n\n"
-        "Each clip was told by a model that lacks it, so with two clips of a label this errs on the low side. It says\n"
-        "nothing of other days, rooms and microphones."
+        "Each clip was classified by a model that lacks it, so with two clips of a label this errs on the low side. It\n"
+        "says nothing of other days, rooms and microphones."
     )

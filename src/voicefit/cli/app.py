@@ -35,7 +35,7 @@ def main() -> None:
         _tell_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except SystemExit as end:
         if end.code == _STOPPED:
-            err.print("stopped; the same command goes on from here where it can")
+            err.print("stopped; the same command resumes from here where it can")
         raise
 
 

@@ -16,12 +16,12 @@ def distill(
     student: Annotated[
         str,
         typer.Option(
-            help="teacher (a Whisper's own first layers, heard through a filter bank), mini (3 million weights), a "
-            "JSON file with a Wav2Vec2Config, or a student that goes on."
+            help="teacher (a Whisper's own first layers behind a filter bank), mini (3 million weights), a "
+            "JSON file with a Wav2Vec2Config, or the directory of a student to train further."
         ),
     ] = ("mini"),
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
-    epochs: Annotated[int, typer.Option(min=1, help="How often every recording is heard.")] = 20,
+    epochs: Annotated[int, typer.Option(min=1, help="How often every recording is used.")] = 20,
     views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,
     batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 5 s in a step.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-7, help="Peak learning rate.")] = 2e-3,
@@ -29,7 +29,7 @@ def distill(
     seed: Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
 ) -> None:
-    """Make an encoder small: a wav2vec 2.0 learns from unlabelled speech what a larger encoder says of it.
+    """Make an encoder small: a wav2vec 2.0 learns from unlabelled speech to answer as a larger encoder does.
 
     Example: `voicefit distill --teacher openai/whisper-base --audio ~/recordings --out small-encoder`
     """

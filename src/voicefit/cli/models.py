@@ -114,7 +114,7 @@ def predict(
         list[str],
         typer.Argument(
             metavar="[MODEL] AUDIO...",
-            help="Directory or hub id of an adapted model (if left out, mini, which has heard no clip of the voice), "
+            help="Directory or hub id of an adapted model (if left out, mini, which knows no clip of the voice), "
             "and audio files, folders of them, or - for standard input.",
         ),
     ],

@@ -15,7 +15,7 @@ _WORST = 10
 def sweep(
     plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
     preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
-    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run goes on.")] = None,
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run resumes.")] = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(help="NAME=SOURCE: take this directory or hub id for the plan's encoder NAME; once per encoder."),

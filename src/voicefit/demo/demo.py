@@ -60,12 +60,12 @@ class DemoResult:
 def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
     """Synthesise four corpora and a target, pre-finetune a small wav2vec 2.0, adapt to every target speaker, report.
 
-    A demo that was stopped goes on where it was.
+    A demo that was stopped resumes.
 
     Args:
         out: the run directory; speech, encoder and cache go to ``OUT-material`` beside it.
         workers: processes that run trials.
-        progress: told of every step.
+        progress: called at every step.
 
     Raises:
         VoicefitError: ``praat-parselmouth`` is not installed, or ``out`` holds something else.

@@ -1,4 +1,4 @@
-"""An adapted model and what it says of clips."""
+"""An adapted model and its predictions."""
 
 import os
 import sys
@@ -38,7 +38,7 @@ MAX_STDIN_BYTES = 2**30
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one clip.
+    """A model's answer for one clip.
 
     Attributes:
         file: where the clip came from; empty for a waveform.
@@ -163,7 +163,7 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
 def load_model(path: str | Path | Located) -> Model:
     """Load an adapted model from its directory or from the hub.
 
-    A pre-finetuned checkpoint gives a model that has heard no clip of the voice: it tells its corpora's labels apart,
+    A pre-finetuned checkpoint gives a model that knows no clip of the voice. It classifies its corpora's labels,
     by the method `zero-shot`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 Chen & Yu (2023), section 3: a shared encoder, per-corpus heads, a loss scaled by the logarithm of the number
 of classes as in Aghajanyan et al. (2021), "Muppet", section 3.1. Here every head is trained, and validation
-speakers are never heard in training.
+speakers are never trained on.
 """
 
 import hashlib
@@ -175,7 +175,7 @@ def _at_most_every(seconds: float, act: Callable[[], None]) -> Callable[[], None
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse names that could not be told apart in the checkpoint's labels and in a sweep's subsets."""
+    """Refuse names that would be ambiguous in the checkpoint's labels and in a sweep's subsets."""
     for name in names:
         if names.count(name) > 1:
             raise VoicefitError(f"corpus {name}: given twice; give every corpus a name of its own")
@@ -194,7 +194,7 @@ def _begin_projector(
     first: bool,
 ) -> None:
     width = min(settings.projector_width, encoder.hidden_size)
-    # One process, whose weights the others take over, hears all clips: where a few small corpora leave directions open,
+    # One process, whose weights the others take over, reads all clips: where a few small corpora leave directions open,
     # the discriminants would depend on rounding, and so on how the clips are shared out.
     if settings.projector == "discriminant" and first:
         encoder.set_projector(discriminant_projector(*_pool_training_clips(encoder, splits, cache), width))

@@ -26,7 +26,7 @@ CAVEAT = (
     "Take all corpora if you can: where this was measured, that was the best choice or close to it. Among as many "
     "corpora the scores agree with the measured gain on some voices and not on others: take them as a hint."
 )
-"""What docs/evidence.md says of the scores, in two sentences for readers of a ranking."""
+"""The finding of docs/evidence.md on these scores, in two sentences for readers of a ranking."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def select_corpora(
         encoder: hub id or directory of the pretrained encoder that would be pre-finetuned.
         depth: transformer layers to keep; all of them if left out.
         subsets: rank every subset of the corpora instead of each alone.
-        progress: told of every clip heard and every candidate scored.
+        progress: called for every clip read and every candidate scored.
 
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or the target's clips.

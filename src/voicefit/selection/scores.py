@@ -1,4 +1,4 @@
-"""How well a corpus may serve a new voice, told from a few labelled clips before anything is trained.
+"""How well a corpus may serve a new voice, estimated from a few labelled clips before anything is trained.
 
 Pure functions of arrays: linear discriminants of pooled vectors, what a corpus' heads say, and labels. Each score is
 larger where more transfer is expected. Others, which were measured to say less, are in experiments/transferability.py.

@@ -1,7 +1,7 @@
 """Which clips a trial sees: tasks, draws of the support set, and each speaker's test clips.
 
 Chen & Yu (2023), section 4.3: for one speaker and one emotion, k clips of which half carry the emotion; all
-test clips of the speaker are then told apart in "this emotion" and "another". The support set depends on
+test clips of the speaker are then classified as "this emotion" or "another". The support set depends on
 corpus, speaker, emotion, k and draw alone, so that it is the same for every model, and a set of k contains
 every smaller one.
 """

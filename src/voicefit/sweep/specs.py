@@ -36,7 +36,7 @@ class TrialSpec:
         method: the plan's name for the method.
         method_key: digest of the method's version and settings.
         speaker: the target's speaker.
-        label: the emotion told from the rest; empty for ``multiclass``.
+        label: the emotion that is classified against the rest; empty for ``multiclass``.
         k: number of support clips in all.
         draw: number of the draw, from 0.
         seed: the plan's seed.
