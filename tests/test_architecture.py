@@ -1,6 +1,8 @@
 """The flow of the house: every import points down the list of layers, and what the architecture page promises."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +72,26 @@ def test_imports_point_one_way():
         f"{path} imports {room}" for path, room in arrows() if places[room] > places[path.parts[0].removesuffix(".py")]
     ]
     assert back == []
+
+
+def test_ray_is_imported_only_by_its_own_modules():
+    users = {
+        str(path.relative_to(SRC))
+        for path in SRC.rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.Import) and any(name.name.split(".")[0] == "ray" for name in node.names))
+        or (isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "ray")
+    }
+    assert users == {"sweep/ray_cluster.py", "sweep/ray_engine.py", "sweep/ray_transport.py"}
+
+
+def test_methods_open_no_corpus_no_file_and_no_store():
+    used = {dotted for path in (SRC / "adaptation").glob("*.py") for dotted in imports(path)}
+    below = ("errors", "encoders", "heads", "scores", "training", "adaptation", "system.machine")
+    assert {name for name in used if not name.removeprefix("voicefit.").startswith(below)} == set()
+
+
+def test_what_needs_no_torch_does_not_import_it():
+    names = ("voicefit", "voicefit.cli.app", "voicefit.sweep.store", "voicefit.sweep.run_directory", "voicefit.report")
+    check = "import importlib, sys; [importlib.import_module(name) for name in {!r}]; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check.format(names)], check=True)

@@ -147,6 +147,6 @@ def _how_sure(record: Mapping[str, Any]) -> str:
     return (
         f"On {found['clips']} clips: {found['right']} right when each was left out; chance {found['chance']:.3g}.\n"
         f"Macro F1 {found['macro_f1']:.2f}.\n\n"
-        "Each clip was classified by a model that lacks it, so with two clips of a label this errs on the low side. It\n"
+        "Each clip was classified by a model that lacks it, so with two clips of a label it errs on the low side. It\n"
         "says nothing of other days, rooms and microphones."
     )
