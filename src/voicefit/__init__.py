@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from voicefit.errors import VoicefitError
+from voicefit.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from voicefit.api import adapt, prefinetune
@@ -53,15 +54,13 @@ __all__ = [
     "select_corpora",
 ]
 
+_public_name = lazy_names(__name__, _HOMES)
+
 
 def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: torch takes seconds that `voicefit --help` need not spend."""
+    """Import a public name when it is first used."""
     if name == "__version__":  # what reads it imports much that a worker must not take from the working directory
         from importlib.metadata import version
 
         return version("voicefit")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'voicefit' has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    return _public_name(name)

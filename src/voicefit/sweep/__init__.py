@@ -1,7 +1,8 @@
 """The grid of trials: plan, trial store, scheduler."""
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from voicefit.system.lazy import lazy_names
 
 if TYPE_CHECKING:
     from voicefit.sweep.merge import merge_runs
@@ -42,9 +43,4 @@ __all__ = [
     "run_sweep",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    """Import a public name when it is first asked for: a report needs the store, and not the torch of the rest."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'voicefit.sweep' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+__getattr__ = lazy_names(__name__, _HOMES)

@@ -1,0 +1,21 @@
+"""Public names that are imported when they are first used: torch takes seconds that `voicefit --help` need not spend."""
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+def lazy_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
+    """Return a ``__getattr__`` for a module.
+
+    Args:
+        module: its name, for the message of an unknown attribute.
+        homes: public name → the module that defines it.
+    """
+
+    def get(name: str) -> Any:
+        if name not in homes:
+            raise AttributeError(f"module {module!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(homes[name]), name)
+
+    return get
