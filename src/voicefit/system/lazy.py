@@ -1,4 +1,4 @@
-"""Public names that are imported when they are first used: torch takes seconds that `voicefit --help` need not spend."""
+"""Public names that are imported on first use: torch takes seconds that `voicefit --help` need not spend."""
 
 import importlib
 from collections.abc import Callable, Mapping
