@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.new_process import run_command_line
+
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py"))
 
@@ -27,8 +29,9 @@ def test_every_benchmark_can_be_run_and_says_what_it_measures_and_where_it_looks
 
 
 def test_a_benchmark_prints_a_table_and_writes_it_as_json(tmp_path):
-    command = [sys.executable, FOLDER / "interval_coverage.py", "--quick", "--json", tmp_path / "result.json"]
-    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    command = [FOLDER / "interval_coverage.py", "--quick", "--json", tmp_path / "result.json"]
+    code, printed, errors = run_command_line(command, tmp_path)
+    assert code == 0, errors
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["rows"] and all(0 < row["hierarchical covers"] <= 1 for row in result["rows"])
     assert printed.startswith("| speakers | ")

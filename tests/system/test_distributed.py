@@ -112,6 +112,14 @@ def torchrun(material, *arguments):
     return subprocess.run(command, env=environment(material), capture_output=True, text=True, timeout=300)
 
 
+def places_of_two(material):
+    """The environments of two processes as a launcher gives them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": str(port), "MASTER_ADDR": "127.0.0.1"}
+    return [environment(material, **common, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+
+
 @pytest.fixture(scope="module")
 def outputs(material):
     """Two folders: what one process has written and what two have, by the names of the jobs.
@@ -123,9 +131,11 @@ def outputs(material):
     for name, changes in JOBS.items():
         run_alone(material, one / name, changes, save_every=0, progress=keep_state(one / name, 2, 3))
     shutil.copytree(one / "whole.stopped", two / "continued.unfinished")
-    jobs = json.dumps(JOBS | {"continued": WHOLE})
-    done = torchrun(material, RUN_DISTRIBUTED, material / "model", material / "corpora", two, jobs)
-    assert done.returncode == 0, done.stderr
+    command = (RUN_DISTRIBUTED, material / "model", material / "corpora", two, json.dumps(JOBS | {"continued": WHOLE}))
+    pair = places_of_two(material)
+    for started in [Started(command, material / f"of {place['RANK']}", place) for place in pair]:
+        code, _, errors = started.end(300)
+        assert code == 0, errors
     return one, two
 
 
@@ -202,15 +212,10 @@ def test_the_command_runs_under_torchrun_and_one_process_talks(material):
 @pytest.fixture
 def start(material, tmp_path):
     """Start a process of two, with a command of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    started = []
+    pair, started = places_of_two(material), []
 
     def start_one(rank, *words):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-        place = {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
-        files = tmp_path / f"of process {rank}"
-        started.append(Started(words, files, environment(material, **place)))
+        started.append(Started(words, tmp_path / f"of process {rank}", pair[rank]))
         return started[-1]
 
     yield start_one
