@@ -95,6 +95,7 @@ def _preset(monkeypatch: pytest.MonkeyPatch) -> Plan:
     return read_plan(Path(demo.__file__).parent / "presets" / "demo.toml")
 
 
+@pytest.mark.slow(35)
 def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pdfs: None
 ):

@@ -355,6 +355,7 @@ def read_all(root):
     return {path.relative_to(root): path.read_bytes() for path in entries(root)}
 
 
+@pytest.mark.slow(12)
 def test_processes_that_fill_one_cache_together_give_what_one_alone_gives(encoder, model, clips, tmp_path):
     speakers = tuple("abcdefgh")
     corpus = build_folder(tmp_path / "many", speakers=speakers)
@@ -369,6 +370,7 @@ def test_processes_that_fill_one_cache_together_give_what_one_alone_gives(encode
     assert leftovers(tmp_path / "shared") == []
 
 
+@pytest.mark.slow(9)
 def test_a_kill_in_the_middle_of_an_entry_leaves_a_valid_cache(encoder, model, clips, fronts, tmp_path):
     FrontCache(encoder, tmp_path / "whole").fill(clips)
     (tmp_path / "go").touch()

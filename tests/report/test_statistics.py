@@ -105,6 +105,7 @@ def test_holm_by_hand():
     )
 
 
+@pytest.mark.slow(12)
 @settings(max_examples=20)  # statsmodels takes a tenth of a second for each
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_holm_agrees_with_statsmodels(p):

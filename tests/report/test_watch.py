@@ -41,6 +41,7 @@ def page_of(run):
     return (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(5)
 def test_it_follows_a_sweep_to_its_end(run):
     told, pages = [], []
 
@@ -71,6 +72,7 @@ def test_failed_trials_do_not_keep_it_waiting(run):
     assert RELOAD not in page_of(run)
 
 
+@pytest.mark.slow(2)
 def test_an_error_leaves_a_page_that_rests(run):
     add(run, SPECS[:4])
     with pytest.raises(VoicefitError, match="not readable as JSON"):
@@ -85,6 +87,7 @@ def test_another_folder_is_refused(tmp_path):
         watch_report(tmp_path, 1, print)
 
 
+@pytest.mark.slow(7)
 def test_ctrl_c_ends_the_command_and_the_reloading(run, tmp_path):
     add(run, SPECS[:4])
     watching = Started(["report", run, "--watch"], tmp_path / "printed")

@@ -107,6 +107,7 @@ def run_measured(folder, *arguments):
     return code, printed, "\n".join(lines[:-1]), int(lines[-1])
 
 
+@pytest.mark.slow(11)
 def test_the_command_line_says_what_is_wrong_with_each(model, start, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
@@ -120,6 +121,7 @@ def test_the_command_line_says_what_is_wrong_with_each(model, start, tmp_path):
     assert all(item["error"] and len(item["error"].splitlines()) == 1 for item in found)
 
 
+@pytest.mark.slow(12)
 def test_adapting_leaves_broken_clips_out_and_names_them(start, tmp_path):
     for index, (name, content) in enumerate(BAD.items()):
         place = tmp_path / "clips" / ("calm", "upset")[index % 2]
@@ -135,6 +137,7 @@ def test_adapting_leaves_broken_clips_out_and_names_them(start, tmp_path):
     assert all(name in messages for name in BAD)
 
 
+@pytest.mark.slow(4)
 def test_a_real_server_survives_all_of_them(model):
     with running(model) as (address, service), httpx.Client(base_url=address, timeout=30) as http:
         for name, content in BAD.items():

@@ -129,6 +129,7 @@ def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
     service.close()
 
 
+@pytest.mark.slow(16)
 def test_the_command_says_where_clips_are_kept(start, tmp_path):
     started = Started(["serve", start, "--port", "0", "--keep-audio", tmp_path / "kept"], tmp_path / "printed")
     address = started.first_line().split()[1]

@@ -43,6 +43,7 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start):
         assert service.predicting.inside == 0
 
 
+@pytest.mark.slow(15)
 def test_the_command_serves_until_it_is_interrupted_and_removes_what_it_kept(start, tmp_path):
     started = Started(["serve", start, "--port", "0"], tmp_path, {**os.environ, "TMPDIR": str(tmp_path)})
     address = started.first_line().split()[1]

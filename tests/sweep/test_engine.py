@@ -95,6 +95,7 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
     assert len(results) == len(others) + 1
 
 
+@pytest.mark.slow(5)
 def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run(trials, workplace, forked):
     hanging = replace(workplace, methods={**workplace.methods, "head": Method("head", Deadly("hang"))})
     head, others = replace(trials[0], method="head"), [trial for trial in trials if trial.method == "prototype"]

@@ -15,6 +15,8 @@ from voicefit.cli.app import main
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, make_plan, read_preset, run_sweep
 
+pytestmark = pytest.mark.slow(5)
+
 GRIDS = {"paper": 33_600, "paper-code": 33_600, "clean": 16 * 3 * 7 * 20 * 5 * 10}
 
 

@@ -11,6 +11,8 @@ from voicefit.sweep import TrialStore, make_plan, recorded_plan, run_sweep
 from voicefit.sweep.record import NAME, STORE, describe_git
 from voicefit.system.files import write_json
 
+pytestmark = pytest.mark.slow(4)
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
