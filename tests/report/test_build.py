@@ -50,7 +50,10 @@ def add_history(run, start, corpora):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The report of a run with everything in it, hostile names among the rest."""
-    run = tmp_path_factory.mktemp("run")
+    return write_everything(tmp_path_factory.mktemp("run"))
+
+
+def write_everything(run):
     trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
     trials.loc[trials["label"] == "fear", "label"] = HOSTILE
     failure = row(error=f"ValueError: {HOSTILE}", macro_f1=np.nan, draw=1)
@@ -121,15 +124,11 @@ def test_every_figure_is_there_with_its_data(report, page):
 
 
 @pytest.mark.slow(20)
-def test_a_report_is_the_same_twice(tmp_path):
-    trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
-    made = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        report = write_report(tmp_path / name, RECORD, trials).parent
-        made.append({path.name: path.read_bytes() for path in report.rglob("*.*")})
+def test_a_report_is_the_same_twice(report, tmp_path):
+    again = write_everything(tmp_path)
+    once, twice = ({path.name: path.read_bytes() for path in made.rglob("*.*")} for made in (report, again))
 
-    assert made[0] == made[1]
+    assert once == twice
 
 
 @pytest.mark.slow(4)
