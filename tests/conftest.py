@@ -1,3 +1,4 @@
+import gc
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -28,6 +29,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for mark in item.iter_markers("slow"):
             seconds[item.path] += mark.args[0]
     items.sort(key=lambda item: -seconds[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: whoever collects garbage, as pytest does at its end, need not look through it."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
