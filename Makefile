@@ -1,15 +1,25 @@
-# On a fresh machine with Python 3.11 or newer and make: `make demo` or `make test`; each sets up what it needs.
+# On a fresh machine with Python 3.11 or newer and make: `make demo`, `make check` (style, types and quick tests, while
+# you work) or `make test` (everything); each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup clean
+# Each file of tests stays in one process, which has its fixtures; slow files begin first.
+PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo check test quick lint setup clean
 
 demo: $(VENV)/.demo
 	$(BIN)/voicefit demo --out voicefit-demo
 
 test: setup
-	$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder
+	$(PYTEST) -n 3 --durations=15
+
+check: setup
+	$(MAKE) --jobs 2 lint quick
+
+quick: setup
+	$(PYTEST) -n 2 -m "not slow"
 
 lint: setup
 	$(BIN)/ruff check .

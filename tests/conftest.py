@@ -1,4 +1,6 @@
+import gc
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,25 +17,23 @@ if TYPE_CHECKING:
 settings.register_profile("voicefit", deadline=None)  # how long an example takes says nothing on a shared machine
 settings.load_profile("voicefit")
 
-SLOW = (
-    "test_ray_engine.py",
-    "test_export.py",
-    "test_distributed.py",
-    "test_build.py",
-    "test_readme.py",
-    "test_prefinetuning.py",
-)
-"""Files that take minutes: they come first, so that no process is left with one while the others have nothing to do."""
-
 TESTS = Path(__file__).resolve().parent
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH")]))
 # Scripts of `support` that tests start in processes of their own find it so.
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Slow files first, else in the order of their names."""
-    places = {name: place for place, name in enumerate(SLOW)}
-    items.sort(key=lambda item: places.get(item.path.name, len(SLOW)))
+    """Files with the most slow seconds first: no process is left with one while the others have nothing to do."""
+    seconds: Counter[Path] = Counter()
+    for item in items:
+        for mark in item.iter_markers("slow"):
+            seconds[item.path] += mark.args[0]
+    items.sort(key=lambda item: -seconds[item.path])
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported stays: whoever collects garbage, as pytest does at its end, need not look through it."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow(20)
+
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
     f"{folder}.{path.stem}" for folder in ("benchmarks", "experiments") for path in (ROOT / folder).glob("*.py")

@@ -10,6 +10,8 @@ from support.layouts import build_emodb, build_ravdess, write_noise
 from support.new_process import run_command_line
 from support.tiny_models import build_wav2vec2_group_norm
 
+pytestmark = pytest.mark.slow(30)
+
 README = Path(__file__).resolve().parents[1] / "README.md"
 EMOTIONS = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
 

@@ -155,6 +155,7 @@ def test_newton_ends_where_the_gradient_is_zero(seed, clips, scale):
     assert np.abs(gradient).max() < 1e-4 * (1 + np.abs(kernel).max() ** 0.5)
 
 
+@pytest.mark.slow(4)
 def test_neutral_enrolment_is_forgotten_as_shots_come_and_mixed_enrolment_is_not(known):
     tested = np.vstack([clips_of(label, 100, 9) for label in range(3)])
     neutral = clips_of(1, 12, 5)

@@ -58,6 +58,7 @@ def test_published_is_shorter_above_8_shots_where_the_code_s_ways_are_asked_for(
     assert len(seen) == epochs
 
 
+@pytest.mark.slow(2)
 @given(st.data(), st.integers(2, 4), st.integers(4, 60), st.integers(0, 2**31))
 def test_an_epoch_is_better_where_all_clips_say_so_and_its_score_is_then_theirs(data, classes, clips, seed):
     """Clips that are their own logits, one epoch after another, against scikit-learn on all of them."""
@@ -134,6 +135,7 @@ def test_published_takes_a_step_for_four_shots_with_the_mean_of_their_gradients(
     assert head.classifier_weight.numpy() == pytest.approx(expected.numpy(), abs=1e-6)
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("wanted", [True, False])
 def test_published_replays_its_passes_unless_it_is_told_not_to(encoder, make_shots, monkeypatch, wanted):
     taped_graphs.install(monkeypatch)

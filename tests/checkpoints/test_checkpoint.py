@@ -171,6 +171,7 @@ def test_the_pipeline_of_transformers_answers_with_the_labels(tmp_path, family):
         )
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("family", list(BUILDERS))
 @pytest.mark.parametrize("prefinetuned", [True, False])
 def test_peft_makes_the_adapted_model_of_the_start_and_the_adapter_as_the_card_says(tmp_path, family, prefinetuned):

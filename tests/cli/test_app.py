@@ -139,6 +139,7 @@ def test_a_corpus_given_twice_is_refused(run, tmp_path):
     assert "given twice" in err
 
 
+@pytest.mark.slow(8)
 def test_select_prints_a_ranking_and_what_each_score_says(run, tmp_path):
     encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
     voice = build_folder(tmp_path / "clips", speakers=())

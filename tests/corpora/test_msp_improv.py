@@ -1,4 +1,3 @@
-import doctest
 import shutil
 
 import pytest
@@ -160,7 +159,3 @@ def test_any_text_is_an_evaluation_or_none(text):
     assert evaluation is None or msp_improv.parse_name(evaluation.stem)
     fields = msp_improv.parse_name(text)
     assert fields is None or fields[0][-1] in "AHNS"
-
-
-def test_the_examples_hold():
-    assert doctest.testmod(msp_improv).failed == 0

@@ -1,4 +1,3 @@
-import doctest
 import json
 import tempfile
 from pathlib import Path
@@ -255,7 +254,3 @@ def test_any_name_is_of_a_podcast_or_unknown(name):
 
 def test_the_readers_are_registered():
     assert [reader.info.name for reader in msp_podcast.READERS] == ["msp-podcast", "msp-podcast-train"]
-
-
-def test_the_examples_hold():
-    assert doctest.testmod(msp_podcast).failed == 0

@@ -98,6 +98,7 @@ def test_the_preset_by_itself_reads_what_the_demo_writes_in_the_current_folder()
     assert {f"demo-{name}": path for name, path in {**plan.corpora, **plan.targets}.items()} == spoken
 
 
+@pytest.mark.slow(35)
 def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, without_pdfs: None
 ):

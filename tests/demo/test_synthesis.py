@@ -50,6 +50,7 @@ def test_the_demo_has_four_corpora_with_label_sets_of_their_own_and_an_unseen_ta
     assert not voices & {speaker.voice for speaker in DEMO_TARGET.speakers}
 
 
+@pytest.mark.slow(3)
 def test_the_folder_loader_finds_every_speaker_label_and_clip(small: Path):
     corpus = load_corpus("small", small)
     counts = corpus.table().groupby(["speaker", "label"]).size()
@@ -81,6 +82,7 @@ def test_anger_is_higher_louder_and_brighter_than_sadness_in_the_same_sentence(p
             assert len(angry) < len(sad)
 
 
+@pytest.mark.slow(4)
 def test_the_same_seed_gives_the_same_samples_and_more_clips_change_none(small: Path, tmp_path: Path):
     np.random.seed(1)
     synthesise_corpus(SMALL, tmp_path / "other", clips_per_label=1, seed=0)

@@ -41,6 +41,7 @@ def test_the_loss_by_hand():
     assert distillation_loss(one, one, 1.0).item() == pytest.approx(math.log(1 + math.exp(-1)))
 
 
+@pytest.mark.slow(5)
 def test_a_student_goes_on_from_its_own_weights_and_keeps_its_filter_bank(finished: tuple[Path, Distilled]):
     weights = load_file(finished[0] / "model.safetensors")
     again = build_student(finished[0], 7)
@@ -90,6 +91,7 @@ def test_the_record_says_what_it_was_made_of(finished: tuple[Path, Distilled], t
     assert (finished[0] / "curves.png").stat().st_size > 1000
 
 
+@pytest.mark.slow(13)
 def test_a_killed_run_resumes_to_the_same_bits(
     finished: tuple[Path, Distilled], teacher: Path, student: Path, audio: Path, cache_root: Path, tmp_path: Path
 ):

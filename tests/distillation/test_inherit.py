@@ -59,6 +59,7 @@ def test_its_layer_says_exactly_what_the_teachers_layer_says_of_the_same_frames(
     assert torch.allclose(mine, theirs, atol=1e-5)
 
 
+@pytest.mark.slow(2)
 def test_an_heir_learns_all_but_its_convolutions_and_goes_on_so(teacher: Path, audio: Path, tmp_path: Path):
     out = tmp_path / "out"
     settings = SETTINGS.model_copy(update={"epochs": 2})

@@ -2,8 +2,6 @@ import errno
 import os
 import signal
 import stat
-import subprocess
-import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -16,6 +14,7 @@ from hypothesis import strategies as st
 
 from support import SUPPORT
 from support.layouts import build_folder, write_noise
+from support.new_process import Started
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, make_waveform
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, folder
@@ -348,36 +347,35 @@ def test_no_damage_to_an_entrys_header_stops_a_run(cached_entry, position, value
 # Real processes
 
 
-def start(model, corpus, cache, *more):
-    script = SUPPORT / "fill_cache.py"
-    command = [sys.executable, str(script), *map(str, (model, corpus, cache, *more))]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+def start(folder, *arguments):
+    return Started([SUPPORT / "fill_cache.py", *arguments], folder)
 
 
 def read_all(root):
     return {path.relative_to(root): path.read_bytes() for path in entries(root)}
 
 
+@pytest.mark.slow(12)
 def test_processes_that_fill_one_cache_together_give_what_one_alone_gives(encoder, model, clips, tmp_path):
     speakers = tuple("abcdefgh")
     corpus = build_folder(tmp_path / "many", speakers=speakers)
     FrontCache(encoder, tmp_path / "alone").fill(folder.load("many", corpus).clips)
-    process = start(model, corpus, tmp_path / "shared")
-    assert process.stdout.readline() == "ready\n"
-    process.stdin.write("go\n")
-    process.stdin.flush()
+    started = start(tmp_path, model, corpus, tmp_path / "shared", tmp_path / "go")
+    assert started.first_line() == "ready"
+    (tmp_path / "go").touch()
     assert FrontCache(encoder, tmp_path / "shared").fill(folder.load("many", corpus).clips) == {}
-    assert process.communicate(timeout=60)[0] == "{}\n"
+    assert started.end(60)[:2] == (0, "ready\n{}\n")
     assert read_all(tmp_path / "shared") == read_all(tmp_path / "alone")
     assert len(read_all(tmp_path / "alone")) == 4 * len(speakers)
     assert leftovers(tmp_path / "shared") == []
 
 
+@pytest.mark.slow(9)
 def test_a_kill_in_the_middle_of_an_entry_leaves_a_valid_cache(encoder, model, clips, fronts, tmp_path):
     FrontCache(encoder, tmp_path / "whole").fill(clips)
-    process = start(model, tmp_path / "corpus", tmp_path / "killed", 3)
-    process.communicate("go\n", timeout=60)
-    assert process.returncode == -signal.SIGKILL
+    (tmp_path / "go").touch()
+    started = start(tmp_path, model, tmp_path / "corpus", tmp_path / "killed", tmp_path / "go", 3)
+    assert started.end(60)[0] == -signal.SIGKILL
     assert len(leftovers(tmp_path / "killed")) == 1  # the half-written one, under a name that no one reads
     whole = read_all(tmp_path / "whole")
     survivors = read_all(tmp_path / "killed")

@@ -18,6 +18,8 @@ from voicefit.export.graph import LogMel
 from voicefit.export.onnx import export
 from voicefit.prediction.model import load_model
 
+pytestmark = pytest.mark.slow(10)
+
 onnx = pytest.importorskip("onnx", reason="the extra onnx is not installed")
 onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
 

@@ -74,6 +74,7 @@ def page(browser, address: str):
     assert errors == []
 
 
+@pytest.mark.slow(15)
 def test_the_folder_has_all_that_it_needs(site: Path, start: Path):
     facts = json.loads((site / "model.json").read_text())
     assert facts["labels"] == load_model(start).labels

@@ -152,6 +152,7 @@ def test_separable_tones_are_learnt(tmp_path):
     assert history["train_loss"].iloc[-1] < 0.5 * history["train_loss"].iloc[0]
 
 
+@pytest.mark.slow(3)
 def test_one_seed_gives_one_result_and_leaves_the_random_state_alone(run, finished):
     torch.manual_seed(77)
     np.random.seed(77)
@@ -164,6 +165,7 @@ def test_one_seed_gives_one_result_and_leaves_the_random_state_alone(run, finish
     assert (run("other", seed=6) / "model.safetensors").read_bytes() != weights
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("projector", ["random", "discriminant"])
 def test_the_surrounding_random_state_changes_nothing(run, projector):
     settings = SETTINGS.model_copy(update={"max_epochs": 1, "projector": projector})
@@ -240,6 +242,7 @@ def scored(monkeypatch):
     return set_scores
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize(
     ("scores", "min_improvement", "best"),
     [
@@ -273,6 +276,7 @@ def test_the_checkpoint_holds_the_best_epoch(run, model, scored, monkeypatch, sc
         assert torch.equal(tensor, weights[best - 1][name])
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize(("criterion", "best"), [("macro_f1", 2), ("accuracy", 3)])
 def test_the_best_epoch_goes_by_the_criterion(run, scored, criterion, best):
     scored([0.3, 0.6, 0.2, 0.4])  # the accuracy is what is left to 1
@@ -280,6 +284,7 @@ def test_the_best_epoch_goes_by_the_criterion(run, scored, criterion, best):
     assert json.loads((out / "voicefit.json").read_text())["best"]["epoch"] == best
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("train_heads", [True, False])
 def test_heads_are_trained_unless_told_otherwise(run, tmp_path, train_heads):
     settings = SETTINGS.model_copy(update={"train_heads": train_heads, "patience": 100})
@@ -291,6 +296,7 @@ def test_heads_are_trained_unless_told_otherwise(run, tmp_path, train_heads):
     assert not torch.equal(saved[0]["projector.weight"], saved[1]["projector.weight"])
 
 
+@pytest.mark.slow(3)
 def test_the_encoder_may_stay_as_it_was(run, tmp_path):
     untouched = SETTINGS.model_copy(update={"train_encoder": False, "lr": 0.1, "patience": 100})
     first, second = (
@@ -309,6 +315,7 @@ def test_training_neither_encoder_nor_heads_is_refused():
         PrefinetuneSettings(train_encoder=False, train_heads=False)
 
 
+@pytest.mark.slow(3)
 def test_the_loss_may_go_unscaled(run):
     losses = []
     for scaling in ("log_classes", "none"):
@@ -374,6 +381,7 @@ def histories_agree(one, other):
     pd.testing.assert_frame_equal(*histories, check_exact=True)
 
 
+@pytest.mark.slow(13)
 @pytest.mark.parametrize(("save_every", "first"), [(30, ("epoch 3/4", 1)), (0, ("epoch 3/4", 3))])
 def test_a_killed_run_resumes_to_the_same_bits(
     run, finished, model, corpora_root, cache_root, tmp_path, save_every, first
@@ -392,6 +400,7 @@ def test_a_killed_run_resumes_to_the_same_bits(
     assert not (tmp_path / "out.unfinished").exists()
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("last", [1, 5])  # of five steps: after the fifth the epoch is not validated yet
 def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(run, finished, last):
     def stop(what, done, total):
@@ -447,6 +456,7 @@ def test_a_run_stopped_before_its_first_epoch_can_be_resumed(run, finished):
     assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
 
 
+@pytest.mark.slow(2)
 @pytest.mark.parametrize("objective", ["dann", "supcon", "episodic"])
 def test_an_objective_moves_the_weights_and_is_resumed_to_the_same_bits(run, finished, objective):
     def stop(what, done, total):

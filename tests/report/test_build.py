@@ -50,7 +50,10 @@ def add_history(run, start, corpora):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     """The report of a run with everything in it, hostile names among the rest."""
-    run = tmp_path_factory.mktemp("run")
+    return write_everything(tmp_path_factory.mktemp("run"))
+
+
+def write_everything(run):
     trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
     trials.loc[trials["label"] == "fear", "label"] = HOSTILE
     failure = row(error=f"ValueError: {HOSTILE}", macro_f1=np.nan, draw=1)
@@ -69,6 +72,7 @@ def page(report):
     return (report / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(17)
 def test_the_page_stands_alone(page):
     for tag, attributes in tags(page):
         assert tag not in {"link", "iframe", "object", "embed", "base", "img"}
@@ -119,17 +123,15 @@ def test_every_figure_is_there_with_its_data(report, page):
     assert by_corpora.groupby("corpora")["gain"].mean().to_dict() == pytest.approx({1: 0.05, 2: 0.1})
 
 
-def test_a_report_is_the_same_twice(tmp_path):
-    trials = grid({"none": 0.5, "a": 0.55, "a+b": 0.6})
-    made = []
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        report = write_report(tmp_path / name, RECORD, trials).parent
-        made.append({path.name: path.read_bytes() for path in report.rglob("*.*")})
+@pytest.mark.slow(20)
+def test_a_report_is_the_same_twice(report, tmp_path):
+    again = write_everything(tmp_path)
+    once, twice = ({path.name: path.read_bytes() for path in made.rglob("*.*")} for made in (report, again))
 
-    assert made[0] == made[1]
+    assert once == twice
 
 
+@pytest.mark.slow(4)
 def test_learning_curves_stand_with_their_encoder(tmp_path, without_pdfs):
     add_history(tmp_path, "a", ["a"])
     trials = table(*(row(start=start, encoder=name) for start in ("none", "a") for name in ("small", "tiny")))
@@ -302,6 +304,7 @@ def test_plain_pieces():
     assert web_address("javascript:alert(1)") == web_address(None) == ""
 
 
+@pytest.mark.slow(6)
 def test_two_targets_have_a_map_each(tmp_path, without_pdfs):
     starts = {"none": 0.5, "a": 0.55, "b": 0.6}
     trials = pd.concat([grid(starts), grid(starts, target="other")], ignore_index=True)
@@ -313,6 +316,7 @@ def test_two_targets_have_a_map_each(tmp_path, without_pdfs):
     assert set(pd.read_csv(tmp_path / "report" / "data" / "subsets-2.csv")["target"]) == {"other"}
 
 
+@pytest.mark.slow(3)
 def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path, without_pdfs):
     trials = grid({"none": 0.5, "a": 0.55, "b": 0.6})
     trials["macro_f1"] = trials["start"].map({"none": 0.5, "a": 0.55, "b": 0.6})
@@ -330,6 +334,7 @@ def test_short_times_are_not_rounded_to_nothing(tmp_path, without_pdfs):
     assert "<td>3.14<small>95 %: 3.14</small></td>" in page
 
 
+@pytest.mark.slow(2)
 def test_methods_that_share_no_clips_are_reported_without_comparing_them(tmp_path, without_pdfs):
     trials = grid({"none": 0.5, "a": 0.6})
     apart = pd.concat([trials[(trials["method"] == m) & (trials["k"] == k)] for m, k in (("head", 2), ("full", 4))])

@@ -66,6 +66,7 @@ def test_a_diagram_leaves_out_bins_of_few_clips():
     assert line.get_xydata().tolist() == [[0.95, 0.75]]
 
 
+@pytest.mark.slow(4)
 def test_the_page_shows_it_where_it_was_recorded(tmp_path):
     trials = grid({"none": 0.5, "a": 0.6})
     known = trials.assign(calibration=bins(b6=(30, 19.5, 15), b9=(30, 28.5, 27)))
@@ -80,6 +81,7 @@ def test_the_page_shows_it_where_it_was_recorded(tmp_path):
     assert set(data["accuracy"]) == {0.5, 0.9}
 
 
+@pytest.mark.slow(3)
 def test_few_clips_give_a_table_without_a_diagram(tmp_path):
     trials = grid({"none": 0.5, "a": 0.6}).assign(calibration=bins(b6=(1, 0.65, 1)))
     page = write_report(tmp_path, {"planned_trials": len(trials)}, trials).read_text(encoding="utf-8")

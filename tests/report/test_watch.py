@@ -3,11 +3,10 @@
 import itertools
 import json
 import signal
-import subprocess
-import sys
 
 import pytest
 
+from support.new_process import Started
 from support.synthetic_runs import RECORD
 from voicefit.errors import VoicefitError
 from voicefit.report import watch_report
@@ -42,6 +41,7 @@ def page_of(run):
     return (run / "report" / "index.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(5)
 def test_it_follows_a_sweep_to_its_end(run):
     told, pages = [], []
 
@@ -72,6 +72,7 @@ def test_failed_trials_do_not_keep_it_waiting(run):
     assert RELOAD not in page_of(run)
 
 
+@pytest.mark.slow(2)
 def test_an_error_leaves_a_page_that_rests(run):
     add(run, SPECS[:4])
     with pytest.raises(VoicefitError, match="not readable as JSON"):
@@ -86,20 +87,20 @@ def test_another_folder_is_refused(tmp_path):
         watch_report(tmp_path, 1, print)
 
 
-def test_ctrl_c_ends_the_command_and_the_reloading(run):
+@pytest.mark.slow(7)
+def test_ctrl_c_ends_the_command_and_the_reloading(run, tmp_path):
     add(run, SPECS[:4])
-    command = [sys.executable, "-c", "from voicefit.cli.app import main; main()", "report", str(run), "--watch"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as watching:
-        assert watching.stdout.readline().startswith("partial, 4 of 8 trials")
+    watching = Started(["report", run, "--watch"], tmp_path / "printed")
+    try:
+        assert watching.first_line().startswith("partial, 4 of 8 trials")
         assert RELOAD in page_of(run)
-        watching.send_signal(signal.SIGINT)
-        try:
-            rest, _ = watching.communicate(timeout=60)
-        finally:
-            watching.kill()  # or a failure would wait for it without end
+        watching.signal(signal.SIGINT)
+        code, printed, _ = watching.end(60)
+    finally:
+        watching.process.kill()  # or a failure would wait for it without end
 
-    assert watching.returncode == 0
-    assert rest.splitlines()[-1] == f"no longer watched: {run / 'report' / 'index.html'}"
+    assert code == 0
+    assert printed.splitlines()[-1] == f"no longer watched: {run / 'report' / 'index.html'}"
     assert RELOAD not in page_of(run)
     assert "partial: 4 of 8 trials" in page_of(run)
 

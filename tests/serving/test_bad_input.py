@@ -1,8 +1,6 @@
 """Broken uploads against server and command line: a clear line each, and the next request is answered."""
 
 import json
-import subprocess
-import sys
 import time
 
 import httpx
@@ -10,7 +8,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import voicefit
+from support import SUPPORT
 from support.bad_audio import bad_files, odd_files, silence
+from support.new_process import Started
 from support.served import BASE, clip, running
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
@@ -100,30 +100,20 @@ def test_bodies_that_are_no_forms_are_refused(client, body):
         assert client.post(path, content=body, headers=headers).status_code in (400, 422)
 
 
-MEASURED = """
-import resource, sys
-from voicefit.cli import app as cli
-try:
-    cli.main()
-finally:
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, file=sys.stderr)
-"""
-
-
-def run_measured(*arguments):
+def run_measured(folder, *arguments):
     """Exit code, output, messages, and peak memory in bytes of the command line in its own process."""
-    command = [sys.executable, "-c", MEASURED, *map(str, arguments)]
-    found = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    lines = found.stderr.splitlines()
-    return found.returncode, found.stdout, "\n".join(lines[:-1]), int(lines[-1])
+    code, printed, errors = Started([SUPPORT / "measured.py", *arguments], folder).end(120)
+    lines = errors.splitlines()
+    return code, printed, "\n".join(lines[:-1]), int(lines[-1])
 
 
+@pytest.mark.slow(11)
 def test_the_command_line_says_what_is_wrong_with_each(model, start, tmp_path):
     folder = tmp_path / "bad"
     folder.mkdir()
     for name, content in BAD.items():
         (folder / name).write_bytes(content)
-    code, printed, messages, memory = run_measured("predict", model, folder, "--json")
+    code, printed, messages, memory = run_measured(tmp_path, "predict", model, folder, "--json")
     assert code == 2 and "Traceback" not in messages
     assert memory < 2 * GIBIBYTE
     found = json.loads(printed)
@@ -131,19 +121,23 @@ def test_the_command_line_says_what_is_wrong_with_each(model, start, tmp_path):
     assert all(item["error"] and len(item["error"].splitlines()) == 1 for item in found)
 
 
+@pytest.mark.slow(12)
 def test_adapting_leaves_broken_clips_out_and_names_them(start, tmp_path):
     for index, (name, content) in enumerate(BAD.items()):
         place = tmp_path / "clips" / ("calm", "upset")[index % 2]
         place.mkdir(parents=True, exist_ok=True)
         (place / name).write_bytes(content)
         (place / "good.wav").write_bytes(clip(index % 2))
-    code, printed, messages, memory = run_measured("adapt", start, tmp_path / "clips", "--out", tmp_path / "model")
+    code, printed, messages, memory = run_measured(
+        tmp_path, "adapt", start, tmp_path / "clips", "--out", tmp_path / "model"
+    )
     assert code == 0, messages
     assert "Traceback" not in messages and memory < 2 * GIBIBYTE
     assert "1 calm, 1 upset" in " ".join(printed.split())
     assert all(name in messages for name in BAD)
 
 
+@pytest.mark.slow(4)
 def test_a_real_server_survives_all_of_them(model):
     with running(model) as (address, service), httpx.Client(base_url=address, timeout=30) as http:
         for name, content in BAD.items():

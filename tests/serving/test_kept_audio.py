@@ -1,8 +1,6 @@
 import os
 import signal
 import stat
-import subprocess
-import sys
 
 import httpx
 import numpy as np
@@ -12,6 +10,7 @@ from fastapi.testclient import TestClient
 
 import voicefit
 from support.bad_audio import encode, odd_files
+from support.new_process import Started
 from support.served import BASE, clip, running, shots
 from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
@@ -130,14 +129,13 @@ def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
     service.close()
 
 
+@pytest.mark.slow(16)
 def test_the_command_says_where_clips_are_kept(start, tmp_path):
-    command = [sys.executable, "-m", "voicefit", "serve", str(start), "--port", "0"]
-    command += ["--keep-audio", str(tmp_path / "kept")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        address = process.stdout.readline().split()[1]
-        assert httpx.post(f"{address}/adapt", **shots("a", "b"), timeout=60).status_code == 200
-        process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+    started = Started(["serve", start, "--port", "0", "--keep-audio", tmp_path / "kept"], tmp_path / "printed")
+    address = started.first_line().split()[1]
+    assert httpx.post(f"{address}/adapt", **shots("a", "b"), timeout=60).status_code == 200
+    started.signal(signal.SIGTERM)
+    _, _, told = started.end(30)
     assert f"clips that users send are kept in {tmp_path / 'kept'}" in told
     assert len(list((tmp_path / "kept" / "adapt").glob("*/*.flac"))) == 2
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700

@@ -1,11 +1,11 @@
 import os
+import signal
 import socket
-import subprocess
-import sys
 
 import httpx
 import pytest
 
+from support.new_process import Started
 from support.served import running
 from voicefit.errors import VoicefitError
 from voicefit.serving.server import check_token, serve
@@ -43,17 +43,14 @@ def test_a_body_that_does_not_arrive_gives_its_place_back(start):
         assert service.predicting.inside == 0
 
 
+@pytest.mark.slow(15)
 def test_the_command_serves_until_it_is_interrupted_and_removes_what_it_kept(start, tmp_path):
-    command = [sys.executable, "-m", "voicefit", "serve", str(start), "--port", "0"]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "TMPDIR": str(tmp_path)}
-    ) as process:
-        line = process.stdout.readline()
-        address = line.split()[1]
-        assert httpx.get(f"{address}/health").json()["adapts"] is True
-        assert list(tmp_path.glob("voicefit-serve-*"))
-        process.terminate()
-        process.wait(20)
+    started = Started(["serve", start, "--port", "0"], tmp_path, {**os.environ, "TMPDIR": str(tmp_path)})
+    address = started.first_line().split()[1]
+    assert httpx.get(f"{address}/health").json()["adapts"] is True
+    assert list(tmp_path.glob("voicefit-serve-*"))
+    started.signal(signal.SIGTERM)
+    started.end(20)
     assert not list(tmp_path.glob("voicefit-serve-*"))
 
 

@@ -1,6 +1,6 @@
-"""Fill a front-end cache in a process of its own: MODEL CORPUS CACHE [ENTRIES_BEFORE_KILL].
+"""Fill a front-end cache in a process of its own: MODEL CORPUS CACHE GO [ENTRIES_BEFORE_KILL].
 
-Waits for a line on its input, so that two can begin together. With a fourth argument it kills itself when
+Waits for the file GO, so that two can begin together. With a fifth argument it kills itself when
 that many entries are whole and the next is half written.
 """
 
@@ -8,6 +8,7 @@ import io
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,11 +35,12 @@ def kill_when_half_written(after):
 
 
 if __name__ == "__main__":
-    model, corpus, cache = (Path(argument) for argument in sys.argv[1:4])
-    if len(sys.argv) > 4:
-        kill_when_half_written(int(sys.argv[4]))
+    model, corpus, cache, go = (Path(argument) for argument in sys.argv[1:5])
+    if len(sys.argv) > 5:
+        kill_when_half_written(int(sys.argv[5]))
     clips = folder.load("corpus", corpus).clips
     front_cache = FrontCache(load_encoder(model), cache)
     print("ready", flush=True)
-    sys.stdin.readline()
+    while not go.exists():
+        time.sleep(0.001)
     print(front_cache.fill(clips))

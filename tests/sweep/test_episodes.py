@@ -162,6 +162,7 @@ def test_the_protocol_draws_the_clips_that_it_always_drew():
     assert worked_example() == [ONE_VS_REST_IDS, MULTICLASS_IDS, TEST_IDS]
 
 
+@pytest.mark.slow(2)
 def test_another_process_draws_the_same_clips():
     path = [str(Path(__file__).parent), *sys.path]
     code = f"import sys; sys.path[:0] = {path!r}; import test_episodes as t; print(t.worked_example())"

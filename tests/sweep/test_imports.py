@@ -8,6 +8,7 @@ import pytest
 from voicefit import sweep
 
 
+@pytest.mark.slow(3)
 def test_the_store_and_the_report_come_without_torch():
     check = (
         "import sys; from voicefit.sweep import TrialStore; import voicefit.report; assert 'torch' not in sys.modules"

@@ -340,6 +340,7 @@ def send_key(pipe, fields_of_spec):
     pipe.send(TrialSpec(**fields_of_spec).key)
 
 
+@pytest.mark.slow(8)
 def test_a_key_is_the_same_in_every_process(new_process):
     assert SPEC.key == "e64726598d8ab420b40a0767c1ba50f9"
     here, there = new_process.Pipe()

@@ -18,6 +18,8 @@ from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, read_preset, run_sweep
 from voicefit.sweep.plan import Grid
 
+pytestmark = pytest.mark.slow(5)
+
 FOLDERS = {
     "iemocap": "IEMOCAP_full_release",
     "msp-improv": "MSP-IMPROV",

@@ -45,6 +45,7 @@ def opened(monkeypatch, tmp_path):
     return gate
 
 
+@pytest.mark.slow(8)
 def test_trials_do_not_wait_for_starting_points_of_others(
     two_starts, tmp_path, forked, same_checkpoints, opened, stored
 ):
@@ -60,6 +61,7 @@ def test_trials_do_not_wait_for_starting_points_of_others(
     pd.testing.assert_frame_equal(stored(tmp_path / "two"), stored(tmp_path / "one"))
 
 
+@pytest.mark.slow(7)
 def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
     two_starts, tmp_path, forked, opened, monkeypatch, stored
 ):
@@ -84,6 +86,7 @@ def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
     assert (result.skipped, result.finished, result.failed) == (6, 6, 0)
 
 
+@pytest.mark.slow(9)
 def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_made(
     two_starts, tmp_path, forked, opened, monkeypatch, stored
 ):
@@ -116,6 +119,7 @@ def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_m
     assert trials["start"].value_counts().to_dict() == {"alpha": 6, "beta": 6}
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize(("starts", "workers", "threads"), [(2, 2, 3), (2, 3, 3), (3, 3, 2), (1, 3, 6)])
 def test_starting_points_share_the_threads_among_as_many_as_are_made_at_once(
     subsets_plan, trial_jobs, tmp_path, forked, monkeypatch, starts, workers, threads

@@ -99,6 +99,7 @@ def wait_until(condition, seconds=60.0):
         time.sleep(0.02)
 
 
+@pytest.mark.slow(35)
 @needs_ray
 class TestOnACluster:
     def test_a_sweep_stores_what_it_stores_in_one_process_and_a_killed_pre_finetuning_goes_on(
@@ -306,6 +307,7 @@ time.sleep(600)" "$@" """,
 }
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize("nodes", [1, 2])
 def test_the_slurm_example_sweeps_when_all_nodes_have_joined_and_ends_them(tmp_path, nodes):
     for name, text in STAND_INS.items():

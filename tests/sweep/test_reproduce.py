@@ -10,6 +10,8 @@ from voicefit.sweep.record import describe_git
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.system.files import write_json
 
+pytestmark = pytest.mark.slow(4)
+
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):

@@ -52,6 +52,7 @@ def copy(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "out")
 
 
+@pytest.mark.slow(3)
 def test_a_sweep_stores_every_trial_once_with_scores(finished):
     table = records(finished)
     assert len(table) == table["key"].nunique() == TRIALS
@@ -88,6 +89,7 @@ def modified(out):
     return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*") if path.is_file()}
 
 
+@pytest.mark.slow(3)
 def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, raw_plan, cache):
     before, written = records(copy), modified(copy)
     more = {"starts": ["all", "beta"], "methods": ["head"], "k": [3], "draws": 1}
@@ -101,6 +103,7 @@ def test_a_longer_grid_adds_its_trials_and_pre_finetunes_only_what_is_new(copy, 
     assert {path: now.get(path) for path in written} == written
 
 
+@pytest.mark.slow(2)
 def test_a_plan_may_get_another_method_of_a_name_of_its_own(copy, raw_plan, cache):
     before = records(copy)
     more = {"starts": ["none"], "methods": ["weak"], "k": [2], "draws": 1}
@@ -155,6 +158,7 @@ def test_a_corpus_that_has_other_clips_than_before_is_refused(copy, raw_plan, ca
         hidden.rename(gone)
 
 
+@pytest.mark.slow(2)
 def test_a_run_goes_on_that_began_before_a_setting_was_there(copy, raw_plan, cache):
     record = json.loads((copy / "run.json").read_text())
     for encoder in record["plan"]["encoders"].values():
@@ -186,6 +190,7 @@ def test_a_folder_or_file_of_somebody_else_is_refused_and_left_alone(tmp_path, r
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+@pytest.mark.slow(2)
 def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, raw_plan, cache):
     RunDirectory(tmp_path).open_store(read_only=False).close()
     for name in ("trials.sqlite-wal", "trials.sqlite-shm", ".run.json-0123.part"):
@@ -194,6 +199,7 @@ def test_a_run_that_was_killed_before_its_record_was_written_goes_on(tmp_path, r
     assert run_sweep(plan, tmp_path, cache_root=cache).finished == 6
 
 
+@pytest.mark.slow(5)
 def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_path, raw_plan, cache, monkeypatch):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["head", "prototype"], "k": [2, 4], "draws": 2}])
     prototype = METHODS["prototype"]
@@ -219,6 +225,7 @@ def poison_four_shots(monkeypatch):
     monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit=poisoned))
 
 
+@pytest.mark.slow(2)
 def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch):
     poison_four_shots(monkeypatch)
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
@@ -246,6 +253,7 @@ def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, ca
     assert told[-1] == "further trials that fail in this way are counted, and stand in the report"
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
 def test_a_sweep_ends_after_too_many_failures_and_can_go_on(tmp_path, raw_plan, cache, monkeypatch, allowed, failed):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
@@ -291,6 +299,7 @@ def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finishe
     assert found.estimate.total > 0
 
 
+@pytest.mark.slow(3)
 def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 200, 100], "draws": 1}]
     words = "no trials with k = 100, 200: no speaker has clips enough"
@@ -302,6 +311,7 @@ def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
     assert told.count(words) == 1
 
 
+@pytest.mark.slow(3)
 def test_a_run_that_goes_on_keeps_the_time_at_which_it_began(tmp_path, raw_plan):
     record, began = tmp_path / "out" / "run.json", "2026-01-02T03:04:05+00:00"
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]
@@ -401,6 +411,7 @@ def uninterrupted(raw_plan, cache, tmp_path_factory):
     return records(out), time.monotonic() - began
 
 
+@pytest.mark.slow(18)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="process groups are read from /proc")
 class TestKilledSweeps:
     def test_a_sweep_killed_at_any_moment_goes_on_to_the_same_numbers(

@@ -65,6 +65,7 @@ def shards(made, tmp_path):
     return [shutil.copytree(shard, tmp_path / "shards" / shard.name) for shard in made]
 
 
+@pytest.mark.slow(10)
 def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_plan, cache):
     held = merge_runs(made, tmp_path / "merged")
 
@@ -76,6 +77,7 @@ def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_pla
     assert (again.skipped, again.finished, again.failed) == (held, 0, 0)
 
 
+@pytest.mark.slow(3)
 @pytest.mark.usefixtures("without_pdfs")
 def test_a_merged_run_is_reported(made, tmp_path):
     merge_runs(made, tmp_path / "merged")
@@ -184,6 +186,7 @@ def test_other_versions_are_told(shards, tmp_path):
     assert told == [f"{shards[1]}: was made with other versions than {shards[0]}; see versions in their run.json"]
 
 
+@pytest.mark.slow(20)
 def test_the_slurm_example_runs_shards_then_merges_and_reports(
     raw_plan, write_plan, cache, whole, tmp_path, monkeypatch
 ):

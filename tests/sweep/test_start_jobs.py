@@ -74,6 +74,7 @@ def workers():
     return found
 
 
+@pytest.mark.slow(20)
 def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, same_checkpoints, stored):
     plan, told = make_plan(subsets_plan, "plan"), []
     run_sweep(plan, tmp_path / "one", cache_root=tmp_path / "cache")
@@ -89,6 +90,7 @@ def test_workers_make_what_one_process_makes(subsets_plan, tmp_path, forked, sam
     assert [step for step in told if step[0] == longest][-1][1:] == (3, 3)
 
 
+@pytest.mark.slow(8)
 def test_what_killed_workers_were_at_goes_on_from_where_it_was_saved(start_jobs, tmp_path, forked, same_checkpoints):
     states = [tmp_path / "out" / "checkpoints" / "tiny" / f"{start}.unfinished" for start in STARTS[:2]]
     states = {state: state / "state.safetensors" for state in states}
@@ -120,6 +122,7 @@ def test_one_that_kills_two_workers_ends_the_sweep_with_its_name(start_jobs, for
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow(4)
 def test_one_that_cannot_be_made_ends_the_sweep_with_its_name_and_the_next_call_goes_on(start_jobs, forked, tmp_path):
     lonely = start_jobs.corpora["beta"].select(lambda clip: clip.label == "anger")
     broken = replace(start_jobs, corpora={**start_jobs.corpora, "beta": lonely})

@@ -112,6 +112,14 @@ def torchrun(material, *arguments):
     return subprocess.run(command, env=environment(material), capture_output=True, text=True, timeout=300)
 
 
+def places_of_two(material):
+    """The environments of two processes as a launcher gives them."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    common = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_PORT": str(port), "MASTER_ADDR": "127.0.0.1"}
+    return [environment(material, **common, RANK=str(rank), LOCAL_RANK=str(rank)) for rank in range(2)]
+
+
 @pytest.fixture(scope="module")
 def outputs(material):
     """Two folders: what one process has written and what two have, by the names of the jobs.
@@ -123,9 +131,11 @@ def outputs(material):
     for name, changes in JOBS.items():
         run_alone(material, one / name, changes, save_every=0, progress=keep_state(one / name, 2, 3))
     shutil.copytree(one / "whole.stopped", two / "continued.unfinished")
-    jobs = json.dumps(JOBS | {"continued": WHOLE})
-    done = torchrun(material, RUN_DISTRIBUTED, material / "model", material / "corpora", two, jobs)
-    assert done.returncode == 0, done.stderr
+    command = (RUN_DISTRIBUTED, material / "model", material / "corpora", two, json.dumps(JOBS | {"continued": WHOLE}))
+    pair = places_of_two(material)
+    for started in [Started(command, material / f"of {place['RANK']}", place) for place in pair]:
+        code, _, errors = started.end(300)
+        assert code == 0, errors
     return one, two
 
 
@@ -141,6 +151,7 @@ def assert_equal_within_rounding(one, other):
     pd.testing.assert_frame_equal(*histories, rtol=1e-4)
 
 
+@pytest.mark.slow(39)
 @pytest.mark.parametrize("job", JOBS)
 def test_two_processes_come_to_what_one_comes_to(outputs, job):
     one, two = outputs
@@ -148,6 +159,7 @@ def test_two_processes_come_to_what_one_comes_to(outputs, job):
     assert not (two / f"{job}.unfinished").exists()
 
 
+@pytest.mark.slow(1)
 def test_some_of_these_were_weights_after_the_last_step(outputs):
     """Which epochs are the best of so few clips depends on the processor's rounding."""
     last = {job: SETTINGS.model_copy(update=JOBS[job]).max_epochs for job in JOBS}
@@ -161,6 +173,7 @@ def test_these_were_steps_without_some_corpus_and_without_clips_for_some_process
     assert Processes(0, 2).share([0]) == []
 
 
+@pytest.mark.slow(2)
 def test_one_process_goes_on_from_what_two_have_left(material, outputs, tmp_path):
     one, two = outputs
     shutil.copytree(two / "whole.stopped", tmp_path / "out.unfinished")
@@ -171,6 +184,7 @@ def test_one_process_goes_on_from_what_two_have_left(material, outputs, tmp_path
     assert_equal_within_rounding(one / "whole", out)
 
 
+@pytest.mark.slow(1)
 def test_two_processes_go_on_from_what_one_has_left(outputs):
     one, two = outputs
     assert not (two / "continued.stopped").exists()  # the third step of epoch 2 was not made again
@@ -180,6 +194,7 @@ def test_two_processes_go_on_from_what_one_has_left(outputs):
 # The command line
 
 
+@pytest.mark.slow(37)
 def test_the_command_runs_under_torchrun_and_one_process_talks(material):
     command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", material / "printed")
     corpus = material / "corpora" / "three"
@@ -202,15 +217,10 @@ def test_the_command_runs_under_torchrun_and_one_process_talks(material):
 @pytest.fixture
 def start(material, tmp_path):
     """Start a process of two, with a command of its own."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    started = []
+    pair, started = places_of_two(material), []
 
     def start_one(rank, *words):
-        place = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2, "MASTER_PORT": port}
-        place = {name: str(value) for name, value in place.items()} | {"MASTER_ADDR": "127.0.0.1"}
-        files = tmp_path / f"of process {rank}"
-        started.append(Started(words, files, environment(material, **place)))
+        started.append(Started(words, tmp_path / f"of process {rank}", pair[rank]))
         return started[-1]
 
     yield start_one
@@ -219,6 +229,7 @@ def start(material, tmp_path):
         one.process.join()
 
 
+@pytest.mark.slow(18)
 def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp_path):
     command = ("prefinetune", "--encoder", material / "model", "--out", tmp_path / "out", "--corpus")
     corpora = (material / "corpora" / "three", tmp_path / "nowhere")
@@ -231,6 +242,7 @@ def test_a_mistake_on_one_process_ends_all_with_one_message(start, material, tmp
     assert not any(tmp_path.glob("out*"))
 
 
+@pytest.mark.slow(3)
 @pytest.mark.parametrize(
     ("mistake", "said"),
     [(("--precision", "float16"), "'float16' is not one of"), (("--corpus", "tones=b"), "tones is given twice")],
@@ -244,6 +256,7 @@ def test_a_mistake_in_the_command_is_told_once_by_the_first(start, tmp_path, mis
     assert ends[1][1:] == ("", "")
 
 
+@pytest.mark.slow(2)
 def test_a_killed_process_ends_the_others_and_leaves_a_state(start, material, tmp_path):
     jobs = json.dumps({"out": {"max_epochs": 10_000, "patience": 10_000}})
     command = (RUN_DISTRIBUTED, material / "model", material / "corpora", tmp_path, jobs)

@@ -4,6 +4,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.slow(5)
+
 STEPS = """
 import sys
 import threading

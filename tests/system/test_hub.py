@@ -68,6 +68,7 @@ print(json.dumps(answers))
 """
 
 
+@pytest.mark.slow(16)
 def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_path):
     put_in_cache(tmp_path / "home", "me/checkpoint", checkpoint)
     clips = build_folder(tmp_path / "clips", speakers=())
