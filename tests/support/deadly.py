@@ -6,7 +6,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.sweep.jobs import Record
+from voicefit.sweep.planned_method import PlannedMethod
 
 
 @dataclass
@@ -22,6 +24,11 @@ class Deadly:
         if self.end == "hang":
             time.sleep(600)
         raise SystemExit(3)
+
+
+def with_settings(settings, name="head"):
+    """A planned method with settings that are not its own."""
+    return PlannedMethod(ConfiguredMethod(find_method(name), settings))
 
 
 @dataclass

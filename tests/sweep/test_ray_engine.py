@@ -17,12 +17,10 @@ import psutil
 import pytest
 
 from support import deadly
-from support.deadly import Deadly, Errands, Gated, NeverReady
-from voicefit.adaptation import ConfiguredMethod, Method, find_method
+from support.deadly import Deadly, Errands, Gated, NeverReady, with_settings
 from voicefit.errors import VoicefitError
 from voicefit.sweep import ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan
-from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import connected, share_out
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.scheduler import Scheduler
@@ -124,7 +122,7 @@ class TestOnACluster:
         self, cluster, trials, trial_jobs, tmp_path, results_of, errors_of
     ):
         starts = {StartId("twin", "none"): trial_jobs.starts[StartId("tiny", "none")], **trial_jobs.starts}
-        waiting = Method("head", Gated(tmp_path / "gate"))  # whoever is at `head` is in the middle of it
+        waiting = with_settings(Gated(tmp_path / "gate"))  # whoever is at `head` is in the middle of it
         trial_jobs = replace(trial_jobs, starts=starts, methods={**trial_jobs.methods, "head": waiting})
         both = [replace(trial, encoder=encoder) for encoder in ("tiny", "twin") for trial in trials]
         doomed = cluster.add_node(**NODE)
@@ -146,7 +144,7 @@ class TestOnACluster:
         self, cluster, trials, trial_jobs, results_of, errors_of
     ):
         ends = {"hanging": "hang", "deadly": "kill"}
-        bad = {name: PlannedMethod(ConfiguredMethod(find_method("head"), Deadly(end))) for name, end in ends.items()}
+        bad = {name: with_settings(Deadly(end)) for name, end in ends.items()}
         hanging, killing = (replace(trials[0], method=name) for name in bad)
         good = [trial for trial in trials if trial.speaker == trials[0].speaker]
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from support.deadly import Deadly, Errands
+from support.deadly import Deadly, Errands, with_settings
 from support.reporter import Reporter
-from voicefit.adaptation import METHODS, Method
-from voicefit.encoders import FrontEnd
+from voicefit.adaptation import METHODS
+from voicefit.encoders import Reading
 from voicefit.errors import VoicefitError
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
@@ -89,7 +89,7 @@ def test_workers_are_spread_over_the_devices(trial_jobs, forked):
 def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(
     trials, trial_jobs, forked, results_of, errors_of
 ):
-    deadly = replace(trial_jobs, methods={**trial_jobs.methods, "head": Method("head", Deadly("kill"))})
+    deadly = replace(trial_jobs, methods={**trial_jobs.methods, "head": with_settings(Deadly("kill"))})
     head, others = trials[0], [trial for trial in trials if trial.method == "prototype"]
     results = results_of(run_trials([*others[:2], replace(head, method="head"), *others[2:]], deadly, 2))
     assert errors_of(results) == {replace(head, method="head"): "the worker process died twice (exit code -9)"}
@@ -99,7 +99,7 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
 def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run(
     trials, trial_jobs, forked, results_of, errors_of
 ):
-    hanging = replace(trial_jobs, methods={**trial_jobs.methods, "head": Method("head", Deadly("hang"))})
+    hanging = replace(trial_jobs, methods={**trial_jobs.methods, "head": with_settings(Deadly("hang"))})
     head, others = replace(trials[0], method="head"), [trial for trial in trials if trial.method == "prototype"]
     results = results_of(run_trials([*others[:2], head, *others[2:]], hanging, 1, trial_timeout=4))
     assert errors_of(results) == {head: "took longer than the limit of 4 s and was stopped"}
@@ -118,7 +118,7 @@ def test_a_record_that_waits_to_be_read_is_not_overdue(trials, forked):
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, trial_jobs, forked):
-    leaving = replace(trial_jobs, methods={name: Method(name, Deadly("exit")) for name in METHODS})
+    leaving = replace(trial_jobs, methods={name: with_settings(Deadly("exit"), name) for name in METHODS})
     with pytest.raises(VoicefitError, match=r"exit code 3, .* below `if __name__ == \"__main__\":`"):
         list(run_trials(trials, leaving, 2))
     assert not multiprocessing.active_children()
@@ -136,7 +136,7 @@ def test_no_worker_is_left_when_the_caller_stops_early(trials, trial_jobs, forke
 def test_a_starting_point_that_cannot_be_loaded_fails_its_trials_alone(
     trials, trial_jobs, forked, workers, results_of, errors_of
 ):
-    damaged = StartingPoint(str(trial_jobs.cache_root / "nothing"), None, 0, FrontEnd())
+    damaged = StartingPoint(str(trial_jobs.cache_root / "nothing"), Reading())
     broken = replace(trial_jobs, starts={**trial_jobs.starts, StartId("tiny", "all"): damaged})
     astray = replace(trials[0], start="all")
     results = results_of(run_trials([astray, *trials], broken, workers))
