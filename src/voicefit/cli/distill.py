@@ -46,7 +46,7 @@ def distill(
         precision=precision,
     )
     with progress_bars() as progress:
-        made = run(
+        distilled = run(
             teacher,
             student,
             audio,
@@ -57,11 +57,11 @@ def distill(
             device=devices()[0],
             progress=progress,
         )
-    for path, reason in made.left_out.items():
+    for path, reason in distilled.left_out.items():
         err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
     out.print(
-        f"learnt from {made.hours:.1f} hours; held-out loss {made.held_out_loss:.3f}, where an encoder that says "
-        f"nothing has {made.silent_loss:.3f}; encoder: {out_dir}",
+        f"learnt from {distilled.hours:.1f} hours; held-out loss {distilled.held_out_loss:.3f}, where an encoder that says "
+        f"nothing has {distilled.silent_loss:.3f}; encoder: {out_dir}",
         soft_wrap=True,
     )
 
