@@ -60,8 +60,8 @@ def distill(
     for path, reason in distilled.left_out.items():
         err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
     out.print(
-        f"learnt from {distilled.hours:.1f} hours; held-out loss {distilled.held_out_loss:.3f}, where an encoder that says "
-        f"nothing has {distilled.silent_loss:.3f}; encoder: {out_dir}",
+        f"learnt from {distilled.hours:.1f} hours; held-out loss {distilled.held_out_loss:.3f}, where an encoder that "
+        f"answers zero has {distilled.silent_loss:.3f}; encoder: {out_dir}",
         soft_wrap=True,
     )
 
