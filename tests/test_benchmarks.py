@@ -2,13 +2,13 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow(20)
+from support.new_process import run_command_line
+
+pytestmark = pytest.mark.slow(10)
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = sorted(
@@ -21,22 +21,18 @@ importlib.import_module("experiments.precision").main()
 """
 
 
-def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """A call of Python in the root of the repository, as a person does it."""
-    return subprocess.run(
-        [sys.executable, *arguments],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **variables},
-        cwd=ROOT,
-        check=False,
-    )
+@pytest.fixture(autouse=True)
+def in_the_root_of_the_repository(monkeypatch):
+    """Where a person calls them."""
+    monkeypatch.chdir(ROOT)
 
 
 def test_every_script_can_be_run_and_says_what_it_measures_and_where_it_looks_for_real_speech(tmp_path):
-    found = run("-c", CHECK, VOICEFIT_DATA=str(tmp_path / "nowhere"))
-    assert found.returncode == 1
-    assert "nowhere: no such folder; VOICEFIT_DATA names the one" in found.stderr and "Traceback" not in found.stderr
+    (tmp_path / "check.py").write_text(CHECK)
+    environment = os.environ | {"VOICEFIT_DATA": str(tmp_path / "nowhere")}
+    code, _, errors = run_command_line([tmp_path / "check.py"], tmp_path, environment)
+    assert code == 1
+    assert "nowhere: no such folder; VOICEFIT_DATA names the one" in errors and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("folder", ["benchmarks", "experiments"])
@@ -49,16 +45,17 @@ def test_every_script_and_plan_stands_in_the_readme_of_its_folder(folder):
 
 
 def test_a_script_prints_a_table_and_writes_it_as_json(tmp_path):
-    found = run("-m", "experiments.interval_coverage", "--quick", "--json", str(tmp_path / "result.json"))
-    assert found.returncode == 0, found.stderr
+    command = ["-m", "experiments.interval_coverage", "--quick", "--json", tmp_path / "result.json"]
+    code, printed, errors = run_command_line(command, tmp_path)
+    assert code == 0, errors
     result = json.loads((tmp_path / "result.json").read_text())
     assert result["rows"] and all(0 < row["hierarchical covers"] <= 1 for row in result["rows"])
     assert result["command"].startswith("python -m experiments.interval_coverage --quick")
-    assert found.stdout.startswith("| speakers | ")
-    assert result["versions"]["torch"] in found.stdout
+    assert printed.startswith("| speakers | ")
+    assert result["versions"]["torch"] in printed
 
 
-def test_the_chaos_test_says_what_it_does():
-    found = run("tests/chaos/ray_rounds.py", "--help")
-    assert found.returncode == 0, found.stderr
-    assert "Sweeps on a Ray cluster of two nodes" in found.stdout
+def test_the_chaos_test_says_what_it_does(tmp_path):
+    code, printed, errors = run_command_line(["tests/chaos/ray_rounds.py", "--help"], tmp_path)
+    assert code == 0, errors
+    assert "Sweeps on a Ray cluster of two nodes" in printed

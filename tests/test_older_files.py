@@ -52,7 +52,7 @@ def test_a_run_made_again_has_the_scores_of_the_older_one(older):
     assert (trials["difference"] < 1e-9).mean() > 0.9
 
 
-def test_a_run_is_reported(older):
+def test_a_run_is_reported(older, without_pdfs):
     page = build_report(older / "run").read_text(encoding="utf-8")
     assert "prior-4-neutral" in page and "alpha+beta" in page
 

@@ -18,7 +18,6 @@ from voicefit.serving import kept_audio
 from voicefit.serving.app import create_app
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.limits import Limits
-from voicefit.serving.page import build_page
 from voicefit.serving.service import Service, open_served
 
 
@@ -119,6 +118,8 @@ def test_a_folder_that_cannot_be_used_is_told_at_the_start(tmp_path, monkeypatch
 
 
 def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
+    from voicefit.serving.page import build_page  # Gradio takes seconds, in every process that collects the tests
+
     words = "This server keeps your voice"
     with running(start, kept=kept) as (address, service):
         assert words in httpx.get(f"{address}/config").text

@@ -18,10 +18,10 @@ context.set_forkserver_preload(
 
 
 class Started:
-    """A process with a command of its own: ``voicefit`` and its words, or a script and its arguments.
+    """A process with a command of its own: ``voicefit`` and its words, or a script or module and its arguments.
 
     Args:
-        words: of the command line; a first one that ends in ``.py`` is a script.
+        words: of the command line; a first one that ends in ``.py`` is a script, and ``-m`` is before a module.
         folder: for two hidden files, of what it prints and of its errors.
         environment: all of it.
     """
@@ -77,6 +77,9 @@ def _run(words: list[str], files: tuple[Path, Path], place: str, environment: di
         sys.argv = words
         sys.path.insert(0, str(Path(words[0]).parent))
         runpy.run_path(words[0], run_name="__main__")
+    elif words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
     else:
         sys.argv = ["voicefit", *words]
         main()

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -68,7 +69,7 @@ print(json.dumps(answers))
 """
 
 
-@pytest.mark.slow(16)
+@pytest.mark.slow(8)
 def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_path):
     put_in_cache(tmp_path / "home", "me/checkpoint", checkpoint)
     clips = build_folder(tmp_path / "clips", speakers=())
@@ -94,33 +95,50 @@ def test_a_directory_is_never_looked_for_on_the_hub(checkpoint, tmp_path):
 LOOK = """
 import sys
 import voicefit
-name, clips, out, clip = sys.argv[1:]
-adapted = voicefit.adapt(name, clips, out=out)
-print(adapted.method, adapted.model.predict(clip).label)
+name, clips, clip, *outs = sys.argv[1:]
+for out in outs:
+    adapted = voicefit.adapt(name, clips, out=out)
+    print(adapted.method, adapted.model.predict(clip).label, flush=True)
+    sys.stdin.readline()
 """
 
 
+@contextmanager
+def looking(home, *arguments, **more):
+    """A process that adapts once for each directory named; it prints what it has, and waits for a line."""
+    environment = {**os.environ, "HF_HOME": str(home), "HF_HUB_OFFLINE": "1", **more}
+    command = [sys.executable, "-c", LOOK, *map(str, arguments)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environment, **pipes) as process:
+        yield process
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.close()
+        assert process.wait(60) == 0, process.stderr.read()
+
+
+@pytest.mark.slow(15)
 def test_adapting_looks_once_at_the_hub_and_downloads_each_file_once(checkpoint, tmp_path):
     clips = build_folder(tmp_path / "clips", speakers=())
     write_noise(tmp_path / "new.wav", 3, seconds=0.4)
     (checkpoint / "pytorch_model.bin").write_bytes(b"not safetensors: never asked for")
+    arguments = (tmp_path / "home", "me/checkpoint", clips, tmp_path / "new.wav")
+    printed = []
     with hub.serve("me/checkpoint", checkpoint) as server:
         online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": server.address}
-        printed = []
-        for number in (1, 2):
-            arguments = ("me/checkpoint", clips, tmp_path / f"model-{number}", tmp_path / "new.wav")
-            done = run_python(tmp_path / "home", "-c", LOOK, *arguments, **online)
-            assert done.returncode == 0, done.stderr
-            printed.append(done.stdout)
-            assert server.looks() == 1, server.requests
-            downloads = [path for path in server.requests if path.startswith("GET") and "/resolve/" in path]
-            expected = {"config.json", "preprocessor_config.json", "prior.safetensors", "voicefit.json"}
-            names = {path.rpartition("/")[2] for path in downloads}
-            assert names == (expected | {"model.safetensors"} if number == 1 else set())
-            server.requests.clear()
-    offline = run_python(tmp_path / "home", "-c", LOOK, "me/checkpoint", clips, tmp_path / "model-3", arguments[-1])
-    assert offline.returncode == 0, offline.stderr
-    assert printed == [offline.stdout] * 2
+        with looking(*arguments, tmp_path / "model-1", tmp_path / "model-2", **online) as process:
+            for number in (1, 2):
+                printed.append(process.stdout.readline())
+                assert server.looks() == 1, server.requests
+                downloads = [path for path in server.requests if path.startswith("GET") and "/resolve/" in path]
+                expected = {"config.json", "preprocessor_config.json", "prior.safetensors", "voicefit.json"}
+                names = {path.rpartition("/")[2] for path in downloads}
+                assert names == (expected | {"model.safetensors"} if number == 1 else set())
+                server.requests.clear()
+                process.stdin.write("\n")
+                process.stdin.flush()
+    with looking(*arguments, tmp_path / "model-3") as offline:
+        assert printed == [offline.stdout.readline()] * 2
+    assert printed[0].startswith("prior ")
 
 
 def test_everything_that_is_written_is_published(checkpoint, tmp_path):
