@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 # Each file of tests stays in one process, which has its fixtures; slow files begin first.
 PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
+# Compiled once, modules of tests and of the package need not be compiled by each of the processes that tests start.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo check test quick lint setup clean
 
 demo: $(VENV)/.demo

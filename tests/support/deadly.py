@@ -69,12 +69,3 @@ class Errands:
                     os.kill(os.getppid(), signal.SIGKILL)
                 os.kill(os.getpid(), signal.SIGKILL)
             yield Record(job, {"process": os.getpid()})
-
-
-class NeverReady:
-    """A job source whose every worker ends before it is ready."""
-
-    devices = ("cpu",)
-
-    def runner(self, device):
-        os.kill(os.getpid(), signal.SIGKILL)

@@ -16,8 +16,8 @@ import pandas as pd
 import psutil
 import pytest
 
-from support import deadly
-from support.deadly import Deadly, Errands, Gated, NeverReady, with_settings
+from support import deadly, never_ready
+from support.deadly import Deadly, Errands, Gated, with_settings
 from voicefit.errors import VoicefitError
 from voicefit.sweep import ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan
@@ -52,7 +52,8 @@ def cluster():
     nodes.add_node(**NODE)
     try:
         with connected(nodes.address):
-            ray.cloudpickle.register_pickle_by_value(deadly)  # workers have no folder of tests
+            for module in (deadly, never_ready):  # workers have no folder of tests
+                ray.cloudpickle.register_pickle_by_value(module)
             yield nodes
     finally:
         nodes.shutdown()
@@ -161,7 +162,7 @@ class TestOnACluster:
     def test_workers_that_end_before_they_are_ready_end_the_sweep(self, cluster, trials):
         from voicefit.sweep.ray_transport import RayTransport
 
-        transport = RayTransport(NeverReady(), [], {"num_cpus": 1, "num_gpus": 0})
+        transport = RayTransport(never_ready.NeverReady(), [], {"num_cpus": 1, "num_gpus": 0})
         with pytest.raises(VoicefitError, match=r"^workers cannot start on the Ray cluster: .*actor"):
             list(Scheduler(group_trials(trials), transport, 1).run())
         assert transport.failed_starts == 3
@@ -178,14 +179,15 @@ class TestOnACluster:
         self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch, stored
     ):
         monkeypatch.chdir(corpora_folder)  # so that this path is there for this process, and not for a worker
-        plan = make_plan({**raw_plan, "targets": {"voices": "/proc/self/cwd/voices"}}, "plan")
+        targets, grid = {"voices": "/proc/self/cwd/voices"}, [{**raw_plan["grid"][0], "starts": ["none"]}]
+        plan = make_plan({**raw_plan, "targets": targets, "grid": grid}, "plan")
 
         unseen = r"^Ray: node .* cannot see /proc/self/cwd/voices/anna/.*wav of target voices; every node must"
         with pytest.raises(VoicefitError, match=unseen):
             run_sweep(plan, tmp_path / "out", engine="ray", workers=1)
 
         assert len(stored(tmp_path / "out")) == 0
-        assert run_sweep(plan, tmp_path / "out").finished == 96
+        assert run_sweep(plan, tmp_path / "out").finished == 48
 
     def test_a_node_that_cannot_see_the_run_directory_is_named_before_anything_is_made(
         self, cluster, subsets_plan, tmp_path, monkeypatch

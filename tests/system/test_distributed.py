@@ -107,9 +107,9 @@ def environment(material, **more):
     return {**os.environ, "VOICEFIT_CACHE": str(material / "cache"), "OMP_NUM_THREADS": "1", **more}
 
 
-def torchrun(material, *arguments):
-    command = [sys.executable, *TORCHRUN, *map(str, arguments)]
-    return subprocess.run(command, env=environment(material), capture_output=True, text=True, timeout=300)
+def torchrun(material, folder, *arguments):
+    """Run two processes under the real launcher, which begins with its imports done; those two begin anew."""
+    return Started([*TORCHRUN, *arguments], folder, environment(material)).end(300)
 
 
 def places_of_two(material):
@@ -132,8 +132,9 @@ def outputs(material):
         run_alone(material, one / name, changes, save_every=0, progress=keep_state(one / name, 2, 3))
     shutil.copytree(one / "whole.stopped", two / "continued.unfinished")
     jobs = json.dumps(JOBS | {"continued": WHOLE})
-    done = torchrun(material, RUN_DISTRIBUTED, material / "model", material / "corpora", two, jobs)
-    assert done.returncode == 0, done.stderr
+    arguments = (RUN_DISTRIBUTED, material / "model", material / "corpora", two, jobs)
+    code, _, errors = torchrun(material, material / "of two", *arguments)
+    assert code == 0, errors
     return one, two
 
 
@@ -193,20 +194,20 @@ def test_two_processes_go_on_from_what_one_has_left(outputs):
 
 
 @pytest.mark.slow(37)
-def test_the_command_runs_under_torchrun_and_one_process_talks(material):
+def test_the_command_runs_under_torchrun_and_one_process_talks(material, tmp_path):
     command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", material / "printed")
     corpus = material / "corpora" / "three"
-    done = torchrun(material, *command, "--corpus", f"tones={corpus}", "--precision", "bfloat16")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("checkpoint:") == 1
-    assert "front end on tones" in done.stderr and done.stderr.count("epoch 1/10") == 1
+    code, printed, errors = torchrun(material, tmp_path, *command, "--corpus", f"tones={corpus}", "--precision", "bfloat16")
+    assert code == 0, errors
+    assert printed.count("checkpoint:") == 1
+    assert "front end on tones" in errors and errors.count("epoch 1/10") == 1
     record = json.loads((material / "printed" / "voicefit.json").read_text())
     assert record["corpora"][0]["train_clips"] == 24 and record["settings"]["precision"] == "bfloat16"
 
-    mistaken = torchrun(material, *command, "--corpus", f"tones={corpus}")
-    assert mistaken.returncode == 1  # torchrun's own
-    assert mistaken.stderr.count("exists already") == mistaken.stderr.count("error: ") == 1
-    assert "exitcode  : 2" in mistaken.stderr
+    code, _, errors = torchrun(material, tmp_path, *command, "--corpus", f"tones={corpus}")
+    assert code == 1  # torchrun's own
+    assert errors.count("exists already") == errors.count("error: ") == 1
+    assert "exitcode  : 2" in errors
 
 
 # Processes that fail, with no launcher that would end the others
