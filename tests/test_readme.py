@@ -13,7 +13,8 @@ from support.tiny_models import build_wav2vec2_group_norm
 pytestmark = pytest.mark.slow(30)
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-EMOTIONS = ("anger", "fear", "happiness", "neutral", "sadness", "surprised")
+EMOTIONS = ("anger", "neutral")
+"""Enough to tell one from the rest: the README's plan has 1440 trials of six emotions, in each of two sweeps."""
 
 
 def blocks_to_test(kind):

@@ -1,5 +1,7 @@
 """A run once more."""
 
+import shutil
+
 import pytest
 from typer.testing import CliRunner
 
@@ -13,16 +15,24 @@ from voicefit.system.files import write_json
 pytestmark = pytest.mark.slow(4)
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
 
 
-@pytest.fixture
-def run(raw_plan, tmp_path, cache):
+@pytest.fixture(scope="module")
+def finished(raw_plan, cache, tmp_path_factory):
+    out = tmp_path_factory.mktemp("finished") / "run"
     grid = [raw_plan["grid"][0] | {"methods": ["head"], "draws": 1}]
-    run_sweep(make_plan({**raw_plan, "grid": grid}, "plan"), tmp_path / "run")
-    return tmp_path / "run"
+    run_sweep(make_plan({**raw_plan, "grid": grid}, "plan"), out, cache_root=cache)
+    return out
+
+
+@pytest.fixture
+def run(finished, cache, tmp_path, monkeypatch):
+    """A copy to spoil."""
+    monkeypatch.setenv("VOICEFIT_CACHE", str(cache))
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 def reproduce(run, out):

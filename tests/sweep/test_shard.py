@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 
 from voicefit.cli.app import app
 from voicefit.errors import VoicefitError
-from voicefit.report import build_report
 from voicefit.sweep import Shard, TrialSpec, dry_run, make_plan, merge_runs, run_sweep
 from voicefit.sweep.merge import find_differences
 from voicefit.sweep.run_directory import RunDirectory
@@ -75,17 +74,6 @@ def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_pla
     assert sum(len(records(shard)) for shard in made) == held
     again = run_sweep(plan_of(raw_plan), tmp_path / "merged", cache_root=cache)
     assert (again.skipped, again.finished, again.failed) == (held, 0, 0)
-
-
-@pytest.mark.slow(3)
-@pytest.mark.usefixtures("without_pdfs")
-def test_a_merged_run_is_reported(made, tmp_path):
-    merge_runs(made, tmp_path / "merged")
-
-    page = build_report(tmp_path / "merged").read_text(encoding="utf-8")
-
-    assert "partial" not in page
-    assert (tmp_path / "merged" / "report" / "data" / "learning.csv").is_file()
 
 
 def test_what_is_missing_is_told_and_can_be_run_later(made, whole, tmp_path, raw_plan, cache):
@@ -187,6 +175,7 @@ def test_other_versions_are_told(shards, tmp_path):
 
 
 @pytest.mark.slow(20)
+@pytest.mark.usefixtures("without_pdfs")
 def test_the_slurm_example_runs_shards_then_merges_and_reports(
     raw_plan, write_plan, cache, whole, tmp_path, monkeypatch
 ):
@@ -210,7 +199,9 @@ def test_the_slurm_example_runs_shards_then_merges_and_reports(
     for command in after[-1].split("&&"):
         invoke(command)
     pd.testing.assert_frame_equal(records(tmp_path / "run"), records(whole))
-    assert (tmp_path / "run" / "report" / "index.html").is_file()
+    report = tmp_path / "run" / "report"
+    assert "partial" not in (report / "index.html").read_text(encoding="utf-8")
+    assert (report / "data" / "learning.csv").is_file()
 
 
 def invoke(command):

@@ -16,6 +16,7 @@ from support.layouts import build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED, push
+from voicefit.cli.app import main
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import CorpusHeads
@@ -145,20 +146,31 @@ def test_everything_that_is_written_is_published(checkpoint, tmp_path):
     assert {path.name for path in checkpoint.iterdir()} <= set(PUBLISHED)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "environment", "words"),
-    [
-        (["me/checkpoint"], {}, "run `hf auth login`, or set HF_TOKEN"),
-        (["me/check/point"], {"HF_TOKEN": "hf_x"}, "'me/check/point' is no name of a repository"),
-        (["me/checkpoint"], {"HF_TOKEN": "hf_x"}, "the hub cannot be reached or refuses"),
-        (["me/checkpoint"], {"HF_TOKEN": "hf_x", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"},
-         "the hub cannot be reached or refuses"),
-    ],
-)  # fmt: skip
-def test_what_keeps_a_push_from_the_hub_is_one_line(checkpoint, tmp_path, arguments, environment, words):
-    done = run(tmp_path / "home", "push", checkpoint, *arguments, **environment)
+def test_a_push_without_a_token_is_one_line(checkpoint, tmp_path):
+    done = run(tmp_path / "home", "push", checkpoint, "me/checkpoint")
     assert done.returncode == 2
-    assert words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert "run `hf auth login`, or set HF_TOKEN" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("repository", "offline", "words"),
+    [
+        ("me/check/point", True, "'me/check/point' is no name of a repository"),
+        ("me/checkpoint", True, "the hub cannot be reached or refuses"),
+        ("me/checkpoint", False, "the hub cannot be reached or refuses"),
+    ],
+)
+def test_what_keeps_a_push_from_the_hub_is_one_line(checkpoint, repository, offline, words, monkeypatch, capsys):
+    monkeypatch.setenv("HF_TOKEN", "hf_x")
+    # What the hub's client reads from the environment at its import.
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", offline)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr(sys, "argv", ["voicefit", "push", str(checkpoint), repository])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    told = capsys.readouterr().err.strip()
+    assert ended.value.code == 2
+    assert words in told and len(told.splitlines()) == 1
 
 
 def test_only_a_model_of_voicefit_is_pushed(tmp_path):
