@@ -119,8 +119,12 @@ def plot_history(history: "pd.DataFrame", panels: Mapping[str, Mapping[str, str]
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(panels), 3.2), layout="constrained")
-    for axes, (title, columns) in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True):
+    width, height = 4 * len(panels), 3.2
+    figure = Figure(figsize=(width, height))
+    grid = figure.subplots(1, len(panels), squeeze=False)[0]
+    # Margins in inches. A layout engine would draw everything once more to find them.
+    figure.subplots_adjust(0.65 / width, 0.5 / height, 1 - 0.15 / width, 1 - 0.35 / height, wspace=0.8 / 3.2)
+    for axes, (title, columns) in zip(grid, panels.items(), strict=True):
         for column, label in columns.items():
             axes.plot(history["epoch"], history[column], label=label, lw=1 if "/" in column else 2.4, marker=".")
         axes.set(title=title, xlabel="epoch")
