@@ -104,3 +104,9 @@ def without_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     save = sections.save
     monkeypatch.setattr(sections, "save", lambda figure, path: path if path.suffix == ".pdf" else save(figure, path))
+
+
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints have a file without a picture for their learning curves, which takes as long as a few epochs."""
+    monkeypatch.setattr("voicefit.checkpoints.checkpoint._plot_history", lambda history, path: path.touch())

@@ -117,6 +117,7 @@ def model(tmp_path_factory):
     return build_wav2vec2_group_norm(tmp_path_factory.mktemp("model"))
 
 
+@pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize("frozen_layers", [0, 1])
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_layers):
@@ -131,6 +132,7 @@ def test_a_prefinetuned_checkpoint_is_a_plain_model(tmp_path, family, frozen_lay
     assert list(names.values()) == [f"{corpus}/{label}" for corpus in LABELS for label in LABELS[corpus]]
 
 
+@pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize("family", ["wav2vec2-layer-norm", "whisper"])
 def test_weights_of_layers_are_kept_by_checkpoints_and_adapted_models(tmp_path, family):
     encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(depth=2, weighted_layers=True))
@@ -171,6 +173,7 @@ def test_the_pipeline_of_transformers_answers_with_the_labels(tmp_path, family):
         )
 
 
+@pytest.mark.usefixtures("without_curves")
 @pytest.mark.slow(3)
 @pytest.mark.parametrize("family", list(BUILDERS))
 @pytest.mark.parametrize("prefinetuned", [True, False])
@@ -280,6 +283,7 @@ def test_a_checkpoint_brings_its_settings_along(model, tmp_path):
     assert start.front_key() == encoder.front_key()
 
 
+@pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize("family", list(BUILDERS))
 def test_a_checkpoint_shares_the_cache_of_its_encoder(tmp_path, family):
     encoder = load_encoder(BUILDERS[family](tmp_path / "model"), Reading(frozen_layers=1))
@@ -368,6 +372,7 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize(
     ("source", "shown"),
     [("facebook/wav2vec2-base", "facebook/wav2vec2-base"), ("{here}/start", "start"), ("/gone/start", "start"),

@@ -24,6 +24,7 @@ from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer, _Epoch, multi_corpus_loss
 
 torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("without_curves")  # `finished`, a fixture of the module, has them
 
 SCORE = "validation_mean_macro_f1"
 

@@ -1,6 +1,8 @@
 """Tiny encoders of every family, with random weights, as `transformers` directories."""
 
+import functools
 import json
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -90,17 +92,14 @@ def build_wavlm_layer_norm(folder: Path, **config: Any) -> Path:
 def build_whisper(folder: Path, **config: Any) -> Path:
     """Whisper's encoder with 5 s of positions, which are not sinusoids here."""
     settings = WhisperConfig(**{**_WHISPER, **config})
-    _save(AutoModelForAudioClassification.from_config, settings, folder)
-    WhisperFeatureExtractor(chunk_length=settings.max_source_positions // 50).save_pretrained(folder)
-    return folder
+    extractor = WhisperFeatureExtractor(chunk_length=settings.max_source_positions // 50)
+    return _save(AutoModelForAudioClassification.from_config, settings, extractor, folder)
 
 
 def build_whisper_asr(folder: Path, **config: Any) -> Path:
     """Whisper as the hub has it: encoder and decoder, 30 s of positions."""
     settings = WhisperConfig(**{**_WHISPER, "max_source_positions": 1500, **config})
-    _save(WhisperForConditionalGeneration, settings, folder)
-    WhisperFeatureExtractor().save_pretrained(folder)
-    return folder
+    return _save(WhisperForConditionalGeneration, settings, WhisperFeatureExtractor(), folder)
 
 
 BUILDERS: dict[str, Callable[..., Path]] = {
@@ -128,6 +127,7 @@ def make_waveform(seconds: float, seed: int = 0) -> np.ndarray:
     return (0.3 * np.sin(2 * np.pi * (200 + 90 * seed) * time) + 0.1 * noise).astype(np.float32)
 
 
+@functools.cache
 def make_prior(size: int) -> Prior:
     """What a corpus of noise teaches of three labels."""
     pooled = torch.randn(12, size, generator=torch.Generator().manual_seed(5))
@@ -147,22 +147,38 @@ def build_start(folder: Path) -> Path:
 
 
 def _build_waveform(folder: Path, config: Any) -> Path:
-    _save(AutoModelForAudioClassification.from_config, config, folder)
     masked = config.feat_extract_norm == "layer"
-    Wav2Vec2FeatureExtractor(return_attention_mask=masked, do_normalize=True).save_pretrained(folder)
+    extractor = Wav2Vec2FeatureExtractor(return_attention_mask=masked, do_normalize=True)
+    return _save(AutoModelForAudioClassification.from_config, config, extractor, folder)
+
+
+_SAVED: dict[tuple[str, str, str], dict[str, bytes]] = {}
+"""The files of every model that this process has built, by what it was built of: the next ones are copies."""
+
+
+def _save(build: Callable[[Any], Any], config: Any, extractor: Any, folder: Path) -> Path:
+    config.id2label = dict(enumerate(LABELS))
+    config.label2id = {label: index for index, label in enumerate(LABELS)}
+    key = (build.__qualname__, config.to_json_string(), extractor.to_json_string())
+    if key not in _SAVED:
+        with tempfile.TemporaryDirectory() as built:
+            _build(build, config).save_pretrained(built)
+            extractor.save_pretrained(built)
+            _SAVED[key] = {path.name: path.read_bytes() for path in Path(built).iterdir()}
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in _SAVED[key].items():
+        (folder / name).write_bytes(content)
     return folder
 
 
-def _save(build: Callable[[Any], Any], config: Any, folder: Path) -> None:
-    config.id2label = dict(enumerate(LABELS))
-    config.label2id = {label: index for index, label in enumerate(LABELS)}
+def _build(build: Callable[[Any], Any], config: Any) -> Any:
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(1)
         model = build(config)
         for parameter in model.parameters():
             # Fresh biases are 0 and fresh norms 1, which would hide that one is left out.
             parameter.add_(0.2 * torch.randn(parameter.shape))
-        model.save_pretrained(folder)
+    return model
 
 
 def edit_json(path: Path, **changes: Any) -> None:

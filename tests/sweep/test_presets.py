@@ -18,7 +18,7 @@ from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, dry_run, read_preset, run_sweep
 from voicefit.sweep.plan import Grid
 
-pytestmark = pytest.mark.slow(5)
+pytestmark = [pytest.mark.slow(5), pytest.mark.usefixtures("without_curves")]
 
 FOLDERS = {
     "iemocap": "IEMOCAP_full_release",

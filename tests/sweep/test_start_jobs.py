@@ -21,6 +21,8 @@ from voicefit.sweep.specs import StartId
 from voicefit.sweep.start_jobs import StartJobs, follow_starts, make_starts
 from voicefit.system.files import read_metadata
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 STARTS = ("alpha", "beta", "alpha+beta")
 
 
