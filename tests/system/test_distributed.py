@@ -194,10 +194,8 @@ def test_two_processes_go_on_from_what_one_has_left(outputs):
 @pytest.mark.slow(37)
 def test_the_command_runs_under_torchrun_and_one_process_talks(material, tmp_path):
     command = ("-m", "voicefit", "prefinetune", "--encoder", material / "model", "--out", material / "printed")
-    corpus = material / "corpora" / "three"
-    code, printed, errors = torchrun(
-        material, tmp_path, *command, "--corpus", f"tones={corpus}", "--precision", "bfloat16"
-    )
+    command = (*command, "--corpus", f"tones={material / 'corpora' / 'three'}")
+    code, printed, errors = torchrun(material, tmp_path, *command, "--precision", "bfloat16")
     assert code == 0, errors
     assert printed.count("checkpoint:") == 1
     assert "front end on tones" in errors and errors.count("epoch 1/10") == 1
