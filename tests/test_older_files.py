@@ -35,6 +35,7 @@ def older(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow(3)
 def test_a_run_resumes_with_nothing_left_to_do(older):
     before = read_trials(older / "run")
     assert recorded_plan(older / "run") == read_plan("plan.toml")
@@ -44,6 +45,7 @@ def test_a_run_resumes_with_nothing_left_to_do(older):
     pd.testing.assert_frame_equal(read_trials(older / "run"), before)
 
 
+@pytest.mark.slow(3)
 def test_a_run_made_again_has_the_scores_of_the_older_one(older):
     run_sweep(recorded_plan(older / "run"), "again", cache_root=older / "cache")
     trials = compare_with(older / "run", older / "again").trials
@@ -52,6 +54,7 @@ def test_a_run_made_again_has_the_scores_of_the_older_one(older):
     assert (trials["difference"] < 1e-9).mean() > 0.9
 
 
+@pytest.mark.slow(5)
 def test_a_run_is_reported(older, without_pdfs):
     page = build_report(older / "run").read_text(encoding="utf-8")
     assert "prior-4-neutral" in page and "alpha+beta" in page

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voicefit.adaptation import ConfiguredMethod, find_method
-from voicefit.sweep.jobs import Record
 from voicefit.sweep.planned_method import PlannedMethod
 
 
@@ -45,27 +44,3 @@ class Gated:
             assert time.monotonic() < end
             time.sleep(0.01)
         return 1.0
-
-
-@dataclass
-class Errands:
-    """Jobs that name what a worker does; each result is the process that did it."""
-
-    folder: Path
-    driver: int = 0
-    devices = ("cpu",)
-
-    def runner(self, device):
-        return self
-
-    def run(self, group):
-        for job in group:
-            if job == "wait":
-                Gated(self.folder / "gate").l2  # noqa: B018
-            if job.startswith("kill the first") and not (self.folder / "killed").exists():
-                (self.folder / "killed").touch()
-                if job == "kill the first and its parent":
-                    assert os.getppid() != self.driver
-                    os.kill(os.getppid(), signal.SIGKILL)
-                os.kill(os.getpid(), signal.SIGKILL)
-            yield Record(job, {"process": os.getpid()})

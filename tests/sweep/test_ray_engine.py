@@ -17,7 +17,8 @@ import psutil
 import pytest
 
 from support import deadly, never_ready
-from support.deadly import Deadly, Errands, Gated, with_settings
+from support.deadly import Deadly, Gated, with_settings
+from support.errands import Errands
 from voicefit.errors import VoicefitError
 from voicefit.sweep import ray_cluster, run_sweep
 from voicefit.sweep.plan import make_plan

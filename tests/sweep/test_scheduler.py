@@ -1,4 +1,5 @@
 import multiprocessing
+import multiprocessing.forkserver
 import os
 import signal
 import sys
@@ -8,7 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from support.deadly import Deadly, Errands, with_settings
+from support.deadly import Deadly, with_settings
+from support.errands import Errands
 from support.reporter import Reporter
 from voicefit.adaptation import METHODS
 from voicefit.encoders import Reading
@@ -150,8 +152,20 @@ def reports(transport):
     return [record.result for record in records]
 
 
+@pytest.fixture
+def fork_server(monkeypatch):
+    """A fork server of this test's own: it imports nothing, and may be killed while other tests keep theirs."""
+    server = multiprocessing.forkserver.ForkServer()
+    server._preload_modules = []
+    for name in ("connect_to_new_process", "ensure_running"):
+        monkeypatch.setattr(multiprocessing.forkserver, name, getattr(server, name))
+    monkeypatch.setattr(multiprocessing.forkserver, "set_forkserver_preload", lambda modules: None)
+    yield
+    server._stop()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
-def test_workers_are_forks_of_one_process_and_have_the_environment_of_now(monkeypatch):
+def test_workers_are_forks_of_one_process_and_have_the_environment_of_now(fork_server, monkeypatch):
     parents = set()
     for word in ("one", "two"):
         monkeypatch.setenv("WORD", word)
@@ -186,7 +200,7 @@ def test_workers_begin_anew_where_they_cannot_be_forked(monkeypatch):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forks on Linux alone")
-def test_a_worker_lost_together_with_what_had_forked_it_is_replaced(tmp_path):
+def test_a_worker_lost_together_with_what_had_forked_it_is_replaced(fork_server, tmp_path):
     jobs = Errands(tmp_path, driver=os.getpid())
     groups = deque([deque(["kill the first and its parent", "go"])])
     records = list(Scheduler(groups, ProcessTransport(jobs, "forkserver"), 1).records())
