@@ -194,6 +194,7 @@ def test_a_trial_answers_as_the_naive_one(family, corpora, method, answers):
     assert head(bench.pool(episode.test)).argmax(1).tolist() == expected
 
 
+@pytest.mark.slow(1)
 def test_fine_tuning_ends_where_the_naive_one_ends(family, corpora):
     # Two shots a step: with all of them the bias of every layer begins where the loss does not change with it, and
     # which way it moves is rounding.

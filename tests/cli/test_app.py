@@ -223,6 +223,7 @@ def pretrained(tmp_path):
     return tmp_path / "checkpoint", build_folder(tmp_path / "clips", speakers=())
 
 
+@pytest.mark.slow(1)
 def test_adapt_takes_what_the_corpora_know_where_there_is_something(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)

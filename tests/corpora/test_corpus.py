@@ -27,6 +27,7 @@ def test_labels_are_mapped_to_the_vocabulary(native, label):
     assert to_vocabulary(native) == label
 
 
+@pytest.mark.slow(1)
 @given(st.text())
 def test_mapping_twice_is_mapping_once(native):
     assert to_vocabulary(to_vocabulary(native)) == to_vocabulary(native)

@@ -98,6 +98,7 @@ def test_another_seed_gives_other_samples(small: Path, tmp_path: Path):
     assert not np.array_equal(read(tmp_path / "other")[first], read(small)[first])
 
 
+@pytest.mark.slow(2)
 def test_an_interrupted_run_leaves_nothing_and_the_next_one_is_whole(parselmouth, tmp_path: Path):
     def interrupt(done: int, total: int) -> None:
         if done == 2:

@@ -86,6 +86,7 @@ def test_student_and_teacher_meet_at_the_same_moment(lessons: Lessons):
     assert lessons.targets(said, 50)[0, :, 0].tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
 
 
+@pytest.mark.slow(2)
 def test_a_student_that_is_none_is_refused(tmp_path: Path):
     with pytest.raises(VoicefitError, match="give mini, or a JSON file"):
         build_student(tmp_path / "absent.json", 0)

@@ -142,6 +142,7 @@ def test_chance_costs_one_whatever_the_number_of_labels():
     assert multi_corpus_loss(losses, labels).item() == pytest.approx(1)
 
 
+@pytest.mark.slow(1)
 def test_separable_tones_are_learnt(tmp_path):
     root = tmp_path / "corpora"
     build_tones(root / "three", PITCHES, takes=6)
@@ -489,6 +490,7 @@ def test_an_output_that_exists_is_refused_before_any_work(run, tmp_path):
     assert (tmp_path / "out" / "mine").read_text() == "1"
 
 
+@pytest.mark.slow(1)
 def test_what_the_cache_takes_is_told_before_the_front_end_runs(run, tmp_path):
     events = []
     more = {"cache_root": tmp_path / "cache", "notify": events.append}

@@ -60,6 +60,7 @@ def test_it_follows_a_sweep_to_its_end(run):
     assert RELOAD not in pages[2]
 
 
+@pytest.mark.slow(1)
 def test_failed_trials_do_not_keep_it_waiting(run):
     add(run, SPECS[:-1])
     add(run, SPECS[-1:], macro_f1=None, error="boom")

@@ -163,6 +163,7 @@ def test_the_protocol_draws_the_clips_that_it_always_drew():
     assert worked_example() == [ONE_VS_REST_IDS, MULTICLASS_IDS, TEST_IDS]
 
 
+@pytest.mark.slow(7)
 def test_another_process_draws_the_same_clips(tmp_path):
     """Its strings have other hashes; where it begins as a fork, its imports are done."""
     (tmp_path / "draw.py").write_text(

@@ -63,6 +63,7 @@ def run(folder, tmp_path, monkeypatch):
     return copy
 
 
+@pytest.mark.slow(1)
 def test_starts_and_trials_have_the_keys_that_they_had(run):
     for start in ("alpha", "alpha+beta"):
         assert read_record(run / "checkpoints" / "tiny" / start)["start_key"] == START_KEYS[start]

@@ -321,6 +321,7 @@ def test_a_run_that_goes_on_keeps_the_time_at_which_it_began(tmp_path, raw_plan)
     assert json.loads(record.read_text())["started_at"] == began
 
 
+@pytest.mark.slow(1)
 def test_a_dry_run_says_what_the_run_will_store(tmp_path, raw_plan, monkeypatch):
     monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
     grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]

@@ -98,6 +98,7 @@ def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run
     assert len(results) == len(others) + 1
 
 
+@pytest.mark.slow(5)
 def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run(
     trials, trial_jobs, forked, results_of, errors_of
 ):
@@ -109,6 +110,7 @@ def test_a_trial_that_hangs_is_stopped_and_recorded_as_failed_and_the_others_run
     assert not multiprocessing.active_children()
 
 
+@pytest.mark.slow(5)
 def test_a_record_that_waits_to_be_read_is_not_overdue(trials, forked):
     """As where whoever reads the records takes longer over one than a trial may take."""
     records = Scheduler(deque([deque(trials[:2])]), ProcessTransport(Reporter()), 1, trial_timeout=2.0).records()
