@@ -332,9 +332,11 @@ def test_adapt_takes_one_clip_a_label_and_says_what_it_cannot(run, tmp_path):
 
 
 def test_who_stops_a_command_is_told_that_it_can_go_on():
+    """Naps are short: a signal on the way into one long nap would be heard at its end."""
     program = (
         "import sys, time\nfrom voicefit.cli import app as cli\n@cli.app.command()\ndef nap():\n"
-        "    print('napping', flush=True)\n    time.sleep(60)\nsys.argv = ['voicefit', 'nap']\ncli.main()"
+        "    print('napping', flush=True)\n    for _ in range(600):\n        time.sleep(0.1)\n"
+        "sys.argv = ['voicefit', 'nap']\ncli.main()"
     )
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with subprocess.Popen([sys.executable, "-c", program], **pipes) as process:
