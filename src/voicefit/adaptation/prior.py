@@ -77,6 +77,7 @@ class _Voice:
     Attributes:
         prior: what the corpora know of labels.
         points: the shots, ``(k, discriminants)``.
+        importance: how many clips each shot counts as, ``(k,)``.
         unlabelled: the clips without labels, ``(clips, discriminants)``.
         offset: the voice's mean about the corpora's origin, ``(discriminants,)``.
         doubt: 0 … 1, how little the unlabelled clips teach beside the shots; 1 without any.
@@ -84,6 +85,7 @@ class _Voice:
 
     prior: Prior
     points: np.ndarray
+    importance: np.ndarray
     unlabelled: np.ndarray
     offset: np.ndarray
     doubt: float
@@ -132,7 +134,7 @@ def _voice(prior: Prior, shots: Shots, count: int) -> _Voice:
     narrowness = _narrowness(prior, unlabelled)
     # Neutral speech teaches nothing that many shots do not.
     doubt = narrowness * count / (_FEW + count) if len(unlabelled) else 1.0
-    return _Voice(prior, points, unlabelled, speaker_offset(prior, unlabelled), doubt)
+    return _Voice(prior, points, shots.importance()[:count], unlabelled, speaker_offset(prior, unlabelled), doubt)
 
 
 def _narrowness(prior: Prior, unlabelled: np.ndarray) -> float:
@@ -188,9 +190,9 @@ def _posterior_mode(
     points = np.vstack([voice.points, voice.unlabelled])
     points = np.hstack([points, np.ones((len(points), 1))])
     mean, variance = np.append(weight, bias), weight_variance(prior)
-    found = fit_logistic(points[:k], positive.astype(float), np.ones(k), mean, variance)
+    found = fit_logistic(points[:k], positive.astype(float), voice.importance, mean, variance)
     share = _UNLABELLED_SHARE * (1 - voice.doubt)
-    importance = np.concatenate([np.ones(k), np.full(clips, share * k / max(1, clips))])
+    importance = np.concatenate([voice.importance, np.full(clips, share * k / max(1, clips))])
     # Without a shift the guesses are what the weights say already: they teach nothing.
     for _ in range(_ROUNDS if clips and unlabelled_shift else 0):
         guess = expit(points[k:] @ found - unlabelled_shift)
@@ -204,4 +206,4 @@ def weight_variance(prior: Prior) -> np.ndarray:
     return np.append(_KERNEL_SCALE * power / power.sum(), _BIAS_VARIANCE)
 
 
-METHOD = Method("prior", fit, Settings, version=3, needs_prior=True, uses_unlabelled=True)
+METHOD = Method("prior", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True)
