@@ -13,6 +13,9 @@ FOLDERS = {"ravdess": "RAVDESS", "tess": "TESS", "emodb": "EmoDB", "emovo": "EMO
 WHISPER_TINY = "whisper-tiny.en-encoder-5s"
 """The encoder of most experiments, a folder in ``VOICEFIT_MODELS``."""
 
+WHISPER_BASE = "whisper-base-encoder-5s"
+"""Likewise, larger."""
+
 _SHARED = Path(__file__).resolve().parents[2] / "shared"
 _DEFAULTS = {"VOICEFIT_DATA": _SHARED / "data", "VOICEFIT_MODELS": _SHARED / "models"}
 

@@ -20,6 +20,7 @@ from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
+from voicefit.heads.linear import Head
 from voicefit.prediction.model import Model, load_model, reason_of
 from voicefit.prefinetuning.prefinetune import Run
 from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
@@ -112,9 +113,9 @@ def adapt(
         clips: a folder with a folder of audio files per label.
         out: the directory to write.
         method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
-            checkpoint and ``head`` from a plain encoder.
+            checkpoint, ``joint`` if there are unlabelled clips as well, and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
-        unlabelled: a file or folder with more clips of the voice, for ``prior`` and ``zero-shot``.
+        unlabelled: a file or folder with more clips of the voice, for ``joint``, ``prior`` and ``zero-shot``.
         seed: fixes what the method draws at random.
         progress: reports every clip.
 
@@ -128,7 +129,7 @@ def adapt(
     corpus = _load_voice(clips)
     begin = _open_repeatable(start)
     encoder = begin.encoder
-    chosen = named or choose("prior" if begin.prior else "head")
+    chosen = named or choose(_default_method(begin, unlabelled is not None))
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
     labels = sorted({str(clip.label) for clip in usable})
@@ -155,7 +156,8 @@ def adapt(
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": begin.record.get("corpora", []),
     }
-    checkpoint.save_adapted(encoder, head, labels, Path(out), record)
+    kept = None if chosen.method.trains_encoder else begin.prior
+    checkpoint.save_adapted(encoder, head, labels, Path(out), record, kept)
     return Adapted(
         model=load_model(out),
         method=chosen.name,
@@ -163,7 +165,11 @@ def adapt(
         left_out=left_out,
         advice=advice(report, encoder.front_end.max_seconds),
         leave_one_out=how_sure,
-        remarks=(*_lost_labels(corpus, labels), *_nothing_to_train(chosen, encoder, start)),
+        remarks=(
+            *_lost_labels(corpus, labels),
+            *_nothing_to_train(chosen, encoder, start),
+            *_found_in_recordings(head, labels, shots.unlabelled),
+        ),
     )
 
 
@@ -176,6 +182,19 @@ def _pool_unlabelled(
     if not frames:
         raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
     return encoder.pool(frames), left_out
+
+
+def _default_method(start: Start, has_unlabelled: bool) -> str:
+    if start.prior is None:
+        return "head"
+    return "joint" if has_unlabelled else "prior"
+
+
+def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: torch.Tensor) -> Iterator[str]:
+    if len(unlabelled):
+        counts = torch.bincount(head(unlabelled).argmax(1), minlength=len(labels)).tolist()
+        found = ", ".join(f"{count} {label}" for label, count in zip(labels, counts, strict=True))
+        yield f"{len(unlabelled)} recordings without labels took part; the model labels them {found}"
 
 
 def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:
@@ -196,7 +215,7 @@ def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled
     if chosen.needs_validation:
         raise VoicefitError(f"method {name} needs clips to validate on besides the shots; take another")
     if has_unlabelled and not chosen.uses_unlabelled:
-        raise VoicefitError(f"method {name} learns nothing from unlabelled clips; method prior does")
+        raise VoicefitError(f"method {name} learns nothing from unlabelled clips; method joint does")
     try:
         return chosen.configured(**(settings or {}))
     except ValidationError as error:

@@ -227,14 +227,53 @@ def pretrained(tmp_path):
 def test_adapt_takes_what_the_corpora_know_where_there_is_something(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)
-    code, out, _ = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", tmp_path / "more")
+    code, out, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", tmp_path / "more")
+    assert code == 0
+    assert "1 recordings without labels took part; the model labels them" in err
+    assert "by method joint" in out
+    record = json.loads((tmp_path / "m" / "voicefit.json").read_text())
+    assert (record["method"], record["unlabelled"]) == ("joint", 1)
+    code, out, _ = run("adapt", checkpoint, clips, "--out", tmp_path / "p")
     assert code == 0
     assert "by method prior" in out
-    record = json.loads((tmp_path / "m" / "voicefit.json").read_text())
-    assert (record["method"], record["unlabelled"]) == ("prior", 1)
     code, out, _ = run("adapt", tmp_path / "encoder", clips, "--out", tmp_path / "n")
     assert code == 0
     assert "by method head" in out
+
+
+def test_evaluate_scores_labelled_clips_and_predict_labels_them_together(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    code, _, _ = run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    code, out, _ = run("evaluate", tmp_path / "m", clips, "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert found["clips"] == sum(scores["clips"] for scores in found["labels"].values())
+    assert found["interval"][0] <= found["macro_f1"] <= found["interval"][1]
+    code, out, _ = run("evaluate", tmp_path / "m", clips, "--together")
+    assert code == 0
+    assert f"{found['clips']} clips: macro F1" in out
+    code, out, _ = run("predict", tmp_path / "m", clips, "--together", "--json")
+    assert code == 0
+    assert {item["label"] for item in json.loads(out)} <= set(found["labels"])
+
+
+def test_evaluate_names_what_it_leaves_out(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    write_noise(clips / "bored" / "a.wav", 5, seconds=0.3)
+    code, out, err = run("evaluate", tmp_path / "m", clips, "--json")
+    assert code == 0
+    (reason,) = json.loads(out)["left_out"].values()
+    assert "the model does not know the label bored" in reason
+    assert "a.wav" in err
+    code, _, err = run("evaluate", tmp_path / "m", tmp_path / "absent")
+    assert code == 2
+
+
+def test_timelines_are_not_labelled_together(run, pretrained, tmp_path):
+    code, _, err = run("predict", "mini", tmp_path, "--together", "--window", "1")
+    assert code == 2
+    assert "--together labels whole clips: leave --window out" in err
 
 
 def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, tmp_path):

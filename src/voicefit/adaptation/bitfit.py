@@ -30,4 +30,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, [p for p in encoder.trainable() if id(p) in chosen])
 
 
-METHOD = Method("bitfit", fit, Settings, version=1, trains_encoder=True)
+METHOD = Method("bitfit", fit, Settings, version=2, trains_encoder=True)

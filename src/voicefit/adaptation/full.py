@@ -17,4 +17,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, encoder.trainable())
 
 
-METHOD = Method("full", fit, Settings, version=4, trains_encoder=True)
+METHOD = Method("full", fit, Settings, version=5, trains_encoder=True)

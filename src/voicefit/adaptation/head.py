@@ -37,8 +37,9 @@ class Settings(MethodSettings):
 def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     """Return the head that minimises the sum of cross-entropies plus the penalty (convex: the seed is not used).
 
-    Projected vectors are centred on the shots and scaled, all dimensions alike, to unit variance, so that one
-    penalty suits every encoder; centring and scale are folded into the classifier.
+    Each class counts the same, however many shots it has. Projected vectors are centred on the shots and scaled, all
+    dimensions alike, to unit variance, so that one penalty suits every encoder; centring and scale are folded into the
+    classifier.
     """
     projector = encoder.projector
     projected = projector(shots.pooled)
@@ -46,7 +47,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     vectors = ((projected.double() - centre) / scale).cpu().numpy()
     targets = shots.targets.cpu().numpy()
     with _blas().limit(limits=1, user_api="blas"):  # threads wait for each other on a problem this small
-        l2 = _leave_one_out(vectors, targets) if settings.l2 == "leave-one-out" else settings.l2
+        l2 = _leave_one_out(vectors, targets, shots.importance()) if settings.l2 == "leave-one-out" else settings.l2
         model = _regression(l2).fit(vectors, targets)
     weight, bias = model.coef_ / scale, model.intercept_
     if shots.classes == 2:  # scikit-learn gives one row of log-odds
@@ -74,10 +75,10 @@ def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
 def _regression(l2: float) -> Any:
     from sklearn.linear_model import LogisticRegression  # here, since other methods need not wait a second for it
 
-    return LogisticRegression(C=1 / l2, max_iter=1000)
+    return LogisticRegression(C=1 / l2, class_weight="balanced", max_iter=1000)
 
 
-def _leave_one_out(vectors: np.ndarray, targets: np.ndarray) -> float:
+def _leave_one_out(vectors: np.ndarray, targets: np.ndarray, importance: np.ndarray) -> float:
     """The penalty with the least mean log loss of each shot under a head fitted to the others."""
     from sklearn.metrics import log_loss
     from sklearn.model_selection import LeaveOneOut, cross_val_predict
@@ -87,7 +88,7 @@ def _leave_one_out(vectors: np.ndarray, targets: np.ndarray) -> float:
 
     def loss(l2: float) -> float:
         chances = cross_val_predict(_regression(l2), vectors, targets, cv=LeaveOneOut(), method="predict_proba")
-        return float(log_loss(targets, chances))
+        return float(log_loss(targets, chances, sample_weight=importance))
 
     return min(_PENALTIES, key=loss)
 
@@ -104,4 +105,4 @@ def _blas() -> ThreadpoolController:
     return ThreadpoolController()
 
 
-METHOD = Method("head", fit, Settings, version=1)
+METHOD = Method("head", fit, Settings, version=2)

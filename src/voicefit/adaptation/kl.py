@@ -40,4 +40,4 @@ def _mixed(shots: Shots, known: Tensor, share: float) -> Tensor:
     return torch.lerp(labels, known, share)
 
 
-METHOD = Method("kl", fit, Settings, version=1, trains_encoder=True, needs_prior=True)
+METHOD = Method("kl", fit, Settings, version=2, trains_encoder=True, needs_prior=True)

@@ -35,4 +35,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, trained, penalty=penalty)
 
 
-METHOD = Method("l2sp", fit, Settings, version=1, trains_encoder=True)
+METHOD = Method("l2sp", fit, Settings, version=2, trains_encoder=True)

@@ -81,4 +81,4 @@ def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
     return Adapter(factors, plain)
 
 
-METHOD = Method("lora", fit, Settings, version=1, trains_encoder=True)
+METHOD = Method("lora", fit, Settings, version=2, trains_encoder=True)

@@ -21,6 +21,7 @@ from voicefit.adaptation.shots import OTHER, Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
+from voicefit.heads.logistic import fit_logistic
 from voicefit.heads.prior import Prior
 
 _KERNEL_SCALE = 64.0
@@ -76,6 +77,7 @@ class _Voice:
     Attributes:
         prior: what the corpora know of labels.
         points: the shots, ``(k, discriminants)``.
+        importance: how many clips each shot counts as, ``(k,)``.
         unlabelled: the clips without labels, ``(clips, discriminants)``.
         offset: the voice's mean about the corpora's origin, ``(discriminants,)``.
         doubt: 0 … 1, how little the unlabelled clips teach beside the shots; 1 without any.
@@ -83,6 +85,7 @@ class _Voice:
 
     prior: Prior
     points: np.ndarray
+    importance: np.ndarray
     unlabelled: np.ndarray
     offset: np.ndarray
     doubt: float
@@ -131,7 +134,7 @@ def _voice(prior: Prior, shots: Shots, count: int) -> _Voice:
     narrowness = _narrowness(prior, unlabelled)
     # Neutral speech teaches nothing that many shots do not.
     doubt = narrowness * count / (_FEW + count) if len(unlabelled) else 1.0
-    return _Voice(prior, points, unlabelled, _speaker_offset(prior, unlabelled, narrowness), doubt)
+    return _Voice(prior, points, shots.importance()[:count], unlabelled, speaker_offset(prior, unlabelled), doubt)
 
 
 def _narrowness(prior: Prior, unlabelled: np.ndarray) -> float:
@@ -146,7 +149,7 @@ def _narrowness(prior: Prior, unlabelled: np.ndarray) -> float:
     return float(np.clip(1 - 2 * mixed, 0, 1))
 
 
-def _speaker_offset(prior: Prior, unlabelled: np.ndarray, narrowness: float) -> np.ndarray:
+def speaker_offset(prior: Prior, unlabelled: np.ndarray) -> np.ndarray:
     """Return the posterior mean of the speaker's mean about the origin, each discriminant by itself; 0 without clips.
 
     Narrow clips are taken for neutral speech. The shots do not count here: half of them carry the emotion, and the bias
@@ -156,7 +159,7 @@ def _speaker_offset(prior: Prior, unlabelled: np.ndarray, narrowness: float) -> 
     if not count:
         return np.zeros(len(prior.signal))
     trust = prior.speakers / (prior.speakers + (1 + prior.signal) / count)
-    return trust * (unlabelled.mean(axis=0) - narrowness * prior.neutral)
+    return trust * (unlabelled.mean(axis=0) - _narrowness(prior, unlabelled) * prior.neutral)
 
 
 def _posterior_mode(
@@ -184,47 +187,23 @@ def _posterior_mode(
         row, trust = prior.labels.index(label), prior_shots / (prior_shots + k)
         weight = trust * prior.heads[row]
         bias += trust * float(prior.biases[row] - prior.heads[row] @ voice.offset)
-    power = (prior.signal / prior.signal[0]) ** _KERNEL_POWER
-    variance = _KERNEL_SCALE * power / power.sum()  # of each weight, before any shot
     points = np.vstack([voice.points, voice.unlabelled])
-    kernel, mean = (points * variance) @ points.T + _BIAS_VARIANCE, points @ weight + bias
-    dual = _newton(kernel[:k, :k], mean[:k], positive.astype(float), np.ones(k))
+    points = np.hstack([points, np.ones((len(points), 1))])
+    mean, variance = np.append(weight, bias), weight_variance(prior)
+    found = fit_logistic(points[:k], positive.astype(float), voice.importance, mean, variance)
     share = _UNLABELLED_SHARE * (1 - voice.doubt)
-    importance = np.concatenate([np.ones(k), np.full(clips, share * k / max(1, clips))])
-    for _ in range(_ROUNDS if clips else 0):
-        logits = mean[k:] + kernel[k:, : len(dual)] @ dual
-        guess = expit(logits - unlabelled_shift)
-        dual = _newton(kernel, mean, np.concatenate([positive, guess]), importance)
-    return weight + variance * (points[: len(dual)].T @ dual), bias + _BIAS_VARIANCE * float(dual.sum())
+    importance = np.concatenate([voice.importance, np.full(clips, share * k / max(1, clips))])
+    # Without a shift the guesses are what the weights say already: they teach nothing.
+    for _ in range(_ROUNDS if clips and unlabelled_shift else 0):
+        guess = expit(points[k:] @ found - unlabelled_shift)
+        found = fit_logistic(points, np.concatenate([positive, guess]), importance, mean, variance)
+    return found[:-1], float(found[-1])
 
 
-def _newton(kernel: np.ndarray, mean: np.ndarray, goal: np.ndarray, importance: np.ndarray) -> np.ndarray:
-    """Return the dual weights ``a`` at the mode, where logits are ``mean + kernel @ a``.
-
-    Rasmussen & Williams, algorithm 3.1; steps that overshoot are halved.
-    """
-
-    def cost(dual: np.ndarray) -> float:
-        rise = kernel @ dual
-        return float(dual @ rise / 2 + importance @ (np.logaddexp(0, mean + rise) - goal * (mean + rise)))
-
-    dual = np.zeros(len(mean))
-    value = cost(dual)
-    for _ in range(50):
-        chance = expit(mean + kernel @ dual)
-        curve = np.maximum(importance * chance * (1 - chance), 1e-8)
-        target = kernel @ dual + importance * (goal - chance) / curve
-        step = np.linalg.solve(kernel + np.diag(1 / curve), target) - dual
-        length, new = 1.0, cost(dual + step)
-        while new > value and length > 1e-4:
-            length /= 2
-            new = cost(dual + length * step)
-        gain = value - new
-        if gain > 0:
-            dual, value = dual + length * step, new
-        if gain < 1e-8 * (1 + abs(value)):
-            break
-    return dual
+def weight_variance(prior: Prior) -> np.ndarray:
+    """Return the variance of each weight before any shot, and last that of the bias, ``(discriminants + 1,)``."""
+    power = (prior.signal / prior.signal[0]) ** _KERNEL_POWER
+    return np.append(_KERNEL_SCALE * power / power.sum(), _BIAS_VARIANCE)
 
 
-METHOD = Method("prior", fit, Settings, version=3, needs_prior=True, uses_unlabelled=True)
+METHOD = Method("prior", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -48,3 +49,9 @@ class Shots:
         if missing.any():
             names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
             raise VoicefitError(f"no clip of class {names} among the {len(self.targets)} shots; each needs one")
+
+    def importance(self) -> np.ndarray:
+        """Return how many clips each shot counts as, ``(k,)``: every class counts the same, and all add up to k."""
+        targets = self.targets.cpu().numpy()
+        counts = np.bincount(targets, minlength=self.classes)
+        return np.asarray(len(targets) / self.classes / counts[targets])

@@ -31,4 +31,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, upper.trainable())
 
 
-METHOD = Method("top-layers", fit, Settings, version=2, trains_encoder=True, untouched_layers=untouched_layers)
+METHOD = Method("top-layers", fit, Settings, version=3, trains_encoder=True, untouched_layers=untouched_layers)

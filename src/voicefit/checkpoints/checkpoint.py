@@ -68,13 +68,31 @@ def save_prefinetuned(
         (folder / "README.md").write_text(prefinetuned_card(record), encoding="utf-8")
 
 
-def save_adapted(encoder: Encoder, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
-    """Write an adapted model to ``out``; ``labels`` in the order of the head's logits.
+def save_adapted(
+    encoder: Encoder,
+    head: Head,
+    labels: Sequence[str],
+    out: Path,
+    record: Mapping[str, Any],
+    prior: Prior | None = None,
+) -> None:
+    """Write an adapted model to ``out``.
 
     Where the head carries an adapter along, it is written to the folder ``adapter`` in ``out`` as well.
+
+    Args:
+        encoder: as it was adapted.
+        head: the classifier.
+        labels: in the order of the head's logits.
+        out: the directory to write.
+        record: what the model was made of.
+        prior: what the corpora know of labels, where the encoder is still theirs; clips can then be labelled together.
     """
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
+        if prior is not None:
+            prior.save(folder / PRIOR)
+            _let_read(folder / PRIOR)
         if head.adapter:
             _save_adapter(head, head.adapter, shown_name(record["source"]), folder / ADAPTER)
         write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": version("voicefit")})

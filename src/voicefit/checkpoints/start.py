@@ -53,7 +53,7 @@ def open_start(source: str | Path | Located, reading: Reading | None = None) -> 
     if record:
         reading = _recorded_reading(located.name, record, reading)
     encoder = load_encoder(located, reading)
-    return Start(located.name, record, encoder, _read_prior(located, record))
+    return Start(located.name, record, encoder, read_prior(located, record))
 
 
 def _recorded_reading(name: str, record: Mapping[str, Any], reading: Reading | None) -> Reading:
@@ -71,7 +71,12 @@ def _recorded_reading(name: str, record: Mapping[str, Any], reading: Reading | N
     )
 
 
-def _read_prior(located: Located, record: Mapping[str, Any]) -> Prior | None:
+def read_prior(located: Located, record: Mapping[str, Any]) -> Prior | None:
+    """Return what the corpora of a checkpoint know of labels; ``None`` where it comes without.
+
+    Raises:
+        VoicefitError: the prior is damaged or cannot be fetched.
+    """
     path = located.file(PRIOR)
     if path is None and located.on_hub and record.get("kind") == "prefinetuned":
         raise VoicefitError(f"{located.name}: {PRIOR} cannot be fetched from the hub; try again with a connection")

@@ -63,6 +63,7 @@ for _command in (
     corpora.select,
     models.adapt,
     models.predict,
+    models.evaluate,
     models.export,
     models.push,
     distill.distill,

@@ -1,7 +1,7 @@
 """Commands that make models and use them: pre-finetune, adapt, predict, export, push."""
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -65,10 +65,13 @@ def adapt(
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
     method: Annotated[
         str | None,
-        typer.Option(help="prior, head, lora, full, …; prior if left out, or head from a plain encoder."),
+        typer.Option(
+            help="joint, prior, head, lora, full, …; if left out, prior (joint with --unlabelled), or head from a "
+            "plain encoder."
+        ),
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for prior.")
+        Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for joint.")
     ] = None,
     seed: Seed = 0,
 ) -> None:
@@ -121,6 +124,9 @@ def predict(
     window: Annotated[float | None, typer.Option(help="Classify windows of so many seconds: a timeline.")] = None,
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
     figure: Annotated[Path | None, typer.Option(help="Draw the timeline, as .svg or .png.")] = None,
+    together: Annotated[
+        bool, typer.Option("--together", help="All clips are of one voice: label them together, which is surer.")
+    ] = False,
     as_json: JsonFlag = False,
 ) -> None:
     """Classify clips, or long recordings window by window, with an adapted model.
@@ -131,7 +137,10 @@ def predict(
     from voicefit.cli import tables
     from voicefit.prediction import timeline
     from voicefit.prediction.model import load_model, split_model
+    from voicefit.prediction.together import predict_together
 
+    if together and window is not None:
+        raise VoicefitError("--together labels whole clips: leave --window out")
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
     if figure is not None:
@@ -140,21 +149,68 @@ def predict(
         require_figure(figure)
     model, audio = split_model(model_and_audio)
     _tell_of_mini(model)
-    predictor = load_model(model)
     with progress_bars() as progress:
-        if window is None:
-            found: list[Any] = predictor.predict_files(audio, progress)
+        if window is not None:
+            recordings = timeline.timelines(load_model(model), audio, window, hop, progress)
+        elif together:
+            predictor, clips = predict_together(model, audio, progress)
         else:
-            found = timeline.timelines(predictor, audio, window, hop, progress)
-    if figure is not None:
-        draw_only(found, figure)
-    if as_json:
-        print_json([vars(item) if window is None else item.to_json() for item in found])
+            predictor = load_model(model)
+            clips = predictor.predict_files(audio, progress)
+    if window is not None:
+        if figure is not None:
+            draw_only(recordings, figure)
+        plain, shown = [item.to_json() for item in recordings], tables.timeline_tables(recordings)
+        errors = [item.error for item in recordings]
     else:
-        parts = [tables.prediction_table(found, predictor.labels)] if window is None else tables.timeline_tables(found)
-        out.print(*parts, sep="\n")
-    if all(item.error for item in found):
+        plain, shown = [vars(item) for item in clips], [tables.prediction_table(clips, predictor.labels)]
+        errors = [item.error for item in clips]
+    if as_json:
+        print_json(plain)
+    else:
+        out.print(*shown, sep="\n")
+    if all(errors):
         raise VoicefitError("none of the files could be read as audio")
+
+
+def evaluate(
+    model_and_clips: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[MODEL] CLIPS",
+            help="Directory or hub id of a model (mini, if left out), and a folder with a folder of audio files per "
+            "label. Clips that the model was adapted on tell nothing.",
+        ),
+    ],
+    together: Annotated[
+        bool, typer.Option("--together", help="All clips are of one voice: label them together, which is surer.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Score a model on labelled clips.
+
+    Example: `voicefit evaluate my-model more-clips`, where more-clips holds `angry/1.wav`, `calm/1.wav` …
+    """
+    from voicefit.cli import tables
+    from voicefit.prediction.evaluation import evaluate as run
+
+    if len(model_and_clips) > 2:
+        raise VoicefitError(f"evaluate: {len(model_and_clips)} arguments; give a model, or none, and one folder")
+    model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
+    _tell_of_mini(model)
+    with progress_bars() as progress:
+        found = run(model, clips, together=together, progress=progress)
+    tell_left_out(found.left_out)
+    if as_json:
+        print_json(found.to_json())
+    else:
+        out.print(tables.evaluation_table(found))
+        low, high = found.interval
+        out.print(
+            f"{found.clips} clips: macro F1 {found.macro_f1:.3f} (95 % interval {low:.3f} to {high:.3f}; always the "
+            f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
+            soft_wrap=True,
+        )
 
 
 def export(

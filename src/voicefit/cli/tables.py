@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from voicefit.prediction.evaluation import Evaluation
 from voicefit.prediction.model import Prediction
 from voicefit.prediction.timeline import Timeline, clock
 
@@ -35,6 +36,17 @@ def _likeliest_table(found: Sequence[Prediction]) -> Table:
         best = sorted(item.probabilities.items(), key=lambda pair: -pair[1])[:_LIKELIEST]
         words = ", ".join(f"{label} {chance:.3f}" for label, chance in best)
         table.add_row(Text(item.file), Text(item.error, style="red") if item.error else Text(words))
+    return table
+
+
+def evaluation_table(found: Evaluation) -> Table:
+    """A row per label: its scores, and what its clips were taken for."""
+    table = _table("label", "clips", "F1", "precision", "recall", "taken for")
+    for name, scores in found.labels.items():
+        answers = sorted(found.confusion.get(name, {}).items(), key=lambda pair: -pair[1])
+        taken = ", ".join(f"{count} {label}" for label, count in answers if count and label != name)
+        numbers = (f"{number:.3f}" for number in (scores.f1, scores.precision, scores.recall))
+        table.add_row(Text(name), str(scores.clips), *numbers, Text(taken))
     return table
 
 

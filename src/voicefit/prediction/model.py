@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from voicefit.encoders import FrontEnd
 from voicefit.encoders.families import lengthen
 from voicefit.encoders.load import quiet_transformers
 from voicefit.errors import VoicefitError
+from voicefit.heads.prior import Prior
 from voicefit.system.hub import MINI, Located, locate
 from voicefit.system.progress import Progress, silent
 
@@ -80,10 +81,24 @@ class Model:
 
         One clip at a time: a batch was measured to be no faster on a processor.
         """
+        return self._logits(waveform).softmax(-1).numpy()
+
+    def _logits(self, waveform: np.ndarray) -> torch.Tensor:
         cut = lengthen(waveform[: int(self.max_seconds * SAMPLE_RATE)], self.model.config)
         inputs = self.feature_extractor(cut, sampling_rate=SAMPLE_RATE, return_tensors="pt")
         inputs.pop("attention_mask", None)  # one clip alone has no padding
-        return self.model(**inputs).logits.softmax(-1)[0].numpy()
+        return self.model(**inputs).logits[0]
+
+    @torch.no_grad()
+    def pooled_and_logits(self, waveform: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return the pooled vector ``(hidden_size,)`` and the logits ``(labels,)`` of a mono waveform at 16 kHz."""
+        seen: list[torch.Tensor] = []
+        hook = self.model.projector.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+        try:
+            logits = self._logits(waveform)
+        finally:
+            hook.remove()
+        return seen[0].mean(1)[0], logits
 
     def named(self, probabilities: np.ndarray, file: str = "") -> Prediction:
         """What :meth:`probabilities` returned, as a prediction."""
@@ -132,12 +147,18 @@ def _zero_shot_model(located: Located) -> Model:
             f"{start.source}: is a starting point that cannot tell labels; run `voicefit adapt {start.source} "
             "CLIPS_DIR` first"
         )
-    count = len(prior.labels)
-    no_shots = torch.zeros(count, encoder.hidden_size)
-    shots = Shots(no_shots, list(no_shots), torch.arange(count), count, labels=prior.labels, prior=prior)
+    shots = shots_without_clips(prior, encoder.hidden_size)
     head = find_method("zero-shot").configured().fit(encoder, shots, seed=0)
     checkpoint.set_head(encoder, head, prior.labels)
     return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
+
+
+def shots_without_clips(prior: Prior, hidden_size: int, unlabelled: torch.Tensor | None = None) -> Shots:
+    """Return shots that name all labels of the corpora and teach nothing, for methods that do not learn from them."""
+    count = len(prior.labels)
+    nothing = torch.zeros(count, hidden_size)
+    shots = Shots(nothing, list(nothing), torch.arange(count), count, labels=prior.labels, prior=prior)
+    return shots if unlabelled is None else replace(shots, unlabelled=unlabelled)
 
 
 def reason_of(error: AudioError, file: Path) -> str:

@@ -1,0 +1,137 @@
+"""How well a model does on labelled clips of a voice."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from voicefit.corpora import load_corpus
+from voicefit.errors import VoicefitError
+from voicefit.prediction.model import Prediction, load_model
+from voicefit.prediction.together import predict_together
+from voicefit.scores import score
+from voicefit.system.progress import Progress, silent
+
+_RESAMPLES = 1000
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """How well one label is told, each 0 … 1 but the count.
+
+    Attributes:
+        clips: how many clips have the label.
+        precision: the share of clips taken for it that have it; 0 where none is.
+        recall: the share of its clips taken for it.
+        f1: the harmonic mean of both.
+    """
+
+    clips: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's scores on labelled clips.
+
+    Attributes:
+        clips: how many clips the scores are of.
+        macro_f1: mean F1 over the labels that occur among the clips or the model's answers.
+        interval: in which ``macro_f1`` lies in 95 of 100 resamples of the clips.
+        accuracy: share of clips that are right.
+        uar: unweighted average recall, the mean over the clips' labels of the share that is right.
+        most_common: ``macro_f1`` of always naming the label that most clips have.
+        labels: label → its scores.
+        confusion: label of the clips → label of the model → number of clips.
+        left_out: clip → why it was not used.
+    """
+
+    clips: int
+    macro_f1: float
+    interval: tuple[float, float]
+    accuracy: float
+    uar: float
+    most_common: float
+    labels: dict[str, LabelScores]
+    confusion: dict[str, dict[str, int]]
+    left_out: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def evaluate(
+    model: str | Path, clips: str | Path, *, together: bool = False, progress: Progress = silent
+) -> Evaluation:
+    """Score a model on labelled clips that it was not adapted on.
+
+    Args:
+        model: directory or hub id of an adapted model, or of a pre-finetuned checkpoint.
+        clips: a folder with a folder of audio files per label, all of one voice if ``together``.
+        together: label the clips together, see :mod:`voicefit.prediction.together`.
+        progress: called for every clip.
+
+    Raises:
+        VoicefitError: the model or the clips cannot be loaded, or no clip has a label that the model knows.
+    """
+    truth = {str(clip.path): str(clip.label) for clip in load_corpus("folder", clips).clips}
+    paths = [Path(path) for path in truth]
+    if together:
+        predictor, found = predict_together(model, paths, progress)
+    else:
+        predictor = load_model(model)
+        found = predictor.predict_files(paths, progress)
+    left_out = {item.file: item.error for item in found if item.error}
+    unknown = sorted(set(truth.values()) - set(predictor.labels))
+    for path, label in truth.items():
+        if label in unknown and path not in left_out:
+            left_out[path] = f"the model does not know the label {label}; it knows {', '.join(predictor.labels)}"
+    used = [item for item in found if item.file not in left_out]
+    if not used:
+        raise VoicefitError(f"{clips}: no clip can be scored ({next(iter(left_out.values()))})")
+    return _scored([truth[item.file] for item in used], used, left_out)
+
+
+def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[str, str]) -> Evaluation:
+    names = sorted({*truth, *(item.label for item in found)})
+    actual = np.array([names.index(label) for label in truth])
+    answered = np.array([names.index(item.label) for item in found])
+    confusion = np.zeros((len(names), len(names)), dtype=int)
+    np.add.at(confusion, (actual, answered), 1)
+    scores = score(actual.tolist(), answered.tolist())
+    common = Counter(actual.tolist()).most_common(1)[0][0]
+    generator = np.random.default_rng(0)
+    resamples = generator.integers(len(actual), size=(_RESAMPLES, len(actual)))
+    drawn = [score(actual[rows].tolist(), answered[rows].tolist())["macro_f1"] for rows in resamples]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    return Evaluation(
+        clips=len(actual),
+        macro_f1=scores["macro_f1"],
+        interval=(float(low), float(high)),
+        accuracy=scores["accuracy"],
+        uar=scores["balanced_accuracy"],
+        most_common=score(actual.tolist(), [common] * len(actual))["macro_f1"],
+        labels={name: _label_scores(confusion, index) for index, name in enumerate(names)},
+        confusion={
+            name: {other: int(confusion[row, column]) for column, other in enumerate(names)}
+            for row, name in enumerate(names)
+            if name in truth
+        },
+        left_out=left_out,
+    )
+
+
+def _label_scores(confusion: np.ndarray, index: int) -> LabelScores:
+    right, clips, answers = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
+    return LabelScores(
+        clips=int(clips),
+        precision=float(right / answers) if answers else 0.0,
+        recall=float(right / clips) if clips else 0.0,
+        f1=float(2 * right / (clips + answers)) if clips + answers else 0.0,
+    )

@@ -1,0 +1,59 @@
+"""Each label counts the same, however many clips it has."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from voicefit.adaptation import Shots, find_method
+from voicefit.heads.prior import Prior
+
+SIZE = 4
+
+
+class PlainEncoder:
+    """All of an encoder that methods on fixed vectors ask for."""
+
+    projector = nn.Linear(SIZE, SIZE)
+    nn.init.eye_(projector.weight)
+    nn.init.zeros_(projector.bias)
+
+
+PRIOR = Prior(
+    labels=("anger", "neutral"),
+    shared=2,
+    origin=np.zeros(SIZE),
+    basis=np.eye(SIZE),
+    signal=np.ones(SIZE),
+    speakers=np.ones(SIZE),
+    neutral=np.zeros(SIZE),
+    heads=np.zeros((2, SIZE)),
+    biases=np.zeros(2),
+)
+
+
+def shots(counts, labels=("calm", "upset")) -> Shots:
+    """Clips of a label are all at one place: -1 and 1, or 0, on the first axis."""
+    places = torch.tensor([-1.0, 1.0, 0.0])[: len(counts)]
+    targets = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    pooled = torch.zeros(len(targets), SIZE)
+    pooled[:, 0] = places[targets]
+    return Shots(pooled, [], targets, len(counts), labels=labels, prior=PRIOR)
+
+
+@pytest.mark.parametrize("method", ["head", "prior", "joint", "prototype"])
+@pytest.mark.parametrize("counts", [(1, 1), (3, 1), (1, 9)])
+def test_the_border_is_halfway_whatever_the_counts(method, counts):
+    head = find_method(method).configured().fit(PlainEncoder(), shots(counts), 0)
+    middle, left, right = head(torch.tensor([[0.0] * SIZE, [-0.1, 0, 0, 0], [0.1, 0, 0, 0]]))
+    assert float(middle.detach()[0] - middle.detach()[1]) == pytest.approx(0, abs=1e-3)
+    assert (int(left.argmax()), int(right.argmax())) == (0, 1)
+
+
+def test_importance_by_hand():
+    """Six shots of three labels: two a label, shared by its clips."""
+    assert shots((3, 2, 1), ("a", "b", "c")).importance().tolist() == pytest.approx([2 / 3] * 3 + [1, 1, 2])
+
+
+def test_even_shots_count_one_each():
+    assert shots((4, 4)).importance().tolist() == [1.0] * 8

@@ -1,0 +1,80 @@
+"""Clips of one voice labelled together."""
+
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from support.tiny_models import BUILDERS, LABELS, make_waveform
+from voicefit import load_model
+from voicefit.audio import SAMPLE_RATE
+from voicefit.checkpoints import checkpoint
+from voicefit.errors import VoicefitError
+from voicefit.prediction.together import predict_together
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("clips")
+    for index in range(6):
+        soundfile.write(folder / f"{index}.wav", make_waveform(0.3 + 0.1 * index, index), SAMPLE_RATE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def adapted(start, clips, tmp_path_factory):
+    import voicefit
+
+    folder = tmp_path_factory.mktemp("adapted")
+    for index, label in enumerate(LABELS):
+        (folder / "shots" / label).mkdir(parents=True)
+        shutil.copy(clips / f"{index}.wav", folder / "shots" / label)
+    voicefit.adapt(start, folder / "shots", out=folder / "model")
+    return folder / "model"
+
+
+@pytest.mark.parametrize("family", list(BUILDERS))
+def test_logits_and_pooled_vectors_are_of_one_pass(family, tmp_path):
+    from support.adapted_models import build_adapted
+
+    model = load_model(build_adapted(tmp_path, family))
+    pooled, logits = model.pooled_and_logits(make_waveform(0.7))
+    by_hand = model.model.classifier(model.model.projector(pooled))
+    assert by_hand.tolist() == pytest.approx(logits.tolist(), abs=1e-4)
+    assert logits.softmax(-1).tolist() == pytest.approx(model.probabilities(make_waveform(0.7)).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("which", ["start", "adapted"])
+def test_every_file_has_an_answer_or_a_reason(which, clips, request, tmp_path):
+    folder = tmp_path / "more"
+    shutil.copytree(clips, folder)
+    (folder / "broken.wav").write_bytes(b"not audio")
+    model, found = predict_together(request.getfixturevalue(which), [folder])
+    assert len(found) == 7
+    assert [item.error != "" for item in found] == [item.file.endswith("broken.wav") for item in found]
+    for item in found:
+        if not item.error:
+            assert sum(item.probabilities.values()) == pytest.approx(1, abs=1e-5)
+            assert list(item.probabilities) == model.labels
+
+
+def test_the_order_of_files_does_not_matter(adapted, clips):
+    files = sorted(clips.iterdir())
+    first = {item.file: item.probabilities for item in predict_together(adapted, files)[1]}
+    second = {item.file: item.probabilities for item in predict_together(adapted, files[::-1])[1]}
+    for file, chances in first.items():
+        assert second[file] == pytest.approx(chances, abs=1e-4)
+
+
+def test_one_file_alone_has_the_model_s_own_answer_or_nearly(adapted, clips):
+    alone = load_model(adapted).predict(clips / "0.wav").probabilities
+    (found,) = predict_together(adapted, [clips / "0.wav"])[1]
+    assert np.argmax(list(found.probabilities.values())) == np.argmax(list(alone.values()))
+
+
+def test_a_model_that_knows_nothing_of_voices_is_refused(adapted, clips, tmp_path):
+    shutil.copytree(adapted, tmp_path / "model")
+    (tmp_path / "model" / checkpoint.PRIOR).unlink()
+    with pytest.raises(VoicefitError, match=r"cannot label clips together, since it holds no prior\.safetensors"):
+        predict_together(tmp_path / "model", [clips])
