@@ -17,6 +17,7 @@ from torch import Tensor
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_BASE, WHISPER_TINY, folder
 from voicefit.adaptation import Shots, find_method, joint
+from voicefit.adaptation.prior import Settings, posterior_head
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
@@ -120,9 +121,7 @@ def multiclass_rows(voice: Voice, draws: int) -> Iterator[dict[str, Any]]:
             more = [clip for clips in voice.episodes.pool.values() for clip in clips]
             shots = voice.shots(named, more)
             heads: dict[str, Callable[[], Head]] = {
-                "zero-shot, all recordings": lambda s=shots: (
-                    find_method("zero-shot").configured().fit(voice.encoder, s, 0)
-                ),
+                "zero-shot, all recordings": lambda s=shots: posterior_head(s, Settings(), use_shots=False),
                 "joint, all recordings": lambda s=shots: joint.joint_head(s, use_shots=False),
             }
         else:

@@ -14,7 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 import voicefit.adaptation.prior as method_module
-import voicefit.heads.linear
+import voicefit.heads.discriminants
 import voicefit.heads.prior as prior_module
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
@@ -38,7 +38,7 @@ CONSTANTS = (
     (method_module, "_SHIFT_UNLABELLED"),
     (prior_module, "WIDTH"),
     (prior_module, "_INVERSE_PENALTY"),
-    (voicefit.heads.linear, "_SHRINKAGE"),
+    (voicefit.heads.discriminants, "_SHRINKAGE"),
 )
 
 

@@ -32,7 +32,10 @@ def home(tmp_path, monkeypatch):
     build_nemo_with_enough_clips(tmp_path / "data" / "nEMO")
     build_wav2vec2_group_norm(tmp_path / "facebook" / "wav2vec2-base")
     for seed, clip in enumerate(
-        ("my-clips/calm/1", "my-clips/calm/2", "my-clips/upset/1", "my-clips/upset/2", "new-clip", "talk")
+        (
+            *("my-clips/calm/1", "my-clips/calm/2", "my-clips/upset/1", "my-clips/upset/2", "new-clip", "talk"),
+            *("my-other-clips/calm/1", "my-other-clips/upset/1", "more-recordings/1", "more-recordings/2"),
+        )
     ):
         write_noise(tmp_path / f"{clip}.wav", seed, seconds=0.3)
     for name, text in blocks_to_test("toml"):
@@ -65,19 +68,22 @@ def commands_of(block):
     ("block", "commands", "made"),
     [
         (0, 4, ["my-model/model.safetensors", "talk.svg", "my-model.onnx"]),
-        (1, 4, ["checkpoint/model.safetensors", "my-own-model/model.safetensors"]),
-        (2, 3, ["run/report/index.html"]),
+        (1, 2, ["my-better-model/model.safetensors"]),
+        (2, 4, ["checkpoint/model.safetensors", "my-own-model/model.safetensors"]),
+        (3, 3, ["run/report/index.html"]),
     ],
-    ids=["on your own voice", "on your own corpora", "a sweep"],
+    ids=["on your own voice", "recordings without labels", "on your own corpora", "a sweep"],
 )
 def test_every_command_of_the_readme_runs(home, tmp_path_factory, block, commands, made):
     blocks = [commands_of(text) for _, text in blocks_to_test("bash")]
-    assert len(blocks) == 3 and len(blocks[block]) == commands
+    assert len(blocks) == 4 and len(blocks[block]) == commands
     outputs = {line: run_command(line, tmp_path_factory.mktemp("printed")) for line in blocks[block]}
     assert all((home / name).is_file() for name in made)
     if block == 0:
         prediction = outputs["voicefit predict my-model new-clip.wav"]
         assert "calm" in prediction and "upset" in prediction
+    if block == 1:
+        assert "2 clips: macro F1" in outputs["voicefit evaluate my-better-model my-other-clips"]
 
 
 def test_the_python_example_of_the_readme_runs(home, capsys):
