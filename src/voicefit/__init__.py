@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import Reading, load_encoder
+    from voicefit.prediction.evaluation import Evaluation, evaluate
     from voicefit.prediction.model import Model, Prediction, load_model
+    from voicefit.prediction.together import predict_together
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
     from voicefit.report import build_report
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from voicefit.sweep import read_plan, run_sweep
 
 _HOMES = {
+    "Evaluation": "voicefit.prediction.evaluation",
     "Model": "voicefit.prediction.model",
     "Prediction": "voicefit.prediction.model",
     "PrefinetuneSettings": "voicefit.prefinetuning.settings",
@@ -26,9 +29,11 @@ _HOMES = {
     "adapt": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
+    "evaluate": "voicefit.prediction.evaluation",
     "load_corpus": "voicefit.corpora",
     "load_encoder": "voicefit.encoders",
     "load_model": "voicefit.prediction.model",
+    "predict_together": "voicefit.prediction.together",
     "prefinetune": "voicefit.api",
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",
@@ -36,6 +41,7 @@ _HOMES = {
 }
 
 __all__ = [
+    "Evaluation",
     "Model",
     "Prediction",
     "PrefinetuneSettings",
@@ -45,9 +51,11 @@ __all__ = [
     "adapt",
     "build_report",
     "check_corpus",
+    "evaluate",
     "load_corpus",
     "load_encoder",
     "load_model",
+    "predict_together",
     "prefinetune",
     "read_plan",
     "run_sweep",

@@ -194,7 +194,8 @@ def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: torch.Te
     if len(unlabelled):
         counts = torch.bincount(head(unlabelled).argmax(1), minlength=len(labels)).tolist()
         found = ", ".join(f"{count} {label}" for label, count in zip(labels, counts, strict=True))
-        yield f"{len(unlabelled)} recordings without labels took part; the model labels them {found}"
+        recordings = "1 recording" if len(unlabelled) == 1 else f"{len(unlabelled)} recordings"
+        yield f"{recordings} without labels took part; as the model has it: {found}"
 
 
 def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:

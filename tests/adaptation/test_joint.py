@@ -136,6 +136,11 @@ def test_one_emotion_is_told_from_a_rest_without_names(known):
     assert np.mean(gains) > 0.0
 
 
+def test_a_label_of_ones_own_may_be_called_other(known):
+    heads = [joint_head(given(known, labels=(first, "second", "third"))) for first in ("other", "first")]
+    assert torch.equal(heads[0].classifier_weight, heads[1].classifier_weight)
+
+
 def test_one_round_is_that_of_densities_written_out(known):
     """Responsibilities at the end are those of the Gaussians that they give, clip by clip and label by label."""
     shots = given(known)

@@ -229,7 +229,7 @@ def test_adapt_takes_what_the_corpora_know_where_there_is_something(run, pretrai
     write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)
     code, out, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", tmp_path / "more")
     assert code == 0
-    assert "1 recordings without labels took part; the model labels them" in err
+    assert "1 recording without labels took part; as the model has it: " in err
     assert "by method joint" in out
     record = json.loads((tmp_path / "m" / "voicefit.json").read_text())
     assert (record["method"], record["unlabelled"]) == ("joint", 1)

@@ -74,7 +74,7 @@ def joint_head(shots: Shots, use_shots: bool = True) -> Head:
     targets = shots.targets.cpu().numpy()[:count]
     weights = first.classifier_weight.double().cpu().numpy()
     biases = first.classifier_bias.double().cpu().numpy()
-    if shots.labels[:1] == (OTHER,):
+    if shots.classes == 2 and shots.labels[:1] == (OTHER,):
         weight, bias = _one_from_the_rest(known, shots, points, targets, weights[1] - weights[0], biases[1] - biases[0])
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
     else:

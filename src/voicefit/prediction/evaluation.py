@@ -78,9 +78,16 @@ def evaluate(
         progress: called for every clip.
 
     Raises:
-        VoicefitError: the model or the clips cannot be loaded, or no clip has a label that the model knows.
+        VoicefitError: the model or the clips cannot be loaded, no clip has a label that the model knows, or clips of
+            several speakers are to be labelled together.
     """
-    truth = {str(clip.path): str(clip.label) for clip in load_corpus("folder", clips).clips}
+    corpus = load_corpus("folder", clips)
+    if together and len(corpus.speakers) > 1:
+        raise VoicefitError(
+            f"{clips}: holds clips of {len(corpus.speakers)} speakers; only those of one voice can be labelled "
+            "together: give the folder of one, or leave --together out"
+        )
+    truth = {str(clip.path): str(clip.label) for clip in corpus.clips}
     paths = [Path(path) for path in truth]
     if together:
         predictor, found = predict_together(model, paths, progress)
