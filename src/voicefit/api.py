@@ -12,12 +12,14 @@ from pydantic import ValidationError
 
 from voicefit.adaptation import ConfiguredMethod, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
+from voicefit.adaptation.suggestion import suggest as choose_recordings
 from voicefit.audio import AudioError, find_audio, load_waveform
 from voicefit.checkpoints import checkpoint
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
+from voicefit.corpora.corpus import to_vocabulary
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
@@ -27,6 +29,7 @@ from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.system.distributed import joined
 from voicefit.system.files import require_absent
+from voicefit.system.hub import MINI
 from voicefit.system.machine import devices
 from voicefit.system.progress import Progress, silent
 
@@ -171,6 +174,87 @@ def adapt(
             *_found_in_recordings(head, labels, shots.unlabelled),
         ),
     )
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A recording whose label would help.
+
+    Attributes:
+        file: the recording.
+        label: the likeliest label so far.
+        probability: of that label, 0 … 1.
+    """
+
+    file: str
+    label: str
+    probability: float
+
+
+def suggest(
+    recordings: str | Path,
+    *,
+    start: str | Path = MINI,
+    labelled: str | Path | None = None,
+    count: int = 5,
+    progress: Progress = silent,
+) -> tuple[list[Suggestion], dict[str, str]]:
+    """Name the recordings of a voice whose labels would help most, see :mod:`voicefit.adaptation.suggestion`.
+
+    Args:
+        recordings: a file or folder with clips of one voice.
+        start: directory or hub id of a pre-finetuned checkpoint.
+        labelled: a folder with a folder per label, which holds the clips that have it; an empty one names a label that
+            no clip has yet. Left out, the labels are those of the start's corpora.
+        count: how many recordings to name.
+        progress: reports every clip.
+
+    Returns:
+        the recordings, the most useful first; and clip → why it was not used.
+
+    Raises:
+        VoicefitError: the start knows no labels, there are fewer than two labels, or no recording can be used.
+    """
+    begin = _open_repeatable(start)
+    if begin.prior is None:
+        raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
+    labels, clips = _labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [])
+    usable, frames, left_out = _read_clips(begin.encoder, clips, progress)
+    taken = {clip.path.resolve() for clip in clips}
+    files = [path for path in find_audio([Path(recordings)]) if path.resolve() not in taken]
+    rest, rest_frames, more_left_out = _read_clips(
+        begin.encoder, [Clip(str(path), path, "", None) for path in files], progress
+    )
+    if not rest:
+        raise VoicefitError(f"{recordings}: holds no recording that can be used and has no label yet")
+    size, device = begin.encoder.hidden_size, begin.encoder.device
+    shots = Shots(
+        begin.encoder.pool(frames) if frames else torch.empty(0, size, device=device),
+        frames,
+        torch.tensor([labels.index(str(clip.label)) for clip in usable], dtype=torch.long, device=device),
+        len(labels),
+        labels=tuple(labels),
+        unlabelled=begin.encoder.pool(rest_frames),
+        prior=begin.prior,
+        partial=True,
+    )
+    rows, chances = choose_recordings(shots, count)
+    best = chances.argmax(axis=1)
+    found = [Suggestion(rest[row].id, labels[best[row]], float(chances[row, best[row]])) for row in rows]
+    return found, left_out | more_left_out
+
+
+def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
+    """The names of a folder's folders, in the vocabulary, and the clips in them."""
+    root = Path(folder)
+    if not root.is_dir():
+        raise VoicefitError(f"{root}: no such folder; expected one that holds <label>/<audio file>")
+    named = {to_vocabulary(path.name) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    clips = list(_load_voice(root).clips) if any(path.is_file() for path in root.glob("*/*")) else []
+    labels = sorted(named | {str(clip.label) for clip in clips})
+    if len(labels) < 2:
+        raise VoicefitError(f"{root}: names {len(labels)} label; make a folder, empty if need be, for each")
+    return labels, clips
 
 
 def _pool_unlabelled(

@@ -257,6 +257,28 @@ def test_evaluate_scores_labelled_clips_and_predict_labels_them_together(run, pr
     assert {item["label"] for item in json.loads(out)} <= set(found["labels"])
 
 
+def test_suggest_names_recordings_that_have_no_label_yet(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    for seed in range(3):
+        write_noise(tmp_path / "more" / f"{seed}.wav", seed, seconds=0.3)
+    (tmp_path / "more" / "broken.wav").write_bytes(b"not audio")
+    code, out, err = run("suggest", checkpoint, tmp_path / "more", "--labelled", clips, "-n", "2", "--json")
+    assert code == 0
+    assert len(json.loads(out)) == 2
+    assert "broken.wav" in err
+    (tmp_path / "names" / "calm").mkdir(parents=True)
+    code, _, err = run("suggest", checkpoint, tmp_path / "more", "--labelled", tmp_path / "names")
+    assert code == 2
+    assert "names 1 label; make a folder, empty if need be, for each" in err
+    (tmp_path / "names" / "upset").mkdir()
+    code, out, _ = run("suggest", checkpoint, tmp_path / "more", "--labelled", tmp_path / "names")
+    assert code == 0
+    assert "label next" in out
+    code, _, err = run("suggest", tmp_path / "encoder", tmp_path / "more")
+    assert code == 2
+    assert "is a plain encoder, which knows no labels" in err
+
+
 def test_evaluate_names_what_it_leaves_out(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     run("adapt", checkpoint, clips, "--out", tmp_path / "m")

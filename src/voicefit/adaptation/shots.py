@@ -29,9 +29,10 @@ class Shots:
         labels: the names of the classes, where a method is to know them; for one-vs-rest ``("other", emotion)``.
         unlabelled: pooled vectors of more clips of the voice, ``(clips, size)``.
         prior: what the start's corpora know of labels; ``None`` for a start without.
+        partial: whether a class may have no clip yet; only the methods that begin at the prior can tell it then.
 
     Raises:
-        VoicefitError: a class has no clip.
+        VoicefitError: a class has no clip, and ``partial`` does not allow it.
     """
 
     pooled: Tensor
@@ -42,11 +43,12 @@ class Shots:
     labels: tuple[str, ...] = ()
     unlabelled: Tensor = field(default_factory=lambda: torch.empty(0))
     prior: Prior | None = None
+    partial: bool = False
 
     def __post_init__(self) -> None:
         """Refuse shots from which a class cannot be learnt."""
         missing = torch.bincount(self.targets, minlength=self.classes) == 0
-        if missing.any():
+        if missing.any() and not self.partial:
             names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
             raise VoicefitError(f"no clip of class {names} among the {len(self.targets)} shots; each needs one")
 
@@ -54,4 +56,4 @@ class Shots:
         """Return how many clips each shot counts as, ``(k,)``: every class counts the same, and all add up to k."""
         targets = self.targets.cpu().numpy()
         counts = np.bincount(targets, minlength=self.classes)
-        return np.asarray(len(targets) / self.classes / counts[targets])
+        return np.asarray(len(targets) / max(1, int((counts > 0).sum())) / counts[targets])

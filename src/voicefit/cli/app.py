@@ -64,6 +64,7 @@ for _command in (
     models.adapt,
     models.predict,
     models.evaluate,
+    models.suggest,
     models.export,
     models.push,
     distill.distill,

@@ -213,6 +213,45 @@ def evaluate(
         )
 
 
+def suggest(
+    start_and_recordings: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[START] RECORDINGS",
+            help="Directory or hub id of a pre-finetuned checkpoint (mini, if left out), and a file or folder with "
+            "clips of one voice.",
+        ),
+    ],
+    labelled: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder with a folder per label: the clips that have one already. An empty folder names a label that "
+            "no clip has yet."
+        ),
+    ] = None,
+    count: Annotated[int, typer.Option("-n", "--number", min=1, help="How many recordings to name.")] = 5,
+    as_json: JsonFlag = False,
+) -> None:
+    """Name the recordings whose labels would help most.
+
+    Example: `voicefit suggest more-recordings --labelled my-clips -n 3`
+    """
+    from voicefit.api import suggest as run
+    from voicefit.cli import tables
+
+    if len(start_and_recordings) > 2:
+        raise VoicefitError(f"suggest: {len(start_and_recordings)} arguments; give a start, or none, and one folder")
+    start, recordings = start_and_recordings if len(start_and_recordings) == 2 else (MINI, start_and_recordings[0])
+    _tell_of_mini(start)
+    with progress_bars() as progress:
+        found, left_out = run(recordings, start=start, labelled=labelled, count=count, progress=progress)
+    tell_left_out(left_out)
+    if as_json:
+        print_json([vars(item) for item in found])
+    else:
+        out.print(tables.suggestion_table(found))
+
+
 def export(
     model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
     out_path: Annotated[Path, typer.Option("--out", help="File to write, or folder for a page.")],

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
+from voicefit.api import Suggestion
 from voicefit.prediction.evaluation import Evaluation
 from voicefit.prediction.model import Prediction
 from voicefit.prediction.timeline import Timeline, clock
@@ -36,6 +37,14 @@ def _likeliest_table(found: Sequence[Prediction]) -> Table:
         best = sorted(item.probabilities.items(), key=lambda pair: -pair[1])[:_LIKELIEST]
         words = ", ".join(f"{label} {chance:.3f}" for label, chance in best)
         table.add_row(Text(item.file), Text(item.error, style="red") if item.error else Text(words))
+    return table
+
+
+def suggestion_table(found: Sequence[Suggestion]) -> Table:
+    """A row per recording to label: the file, and what it looks like so far."""
+    table = _table("label next", "looks like", "probability")
+    for item in found:
+        table.add_row(Text(item.file), Text(item.label), f"{item.probability:.3f}")
     return table
 
 

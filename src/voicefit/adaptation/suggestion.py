@@ -1,0 +1,38 @@
+"""Which recordings to label next: those that the method `joint` would learn most from.
+
+A label without a clip comes first: the recording that is likeliest to have it. Then come the recordings that the model
+is least sure of (uncertainty sampling, Lewis & Gale 1994). research/suggestion.md has what it is worth beside chance.
+"""
+
+import numpy as np
+from scipy.special import entr
+
+from voicefit.adaptation.joint import joint_head
+from voicefit.adaptation.shots import Shots
+
+
+def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
+    """Choose recordings to label next.
+
+    Args:
+        shots: of a start with a prior. Classes may lack a clip; without any clip, corpora name the classes.
+        count: how many to choose; fewer where there are fewer recordings.
+
+    Returns:
+        rows of ``shots.unlabelled``, the most useful first; and the probability of each class for all recordings,
+        ``(clips, classes)``.
+
+    Raises:
+        VoicefitError: the starting point has no prior.
+    """
+    chances = joint_head(shots, use_shots=len(shots.targets) > 0)(shots.unlabelled).double().softmax(1).cpu().numpy()
+    clips_of_label = np.bincount(shots.targets.cpu().numpy(), minlength=shots.classes)
+    unseen = [int(label) for label in np.argsort(-chances.sum(axis=0), kind="stable") if not clips_of_label[label]]
+    chosen: list[int] = []
+    for label in unseen[:count]:
+        free = np.setdiff1d(np.arange(len(chances)), chosen)
+        if len(free):
+            chosen.append(int(free[chances[free, label].argmax()]))
+    least_sure_first = np.argsort(-entr(chances).sum(axis=1), kind="stable")
+    chosen += [int(row) for row in least_sure_first if row not in set(chosen)]
+    return chosen[:count], chances
