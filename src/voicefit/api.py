@@ -135,11 +135,21 @@ def adapt(
     chosen = named or choose(_default_method(begin, unlabelled is not None))
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
-    labels = sorted({str(clip.label) for clip in usable})
+    with_clips = {str(clip.label) for clip in usable}
+    taught = _taught_by_corpora(chosen, begin) & (_named_labels(corpus) - with_clips)
+    labels = sorted(with_clips | taught)
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
     targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
-    shots = Shots(encoder.pool(frames), frames, targets, len(labels), labels=tuple(labels), prior=begin.prior)
+    shots = Shots(
+        encoder.pool(frames),
+        frames,
+        targets,
+        len(labels),
+        labels=tuple(labels),
+        prior=begin.prior,
+        partial=bool(taught),
+    )
     if unlabelled is not None:
         pooled, more_left_out = _pool_unlabelled(encoder, unlabelled, progress)
         shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
@@ -169,7 +179,7 @@ def adapt(
         advice=advice(report, encoder.front_end.max_seconds),
         leave_one_out=how_sure,
         remarks=(
-            *_lost_labels(corpus, labels),
+            *_labels_without_clips(_named_labels(corpus) - with_clips, taught),
             *_nothing_to_train(chosen, encoder, start),
             *_found_in_recordings(head, labels, shots.unlabelled),
         ),
@@ -282,9 +292,26 @@ def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: torch.Te
         yield f"{recordings} without labels took part; as the model has it: {found}"
 
 
-def _lost_labels(corpus: Corpus, labels: Sequence[str]) -> Iterator[str]:
-    for label in sorted({str(clip.label) for clip in corpus.clips} - set(labels)):
-        yield f"no clip of {label} can be used: the model does not know this label"
+def _named_labels(corpus: Corpus) -> set[str]:
+    """The labels of a voice's clips, and those of folders beside theirs that are empty."""
+    root = corpus.clips[0].path.parent.parent
+    folders = {to_vocabulary(path.name) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    return folders | {str(clip.label) for clip in corpus.clips}
+
+
+def _taught_by_corpora(configured: ConfiguredMethod[Any], begin: Start) -> set[str]:
+    """The labels that a model can have without a clip of them."""
+    begins_at_prior = configured.method.needs_prior and not configured.method.trains_encoder
+    return set(begin.prior.labels) if begin.prior and begins_at_prior else set()
+
+
+def _labels_without_clips(labels: set[str], taught: set[str]) -> Iterator[str]:
+    for label in sorted(labels):
+        yield (
+            f"no clip of {label} can be used: the model knows this label from the start's corpora alone"
+            if label in taught
+            else f"no clip of {label} can be used: the model does not know this label"
+        )
 
 
 def _nothing_to_train(configured: ConfiguredMethod[Any], encoder: Encoder, start: str | Path) -> Iterator[str]:

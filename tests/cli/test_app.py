@@ -257,6 +257,21 @@ def test_evaluate_scores_labelled_clips_and_predict_labels_them_together(run, pr
     assert {item["label"] for item in json.loads(out)} <= set(found["labels"])
 
 
+def test_a_label_without_a_clip_is_learnt_from_the_corpora_or_told(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    for name in ("fear", "shouting"):  # the checkpoint knows one of them
+        (clips / name).mkdir()
+    code, out, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    assert code == 0, err
+    assert "no clip of fear can be used: the model knows this label from the start's corpora alone" in err
+    assert "no clip of shouting can be used: the model does not know this label" in err
+    labels = json.loads((tmp_path / "m" / "config.json").read_text())["label2id"]
+    assert "fear" in labels and "shouting" not in labels
+    code, _, err = run("adapt", checkpoint, clips, "--out", tmp_path / "n", "--method", "head")
+    assert code == 0, err
+    assert "no clip of fear can be used: the model does not know this label" in err
+
+
 def test_suggest_names_recordings_that_have_no_label_yet(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     for seed in range(3):
