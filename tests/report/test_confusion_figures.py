@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 
 from support.synthetic_runs import table, told_at_once
 from voicefit.report.confusion import confusion_cells
 from voicefit.report.confusion_figures import confusion_matrices
 from voicefit.report.statistics import finished
+from voicefit.report.style import drawing
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def test_a_matrix_has_the_true_emotions_as_rows(figure):
 def test_a_matrix_names_its_clips(figure):
     titles = [axes.get_title(loc="left") or axes.get_title() for axes in figure.axes[:2]]
 
-    assert titles == ["head, k = 6 (2 each)", "prior, k = 4"]
+    assert titles == ["head\nk = 6 (2 each)", "prior\nk = 4"]
 
 
 def test_a_share_that_would_be_printed_as_nothing_is_not(figure):
@@ -39,3 +41,25 @@ def test_a_share_that_would_be_printed_as_nothing_is_not(figure):
 
     # 1 of 400 clips with fear was taken for joy.
     assert [text.get_text() for text in prior.texts] == ["1.00"] * 3
+
+
+@pytest.mark.parametrize(("emotions", "columns"), [(4, 4), (7, 3), (12, 2), (30, 2)])
+def test_many_emotions_leave_room_for_fewer_matrices_in_a_row(emotions, columns):
+    labels = [f"emotion {number:02}" for number in range(emotions)]
+    counts = np.eye(emotions, dtype=int).tolist()
+    trials = table(*(told_at_once(labels, counts, method=method, k=60) for method in "abcde"))
+    with drawing():
+        figure = confusion_matrices(confusion_cells(finished(trials)), {})
+        figure.canvas.draw()
+
+    shown = [axes for axes in figure.axes if axes.get_visible()]
+    assert len(shown) == 5
+    assert {axes.get_subplotspec().get_gridspec().ncols for axes in shown} == {columns}
+    for axes in shown:
+        box = axes.get_window_extent()
+        assert box.width == pytest.approx(box.height)
+        numbers = [text.get_window_extent().width for text in axes.texts]
+        assert len(numbers) == emotions and max(numbers) < box.width / emotions * 1.05
+    # Hardly any of the figure's height is empty: matrices fill the rows.
+    rows = -(-5 // columns)
+    assert shown[0].get_window_extent().height * rows > 0.45 * figure.get_window_extent().height

@@ -4,6 +4,7 @@ Trials without counts (one emotion against the rest, or of before trials recorde
 """
 
 import json
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import pandas as pd
 CELL = ["start", "target", "method", "k"]
 """The columns that make a cell here."""
 
-TRIAL = [*CELL, "speaker", "draw", "seed"]
-"""The columns of a trial that its emotions keep."""
+VOICE = [*CELL, "speaker"]
+"""The columns of a speaker's trials in a cell."""
+
+TRIAL = ["encoder", "protocol", "task", *VOICE, "draw", "seed"]
+"""The columns of a trial that its emotions keep: those that say which trial it is."""
 
 
 def shots_each(trials: pd.DataFrame) -> dict[int, str]:
@@ -25,7 +29,7 @@ def shots_each(trials: pd.DataFrame) -> dict[int, str]:
     Args:
         trials: the table of `statistics.finished`.
     """
-    recorded = _recorded(trials)
+    recorded = _recorded(trials, ["target", "speaker", "k"])
     emotions = recorded["found"].map(lambda found: len(found["labels"]))
     words = {}
     for k, numbers in emotions.groupby(recorded["k"]):
@@ -67,24 +71,23 @@ def confusion_cells(trials: pd.DataFrame) -> pd.DataFrame:
         A row per cell of `CELL`, `truth` and `answer` (emotions): `share` (0 … 1; mean over the speakers with that
         true emotion; the answers of a true emotion sum to 1) and `speakers` (their number).
     """
-    by = [*CELL, "speaker", "truth", "answer"]
     recorded = _recorded(trials)
-    clips: dict[tuple[Any, ...], int] = {}
-    for *names, found in recorded[[*CELL, "speaker", "found"]].itertuples(index=False):
-        for truth, counts in zip(found["labels"], found["counts"], strict=True):
-            for answer, count in zip(found["labels"], counts, strict=True):
-                key = (*names, truth, answer)
-                clips[key] = clips.get(key, 0) + count
-    sums = pd.DataFrame([(*key, count) for key, count in clips.items()], columns=[*by, "clips"])
-    sums["share"] = sums["clips"] / sums.groupby([*CELL, "speaker", "truth"])["clips"].transform("sum")
+    labels = recorded["found"].map(lambda found: tuple(found["labels"]))
+    groups: list[tuple[Any, pd.DataFrame]] = list(recorded.groupby([*[recorded[name] for name in VOICE], labels]))
+    rows = []
+    for (*names, emotions), part in groups:
+        counts = np.sum([found["counts"] for found in part["found"]], axis=0).ravel()
+        rows += [(*names, *pair, clips) for pair, clips in zip(product(emotions, repeat=2), counts, strict=True)]
+    sums = pd.DataFrame(rows, columns=[*VOICE, "truth", "answer", "clips"])
+    sums["share"] = sums["clips"] / sums.groupby([*VOICE, "truth"])["clips"].transform("sum")
     speakers = sums.groupby([*CELL, "truth"])["speaker"].nunique().rename("speakers")
     cells = sums.groupby([*CELL, "truth", "answer"])["share"].sum().reset_index().join(speakers, on=[*CELL, "truth"])
     return cells.assign(share=cells["share"] / cells["speakers"])
 
 
-def _recorded(trials: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials with counts, and these read, as a column `found`."""
+def _recorded(trials: pd.DataFrame, once: list[str] | None = None) -> pd.DataFrame:
+    """Return the trials with counts, and these read, as a column `found`; one for each value of the columns `once`."""
     known = trials["confusion"].notna() if "confusion" in trials else pd.Series(False, trials.index)
-    recorded = trials[known].reset_index(drop=True)
+    recorded = (trials[known].drop_duplicates(once) if once else trials[known]).reset_index(drop=True)
     texts = recorded["confusion"] if "confusion" in recorded else pd.Series([], dtype=object)
     return recorded.assign(found=texts.map(json.loads))

@@ -270,11 +270,17 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
 
 
 def method_panels(
-    cells: pd.DataFrame, row_height: float
+    cells: pd.DataFrame, row_height: float, most: int = MAX_COLUMNS
 ) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """Make a figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
+    """Make a figure with a panel per target and method; for each its axes, target, cells, and if it ends a row.
+
+    Args:
+        cells: with `target` and `method`.
+        row_height: inches.
+        most: a row has at most so many panels.
+    """
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
-    columns = min(MAX_COLUMNS, len(methods))
+    columns = min(most, len(methods))
     rows_each = math.ceil(len(methods) / columns)
     figure, axes = panels(WIDTHS_IN[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True)
     for spare in axes.flat:

@@ -5,7 +5,7 @@ import pandas as pd
 from voicefit.report import figures, tables
 from voicefit.report.confusion import confusion_cells, emotion_scores
 from voicefit.report.confusion_figures import confusion_matrices
-from voicefit.report.statistics import cell_means
+from voicefit.report.statistics import cell_means, gain_cells, pair
 from voicefit.report.style import start_label
 from voicefit.report.text import count
 from voicefit.report.writer import Section, Writer
@@ -44,7 +44,19 @@ def confusions(section: Section, trials: pd.DataFrame, largest: str, writer: Wri
     for target, part in shown.groupby("target"):
         title = f"F1 and recall by emotion, {target}: {start_label(largest)}"
         section.tables.append(tables.f1_recall_table(part, title))
+    _gains(section, pair(scores.rename(columns={"f1": "macro_f1"})), largest, writer)
     _matrices(section, trials, largest, writer)
+
+
+def _gains(section: Section, paired: pd.DataFrame, largest: str, writer: Writer) -> None:
+    """Add the gain in F1 of each emotion from the largest start, if it has pairs."""
+    if largest not in set(paired["start"]):
+        return
+    cells = gain_cells(paired, ["start", "target", "method", "label", "k"])
+    writer.data("emotion-gains", cells.rename(columns=lambda name: name.replace("macro_f1", "f1")))
+    for target, part in cells[cells["start"] == largest].groupby("target"):
+        title = f"Gain in F1 by emotion, {target}: {start_label(largest)}"
+        section.tables.append(tables.emotion_table(part, title, gains=True, quantity="F1"))
 
 
 def _matrices(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:

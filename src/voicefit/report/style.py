@@ -215,9 +215,9 @@ def name_shots(figure: Figure, shots: Mapping[int, str]) -> None:
         if axes.get_xlabel() == K_LABEL:
             labels = axes.get_xticklabels()
             ks = [label.get_text() for label in labels]
-            words = [f"{k}\n{shots[int(k)]} each" if int(k) in shots else k for k in ks]
+            words = [f"{k}\n({shots[int(k)]})" if int(k) in shots else k for k in ks]
             axes.set_xticks(axes.get_xticks(), words, fontsize=labels[0].get_fontsize())
-            axes.set_xlabel(f"{K_LABEL}, of each emotion")
+            axes.set_xlabel(f"{K_LABEL} (of each emotion)")
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:

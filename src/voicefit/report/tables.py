@@ -79,17 +79,18 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
     return _by_k(cells, ["method", "start"], title, note, _gain_cell)
 
 
-def emotion_table(cells: pd.DataFrame, title: str, gains: bool) -> Table:
+def emotion_table(cells: pd.DataFrame, title: str, gains: bool, quantity: str = "Macro F1") -> Table:
     """Tabulate per-emotion numbers by k, a row per method and emotion, of one starting point.
 
     Args:
         cells: `gain_cells` (with `gains`) or `cell_means` by target, method, label and k.
         title: the heading.
         gains: whether the cells hold gains.
+        quantity: the name of the score.
     """
     if not gains:
-        return _by_k(cells, ["method", "label"], title, "Macro F1 with its 95 % interval.", _score_cell)
-    note = "Macro F1, the paired gain below it with its 95 % interval. Bold: the interval leaves out zero."
+        return _by_k(cells, ["method", "label"], title, f"{quantity} with its 95 % interval.", _score_cell)
+    note = f"{quantity}, the paired gain below it with its 95 % interval. Bold: the interval leaves out zero."
     return _by_k(cells, ["method", "label"], title, note, _score_and_gain_cell)
 
 
