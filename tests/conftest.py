@@ -100,10 +100,10 @@ def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no figures as PDF: fonts in them take half of the time, and tests that look at them have them."""
-    from voicefit.report import sections
+    from voicefit.report import writer
 
-    save = sections.save
-    monkeypatch.setattr(sections, "save", lambda figure, path: path if path.suffix == ".pdf" else save(figure, path))
+    save = writer.save
+    monkeypatch.setattr(writer, "save", lambda figure, path: path if path.suffix == ".pdf" else save(figure, path))
 
 
 @pytest.fixture

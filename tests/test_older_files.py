@@ -46,7 +46,10 @@ def test_a_run_resumes_where_methods_have_changed_since(older):
     assert (second.skipped, second.finished, second.failed) == (80, 0, 0)
     after = read_trials(older / "run").set_index("key")
     kept = before.index.intersection(after.index)
-    pd.testing.assert_frame_equal(after.loc[kept], before.loc[kept])
+    pd.testing.assert_frame_equal(after.loc[kept, before.columns], before.loc[kept])
+    recorded = after["confusion"].notna()  # trials did not record it then
+    assert not recorded[kept].any()
+    assert recorded.drop(kept).equals(after["task"].drop(kept) == "multiclass")
 
 
 @pytest.mark.slow(3)
@@ -62,6 +65,7 @@ def test_a_run_made_again_has_the_scores_of_the_older_one(older):
 def test_a_run_is_reported(older, without_pdfs):
     page = build_report(older / "run").read_text(encoding="utf-8")
     assert "prior-4-neutral" in page and "alpha+beta" in page
+    assert "multiclass, tiny" in page and "taken for" not in page  # its trials counted no confusions
 
 
 @pytest.mark.parametrize("encoder", ["tiny", "weighted"])

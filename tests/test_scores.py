@@ -3,9 +3,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
 
-from voicefit.scores import floors, reliability, score
+from voicefit.scores import confusion, floors, reliability, score
 
 CLASSES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=1, max_size=40)
 
@@ -30,6 +30,22 @@ def test_scores_are_those_of_scikit_learn(pairs):
             "balanced_accuracy": balanced_accuracy_score(truth, predicted),
         }
     )
+
+
+def test_a_confusion_by_hand():
+    # Class 1 is never the answer, class 3 neither occurs nor is answered.
+    assert confusion([0, 0, 0, 1, 2, 2], [0, 2, 2, 0, 2, 2], 4).tolist() == [
+        [1, 0, 2, 0],
+        [1, 0, 0, 0],
+        [0, 0, 2, 0],
+        [0, 0, 0, 0],
+    ]
+
+
+@given(CLASSES)
+def test_confusions_are_those_of_scikit_learn(pairs):
+    truth, predicted = zip(*pairs, strict=True)
+    assert np.array_equal(confusion(truth, predicted, 5), confusion_matrix(truth, predicted, labels=range(5)))
 
 
 def test_floors_at_one_to_four():

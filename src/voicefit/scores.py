@@ -1,4 +1,4 @@
-"""Scores of predictions: macro F1 and accuracy, calibration, and the scores of guessing."""
+"""Scores of predictions: macro F1 and accuracy, confusion, calibration, and the scores of guessing."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,16 +14,24 @@ def score(truth: Sequence[int], predicted: Sequence[int]) -> dict[str, float]:
 
     The definitions are scikit-learn's, whose functions check their input for longer than a trial takes.
     """
-    classes = max(*truth, *predicted) + 1
-    pairs = classes * np.array(truth) + np.array(predicted)
-    confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-    hits, of_truth, of_prediction = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    counts = confusion(truth, predicted, max(*truth, *predicted) + 1)
+    hits, of_truth, of_prediction = np.diag(counts), counts.sum(1), counts.sum(0)
     occurs, in_truth = of_truth + of_prediction > 0, of_truth > 0
     return {
         "macro_f1": float((2 * hits[occurs] / (of_truth + of_prediction)[occurs]).mean()),
         "accuracy": float(hits.sum() / len(truth)),
         "balanced_accuracy": float((hits[in_truth] / of_truth[in_truth]).mean()),
     }
+
+
+def confusion(truth: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
+    """Count answers: ``(classes, classes)``, a row for each true class and a column for each answer.
+
+    >>> confusion([0, 0, 1, 2], [0, 1, 1, 0], 3).tolist()
+    [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    """
+    pairs = classes * np.array(truth) + np.array(predicted)
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 def reliability(logits: Tensor, truth: Sequence[int]) -> list[list[float]]:

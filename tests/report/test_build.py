@@ -15,7 +15,6 @@ from voicefit.errors import VoicefitError
 from voicefit.report import build_report, k_curve_figure
 from voicefit.report.build import read_history, summary, write_report
 from voicefit.report.page import flatten, progress, web_address
-from voicefit.report.sections import inline_svg
 from voicefit.report.statistics import finished
 from voicefit.sweep import TrialSpec, TrialStore
 
@@ -272,18 +271,6 @@ def test_readme_figure_refuses_what_it_cannot_draw(tmp_path):
         k_curve_figure(table(row()), tmp_path / "curve.gif")
     with pytest.raises(VoicefitError, match="no finished one-vs-rest trial"):
         k_curve_figure(table(row(task="multiclass")), tmp_path / "curve.svg")
-
-
-def test_inline_svg_keeps_figures_apart():
-    svg = (
-        '<?xml version="1.0"?>\n<svg width="72pt" height="9pt" viewBox="0 0 72 9"><!-- <b> -->'
-        '<defs><path id="p"/></defs><g id="lone"><use xlink:href="#p" clip-path="url(#q)"/></g></svg>'
-    )
-
-    assert inline_svg(svg, "one") == (
-        '<svg viewBox="0 0 72 9" style="min-width: 65px; max-width: 108px"><defs><path id="one-p"/></defs>'
-        '<g><use xlink:href="#one-p" clip-path="url(#one-q)"/></g></svg>'
-    )
 
 
 def test_plain_pieces():

@@ -1,9 +1,13 @@
 """Trials made up for the report's tests."""
 
 import itertools
+import json
+from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
+
+from voicefit.scores import score
 
 RECORD: dict[str, Any] = {
     "command": "voicefit sweep plan.toml",
@@ -71,3 +75,11 @@ def grid(starts: dict[str, float], speakers: str = "abc", **changes: Any) -> pd.
             for start, method, speaker, label, k in cells
         )
     )
+
+
+def told_at_once(labels: Iterable[str], counts: list[list[int]], **changes: Any) -> dict[str, Any]:
+    """One finished trial of several emotions, with its confusion counts and the scores that follow from them."""
+    pairs = [(i, j) for i, answers in enumerate(counts) for j, clips in enumerate(answers) for _ in range(clips)]
+    truth, predicted = zip(*pairs, strict=True)
+    confusion = json.dumps({"labels": list(labels), "counts": counts})
+    return row(**{"task": "multiclass", "label": "", "confusion": confusion} | score(truth, predicted) | changes)

@@ -19,6 +19,7 @@ RESULT = {
     "floor_never": 0.4,
     "floor_coin": 0.45,
     "calibration": [[1, 6], [0.25, 5.5], [0, 4]],
+    "confusion": {"labels": ["fear", "joie é"], "counts": [[3, 1], [0, 3]]},
     "support": ["anna/é/1.wav", "anna/b.wav"],
     "test_clips": 7,
     "seconds": 0.25,
@@ -39,7 +40,7 @@ COLUMNS = [
         "seed",
     ),
     *("macro_f1", "accuracy", "balanced_accuracy", "floor_never", "floor_coin"),
-    *("calibration", "support", "test_clips", "seconds", "error", "finished_at"),
+    *("calibration", "confusion", "support", "test_clips", "seconds", "error", "finished_at"),
 ]
 
 
@@ -57,7 +58,7 @@ def test_a_record_comes_back_as_it_was_written(path):
     row = table.iloc[0].to_dict()
     assert row["key"] == SPEC.key
     assert {name: row[name] for name in COLUMNS[1:12]} == {name: getattr(SPEC, name) for name in COLUMNS[1:12]}
-    lists = {"calibration", "support"}
+    lists = {"calibration", "confusion", "support"}
     assert {name: json.loads(row[name]) for name in lists} == {name: RESULT[name] for name in lists}
     assert {name: row[name] for name in RESULT if name not in lists} == {
         name: value for name, value in RESULT.items() if name not in lists
@@ -233,15 +234,16 @@ def test_a_column_name_that_is_no_longer_text_is_a_damaged_store(tmp_path):
         store.trials()
 
 
-def test_a_store_from_before_calibration_was_recorded_goes_on(path, tmp_path):
+@pytest.mark.parametrize("column", ["calibration", "confusion"])
+def test_a_store_from_before_a_column_was_recorded_goes_on(column, path, tmp_path):
     with TrialStore(path) as store:
         store.add(SPEC, RESULT)
     with contextlib.closing(sqlite3.connect(path)) as connection:
-        connection.execute("ALTER TABLE trials DROP COLUMN calibration")
+        connection.execute(f"ALTER TABLE trials DROP COLUMN {column}")
     with TrialStore(path, read_only=True) as store:
-        assert "calibration" not in store.trials()
+        assert column not in store.trials()
     with TrialStore(tmp_path / "merged.sqlite") as store:
         assert store.absorb(path) == 1
     with TrialStore(path) as store:
         store.add(replace(SPEC, draw=1), RESULT)
-        assert store.trials().set_index("draw")["calibration"].isna().to_dict() == {0: True, 1: False}
+        assert store.trials().set_index("draw")[column].isna().to_dict() == {0: True, 1: False}

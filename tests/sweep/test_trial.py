@@ -68,7 +68,7 @@ def test_a_trial_records_the_clips_that_it_used(make_bench):
     assert result["seconds"] > 0
 
 
-def naive_scores(bench, episode):
+def naive_answers(bench, episode):
     """Nearest mean in loops, every clip through the encoder alone."""
 
     def vector(clip):
@@ -81,8 +81,7 @@ def naive_scores(bench, episode):
         )
         for i in range(len(episode.labels))
     ]
-    predicted = [int(np.argmin([((vector(clip) - mean) ** 2).sum() for mean in means])) for clip in episode.test]
-    return f1_score(episode.test_targets, predicted, average="macro", zero_division=0)
+    return [int(np.argmin([((vector(clip) - mean) ** 2).sum() for mean in means])) for clip in episode.test]
 
 
 @pytest.mark.parametrize(("task", "label"), [("one-vs-rest", "anger"), ("one-vs-rest", "fear"), ("multiclass", "")])
@@ -91,8 +90,23 @@ def test_a_trial_scores_the_test_clips(task, label, make_bench):
     for draw in range(3):
         result = run(bench, spec_of(task=task, label=label, draw=draw))
         episode = bench.episodes.make(task, label, 4, draw)
-        assert result["macro_f1"] == pytest.approx(naive_scores(bench, episode))
+        macro_f1 = f1_score(episode.test_targets, naive_answers(bench, episode), average="macro", zero_division=0)
+        assert result["macro_f1"] == pytest.approx(macro_f1)
         assert result["floor_coin"] == floors(episode.test_targets)["floor_coin"]
+
+
+def test_a_trial_of_several_emotions_counts_which_was_taken_for_which(make_bench):
+    bench = make_bench()
+    spec = spec_of(task="multiclass", label="", k=6)
+    episode = bench.episodes.multiclass(6, 1)
+    expected = {label: dict.fromkeys(episode.labels, 0) for label in episode.labels}
+    for clip, answer in zip(episode.test, naive_answers(bench, episode), strict=True):
+        expected[clip.label][episode.labels[answer]] += 1
+    found = run(bench, spec)["confusion"]
+    rows = [dict(zip(found["labels"], counts, strict=True)) for counts in found["counts"]]
+    assert dict(zip(found["labels"], rows, strict=True)) == expected
+    assert found["labels"] == sorted(found["labels"]) and len(found["labels"]) > 2
+    assert "confusion" not in run(bench, spec_of())
 
 
 def test_a_trial_under_the_paper_protocol_selects_on_clips_that_are_neither_shots_nor_tested(make_bench, monkeypatch):

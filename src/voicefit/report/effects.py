@@ -113,6 +113,6 @@ def _fit(cells: pd.DataFrame, design: pd.DataFrame) -> tuple[MixedLMResults | No
                 fitted = model.fit(method=["lbfgs", "powell"])
             except np.linalg.LinAlgError:
                 continue
-        if fitted.converged and np.isfinite(fitted.bse_fe).all():
-            return fitted, note
+            if fitted.converged and np.isfinite(fitted.bse_fe).all():
+                return fitted, note
     return None, "could not be fitted to these trials"

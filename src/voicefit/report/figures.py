@@ -21,6 +21,7 @@ from voicefit.report.style import (
     COLOURS,
     FAINT,
     INK,
+    K_LABEL,
     LINES,
     MARKERS,
     MUTED,
@@ -46,6 +47,9 @@ CURVE_HEIGHT_IN = 3.7
 
 WIDTHS_IN = {1: 7.0, 2: 9.0, 3: 11.0, 4: 12.5}
 """The number of columns → the width of the figure in inches."""
+
+COIN = "coin"
+"""The name of the floor of even guesses between two answers."""
 
 Panel = tuple[Axes, str, pd.DataFrame, bool]
 """The axes of a panel, its target and its cells, and whether it ends a row."""
@@ -93,20 +97,21 @@ def floors(trials: pd.DataFrame) -> pd.DataFrame:
     return by_speaker.groupby("target").mean()
 
 
-def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
+def k_curves(cells: pd.DataFrame, floor: pd.DataFrame, styles: dict[str, LineStyle], guess: str = COIN) -> Figure:
     """Draw macro F1 by k, a line per starting point, a panel per method and target.
 
     Args:
         cells: `cell_means` by start, method, target and k.
         floor: the table of `floors`.
         styles: start to style.
+        guess: the name of the floor of even guesses.
     """
     figure, grid = method_panels(cells, CURVE_HEIGHT_IN)
     for axes, target, part, last in grid:
         _curves(axes, part, "macro_f1", styles)
         k_axis(axes, sorted(cells["k"].unique()))
-        axes.set_xlabel("support clips k")
-        _floor_lines(axes, floor[floor.index == target], labelled=last)
+        axes.set_xlabel(K_LABEL)
+        _floor_lines(axes, floor[floor.index == target], guess, labelled=last)
     label_rows(figure, "macro F1")
     _start_legend(figure, styles)
     return figure
@@ -124,7 +129,7 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
         axes.axhline(0, color=INK, linewidth=1)
         _curves(axes, part, "gain", styles)
         k_axis(axes, sorted(cells["k"].unique()))
-        axes.set_xlabel("support clips k")
+        axes.set_xlabel(K_LABEL)
     gain_ticks(figure)
     label_rows(figure, "gain in macro F1")
     _start_legend(figure, {start: style for start, style in styles.items() if start in set(cells["start"])})
@@ -146,7 +151,7 @@ def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
 
     Args:
         cells: one row per target, method, label and k of one starting point, with `value`, `low` and `high`.
-        value: "gain" (diverging colours around zero; bold if the interval leaves out zero) or "macro_f1".
+        value: "gain" (diverging colours around zero; bold if the interval leaves out zero) or a score.
     """
     labels, ks = sorted(cells["label"].unique()), sorted(cells["k"].unique())
     figure, grid = method_panels(cells, 1.1 + 0.34 * len(labels))
@@ -174,7 +179,7 @@ def heat(
     part: pd.DataFrame,
     value: str,
     rows: list[str],
-    ks: list[int],
+    ks: list[Any],
     scale: Normalize,
     colours: Colormap,
     fontsize: float = 8.5,
@@ -183,10 +188,10 @@ def heat(
 
     Args:
         axes: where to draw; a cell is one unit wide and high, the first row on top.
-        part: `row`, `k`, `value`, `low` and `high`.
+        part: `row`, `k`, `value`, and of a gain `low` and `high`.
         value: the column to draw; numbers of "gain" carry their sign.
         rows: the values of `row`, from top to bottom.
-        ks: the columns, from left to right.
+        ks: the values of `k`, from left to right.
         scale: from values to 0 … 1.
         colours: from 0 … 1 to colours.
         fontsize: the size of the numbers in points.
@@ -197,7 +202,7 @@ def heat(
     axes.pcolormesh(mesh, cmap=colours, norm=scale, edgecolors="white", linewidth=0.6)
     axes.set_ylim(len(rows), 0)
     axes.set_xticks([i + 0.5 for i in range(len(ks))], [str(k) for k in ks])
-    axes.set_xlabel("support clips k")
+    axes.set_xlabel(K_LABEL)
     for cell in part.to_dict("records"):
         shade = np.dot(colours(scale(cell[value]))[:3], (0.299, 0.587, 0.114))
         certain = value == "gain" and (cell["low"] > 0 or cell["high"] < 0)
@@ -213,12 +218,13 @@ def heat(
         )
 
 
-def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
+def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame, guess: str = COIN) -> Figure:
     """Draw macro F1 by the number of pre-finetuning corpora, a line per k, a panel per method and target.
 
     Args:
         cells: `cell_means` by corpora, method, target and k.
         floor: the table of `floors`.
+        guess: the name of the floor of even guesses.
     """
     ks, counts = sorted(cells["k"].unique()), sorted(cells["corpora"].unique())
     figure, grid = method_panels(cells, 3.6)
@@ -230,7 +236,7 @@ def corpora_curves(cells: pd.DataFrame, floor: pd.DataFrame) -> Figure:
         axes.set_xticks(counts, [str(count) for count in counts])
         axes.grid(visible=False, axis="x")
         axes.set_xlabel("pre-finetuning corpora")
-        _floor_lines(axes, floor[floor.index == target], labelled=last)
+        _floor_lines(axes, floor[floor.index == target], guess, labelled=last)
     legend_below(figure, [Line2D([], [], **line) for line in lines.values()], [f"k = {k}" for k in ks])
     label_rows(figure, "macro F1")
     return figure
@@ -264,11 +270,17 @@ def learning_curves(history: pd.DataFrame, styles: dict[str, LineStyle], largest
 
 
 def method_panels(
-    cells: pd.DataFrame, row_height: float
+    cells: pd.DataFrame, row_height: float, most: int = MAX_COLUMNS
 ) -> tuple[Figure, Iterator[tuple[Axes, str, pd.DataFrame, bool]]]:
-    """Make a figure with a panel per target and method; for each its axes, target, cells, and if it ends a row."""
+    """Make a figure with a panel per target and method; for each its axes, target, cells, and if it ends a row.
+
+    Args:
+        cells: with `target` and `method`.
+        row_height: inches.
+        most: a row has at most so many panels.
+    """
     targets, methods = sorted(cells["target"].unique()), sorted(cells["method"].unique())
-    columns = min(MAX_COLUMNS, len(methods))
+    columns = min(most, len(methods))
     rows_each = math.ceil(len(methods) / columns)
     figure, axes = panels(WIDTHS_IN[columns], row_height, rows_each * len(targets), columns, sharex=False, sharey=True)
     for spare in axes.flat:
@@ -326,9 +338,9 @@ def _curves(axes: Axes, part: pd.DataFrame, value: str, styles: dict[str, LineSt
         axes.plot(cells["k"], cells[value], **_line(style))
 
 
-def _floor_lines(axes: Axes, floor: pd.DataFrame, labelled: bool) -> None:
+def _floor_lines(axes: Axes, floor: pd.DataFrame, guess: str, labelled: bool) -> None:
     """Draw both floors as lines, with their names to the right of the panel."""
-    heights = {"never": float(floor["floor_never"].iloc[0]), "coin": float(floor["floor_coin"].iloc[0])}
+    heights = {"never": float(floor["floor_never"].iloc[0]), guess: float(floor["floor_coin"].iloc[0])}
     floors = {words: y for words, y in heights.items() if not np.isnan(y)}
     for i, (words, y) in enumerate(sorted(floors.items(), key=lambda item: item[1])):
         axes.axhline(y, color=MUTED, linewidth=1, linestyle=(0, (4, 2)) if i else (0, (1, 1.5)), zorder=1)

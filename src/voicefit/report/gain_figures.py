@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from voicefit.report.figures import gain_scale, gain_ticks, heat, label_rows, method_panels
 from voicefit.report.method_figures import spread
 from voicefit.report.statistics import NO_START, corpora_in, ordered_starts
-from voicefit.report.style import COLOURS, FAINT, INK, graded_lines, k_axis, legend_below, panels, start_label
+from voicefit.report.style import COLOURS, FAINT, INK, K_LABEL, graded_lines, k_axis, legend_below, panels, start_label
 
 WIDTH_IN = 12.5
 """The figure of subsets is so many inches wide."""
@@ -52,7 +52,7 @@ def corpora_gains(cells: pd.DataFrame) -> Figure:
             axes.fill_between(points["k"], points["low"], points["high"], color=line["color"], alpha=0.08, linewidth=0)
             axes.plot(points["k"], points["gain"], **line)
         k_axis(axes, sorted(cells["k"].unique()))
-        axes.set_xlabel("support clips k")
+        axes.set_xlabel(K_LABEL)
     gain_ticks(figure)
     label_rows(figure, "gain in macro F1")
     words = ["1 corpus" if number == 1 else f"{number} corpora" for number in numbers]

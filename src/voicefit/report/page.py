@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from voicefit.report.sections import Section
 from voicefit.report.tables import Table
 from voicefit.report.text import count
+from voicefit.report.writer import Section
 
 HERE = Path(__file__).parent
 """The folder of the page's template, style and script."""

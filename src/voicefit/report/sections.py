@@ -1,91 +1,27 @@
 """One section of the report per encoder, protocol and task: trials in, figures and tables out."""
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
-from voicefit.report import calibration, figures, inference, tables
+from voicefit.report import calibration, figures, inference, multiclass, tables
 from voicefit.report.claims import claims
+from voicefit.report.confusion import shots_each
 from voicefit.report.effects import effects
 from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
 from voicefit.report.method_figures import compared_shots, seconds_scatter
 from voicefit.report.statistics import cell_means, corpora_in, gain_cells, largest_start, pair
-from voicefit.report.style import LineStyle, save, start_label, start_styles
-from voicefit.report.tables import Table
-from voicefit.report.text import count, findings
+from voicefit.report.style import LineStyle, start_label, start_styles
+from voicefit.report.text import count, findings, guesses
+from voicefit.report.writer import Drawn, Section, Writer
 
 SETTING = ["task", "encoder", "protocol"]
 """The columns that make a section."""
 
 CELL = ["start", "method", "target", "k"]
 """The columns that make a cell of a section."""
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A figure on the page.
-
-    Attributes:
-        name: the name of its files, without suffix.
-        svg: its mark-up, safe to put in an HTML page.
-        title: a few words on what it shows.
-        caption: an explanation of how to read it.
-    """
-
-    name: str
-    svg: str
-    title: str
-    caption: str
-
-
-@dataclass
-class Section:
-    """The section of one setting.
-
-    Attributes:
-        title: the setting in words.
-        headlines: the findings of each target, sentence by sentence.
-        glance: the short table under them, if there are pairs.
-        figures: the figures, in reading order.
-        tables: the tables, in reading order.
-    """
-
-    title: str
-    headlines: list[list[str]]
-    glance: Table | None = None
-    figures: list[Drawn] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-
-
-class Writer:
-    """The writer of a section's figures and their data.
-
-    Attributes:
-        out: the report's folder.
-        prefix: the start of every file's name.
-    """
-
-    def __init__(self, out: Path, prefix: str) -> None:
-        self.out = out
-        self.prefix = prefix
-        for folder in ("figures", "data"):
-            (out / folder).mkdir(exist_ok=True)
-
-    def data(self, name: str, frame: pd.DataFrame) -> None:
-        """Write `data/<prefix><name>.csv`, numbers to six digits: the last bits depend on the number of threads."""
-        frame.to_csv(self.out / "data" / f"{self.prefix}{name}.csv", index=False, float_format="%.6g")
-
-    def figure(self, name: str, figure: Figure, title: str, caption: str) -> Drawn:
-        """Write `figures/<prefix><name>.svg` and `.pdf`, and return what the page needs."""
-        stem = f"{self.prefix}{name}"
-        path = save(figure, self.out / "figures" / f"{stem}.svg")
-        save(figure, path.with_suffix(".pdf"))
-        return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
 
 
 def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Section]:
@@ -100,7 +36,7 @@ def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Sec
     settings.sort(key=lambda item: (item[0][0] != "one-vs-rest", item[0]))
     shown = []
     for i, (names, part) in enumerate(settings, start=1):
-        writer = Writer(out, f"{i}-" if len(settings) > 1 else "")
+        writer = Writer(out, f"{i}-" if len(settings) > 1 else "", shots_each(part))
         shown.append(_section(names, part, writer))
         first = names[1] not in {earlier[1] for earlier, _ in settings[: i - 1]}
         epochs = history[history["encoder"].isin(["", names[1]])] if len(history) else history
@@ -128,10 +64,13 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         _gains_by_speaker(section, paired[(paired["start"] == start) & (paired["method"] == chosen)], writer)
     if (trials["label"] != "").any():
         _emotions(section, trials, paired, largest, chosen, writer)
+    multiclass.confusions(section, trials, largest, writer)
     _corpora(section, trials, floor, writer)
     _effects(section, trials, writer)
     _calibration(section, trials[trials["start"] == largest], largest, writer)
     _seconds(section, trials, largest, writer)
+    section.glance = section.glance and tables.with_shots(section.glance, writer.shots)
+    section.tables = [tables.with_shots(table, writer.shots) for table in section.tables]
     return section
 
 
@@ -141,15 +80,18 @@ def _scores(
     cells = cell_means(trials, CELL)
     writer.data("macro-f1", cells)
     writer.data("floors", floor.reset_index())
+    coin, guess = guesses(trials)
     caption = (
         "Macro F1 on the speaker's remaining clips after adaptation with k support clips. Lines: means over "
         f"{_speakers(trials)}; bands: 95 % intervals. Dashed and dotted: what the commonest "
-        "answer (“never”) and a fair coin score without a model."
+        f"answer (“never”) and {coin} score without a model.{_dealt(writer.shots)}"
     )
-    figure = figures.k_curves(cells, floor, styles)
+    figure = figures.k_curves(cells, floor, styles, guess)
     section.figures.append(writer.figure("macro-f1", figure, "Macro F1 by number of support clips", caption))
     for target, part in cells.groupby("target"):
         section.tables.append(tables.score_table(part, f"Macro F1 by k, {target}"))
+    if (trials["task"] == "multiclass").all():
+        multiclass.balanced_accuracies(section, trials, writer)
 
 
 def _gains(section: Section, gains: pd.DataFrame, styles: dict[str, LineStyle], writer: Writer) -> None:
@@ -277,7 +219,7 @@ def _corpora(section: Section, trials: pd.DataFrame, floor: pd.DataFrame, writer
         "Mean over the starting points with that many corpora; 0 is no pre-finetuning. Starting points "
         "differ in which corpora they hold, so a step mixes “more” with “other”."
     )
-    figure = figures.corpora_curves(cells, floor)
+    figure = figures.corpora_curves(cells, floor, guesses(trials)[1])
     section.figures.append(writer.figure("corpora", figure, "Macro F1 by number of corpora", caption))
     for target, part in cells.groupby("target"):
         section.tables.append(tables.corpora_table(part, f"By number of corpora, {target}"))
@@ -337,28 +279,13 @@ def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Dr
     return writer.figure("learning", figure, "Pre-finetuning, epoch by epoch", caption)
 
 
+def _dealt(shots: dict[int, str]) -> str:
+    """Say how k relates to clips of each emotion, if it does."""
+    if not shots:
+        return ""
+    return " The k clips are dealt over the speaker's emotions in turn: k is the clips of each, times the emotions."
+
+
 def _speakers(trials: pd.DataFrame) -> str:
     per_target = trials.groupby("target")["speaker"].nunique()
     return " and ".join(f"{count(int(n), 'speaker')} of {target}" for target, n in per_target.items())
-
-
-def inline_svg(svg: str, name: str) -> str:
-    """Make an SVG file fit for an HTML page that holds several.
-
-    Args:
-        svg: the file's text.
-        name: the start of every id; two figures then never share an id.
-
-    Returns:
-        The `<svg>` element without prolog and comments, with its own ids, in a size that follows the
-        page's width between the limits where its text is readable.
-    """
-    body = re.sub(r"<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL)
-    # Nothing refers to most ids, and images that look alike share theirs.
-    referred = set(re.findall(r'(?:href="#|url\(#)([^")]+)', body))
-    body = re.sub(r'\sid="([^"]*)"', lambda match: match[0] if match[1] in referred else "", body)
-    body = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", body)
-    opening, rest = body.split(">", 1)
-    points = float(re.findall(r'\swidth="([0-9.]+)pt"', opening)[0])
-    opening = re.sub(r'\s(?:width|height)="[^"]*"', "", opening)
-    return f'{opening} style="min-width: {0.9 * points:.0f}px; max-width: {1.5 * points:.0f}px">{rest}'

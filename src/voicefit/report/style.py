@@ -1,7 +1,7 @@
 """The look of figures: one colour, marker and line per starting point, and the way a figure is saved."""
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import cycle
@@ -46,6 +46,9 @@ LINES: tuple[Any, ...] = (
 
 NAMED_STARTS = 7
 """With more starting points than this, a figure names three of them and draws the others in grey."""
+
+K_LABEL = "support clips k"
+"""The label of an axis of k."""
 
 LEGEND_WIDTH = 46
 """A line of the legend has at most so many characters."""
@@ -199,6 +202,22 @@ def k_axis(axes: Axes, ks: list[int]) -> None:
     axes.grid(visible=False, axis="x")
     # A lone k has no extent of its own.
     axes.set_xlim(min(ks) / 1.25, max(ks) * 1.25)
+
+
+def name_shots(figure: Figure, shots: Mapping[int, str]) -> None:
+    """Write under each k on an axis how many clips it is of each emotion.
+
+    Args:
+        figure: its axes of k have the label `K_LABEL`.
+        shots: the table of `confusion.shots_each`; a k that it lacks stays as it is.
+    """
+    for axes in figure.axes if shots else ():
+        if axes.get_xlabel() == K_LABEL:
+            labels = axes.get_xticklabels()
+            ks = [label.get_text() for label in labels]
+            words = [f"{k}\n({shots[int(k)]})" if int(k) in shots else k for k in ks]
+            axes.set_xticks(axes.get_xticks(), words, fontsize=labels[0].get_fontsize())
+            axes.set_xlabel(f"{K_LABEL} (of each emotion)")
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:

@@ -1,7 +1,8 @@
 """The report's tables, laid out from the cells of the statistics."""
 
-from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pandas as pd
@@ -48,18 +49,19 @@ class Table:
     rows: list[list[Cell]]
 
 
-def score_table(cells: pd.DataFrame, title: str) -> Table:
-    """Tabulate macro F1 by k, a row per method and starting point.
+def score_table(cells: pd.DataFrame, title: str, value: str = "macro_f1") -> Table:
+    """Tabulate a score by k, a row per method and starting point.
 
     Args:
         cells: `cell_means` by start, method, target and k.
         title: the heading.
+        value: the column of the score.
 
     Returns:
         A table with the speakers and trials of each row in its last columns.
     """
     note = "Mean over speakers, with its 95 % interval."
-    return _by_k(cells, ["method", "start"], title, note, _score_cell)
+    return _by_k(cells, ["method", "start"], title, note, partial(_score_cell, value=value))
 
 
 def gain_table(cells: pd.DataFrame, title: str) -> Table:
@@ -77,18 +79,48 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
     return _by_k(cells, ["method", "start"], title, note, _gain_cell)
 
 
-def emotion_table(cells: pd.DataFrame, title: str, gains: bool) -> Table:
+def emotion_table(cells: pd.DataFrame, title: str, gains: bool, quantity: str = "Macro F1") -> Table:
     """Tabulate per-emotion numbers by k, a row per method and emotion, of one starting point.
 
     Args:
         cells: `gain_cells` (with `gains`) or `cell_means` by target, method, label and k.
         title: the heading.
         gains: whether the cells hold gains.
+        quantity: the name of the score.
     """
     if not gains:
-        return _by_k(cells, ["method", "label"], title, "Macro F1 with its 95 % interval.", _score_cell)
-    note = "Macro F1, the paired gain below it with its 95 % interval. Bold: the interval leaves out zero."
+        return _by_k(cells, ["method", "label"], title, f"{quantity} with its 95 % interval.", _score_cell)
+    note = f"{quantity}, the paired gain below it with its 95 % interval. Bold: the interval leaves out zero."
     return _by_k(cells, ["method", "label"], title, note, _score_and_gain_cell)
+
+
+def f1_recall_table(cells: pd.DataFrame, title: str) -> Table:
+    """Tabulate F1 and recall by k, a row per method and emotion, of one starting point.
+
+    Args:
+        cells: by method, label and k: `f1`, `low`, `high`, `recall`, `recall_low`, `recall_high`, `speakers`, `trials`.
+        title: the heading.
+    """
+    note = "F1 of each emotion with its 95 % interval; below it, recall with its own."
+    return _by_k(cells, ["method", "label"], title, note, _f1_recall_cell)
+
+
+def with_shots(table: Table, shots: Mapping[int, str]) -> Table:
+    """Return a table that says beside k how many clips that is of each emotion.
+
+    Args:
+        table: with columns "k = …", or a column "k".
+        shots: the table of `confusion.shots_each`; a k that it lacks stays as it is.
+    """
+    names = {f"k = {k}": f"k = {k} ({each} each)" for k, each in shots.items()}
+    column = table.header.index("k") if "k" in table.header else None
+    if not shots or (column is None and names.keys().isdisjoint(table.header)):
+        return table
+    rows = [
+        [_with_shots(cell, shots) if index == column else cell for index, cell in enumerate(row)] for row in table.rows
+    ]
+    note = f"{table.note} Beside k: clips of each emotion.".lstrip()
+    return replace(table, note=note, header=[names.get(word, word) for word in table.header], rows=rows)
 
 
 def corpora_table(cells: pd.DataFrame, title: str) -> Table:
@@ -243,8 +275,18 @@ def _range(numbers: pd.Series) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
-def _score_cell(row: dict[Hashable, Any]) -> Cell:
-    return Cell(score(row["macro_f1"], 3), (interval(row["low"], row["high"]),))
+def _score_cell(row: dict[Hashable, Any], value: str = "macro_f1") -> Cell:
+    return Cell(score(row[value], 3), (interval(row["low"], row["high"]),))
+
+
+def _f1_recall_cell(row: dict[Hashable, Any]) -> Cell:
+    recall = f"recall {score(row['recall'], 3)} {interval(row['recall_low'], row['recall_high'])}".rstrip()
+    return Cell(score(row["f1"], 3), (interval(row["low"], row["high"]), recall))
+
+
+def _with_shots(cell: Cell, shots: Mapping[int, str]) -> Cell:
+    each = shots.get(int(cell.text))
+    return replace(cell, small=(f"{each} each",)) if each else cell
 
 
 def _gain_cell(row: dict[Hashable, Any], with_p: bool = True) -> Cell:

@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from voicefit.report.confusion import shots_each
 from voicefit.report.statistics import NO_START, cell_means, finished, gain_cells, largest_start, pair
 
 
@@ -52,6 +53,11 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def guesses(trials: pd.DataFrame) -> tuple[str, str]:
+    """Return what answers by chance alone, in words and in one: of two answers a coin does."""
+    return ("even guesses", "guess") if (trials["task"] == "multiclass").all() else ("a fair coin", "coin")
+
+
 def headline(trials: pd.DataFrame) -> str:
     """Summarise the trials in plain words: the sentences of `findings` as one text."""
     return " ".join(findings(trials))
@@ -80,14 +86,20 @@ def findings(trials: pd.DataFrame) -> list[str]:
         return _alone(scored[scored["start"] == start], start)
     cell = _best_method_at_smallest_k(gain_cells(paired, ["target", "method", "k"]))
     cell_trials = scored[(scored["method"] == cell["method"]) & (scored["k"] == cell["k"])]
-    return [_comparison(cell, start), *_floor_sentences(cell, cell_trials)]
+    return [_comparison(cell, start, _clips(cell, scored)), *_floor_sentences(cell, cell_trials)]
 
 
 def _best_method_at_smallest_k(cells: pd.DataFrame) -> pd.Series:
     return cells[cells["k"] == cells["k"].min()].sort_values("macro_f1").iloc[-1]
 
 
-def _comparison(cell: pd.Series, start: str) -> str:
+def _clips(cell: pd.Series, trials: pd.DataFrame) -> str:
+    """Return "7 clips", or "7 clips (1 of each emotion)" where several emotions are told at once."""
+    clips, each = count(cell["k"], "clip"), shots_each(trials).get(int(cell["k"]))
+    return f"{clips} ({each} of each emotion)" if each else clips
+
+
+def _comparison(cell: pd.Series, start: str, clips: str) -> str:
     base = f"{score(cell['base'])} {interval(cell['base_low'], cell['base_high'])}".rstrip()
     reached = f"{score(cell['macro_f1'])} {interval(cell['macro_f1_low'], cell['macro_f1_high'])}".rstrip()
     gain = " ".join([signed(cell["gain"]), interval(cell["low"], cell["high"], sign=True)]).rstrip()
@@ -96,7 +108,7 @@ def _comparison(cell: pd.Series, start: str) -> str:
         f"({cell['method']}, {cell['target']}, {count(cell['speakers'], 'speaker')}, "
         f"{count(cell['trials'], 'trial')} each)"
     )
-    begin = f"With {count(cell['k'], 'clip')}, pre-finetuning on {start}"
+    begin = f"With {clips}, pre-finetuning on {start}"
     if math.isnan(cell["low"]):
         return (
             f"{begin} takes macro F1 from {base} to {reached} {setting}, a paired gain of {gain}; "
@@ -118,7 +130,7 @@ def _alone(trials: pd.DataFrame, start: str) -> list[str]:
     begin = "without pre-finetuning" if start == NO_START else f"after pre-finetuning on {start}"
     reached = f"{score(cell['macro_f1'])} {interval(cell['low'], cell['high'])}".rstrip()
     sentence = (
-        f"With {count(cell['k'], 'clip')}, macro F1 {begin} is {reached} ({cell['method']}, "
+        f"With {_clips(cell, trials)}, macro F1 {begin} is {reached} ({cell['method']}, "
         f"{cell['target']}, {count(cell['speakers'], 'speaker')}, {count(cell['trials'], 'trial')})."
     )
     sides = cell.rename({"low": "macro_f1_low", "high": "macro_f1_high"})
@@ -130,7 +142,7 @@ def _floor_sentences(cell: pd.Series, trials: pd.DataFrame) -> list[str]:
     means = trials.groupby("speaker")[["floor_never", "floor_coin"]].mean().mean()
     floors = {
         f"always giving the commonest answer scores {score(means['floor_never'])}": means["floor_never"],
-        f"a fair coin {score(means['floor_coin'])}": means["floor_coin"],
+        f"{guesses(trials)[0]} {score(means['floor_coin'])}": means["floor_coin"],
     }
     floors = {words: floor for words, floor in floors.items() if not math.isnan(floor)}
     if not floors:

@@ -27,6 +27,7 @@ _COLUMNS: dict[str, str] = {
     "floor_never": "REAL",
     "floor_coin": "REAL",
     "calibration": "TEXT",
+    "confusion": "TEXT",
     "support": "TEXT",
     "test_clips": "INTEGER",
     "seconds": "REAL",
@@ -34,8 +35,8 @@ _COLUMNS: dict[str, str] = {
     "finished_at": "TEXT NOT NULL",
 }
 
-_LISTS = {"calibration", "support"}
-"""The columns that hold a list, as JSON."""
+_JSON = {"calibration", "confusion", "support"}
+"""The columns that hold JSON."""
 
 _TRIAL = ", ".join(TRIAL_COLUMNS)
 """A trial run again because its method's code has changed has another key, and takes the place of the old one."""
@@ -108,11 +109,12 @@ class TrialStore:
 
         Args:
             spec: the trial.
-            result: scores, floors, ``calibration`` and ``support`` (lists), ``test_clips``, ``seconds`` and ``error``;
-                what is not there is stored as null.
+            result: scores, floors, ``calibration`` and ``support`` (lists), ``confusion`` (``labels``, and ``counts``
+                with a row for each true label), ``test_clips``, ``seconds`` and ``error``; what is not there is stored
+                as null.
         """
         record = {**vars(spec), "key": spec.key, **result}
-        for name in _LISTS & set(record):
+        for name in _JSON & set(record):
             record[name] = json.dumps(record[name], ensure_ascii=False)
         record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
         names = list(_COLUMNS)
@@ -158,7 +160,7 @@ class TrialStore:
         return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
 
     def trials(self) -> pd.DataFrame:
-        """Every record, a row each, the columns as stored (``support`` and ``calibration`` as JSON).
+        """Every record, a row each, the columns as stored (``support``, ``calibration`` and ``confusion`` as JSON).
 
         Raises:
             VoicefitError: what is stored cannot be read.

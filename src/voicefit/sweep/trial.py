@@ -16,8 +16,8 @@ from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
 from voicefit.prefinetuning.settings import PAPER
-from voicefit.scores import floors, reliability, score
-from voicefit.sweep.episodes import SpeakerEpisodes
+from voicefit.scores import confusion, floors, reliability, score
+from voicefit.sweep.episodes import MULTICLASS, Episode, SpeakerEpisodes
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import TrialSpec
 
@@ -129,7 +129,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
 
     Returns:
         ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``calibration`` (see
-        :func:`reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``.
+        :func:`reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``; where one of
+        several emotions is told, ``confusion``: the ``labels``, and the ``counts`` (see :func:`confusion`).
 
     Raises:
         VoicefitError: the speaker has too few clips for the spec.
@@ -157,15 +158,24 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
     else:
         head = configured.fit(bench.encoder, shots, spec.method_seed)
         pooled = bench.pool(episode.test)
-    logits = head(pooled).float().cpu()
-    return {
-        **score(episode.test_targets, logits.argmax(1).tolist()),
-        **floors(episode.test_targets),
-        "calibration": reliability(logits, episode.test_targets),
+    outcome = _outcome(episode, head(pooled).float().cpu(), confused=spec.task == MULTICLASS)
+    return {**outcome, "seconds": time.perf_counter() - began}
+
+
+def _outcome(episode: Episode, logits: Tensor, confused: bool) -> dict[str, Any]:
+    """Score the logits of the test clips, and count which emotion was taken for which if ``confused``."""
+    truth, predicted = episode.test_targets, logits.argmax(1).tolist()
+    outcome = {
+        **score(truth, predicted),
+        **floors(truth),
+        "calibration": reliability(logits, truth),
         "support": [clip.id for clip in episode.support],
         "test_clips": len(episode.test),
-        "seconds": time.perf_counter() - began,
     }
+    if confused:
+        counts = confusion(truth, predicted, len(episode.labels)).tolist()
+        outcome["confusion"] = {"labels": list(episode.labels), "counts": counts}
+    return outcome
 
 
 @dataclass(frozen=True)
