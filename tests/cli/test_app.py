@@ -261,7 +261,7 @@ def test_a_label_without_a_clip_is_learnt_from_the_corpora_or_told(run, pretrain
     checkpoint, clips = pretrained
     for name in ("fear", "shouting"):  # the checkpoint knows one of them
         (clips / name).mkdir()
-    code, out, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    code, _, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m")
     assert code == 0, err
     assert "no clip of fear can be used: the model knows this label from the start's corpora alone" in err
     assert "no clip of shouting can be used: the model does not know this label" in err
