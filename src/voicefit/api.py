@@ -13,13 +13,14 @@ from pydantic import ValidationError
 from voicefit.adaptation import ConfiguredMethod, Shots, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.suggestion import suggest as choose_recordings
-from voicefit.audio import AudioError, find_audio, load_waveform
+from voicefit.audio import RECORDING_SUFFIXES, AudioError, find_audio, load_waveform
 from voicefit.checkpoints import checkpoint
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.corpora.corpus import to_vocabulary
+from voicefit.corpora.layout import audio_files
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
@@ -135,6 +136,8 @@ def adapt(
     chosen = named or choose(_default_method(begin, unlabelled is not None))
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
     usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
+    if not usable:
+        raise VoicefitError(f"{clips}: holds no clip that can be used ({_first_reason(left_out)})")
     with_clips = {str(clip.label) for clip in usable}
     taught = _taught_by_corpora(chosen, begin) & (_named_labels(corpus) - with_clips)
     labels = sorted(with_clips | taught)
@@ -151,7 +154,7 @@ def adapt(
         partial=bool(taught),
     )
     if unlabelled is not None:
-        pooled, more_left_out = _pool_unlabelled(encoder, unlabelled, progress)
+        pooled, more_left_out = _pool_recordings(encoder, unlabelled, corpus.clips, progress)[1:]
         shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
     how_sure = leave_one_out(chosen, encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 0, 1)
@@ -230,13 +233,7 @@ def suggest(
         raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
     labels, clips = _labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [])
     usable, frames, left_out = _read_clips(begin.encoder, clips, progress)
-    taken = {clip.path.resolve() for clip in clips}
-    files = [path for path in find_audio([Path(recordings)]) if path.resolve() not in taken]
-    rest, rest_frames, more_left_out = _read_clips(
-        begin.encoder, [Clip(str(path), path, "", None) for path in files], progress
-    )
-    if not rest:
-        raise VoicefitError(f"{recordings}: holds no recording that can be used and has no label yet")
+    files, pooled, more_left_out = _pool_recordings(begin.encoder, recordings, clips, progress)
     size, device = begin.encoder.hidden_size, begin.encoder.device
     shots = Shots(
         begin.encoder.pool(frames) if frames else torch.empty(0, size, device=device),
@@ -244,13 +241,13 @@ def suggest(
         torch.tensor([labels.index(str(clip.label)) for clip in usable], dtype=torch.long, device=device),
         len(labels),
         labels=tuple(labels),
-        unlabelled=begin.encoder.pool(rest_frames),
+        unlabelled=pooled,
         prior=begin.prior,
         partial=True,
     )
     rows, chances = choose_recordings(shots, count)
     best = chances.argmax(axis=1)
-    found = [Suggestion(rest[row].id, labels[best[row]], float(chances[row, best[row]])) for row in rows]
+    found = [Suggestion(files[row], labels[best[row]], float(chances[row, best[row]])) for row in rows]
     return found, left_out | more_left_out
 
 
@@ -259,23 +256,32 @@ def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
     root = Path(folder)
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds <label>/<audio file>")
-    named = {to_vocabulary(path.name) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    clips = list(_load_voice(root).clips) if any(path.is_file() for path in root.glob("*/*")) else []
-    labels = sorted(named | {str(clip.label) for clip in clips})
+    if audio_files(root, "**/*", RECORDING_SUFFIXES):
+        corpus = _load_voice(root)
+        labels, clips = _named_labels(corpus), list(corpus.clips)
+    else:
+        labels, clips = _folder_labels(root), []
     if len(labels) < 2:
         raise VoicefitError(f"{root}: names {len(labels)} label; make a folder, empty if need be, for each")
-    return labels, clips
+    return sorted(labels), clips
 
 
-def _pool_unlabelled(
-    encoder: Encoder, unlabelled: str | Path, progress: Progress
-) -> tuple[torch.Tensor, dict[str, str]]:
-    """Pooled vectors ``(clips, hidden_size)`` of a file or folder, and clip id → why it was not used."""
-    clips = [Clip(str(path), path, "", None) for path in find_audio([Path(unlabelled)])]
-    _, frames, left_out = _read_clips(encoder, clips, progress)
+def _pool_recordings(
+    encoder: Encoder, recordings: str | Path, labelled: Sequence[Clip], progress: Progress
+) -> tuple[list[str], torch.Tensor, dict[str, str]]:
+    """Recordings without a label: files, pooled vectors ``(clips, hidden_size)``, and file → why it is not used."""
+    taken = {clip.path.resolve() for clip in labelled}
+    files = [path for path in find_audio([Path(recordings)]) if path.resolve() not in taken]
+    if not files:
+        raise VoicefitError(f"{recordings}: every recording there has a label already")
+    clips, frames, left_out = _read_clips(encoder, [Clip(str(path), path, "", None) for path in files], progress)
     if not frames:
-        raise VoicefitError(f"{unlabelled}: holds no clip that can be used")
-    return encoder.pool(frames), left_out
+        raise VoicefitError(f"{recordings}: holds no clip that can be used ({_first_reason(left_out)})")
+    return [clip.id for clip in clips], encoder.pool(frames), left_out
+
+
+def _first_reason(left_out: Mapping[str, str]) -> str:
+    return next((f"{clip}: {reason}" for clip, reason in left_out.items()), "it is empty")
 
 
 def _default_method(start: Start, has_unlabelled: bool) -> str:
@@ -294,14 +300,18 @@ def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: torch.Te
 
 def _named_labels(corpus: Corpus) -> set[str]:
     """The labels of a voice's clips, and those of folders beside theirs that are empty."""
-    root = corpus.clips[0].path.parent.parent
-    folders = {to_vocabulary(path.name) for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
-    return folders | {str(clip.label) for clip in corpus.clips}
+    return _folder_labels(corpus.clips[0].path.parent.parent) | {str(clip.label) for clip in corpus.clips}
+
+
+def _folder_labels(root: Path) -> set[str]:
+    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return {to_vocabulary(path.name) for path in folders} - {""}
 
 
 def _taught_by_corpora(configured: ConfiguredMethod[Any], begin: Start) -> set[str]:
     """The labels that a model can have without a clip of them."""
     begins_at_prior = configured.method.needs_prior and not configured.method.trains_encoder
+    begins_at_prior &= getattr(configured.settings, "prior_shots", 1) > 0
     return set(begin.prior.labels) if begin.prior and begins_at_prior else set()
 
 

@@ -272,6 +272,35 @@ def test_a_label_without_a_clip_is_learnt_from_the_corpora_or_told(run, pretrain
     assert "no clip of fear can be used: the model does not know this label" in err
 
 
+def test_clips_that_cannot_be_read_at_all_are_told_in_one_line(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    for label in ("anger", "fear"):
+        (tmp_path / "bad" / label).mkdir(parents=True)
+        (tmp_path / "bad" / label / "1.wav").write_bytes(b"not audio")
+    code, _, err = run("adapt", checkpoint, tmp_path / "bad", "--out", tmp_path / "m")
+    assert code == 2
+    assert "bad: holds no clip that can be used (anger/1.wav: unreadable" in err
+    code, _, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", clips)
+    assert code == 2
+    assert "clips: every recording there has a label already" in err
+
+
+def test_suggest_takes_hidden_files_and_folders_of_a_speaker_as_adapt_does(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)
+    for label in ("calm", "upset"):
+        (tmp_path / "names" / label).mkdir(parents=True)
+        (tmp_path / "names" / label / ".DS_Store").write_bytes(b"")
+    code, out, err = run("suggest", checkpoint, tmp_path / "more", "--labelled", tmp_path / "names", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["label"] in ("calm", "upset")
+    (tmp_path / "one-speaker").mkdir()
+    clips.rename(tmp_path / "one-speaker" / "ann")
+    code, out, err = run("suggest", checkpoint, tmp_path / "more", "--labelled", tmp_path / "one-speaker", "--json")
+    assert code == 0, err
+    assert json.loads(out)[0]["label"] != "ann"
+
+
 def test_suggest_names_recordings_that_have_no_label_yet(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     for seed in range(3):
@@ -315,7 +344,8 @@ def test_timelines_are_not_labelled_together(run, pretrained, tmp_path):
 
 def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
-    arguments = [checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", clips]
+    write_noise(tmp_path / "more" / "a.wav", 5, seconds=0.3)
+    arguments = [checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", tmp_path / "more"]
     code, _, err = run("adapt", *arguments, "--method", "head")
     assert code == 2
     assert "method head learns nothing from unlabelled clips" in err

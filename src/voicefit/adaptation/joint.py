@@ -132,7 +132,8 @@ def _gaussians(prior: Prior, points: np.ndarray, responsibilities: np.ndarray) -
     signal, speakers = prior.signal[:width], prior.speakers[:width]
     counts, sums = responsibilities.sum(axis=0)[:, None], responsibilities.T @ points
     precision = counts / (1 + counts * signal)  # of a label's mean as a witness of the voice's centre
-    centre = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=0) / (1 / speakers + precision.sum(axis=0))
+    witnesses = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=0)
+    centre = speakers * witnesses / (1 + speakers * precision.sum(axis=0))
     variance = 1 / (counts + 1 / signal)
     means = variance * (sums + centre / signal)
     scatter = points.T @ points - sums.T @ means - means.T @ sums + (means * counts).T @ means

@@ -63,13 +63,17 @@ class LeaveOneOut:
 def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, seed: int) -> LeaveOneOut | None:
     """Fit a head to all shots but one, for each of them; ``None`` where that says nothing.
 
-    That is where a class has one shot, which cannot be left out; where the method trains the encoder, so that each shot
-    would take as long as the whole adaptation; and where there are over 200 shots.
+    That is where a class has one shot, which cannot be left out, or none; where the method trains the encoder, so that
+    each shot would take as long as the whole adaptation; and where there are over 200 shots.
 
     Few shots make it too low: each is classified by a head that lacks a clip of that very class (docs/evidence.md).
     """
     count = len(shots.targets)
-    if method.method.trains_encoder or torch.bincount(shots.targets).min() < 2 or count > _MOST_SHOTS:
+    if (
+        method.method.trains_encoder
+        or torch.bincount(shots.targets, minlength=shots.classes).min() < 2
+        or count > _MOST_SHOTS
+    ):
         return None
     rows = []
     for index in range(count):

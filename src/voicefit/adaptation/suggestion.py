@@ -15,7 +15,7 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
     """Choose recordings to label next.
 
     Args:
-        shots: of a start with a prior. Classes may lack a clip; without any clip, corpora name the classes.
+        shots: of a start with a prior. Classes may lack a clip; without any, the corpora's heads alone tell them.
         count: how many to choose; fewer where there are fewer recordings.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Commands that make models and use them: pre-finetune, adapt, predict, export, push."""
+"""Commands that make models and use them: pre-finetune, adapt, predict, evaluate, suggest, export, push."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -125,7 +125,7 @@ def predict(
     hop: Annotated[float, typer.Option(help="Seconds from one window to the next.")] = 1.0,
     figure: Annotated[Path | None, typer.Option(help="Draw the timeline, as .svg or .png.")] = None,
     together: Annotated[
-        bool, typer.Option("--together", help="All clips are of one voice: label them together, which is surer.")
+        bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -183,7 +183,7 @@ def evaluate(
         ),
     ],
     together: Annotated[
-        bool, typer.Option("--together", help="All clips are of one voice: label them together, which is surer.")
+        bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
     as_json: JsonFlag = False,
 ) -> None:

@@ -15,6 +15,9 @@ _MOST_COLUMNS = 5
 
 _LIKELIEST = 3
 
+_TEXT_COLUMNS = ("file", "label", "likeliest", "label next", "looks like", "taken for")
+"""Columns that are read, not compared."""
+
 
 def prediction_table(found: Sequence[Prediction], labels: Sequence[str]) -> Table:
     """A row per file: its likeliest label and every probability, or what is wrong with it.
@@ -81,7 +84,5 @@ def _cells(probabilities: dict[str, float]) -> list[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="bold")
     for column in columns:
-        table.add_column(
-            Text(column), justify="left" if column in ("file", "label", "likeliest") else "right", overflow="fold"
-        )
+        table.add_column(Text(column), justify="left" if column in _TEXT_COLUMNS else "right", overflow="fold")
     return table

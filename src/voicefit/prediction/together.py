@@ -40,10 +40,10 @@ def predict_together(
     model, prior = load_model(located), read_prior(located, record)
     if prior is None:
         raise VoicefitError(
-            f"{located.name}: cannot label clips together, since it holds no {checkpoint.PRIOR}; adapt by method "
-            "prior, joint or head from a pre-finetuned checkpoint, or leave --together out"
+            f"{located.name}: cannot label clips together, since it holds no {checkpoint.PRIOR}; adapt from a "
+            "pre-finetuned checkpoint by a method that leaves the encoder as it is, or leave --together out"
         )
-    files = find_audio(paths, stdin=True)
+    files = list(dict.fromkeys(find_audio(paths, stdin=True)))
     found: list[Prediction] = []
     pooled, logits, used = [], [], []
     for index, file in enumerate(files):
