@@ -6,7 +6,7 @@ from voicefit.errors import VoicefitError
 from voicefit.system.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from voicefit.api import adapt, prefinetune
+    from voicefit.api import Suggestion, adapt, prefinetune, suggest
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import Reading, load_encoder
@@ -26,6 +26,7 @@ _HOMES = {
     "PrefinetuneSettings": "voicefit.prefinetuning.settings",
     "Reading": "voicefit.encoders",
     "Run": "voicefit.prefinetuning.prefinetune",
+    "Suggestion": "voicefit.api",
     "adapt": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
@@ -38,6 +39,7 @@ _HOMES = {
     "read_plan": "voicefit.sweep",
     "run_sweep": "voicefit.sweep",
     "select_corpora": "voicefit.selection.ranking",
+    "suggest": "voicefit.api",
 }
 
 __all__ = [
@@ -47,6 +49,7 @@ __all__ = [
     "PrefinetuneSettings",
     "Reading",
     "Run",
+    "Suggestion",
     "VoicefitError",
     "adapt",
     "build_report",
@@ -60,6 +63,7 @@ __all__ = [
     "read_plan",
     "run_sweep",
     "select_corpora",
+    "suggest",
 ]
 
 _public_name = lazy_names(__name__, _HOMES)

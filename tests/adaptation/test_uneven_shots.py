@@ -57,3 +57,12 @@ def test_importance_by_hand():
 
 def test_even_shots_count_one_each():
     assert shots((4, 4)).importance().tolist() == [1.0] * 8
+
+
+def test_a_label_called_other_is_the_rest_of_two_classes_alone():
+    assert shots((1, 1), ("other", "anger")).one_vs_rest
+    three = shots((1, 1, 1), ("other", "sad", "upset"))
+    assert not three.one_vs_rest
+    raised = find_method("head").configured(rest_log_odds=0.8).fit(PlainEncoder(), three, 0)
+    plain = find_method("head").configured().fit(PlainEncoder(), three, 0)
+    assert torch.equal(raised.classifier_bias, plain.classifier_bias)

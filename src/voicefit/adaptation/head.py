@@ -11,7 +11,7 @@ from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
 from torch import Tensor
 
 from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import OTHER, Shots
+from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
 
@@ -66,7 +66,7 @@ def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
         shots: what the head was fitted to; any other task leaves the head as it is.
         log_odds: added to the rest's logit.
     """
-    if not log_odds or shots.labels[:1] != (OTHER,):
+    if not log_odds or not shots.one_vs_rest:
         return head
     raised = head.classifier_bias + log_odds * torch.tensor([1.0, 0.0], device=head.classifier_bias.device)
     return replace(head, classifier_bias=raised)

@@ -6,8 +6,8 @@ shots keep their labels. The means are those of this voice, shrunk towards its c
 all clips of the voice: it holds what else varies there, such as words, loudness and the room. Gaussians that share a
 covariance are told apart by a linear function, so that an adapted model is an ordinary `transformers` classifier.
 
-Without unlabelled clips the method is `prior`. The constants were chosen on corpora other than the one reported;
-research/joint.md has the measurements.
+Without unlabelled clips the method is `prior`. The constants were looked at on all targets of
+research/joint.md; research/joint_constants.md has what the other targets would choose for each.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from scipy.special import log_expit, log_softmax, softmax
 
 from voicefit.adaptation import prior as posterior
 from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import OTHER, Shots
+from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.heads.linear import Head
 from voicefit.heads.logistic import fit_logistic
@@ -74,7 +74,7 @@ def joint_head(shots: Shots, use_shots: bool = True) -> Head:
     targets = shots.targets.cpu().numpy()[:count]
     weights = first.classifier_weight.double().cpu().numpy()
     biases = first.classifier_bias.double().cpu().numpy()
-    if shots.classes == 2 and shots.labels[:1] == (OTHER,):
+    if shots.one_vs_rest:
         weight, bias = _one_from_the_rest(known, shots, points, targets, weights[1] - weights[0], biases[1] - biases[0])
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
     else:
@@ -168,7 +168,8 @@ def _one_from_the_rest(
     allowed[: len(targets), 0] = targets == 1
     allowed[: len(targets), 1:] = (targets == 0)[:, None]
     found = fit_mixture(prior, points, guess, allowed, len(shots.unlabelled)).responsibilities[:, 0]
-    importance = np.where(np.arange(len(points)) < len(targets), 1.0, _UNLABELLED_IMPORTANCE)
+    importance = np.full(len(points), _UNLABELLED_IMPORTANCE)
+    importance[: len(targets)] = shots.importance()[: len(targets)]
     ones = np.ones((len(points), 1))
     mean, variance = np.append(weight, bias), posterior.weight_variance(prior)
     fitted = fit_logistic(np.hstack([points, ones]), found, importance, mean, variance)

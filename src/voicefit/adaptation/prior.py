@@ -17,7 +17,7 @@ from pydantic import Field
 from scipy.special import expit
 
 from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import OTHER, Shots
+from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.heads.linear import Head
@@ -117,7 +117,7 @@ def posterior_head(shots: Shots, settings: Settings, use_shots: bool = True) -> 
             prior_shots=settings.prior_shots,
         )
 
-    if shots.classes == 2 and names[0] == OTHER:
+    if shots.one_vs_rest:
         weight, bias = mode(1, 0.0, _SHIFT * prior.log_odds)
         bias -= (_SHIFT_UNLABELLED + voice.doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2

@@ -52,6 +52,11 @@ class Shots:
             names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
             raise VoicefitError(f"no clip of class {names} among the {len(self.targets)} shots; each needs one")
 
+    @property
+    def one_vs_rest(self) -> bool:
+        """Whether one emotion is told from a rest without names."""
+        return self.classes == 2 and self.labels[:1] == (OTHER,)
+
     def importance(self) -> np.ndarray:
         """Return how many clips each shot counts as, ``(k,)``: every class counts the same, and all add up to k."""
         targets = self.targets.cpu().numpy()

@@ -34,5 +34,5 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
         if len(free):
             chosen.append(int(free[chances[free, label].argmax()]))
     least_sure_first = np.argsort(-entr(chances).sum(axis=1), kind="stable")
-    chosen += [int(row) for row in least_sure_first if row not in set(chosen)]
-    return chosen[:count], chances
+    rest = [int(row) for row in least_sure_first if int(row) not in chosen]
+    return [*chosen, *rest][:count], chances

@@ -1,6 +1,5 @@
 """How well a model does on labelled clips of a voice."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import Prediction, load_model
 from voicefit.prediction.together import predict_together
+from voicefit.scores import confusion
 from voicefit.system.progress import Progress, silent
 
 _RESAMPLES = 1000
@@ -106,25 +106,23 @@ def evaluate(
 
 def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[str, str]) -> Evaluation:
     names = sorted({*truth, *(item.label for item in found)})
-    actual = np.array([names.index(label) for label in truth])
-    answered = np.array([names.index(item.label) for item in found])
-    confusion = np.zeros((len(names), len(names)), dtype=int)
-    np.add.at(confusion, (actual, answered), 1)
-    common = np.full(len(actual), Counter(actual.tolist()).most_common(1)[0][0])
-    generator = np.random.default_rng(0)
-    resamples = (generator.integers(len(actual), size=len(actual)) for _ in range(_RESAMPLES))
-    low, high = np.quantile([_macro_f1(actual[rows], answered[rows]) for rows in resamples], [0.025, 0.975])
-    scores = {name: _label_scores(confusion, index) for index, name in enumerate(names)}
+    counts = confusion([names.index(label) for label in truth], [names.index(item.label) for item in found], len(names))
+    clips, most_common = counts.sum(axis=1), np.zeros_like(counts)
+    most_common[:, clips.argmax()] = clips
+    # Clips drawn anew, as many as there are: how often each pair of label and answer occurs.
+    drawn = np.random.default_rng(0).multinomial(len(truth), counts.ravel() / len(truth), size=_RESAMPLES)
+    low, high = np.quantile([_macro_f1(one.reshape(counts.shape)) for one in drawn], [0.025, 0.975])
+    scores = {name: _label_scores(counts, index) for index, name in enumerate(names)}
     return Evaluation(
-        clips=len(actual),
-        macro_f1=_macro_f1(actual, answered),
+        clips=len(truth),
+        macro_f1=_macro_f1(counts),
         interval=(float(low), float(high)),
-        accuracy=float((actual == answered).mean()),
+        accuracy=float(np.trace(counts) / len(truth)),
         uar=float(np.mean([scores[name].recall for name in set(truth)])),
-        most_common=_macro_f1(actual, common),
+        most_common=_macro_f1(most_common),
         labels=scores,
         confusion={
-            name: {other: int(confusion[row, column]) for column, other in enumerate(names)}
+            name: {other: int(counts[row, column]) for column, other in enumerate(names)}
             for row, name in enumerate(names)
             if name in truth
         },
@@ -132,17 +130,15 @@ def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[st
     )
 
 
-def _macro_f1(actual: np.ndarray, answered: np.ndarray) -> float:
-    """Mean F1 over the classes of ``actual``."""
-    classes = int(max(actual.max(), answered.max())) + 1
-    clips, answers = np.bincount(actual, minlength=classes), np.bincount(answered, minlength=classes)
-    right = np.bincount(actual[actual == answered], minlength=classes)
+def _macro_f1(counts: np.ndarray) -> float:
+    """Mean F1 over the labels that clips have; ``counts`` as :func:`voicefit.scores.confusion` returns them."""
+    right, clips, answers = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     occurs = clips > 0
     return float((2 * right[occurs] / (clips + answers)[occurs]).mean())
 
 
-def _label_scores(confusion: np.ndarray, index: int) -> LabelScores:
-    right, clips, answers = confusion[index, index], confusion[index].sum(), confusion[:, index].sum()
+def _label_scores(counts: np.ndarray, index: int) -> LabelScores:
+    right, clips, answers = counts[index, index], counts[index].sum(), counts[:, index].sum()
     return LabelScores(
         clips=int(clips),
         precision=float(right / answers) if answers else 0.0,
