@@ -163,6 +163,17 @@ def voices(encoder: Encoder, target: PooledCorpus, prior: Prior) -> Iterator[Voi
         yield Voice(SpeakerEpisodes(target.corpus, speaker), vectors, prior, encoder)
 
 
+def taught_voices(quick: bool) -> Iterator[tuple[str, list[Voice]]]:
+    """Each target and its speakers, where Whisper tiny.en is read after layer 2; one speaker of two if ``quick``."""
+    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
+    names = TARGETS[1:3] if quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
+    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names]
+    pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
+    for target in (name for name in TARGETS if name in pooled):
+        prior = learn_together([pooled[name] for name in TEACHERS if name != target and name in pooled])
+        yield target, list(voices(encoder, pooled[target], prior))[: 1 if quick else None]
+
+
 def encoders() -> Iterator[tuple[str, Encoder, Prior | None]]:
     """Name, encoder, and the prior that it comes with."""
     models = folder("VOICEFIT_MODELS")

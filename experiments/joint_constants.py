@@ -14,12 +14,8 @@ import numpy as np
 import torch
 
 from benchmarks.common import parse_options, publish
-from experiments.joint import TARGETS, TEACHERS, Voice, fitted, scored, voices
-from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from experiments.joint import Voice, fitted, scored, taught_voices
 from voicefit.adaptation import joint
-from voicefit.corpora import load_corpus
-from voicefit.encoders import Reading, load_encoder
-from voicefit.selection.ranking import learn_together, pool_corpora
 
 GRID: Mapping[str, tuple[float, ...]] = {
     "_WIDTH": (32, 64, 128),
@@ -77,22 +73,15 @@ def total(scores: Scores, setting: object) -> float:
 def main() -> None:
     """Three rows per target: `prior`, the constants that ship, and those that the other targets choose."""
     options = parse_options(__doc__)
-    settings = list(product(*GRID.values()))
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
-    names = TARGETS[1:3] if options.quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
-    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names]
-    pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
+    settings = [SHIPPED] if options.quick else list(product(*GRID.values()))
     scores = {}
-    for target in (name for name in TARGETS if name in pooled):
-        prior = learn_together([pooled[name] for name in TEACHERS if name != target and name in pooled])
-        found = list(voices(encoder, pooled[target], prior))[: 1 if options.quick else None]
+    for target, found in taught_voices(options.quick):
         with torch.no_grad():
-            scores[target] = measure(found, settings[:3] if options.quick else settings, 1 if options.quick else 3)
+            scores[target] = measure(found, settings, 1 if options.quick else 3)
     rows = []
     for target, own in scores.items():
         others = [found for name, found in scores.items() if name != target]
-        tried = [setting for setting in settings if (setting, 1) in own]
-        chosen = max(tried, key=lambda setting: sum(total(found, setting) for found in others))
+        chosen = max(settings, key=lambda setting: sum(total(found, setting) for found in others))
         for name, setting in (("prior", PRIOR), ("joint as it ships", SHIPPED), ("joint as others choose", chosen)):
             cells = {str(each): f"{own[setting, each]:.3f}" for each in SHOTS_AN_EMOTION if (setting, each) in own}
             words = ", ".join(f"{value:g}" for value in setting) if isinstance(setting, tuple) else ""

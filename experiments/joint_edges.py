@@ -12,12 +12,8 @@ import pandas as pd
 import torch
 
 from benchmarks.common import parse_options, publish
-from experiments.joint import TARGETS, TEACHERS, Voice, scored, voices
-from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from experiments.joint import Voice, scored, taught_voices
 from voicefit.adaptation import find_method
-from voicefit.corpora import load_corpus
-from voicefit.encoders import Reading, load_encoder
-from voicefit.selection.ranking import learn_together, pool_corpora
 
 SECOND_VOICE_SHARES = (0.1, 0.3, 0.5)
 """Of the recordings."""
@@ -57,16 +53,12 @@ def pairs(found: Sequence[Voice]) -> Iterator[tuple[Voice, Voice]]:
 def main() -> None:
     """A row per condition and method, a column per target: macro F1, mean over speakers of their means over draws."""
     options = parse_options(__doc__)
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
-    names = TARGETS[1:3] if options.quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
-    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names]
-    pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
     rows: list[dict[str, Any]] = []
-    for target in (name for name in TARGETS if name in pooled):
-        prior = learn_together([pooled[name] for name in TEACHERS if name != target and name in pooled])
-        for voice, other in pairs(list(voices(encoder, pooled[target], prior))):
-            found = rows_of(voice, other, 1 if options.quick else 10)
-            rows += [{"target": target, "speaker": voice.episodes.speaker, **row} for row in found]
+    for target, found in taught_voices(options.quick):
+        for voice, other in pairs(found):
+            draws = 1 if options.quick else 10
+            where = {"target": target, "speaker": voice.episodes.speaker}
+            rows += [{**where, **row} for row in rows_of(voice, other, draws)]
     keys = ["condition", "method", "target"]
     means = (
         pd.DataFrame(rows).groupby([*keys, "speaker"], sort=False)["macro_f1"].mean().groupby(keys, sort=False).mean()

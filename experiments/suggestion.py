@@ -13,15 +13,12 @@ import pandas as pd
 import torch
 
 from benchmarks.common import parse_options, publish
-from experiments.joint import TARGETS, TEACHERS, Voice, voices
-from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from experiments.joint import Voice, taught_voices
 from voicefit.adaptation import Shots
 from voicefit.adaptation.joint import joint_head
 from voicefit.adaptation.suggestion import suggest
-from voicefit.corpora import Clip, load_corpus
-from voicefit.encoders import Reading, load_encoder
+from voicefit.corpora import Clip
 from voicefit.scores import score
-from voicefit.selection.ranking import learn_together, pool_corpora
 
 LABELS_AN_EMOTION = (1, 2, 4, 8)
 
@@ -74,14 +71,9 @@ def by_chance(voice: Voice, pool: list[Clip], draws: int, budgets: list[int]) ->
 def main() -> None:
     """A row per way to choose, a column per target and budget: macro F1, mean over speakers."""
     options = parse_options(__doc__)
-    encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
-    names = TARGETS[1:3] if options.quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
-    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names]
-    pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
     rows: list[dict[str, Any]] = []
-    for target in (name for name in TARGETS if name in pooled):
-        prior = learn_together([pooled[name] for name in TEACHERS if name != target and name in pooled])
-        for voice in list(voices(encoder, pooled[target], prior))[: 1 if options.quick else None]:
+    for target, found in taught_voices(options.quick):
+        for voice in found:
             pool, size = voice.episodes.unlabelled(10**9, 0), len(voice.episodes.labels)
             # At least a fifth of the pool stays without labels.
             budgets = [each * size for each in LABELS_AN_EMOTION if each * size <= 0.8 * len(pool)]
@@ -90,8 +82,8 @@ def main() -> None:
                 "suggest, one at a time": lambda v=voice, p=pool, b=budgets: suggested(v, p, 1, b),
                 "suggest, as many as emotions": lambda v=voice, p=pool, b=budgets, n=size: suggested(v, p, n, b),
             }
-            for way, found in ways.items():
-                for budget, value in zip(budgets, found(), strict=True):
+            for way, choose in ways.items():
+                for budget, value in zip(budgets, choose(), strict=True):
                     where = {"target": target, "speaker": voice.episodes.speaker, "way": way}
                     rows.append({**where, "labels": budget // size, "macro_f1": value})
     means = pd.DataFrame(rows).groupby(["way", "target", "labels"], sort=False)["macro_f1"].mean()
