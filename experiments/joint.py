@@ -69,11 +69,12 @@ class Voice:
         return Shots(
             self.pooled(episode.support),
             [],
-            torch.tensor(episode.support_targets),
+            torch.tensor(episode.support_targets, dtype=torch.long),
             len(episode.labels),
             labels=episode.labels,
             unlabelled=self.pooled(recordings),
             prior=self.prior,
+            partial=not episode.support,
         )
 
 
@@ -117,12 +118,12 @@ def multiclass_rows(voice: Voice, draws: int) -> Iterator[dict[str, Any]]:
         if episode is None:
             continue
         if not each:
-            named = replace(episode, support=episode.support[: len(labels)])
+            unnamed = replace(episode, support=(), support_targets=())
             more = [clip for clips in voice.episodes.pool.values() for clip in clips]
-            shots = voice.shots(named, more)
+            shots = voice.shots(unnamed, more)
             heads: dict[str, Callable[[], Head]] = {
-                "zero-shot, all recordings": lambda s=shots: posterior_head(s, Settings(), use_shots=False),
-                "joint, all recordings": lambda s=shots: joint.joint_head(s, use_shots=False),
+                "zero-shot, all recordings": lambda s=shots: posterior_head(s, Settings()),
+                "joint, all recordings": lambda s=shots: joint.joint_head(s),
             }
         else:
             more = voice.recordings(episode, draw)

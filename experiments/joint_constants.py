@@ -7,6 +7,7 @@ are best on the other three.
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import product
 from unittest.mock import patch
 
@@ -55,10 +56,10 @@ def measure(found: list[Voice], settings: list[tuple[float, ...]], draws: int) -
                 scores.setdefault(PRIOR, []).append(scored(voice, episode, head)["macro_f1"])
             else:
                 more = [clip for clips in voice.episodes.pool.values() for clip in clips]
-            shots = voice.shots(episode, more)
+            shots = voice.shots(episode if each else replace(episode, support=(), support_targets=()), more)
             for values in settings:
                 with constants(values):
-                    head = joint.joint_head(shots, use_shots=each > 0)
+                    head = joint.joint_head(shots)
                 scores.setdefault(values, []).append(scored(voice, episode, head)["macro_f1"])
         for name, values_of_draws in scores.items():
             means.setdefault((name, each), []).append(float(np.mean(values_of_draws)))

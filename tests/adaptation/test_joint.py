@@ -1,5 +1,7 @@
 """The method `joint` on voices made of Gaussians: emotions lie about where the corpora have them, and words vary."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -117,7 +119,8 @@ def test_the_order_of_clips_does_not_matter(known):
 def test_without_shots_the_corpora_name_what_the_recordings_show(known):
     shots = given(known)
     before = prior.posterior_head(shots, prior.Settings(), use_shots=False)
-    assert macro_f1(joint_head(shots, use_shots=False)) > macro_f1(before) + 0.02
+    nothing = replace(shots, pooled=shots.pooled[:0], targets=shots.targets[:0], partial=True)
+    assert macro_f1(joint_head(nothing)) > macro_f1(before) + 0.02
 
 
 def test_one_emotion_is_told_from_a_rest_without_names(known):

@@ -55,23 +55,21 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return joint_head(shots)
 
 
-def joint_head(shots: Shots, use_shots: bool = True) -> Head:
+def joint_head(shots: Shots) -> Head:
     """Return the head of all clips labelled together.
 
     Args:
-        shots: the labelled clips of one voice, and those without labels.
-        use_shots: learn from the shots too; otherwise they name the classes and nothing more.
+        shots: the labelled clips of one voice, none if need be, and those without labels.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
     known = posterior.require_prior(shots, "joint")
-    first = posterior.posterior_head(shots, posterior.Settings(), use_shots)
+    first = posterior.posterior_head(shots, posterior.Settings())
     if not len(shots.unlabelled):
         return first
-    count = len(shots.pooled) if use_shots else 0
-    points = np.vstack([known.project(shots.pooled)[:count], known.project(shots.unlabelled)])
-    targets = shots.targets.cpu().numpy()[:count]
+    points = np.vstack([known.project(shots.pooled), known.project(shots.unlabelled)])
+    targets = shots.targets.cpu().numpy()
     weights = first.classifier_weight.double().cpu().numpy()
     biases = first.classifier_bias.double().cpu().numpy()
     if shots.one_vs_rest:
@@ -79,7 +77,7 @@ def joint_head(shots: Shots, use_shots: bool = True) -> Head:
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
     else:
         allowed = np.ones((len(points), shots.classes), dtype=bool)
-        allowed[:count] = targets[:, None] == np.arange(shots.classes)
+        allowed[: len(targets)] = targets[:, None] == np.arange(shots.classes)
         mixture = fit_mixture(known, points, points @ weights.T + biases, allowed, len(shots.unlabelled))
         weights[:, : mixture.weights.shape[1]] += mixture.weights
         biases = biases + mixture.biases
@@ -169,7 +167,7 @@ def _one_from_the_rest(
     allowed[: len(targets), 1:] = (targets == 0)[:, None]
     found = fit_mixture(prior, points, guess, allowed, len(shots.unlabelled)).responsibilities[:, 0]
     importance = np.full(len(points), _UNLABELLED_IMPORTANCE)
-    importance[: len(targets)] = shots.importance()[: len(targets)]
+    importance[: len(targets)] = shots.importance()
     ones = np.ones((len(points), 1))
     mean, variance = np.append(weight, bias), posterior.weight_variance(prior)
     fitted = fit_logistic(np.hstack([points, ones]), found, importance, mean, variance)

@@ -25,7 +25,7 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    chances = joint_head(shots, use_shots=len(shots.targets) > 0)(shots.unlabelled).double().softmax(1).cpu().numpy()
+    chances = joint_head(shots)(shots.unlabelled).double().softmax(1).cpu().numpy()
     clips_of_label = np.bincount(shots.targets.cpu().numpy(), minlength=shots.classes)
     unseen = [int(label) for label in np.argsort(-chances.sum(axis=0), kind="stable") if not clips_of_label[label]]
     chosen: list[int] = []

@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -147,18 +147,24 @@ def _zero_shot_model(located: Located) -> Model:
             f"{start.source}: is a starting point that cannot tell labels; run `voicefit adapt {start.source} "
             "CLIPS_DIR` first"
         )
-    shots = shots_without_clips(prior, encoder.hidden_size)
+    shots = shots_without_clips(prior, torch.empty(0, encoder.hidden_size))
     head = find_method("zero-shot").configured().fit(encoder, shots, seed=0)
     checkpoint.set_head(encoder, head, prior.labels)
     return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
 
 
-def shots_without_clips(prior: Prior, hidden_size: int, unlabelled: torch.Tensor | None = None) -> Shots:
-    """Return shots that name all labels of the corpora and teach nothing, for methods that do not learn from them."""
-    count = len(prior.labels)
-    nothing = torch.zeros(count, hidden_size)
-    shots = Shots(nothing, list(nothing), torch.arange(count), count, labels=prior.labels, prior=prior)
-    return shots if unlabelled is None else replace(shots, unlabelled=unlabelled)
+def shots_without_clips(prior: Prior, unlabelled: torch.Tensor) -> Shots:
+    """Return shots of all labels of the corpora, without a clip, and pooled vectors ``(clips, hidden_size)``."""
+    return Shots(
+        unlabelled[:0],
+        [],
+        torch.empty(0, dtype=torch.long),
+        len(prior.labels),
+        labels=prior.labels,
+        unlabelled=unlabelled,
+        prior=prior,
+        partial=True,
+    )
 
 
 def reason_of(error: AudioError, file: Path) -> str:

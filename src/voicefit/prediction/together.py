@@ -76,5 +76,4 @@ def _of_model(prior: Prior, pooled: torch.Tensor, logits: torch.Tensor) -> np.nd
 
 def _of_corpora(prior: Prior, pooled: torch.Tensor) -> np.ndarray:
     """Return probabilities ``(clips, labels)`` of a voice of which no clip has a label."""
-    shots = shots_without_clips(prior, pooled.shape[1], unlabelled=pooled)
-    return joint_head(shots, use_shots=False)(pooled).softmax(1).numpy()
+    return joint_head(shots_without_clips(prior, pooled))(pooled).softmax(1).numpy()
