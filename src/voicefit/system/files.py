@@ -136,7 +136,7 @@ def read_metadata(path: Path) -> dict[str, str]:
         VoicefitError: not a safetensors file.
     """
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return file.metadata() or {}
     except Exception as error:  # some versions of safetensors do not export the class that they raise
         raise VoicefitError(f"{path}: is damaged, or not a safetensors file ({error})") from error
