@@ -321,9 +321,7 @@ def _export_encoder(model: str, out_path: Path | None) -> None:
     from voicefit.export.encoder import add_graph
 
     if out_path is not None or not Path(model).is_dir():
-        raise VoicefitError(
-            "--format encoder writes into MODEL: give a directory, and leave --out out"
-        )
+        raise VoicefitError("--format encoder writes into MODEL: give a directory, and leave --out out")
     path = add_graph(model)
     if path is None:
         raise VoicefitError(f"{model}: reads clips with quirks of the published code, which a graph cannot repeat")

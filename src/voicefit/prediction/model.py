@@ -123,7 +123,7 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     """
     first = Path(arguments[0])
     may_be_on_hub = not first.exists() and first != STDIN and first.suffix.lower() not in RECORDING_SUFFIXES
-    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and may_be_on_hub)
+    is_model = any((first / name).is_file() for name in (CONFIG, HEAD)) or (len(arguments) > 1 and may_be_on_hub)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
     model, audio = (arguments[0], arguments[1:]) if is_model else (MINI, arguments)
