@@ -48,7 +48,7 @@ def parse_path(path: str) -> tuple[str, str] | None:
 
 
 def load(name: str, root: Path) -> Corpus:
-    """Read AESDD. One of its files, ``sadness/s05 (3).wav``, is known to be damaged: the check says so.
+    """Read AESDD. Others leave out one of its files, ``s05 (3).wav``: the check tells whether it can be read.
 
     Args:
         name: the user's name for the corpus.
