@@ -1,4 +1,8 @@
+from dataclasses import replace
+
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from support.layouts import write_noise
 from voicefit.corpora import resd
@@ -42,6 +46,25 @@ def test_every_clip_is_read_whatever_its_format(tmp_path, given, suffix):
     assert all(clip.path.is_file() for clip in corpus.clips)
 
 
+@pytest.mark.parametrize("ending", ["", "-04c8c8dd3a63f6df"])
+def test_the_tables_of_the_hub_have_the_same_clips(tmp_path, ending):
+    build_resd(tmp_path / "files")
+    expected = resd.load("mine", tmp_path / "files")
+    (tmp_path / "hub" / "data").mkdir(parents=True)
+    for part in CLIPS:
+        clips = [clip for clip in expected.clips if clip.id.startswith(part)]
+        paths = [clip.id.removeprefix(f"{part}/") for clip in clips]
+        speech = [{"bytes": clip.path.read_bytes(), "path": clip.path.name} for clip in clips]
+        emotions = [clip.native_label for clip in clips]
+        table = pyarrow.table({"name": paths, "path": paths, "emotion": emotions, "speech": speech})
+        parquet.write_table(table, tmp_path / "hub" / "data" / f"{part}-00000-of-00001{ending}.parquet")
+    corpus = resd.load("mine", tmp_path / "hub")
+    assert corpus.root == tmp_path / "hub" / "data"
+    for clip, other in zip(corpus.clips, expected.clips, strict=True):
+        assert clip == replace(other, path=clip.path)
+        assert clip.path.read_bytes() == other.path.read_bytes()
+
+
 def test_absent_and_unlisted_files_are_told(tmp_path):
     folder = build_resd(tmp_path) / "test" / "fear_disgust_48"
     (folder / "48_fear_disgust_d_080.wav").rename(folder / "48_fear_disgust_d_081.wav")
@@ -60,7 +83,10 @@ def test_a_path_in_a_table_cannot_leave_its_folder(tmp_path, path):
 
 
 def test_what_is_not_all_there_is_refused(tmp_path):
-    with pytest.raises(VoicefitError, match=r"expected train\.csv, test\.csv, train/ and test/ here"):
+    with pytest.raises(
+        VoicefitError,
+        match=r"expected train\.csv, test\.csv, train/ and test/, or tables like train-00000-of-00001\.parquet here",
+    ):
         resd.load("mine", tmp_path)
     build_resd(tmp_path)
     (tmp_path / "test").rename(tmp_path / "elsewhere")

@@ -1,4 +1,4 @@
-"""RESD, Russian Emotional Speech Dialogs: ``train.csv`` and ``test.csv`` list the clips of ``train/`` and ``test/``.
+"""RESD, Russian Emotional Speech Dialogs: ``train.csv`` lists the clips of ``train/``, or a Parquet table holds them.
 
 Facts are from its card (``Aniemore/resd`` on the Hugging Face hub), and the reader and the list of its files of
 EmoBox (``emo-box/EmoBox``).
@@ -12,6 +12,7 @@ from pathlib import Path
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
 from voicefit.corpora.rows import read_rows
+from voicefit.corpora.unpack import unpack
 from voicefit.errors import VoicefitError
 
 INFO = CorpusInfo(
@@ -31,6 +32,9 @@ PARTS = ("train", "test")
 
 COLUMNS = ("path", "emotion")
 """These columns of a table are read."""
+
+_TABLE = re.compile(rf"({'|'.join(PARTS)})-[0-9]{{5}}-of-[0-9]{{5}}(?:-[0-9a-f]+)?")
+"""The name of a Parquet table without suffix, as the hub has it: its part and place, sometimes with a digest."""
 
 
 def parse_dialogue(path: str) -> str:
@@ -52,13 +56,30 @@ def load(name: str, root: Path) -> Corpus:
 
     Args:
         name: the user's name for the corpus.
-        root: the folder that holds ``train.csv``, ``test.csv``, ``train/`` and ``test/``, or the one above it.
+        root: the folder that holds ``train.csv``, ``test.csv``, ``train/`` and ``test/``, or tables like
+            ``train-00000-of-00001.parquet``, whose audio is then unpacked; or the folder above it.
 
     Raises:
-        VoicefitError: no table or no folder of a part, or a table that cannot be read.
+        VoicefitError: no table or no folder of a part, a table that cannot be read, or no room for its audio.
     """
-    root = find_root(root, lambda folder: (folder / "train.csv").is_file(), "train.csv, test.csv, train/ and test/")
+    expected = "train.csv, test.csv, train/ and test/, or tables like train-00000-of-00001.parquet"
+    root = find_root(root, lambda folder: (folder / "train.csv").is_file() or bool(_tables(folder)), expected)
+    if tables := _tables(root):
+        return make_corpus(name, root, INFO, (clip for part, table in tables for clip in _unpacked(part, table)))
     return make_corpus(name, root, INFO, (clip for part in PARTS for clip in _part(root, part)))
+
+
+def _tables(folder: Path) -> list[tuple[str, Path]]:
+    """Return the Parquet tables of a folder, each with its part."""
+    paths = sorted(folder.glob("*.parquet"))
+    return [(match[1], path) for path in paths if (match := _TABLE.fullmatch(path.stem))]
+
+
+def _unpacked(part: str, table: Path) -> Iterator[Clip]:
+    for row in unpack(table, "speech", COLUMNS):
+        path, emotion = row["path"] or "", row["emotion"] or ""
+        label = to_vocabulary(emotion) or None
+        yield Clip(f"{part}/{path}", row["file"], parse_dialogue(path), label, emotion)
 
 
 def _part(root: Path, part: str) -> Iterator[Clip]:
