@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -67,3 +69,15 @@ def test_arguments_are_split_at_the_first_equals_sign():
 def test_other_arguments_are_refused(argument):
     with pytest.raises(VoicefitError, match=r"NAME=PATH|a corpus name consists of"):
         parse_corpus_argument(argument)
+
+
+def test_corpora_are_listed_and_folders_read_without_heavy_libraries(tmp_path):
+    layouts.build_folder(tmp_path)
+    check = f"""
+import sys
+from voicefit.corpora import corpus_infos, load_corpus
+import voicefit.corpora.advice, voicefit.corpora.check
+corpus_infos(), load_corpus("mine", {str(tmp_path)!r})
+assert not {{"pandas", "pyarrow", "torch", "scipy", "sklearn", "av"}} & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)

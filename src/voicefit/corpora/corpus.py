@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from voicefit.errors import VoicefitError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 VOCABULARY = (
     "anger",
@@ -154,8 +156,10 @@ class Corpus:
         """Return the corpus with only the clips for which ``keep`` is true."""
         return replace(self, clips=tuple(clip for clip in self.clips if keep(clip)))
 
-    def table(self) -> pd.DataFrame:
+    def table(self) -> "pd.DataFrame":
         """Return a table with a row per clip and the attributes of :class:`Clip` as columns."""
+        import pandas as pd
+
         return pd.DataFrame([vars(clip) for clip in self.clips], columns=list(Clip.__dataclass_fields__))
 
 

@@ -5,8 +5,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
 from voicefit.errors import VoicefitError
@@ -125,6 +123,8 @@ def _read_votes(root: Path) -> dict[str, str]:
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise VoicefitError(f"{candidates[0]}: no such file; the table of the listeners' votes is needed")
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
     except (OSError, ValueError) as error:

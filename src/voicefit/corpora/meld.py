@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
-
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
 from voicefit.errors import VoicefitError
@@ -96,6 +94,8 @@ def _audio_folder(root: Path, part: str, stems: set[str]) -> Path:
 
 
 def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    import pandas as pd
+
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
     except FileNotFoundError as error:

@@ -6,14 +6,15 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from voicefit.audio import AUDIO_SUFFIXES
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, find_root
 from voicefit.errors import VoicefitError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 EMOTIONS: dict[str, str | None] = {
     "A": "anger",
@@ -143,8 +144,10 @@ def _audio_names(folder: Path) -> list[str]:
     return sorted(name for name in names if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES)
 
 
-def _read_table(path: Path) -> pd.DataFrame:
+def _read_table(path: Path) -> "pd.DataFrame":
     """Return the label file's columns as stripped text, checked."""
+    import pandas as pd
+
     try:
         if path.suffix == ".csv":
             table = pd.read_csv(path, dtype=str, keep_default_na=False)
@@ -165,7 +168,9 @@ def _read_table(path: Path) -> pd.DataFrame:
     return table
 
 
-def _from_json(data: Any) -> pd.DataFrame:
+def _from_json(data: Any) -> "pd.DataFrame":
+    import pandas as pd
+
     if not isinstance(data, dict) or not all(isinstance(fields, dict) for fields in data.values()):
         raise ValueError("not an object with an object for each file")
     present = [column for column in COLUMNS[1:] if any(column in fields for fields in data.values())]
@@ -184,13 +189,15 @@ def _refuse(path: Path, column: "pd.Series[str]", wrong: "pd.Series[bool]", expe
 
 
 def _ratings(path: Path, column: "pd.Series[str]") -> list[float | None]:
+    import pandas as pd
+
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
     absent = column.str.lower().isin(["", "nan"])
     _refuse(path, column, ~absent & ~numbers.abs().lt(math.inf), "a number")
     return [None if math.isnan(number) else number for number in numbers.tolist()]
 
 
-def _listed_clips(table: pd.DataFrame, path: Path, audio: Path, files: list[str]) -> list[Clip]:
+def _listed_clips(table: "pd.DataFrame", path: Path, audio: Path, files: list[str]) -> list[Clip]:
     by_stem = {os.path.splitext(file)[0]: file for file in reversed(files)}
     listed = table["FileName"].tolist()
     # The label file names .wav files, whatever their format is.

@@ -3,8 +3,6 @@
 import csv
 from pathlib import Path
 
-import pandas as pd
-
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files, find_root
 from voicefit.errors import VoicefitError
@@ -53,6 +51,8 @@ def _is_root(folder: Path) -> bool:
 
 def _read_table(path: Path) -> list[dict[str, str]]:
     """Return the rows of ``data.tsv``, without the spaces around many of its values."""
+    import pandas as pd
+
     try:
         # Transcripts hold unpaired quotation marks, so quoting is off.
         table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)

@@ -3,12 +3,13 @@
 import math
 import os
 from pathlib import Path
-
-import pandas as pd
-import pyarrow
+from typing import TYPE_CHECKING
 
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 INFO = CorpusInfo(
     name="table",
@@ -71,6 +72,8 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
         raise VoicefitError(f"{path}: a table's name ends in {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise VoicefitError(f"{path}: no such file")
+    import pyarrow
+
     try:
         frame = _read_frame(path)
     except (OSError, ValueError, pyarrow.ArrowException) as error:
@@ -83,7 +86,9 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
     return [absent | dict(zip(columns, values, strict=True)) for values in zip(*texts, strict=True)]
 
 
-def _read_frame(path: Path) -> pd.DataFrame:
+def _read_frame(path: Path) -> "pd.DataFrame":
+    import pandas as pd
+
     if path.suffix.lower() == ".parquet":
         return pd.read_parquet(path)
     frame = pd.read_csv(
@@ -110,6 +115,8 @@ def _check_columns(path: Path, columns: list[str]) -> None:
 
 
 def _text(value: object) -> str:
+    import pandas as pd
+
     missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
     return "" if missing else str(value).strip()
 
