@@ -9,6 +9,7 @@ import numpy as np
 import soundfile
 
 from voicefit.audio.kinds import GSM, Kind
+from voicefit.audio.part import Part
 
 UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError, ValueError)
 """For a file that it cannot read, soundfile raises one of these."""
@@ -91,7 +92,7 @@ def descriptor(file: BinaryIO) -> Any:
         number = file.fileno()
         os.lseek(number, 0, os.SEEK_SET)
         return number
-    return file
+    return file if isinstance(file, Part) else Part(file, 0, file.seek(0, os.SEEK_END))
 
 
 def passed_over(stream: Stream, count: int) -> int:
@@ -169,8 +170,8 @@ class AvStream:
         while True:
             try:
                 packet = next(packets, None)
-            except av.FFmpegError:
-                self.remarks.append("it ends in the middle, as if it was not copied whole")
+            except (av.FFmpegError, LookupError):  # PyAV looks in vain for a track that begins in the middle
+                self.remarks.append("it breaks off in the middle; what is behind is not heard")
                 return
             if packet is None:
                 break

@@ -96,7 +96,8 @@ def _told_frames(content: bytes, place: int, like: tuple[int, ...]) -> int | Non
         return None
     tag = place + 4 + ((17 if mono else 32) if version == 3 else (9 if mono else 17))
     if content[tag : tag + 4] in (b"Xing", b"Info"):
-        return int.from_bytes(content[tag + 8 : tag + 12]) if content[tag + 7] & 1 else -1
+        flags = int.from_bytes(content[tag + 4 : tag + 8])
+        return int.from_bytes(content[tag + 8 : tag + 12]) if flags & 1 else -1
     if content[place + 36 : place + 40] == b"VBRI":
         return int.from_bytes(content[place + 50 : place + 54])
     return None
