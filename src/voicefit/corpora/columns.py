@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from voicefit.corpora.left_out import Account
-from voicefit.corpora.rows import Rows
+from voicefit.corpora.table_rows import Rows
 
 _NAMES = {
     "path": "path file file_name filename file_path filepath audio audio_path audio_filepath audio_file wav wav_path "

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from voicefit.corpora.rows import Rows
+from voicefit.corpora.table_rows import Rows
 
 _LABELS = ("emotion", "label", "emo")
 

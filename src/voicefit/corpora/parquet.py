@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from voicefit.corpora.rows import Rows
+from voicefit.corpora.table_rows import Rows
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_file
 
@@ -74,7 +74,7 @@ def _embedded(path: Path, value: Any) -> Any:
         content, name = value, ""
     else:
         return value
-    folder = _cache() / "recordings"
+    folder = _cache() / "unpacked" / "recordings"
     suffix = Path(name).suffix if len(Path(name).suffix) < 8 else ""
     file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
     if not file.is_file():

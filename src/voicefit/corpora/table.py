@@ -14,8 +14,8 @@ from voicefit.corpora.left_out import Account
 from voicefit.corpora.lhotse import flatten
 from voicefit.corpora.parquet import Embedded
 from voicefit.corpora.paths import resolve
-from voicefit.corpora.rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.corpora.splits import SPLIT_FOLDERS, SPLITS
+from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.errors import VoicefitError
 
 __all__ = ["INFO", "READERS", "SPLITS", "SUFFIXES", "is_table", "load", "load_rows"]
