@@ -16,8 +16,8 @@ from voicefit.audio import (
     decode_waveform,
     find_audio,
     limits,
-    load,
     load_waveform,
+    reading,
     waveform_length,
 )
 
@@ -272,7 +272,7 @@ def test_a_recording_longer_than_memory_should_hold_is_refused_but_a_part_of_it_
 def test_blocks_add_up_to_the_whole(tmp_path, monkeypatch):
     samples = np.stack([sine(), sine(300)], axis=1)
     soundfile.write(tmp_path / "a.wav", samples, SAMPLE_RATE, subtype="FLOAT")
-    monkeypatch.setattr(load, "_BLOCK_SAMPLES", 1002)
+    monkeypatch.setattr(reading, "_BLOCK_SAMPLES", 1002)
     assert np.allclose(load_waveform(tmp_path / "a.wav"), samples.mean(axis=1), atol=1e-7)
 
 

@@ -108,7 +108,7 @@ def test_chunks_behind_the_samples_are_no_samples():
 def test_what_cannot_be_sought_is_read_over(tmp_path, kind, subtype):
     (tmp_path / "a").write_bytes(by_libsndfile(kind, subtype, 8000, np.r_[np.zeros(8000), tone(8000, 2.0)]))
     whole = load_waveform(tmp_path / "a")
-    assert len(whole) == pytest.approx(3 * SAMPLE_RATE, abs=400)
+    assert len(whole) == pytest.approx(3 * SAMPLE_RATE, abs=700)  # whole frames
     part = load_waveform(tmp_path / "a", 1.5, 2.5)
     assert len(part) == SAMPLE_RATE
     assert pitches(part, 1) == pytest.approx([PITCH], abs=3)

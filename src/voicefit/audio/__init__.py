@@ -9,6 +9,7 @@ from voicefit.audio.load import (
     decode_waveform,
     load_waveform,
     read_recording,
+    stream_waveform,
     waveform_length,
 )
 
@@ -30,5 +31,6 @@ __all__ = [
     "find_audio",
     "load_waveform",
     "read_recording",
+    "stream_waveform",
     "waveform_length",
 ]

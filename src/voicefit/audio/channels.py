@@ -29,17 +29,23 @@ class Channels:
     def __init__(self, rate: int, chosen: int | None = None):
         self._size, self._chosen = max(1, round(rate * _FRAME_S)), chosen
         self._energy: list[np.ndarray] = []
-        self._mixed = 0.0
+        self._cancelled = False
 
     def take(self, block: np.ndarray) -> np.ndarray:
         """Return the one channel of a block ``(samples, channels)``."""
         if block.shape[1] == 1:
             return block[:, 0]
+        if self._chosen is not None:
+            return block[:, self._chosen - 1]
         with np.errstate(over="ignore", invalid="ignore"):  # samples that are far too loud are refused later
-            self._energy.append(self._frames(block))
+            energy = self._frames(block)
             mixed: np.ndarray = block.mean(axis=1, dtype=np.float32)
-            self._mixed += float(np.square(mixed, dtype=np.float64).sum())
-        return mixed if self._chosen is None else block[:, self._chosen - 1]
+            left, all_of_it = float(np.square(mixed, dtype=np.float64).sum()), float(energy.sum()) / block.shape[1]
+        self._energy.append(energy)
+        if not 0 < all_of_it < math.inf or left >= _CANCELLED * all_of_it:
+            return mixed
+        self._cancelled = True
+        return block[:, 0]
 
     def _frames(self, block: np.ndarray) -> np.ndarray:
         """The energy of each frame and channel ``(frames, channels)``; a block begins a frame."""
@@ -47,15 +53,16 @@ class Channels:
         return np.add.reduceat(squares, np.arange(0, len(block), self._size), axis=0)
 
     @property
-    def cancel(self) -> bool:
-        """Whether the mean of the channels is nearly silent, though they are not."""
-        if not self._energy:
-            return False
-        energy = np.concatenate(self._energy)
-        return bool(0 < energy.sum() < math.inf and self._mixed < _CANCELLED * energy.sum() / energy.shape[1])
+    def remarks(self) -> list[str]:
+        """What a listener should know."""
+        if self._cancelled:
+            return ["its channels cancel each other out, so that channel 1 alone is heard"]
+        if self._differ:
+            return ["its channels differ, as the two sides of a call do, and are mixed: choose one of them"]
+        return []
 
     @property
-    def differ(self) -> bool:
+    def _differ(self) -> bool:
         """Whether two channels take turns, as the two sides of a call do."""
         if not self._energy:
             return False

@@ -22,12 +22,12 @@ from voicefit.audio.streams import streams_of
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is wanted of a file: between two times in seconds, how many samples at most, and of which channel."""
+    """What is wanted of a file: between two times in seconds, at most how many samples at 16 kHz, and which channel."""
 
     name: str
     start: float = 0.0
     end: float | None = None
-    max_seconds: float | None = None
+    most: int | None = None
     channel: int | None = None
     resample: bool = True
     measure: bool = False
