@@ -20,7 +20,7 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, load_encoder
 from voicefit.encoders.cache_limit import bytes_under
 from voicefit.heads.discriminants import discriminant_projector
-from voicefit.heads.prior import learn_prior
+from voicefit.heads.learn_prior import learn_prior
 from voicefit.prefinetuning.batches import split_by_speaker
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer

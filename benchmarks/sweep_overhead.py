@@ -22,7 +22,7 @@ from voicefit.adaptation import METHODS, Method, Shots
 from voicefit.adaptation.method import MethodSettings
 from voicefit.corpora import load_corpus
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 from voicefit.sweep import loaded_plan, run, trial
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.jobs import Record

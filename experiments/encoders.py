@@ -24,7 +24,7 @@ from voicefit.adaptation import find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
-from voicefit.heads.prior import learn_prior
+from voicefit.heads.learn_prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE

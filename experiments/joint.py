@@ -21,7 +21,7 @@ from voicefit.adaptation.prior import Settings, posterior_head
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 from voicefit.heads.prior import Prior
 from voicefit.scores import score
 from voicefit.selection.ranking import PooledCorpus, learn_together, pool_corpora

@@ -15,7 +15,7 @@ import numpy as np
 
 import voicefit.adaptation.prior as method_module
 import voicefit.heads.discriminants
-import voicefit.heads.prior as prior_module
+import voicefit.heads.learn_prior as prior_module
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
 from voicefit.adaptation import find_method

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from support.layouts import write_noise
 from support.tiny_models import make_waveform
 from voicefit import load_model
-from voicefit.checkpoints.checkpoint import read_record
+from voicefit.checkpoints.record import read_record
 from voicefit.checkpoints.start import open_start
 from voicefit.cli.app import app
 from voicefit.system.hub import locate

@@ -5,34 +5,36 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+import numpy as np
 from pydantic import ValidationError
 
-from voicefit.adaptation import ConfiguredMethod, Shots, find_method
+from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.suggestion import suggest as choose_recordings
-from voicefit.audio import RECORDING_SUFFIXES, AudioError, find_audio, load_waveform
-from voicefit.checkpoints import checkpoint
+from voicefit.audio import RECORDING_SUFFIXES
+from voicefit.checkpoints.adapted import can_copy, save_small, save_whole
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
 from voicefit.corpora.corpus import to_vocabulary
 from voicefit.corpora.layout import audio_files
-from voicefit.encoders import Encoder, Reading, load_encoder
+from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
-from voicefit.prediction.model import Model, load_model, reason_of
-from voicefit.prefinetuning.prefinetune import Run
-from voicefit.prefinetuning.prefinetune import prefinetune as _prefinetune
-from voicefit.prefinetuning.settings import PrefinetuneSettings
-from voicefit.system.distributed import joined
+from voicefit.heads.head import Head
+from voicefit.prediction.model import Model, load_model
+from voicefit.prediction.voice import embed_clips, embed_recordings, first_reason, front_clips
+from voicefit.system.extras import require
 from voicefit.system.files import require_absent
 from voicefit.system.hub import MINI
-from voicefit.system.machine import devices
 from voicefit.system.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from voicefit.encoders import Encoder
+    from voicefit.prefinetuning.prefinetune import Run
+    from voicefit.prefinetuning.settings import PrefinetuneSettings
 
 
 def prefinetune(
@@ -42,8 +44,8 @@ def prefinetune(
     *,
     protocol: str = "clean",
     reading: Reading | None = None,
-    settings: PrefinetuneSettings | None = None,
-    run: Run | None = None,
+    settings: "PrefinetuneSettings | None" = None,
+    run: "Run | None" = None,
 ) -> Path:
     """Pre-finetune an encoder on corpora and write a checkpoint; see :mod:`voicefit.prefinetuning`.
 
@@ -61,10 +63,17 @@ def prefinetune(
     Raises:
         VoicefitError: whatever is wrong with the encoder, a corpus or ``out``.
     """
+    require("train", "pre-finetuning trains an encoder")
+    from voicefit.encoders.load import load_encoder
+    from voicefit.export.encoder import add_graph
+    from voicefit.prefinetuning.prefinetune import Run
+    from voicefit.prefinetuning.prefinetune import prefinetune as run_prefinetuning
+    from voicefit.system.distributed import joined
+
     with joined() as processes:
         require_absent(Path(out))
         loaded = [load_corpus(name, path) for name, path in corpora.items()]
-        return _prefinetune(
+        path = run_prefinetuning(
             load_encoder(encoder, reading).to(processes.device),
             loaded,
             Path(out),
@@ -73,6 +82,9 @@ def prefinetune(
             settings=settings,
             run=replace(run or Run(), processes=processes),
         )
+        if processes.rank == 0:
+            add_graph(path)
+        return path
 
 
 @dataclass(frozen=True)
@@ -107,6 +119,7 @@ def adapt(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
+    small: bool = False,
     seed: int = 0,
     progress: Progress = silent,
 ) -> Adapted:
@@ -120,6 +133,7 @@ def adapt(
             checkpoint, ``joint`` if there are unlabelled clips as well, and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
         unlabelled: a file or folder with more clips of the voice, for ``joint``, ``prior`` and ``zero-shot``.
+        small: write kilobytes: the head alone, and the name and digest of its encoder, which stays where it is.
         seed: fixes what the method draws at random.
         progress: reports every clip.
 
@@ -130,63 +144,72 @@ def adapt(
     require_absent(Path(out))
     choose = partial(_choose_method, settings=settings, has_unlabelled=unlabelled is not None)
     named = choose(method) if method else None  # a wrong call is refused before anything is loaded
+    if small and named and named.method.trains_encoder:
+        raise VoicefitError(f"method {named.name} changes the encoder: a model by it is whole; leave --small out")
     corpus = _load_voice(clips)
     begin = _open_repeatable(start)
-    encoder = begin.encoder
     chosen = named or choose(_default_method(begin, unlabelled is not None))
+    trains = chosen.method.trains_encoder
+    encoder = _on_first_device(begin) if trains else begin.fixed_encoder
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
-    usable, frames, left_out = _read_clips(encoder, corpus.clips, progress)
-    if not usable:
-        raise VoicefitError(f"{clips}: holds no clip that can be used ({_first_reason(left_out)})")
-    with_clips = {str(clip.label) for clip in usable}
+    read = partial(front_clips, begin.encoder) if trains else partial(embed_clips, encoder)
+    voice = read(corpus.clips, progress)
+    if not voice.clips:
+        raise VoicefitError(f"{clips}: holds no clip that can be used ({first_reason(voice.left_out)})")
+    with_clips = {str(clip.label) for clip in voice.clips}
     taught = _taught_by_corpora(chosen, begin) & (_named_labels(corpus) - with_clips)
     labels = sorted(with_clips | taught)
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
-    targets = torch.tensor([labels.index(str(clip.label)) for clip in usable], device=encoder.device)
-    shots = Shots(
-        encoder.pool(frames),
-        frames,
-        targets,
-        len(labels),
-        labels=tuple(labels),
-        prior=begin.prior,
-        partial=bool(taught),
-    )
+    shots, left_out = voice.shots(labels, begin, partial=bool(taught)), voice.left_out
     if unlabelled is not None:
-        pooled, more_left_out = _pool_recordings(encoder, unlabelled, corpus.clips, progress)[1:]
-        shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
+        recordings = embed_recordings(encoder, unlabelled, corpus.clips, progress)
+        shots, left_out = replace(shots, unlabelled=recordings.pooled), left_out | recordings.left_out
     how_sure = leave_one_out(chosen, encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 0, 1)
     head = chosen.fit(encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 1, 1)
-    counts = dict(sorted(Counter(str(clip.label) for clip in usable).items()))
+    counts = dict(sorted(Counter(str(clip.label) for clip in voice.clips).items()))
     record = {
         "source": begin.source,
         "method": chosen.name,
         "seed": seed,
-        "front_end": encoder.front_end.model_dump(),
+        "front_end": begin.front_end.model_dump(),
         "shots": counts,
         "unlabelled": len(shots.unlabelled),
         "left_out": left_out,
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": begin.record.get("corpora", []),
     }
-    kept = None if chosen.method.trains_encoder else begin.prior
-    checkpoint.save_adapted(encoder, head, labels, Path(out), record, kept)
+    _save(begin, head, labels, Path(out), record, trains=trains, small=small)
     return Adapted(
         model=load_model(out),
         method=chosen.name,
         shots=counts,
         left_out=left_out,
-        advice=advice(report, encoder.front_end.max_seconds),
+        advice=advice(report, begin.front_end.max_seconds),
         leave_one_out=how_sure,
         remarks=(
             *_labels_without_clips(_named_labels(corpus) - with_clips, taught),
-            *_nothing_to_train(chosen, encoder, start),
+            *_nothing_to_train(chosen, begin),
             *_found_in_recordings(head, labels, shots.unlabelled),
         ),
     )
+
+
+def _save(
+    begin: Start, head: Head, labels: Sequence[str], out: Path, record: dict[str, Any], *, trains: bool, small: bool
+) -> None:
+    """Write an adapted model: small, or whole from the start's files, or from the encoder in PyTorch."""
+    if small:
+        save_small(begin, head, labels, out, record)
+    elif not trains and can_copy(begin):
+        save_whole(begin, head, labels, out, record)
+    else:
+        require("train", f"{begin.source}: is a plain encoder, whose whole model (without --small) is written")
+        from voicefit.checkpoints.checkpoint import save_adapted
+
+        save_adapted(begin.encoder, head, labels, out, record, None if trains else begin.prior)
 
 
 @dataclass(frozen=True)
@@ -232,23 +255,14 @@ def suggest(
     if begin.prior is None:
         raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
     labels, clips = _labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [])
-    usable, frames, left_out = _read_clips(begin.encoder, clips, progress)
-    files, pooled, more_left_out = _pool_recordings(begin.encoder, recordings, clips, progress)
-    size, device = begin.encoder.hidden_size, begin.encoder.device
-    shots = Shots(
-        begin.encoder.pool(frames) if frames else torch.empty(0, size, device=device),
-        frames,
-        torch.tensor([labels.index(str(clip.label)) for clip in usable], dtype=torch.long, device=device),
-        len(labels),
-        labels=tuple(labels),
-        unlabelled=pooled,
-        prior=begin.prior,
-        partial=True,
-    )
+    encoder = begin.fixed_encoder
+    voice = embed_clips(encoder, clips, progress)
+    found = embed_recordings(encoder, recordings, clips, progress)
+    shots = replace(voice.shots(labels, begin, partial=True), unlabelled=found.pooled)
     rows, chances = choose_recordings(shots, count)
     best = chances.argmax(axis=1)
-    found = [Suggestion(files[row], labels[best[row]], float(chances[row, best[row]])) for row in rows]
-    return found, left_out | more_left_out
+    chosen = [Suggestion(found.clips[row].id, labels[best[row]], float(chances[row, best[row]])) for row in rows]
+    return chosen, voice.left_out | found.left_out
 
 
 def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
@@ -266,33 +280,15 @@ def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
     return sorted(labels), clips
 
 
-def _pool_recordings(
-    encoder: Encoder, recordings: str | Path, labelled: Sequence[Clip], progress: Progress
-) -> tuple[list[str], torch.Tensor, dict[str, str]]:
-    """Recordings without a label: files, pooled vectors ``(clips, hidden_size)``, and file → why it is not used."""
-    taken = {clip.path.resolve() for clip in labelled}
-    files = [path for path in find_audio([Path(recordings)]) if path.resolve() not in taken]
-    if not files:
-        raise VoicefitError(f"{recordings}: every recording there has a label already")
-    clips, frames, left_out = _read_clips(encoder, [Clip(str(path), path, "", None) for path in files], progress)
-    if not frames:
-        raise VoicefitError(f"{recordings}: holds no clip that can be used ({_first_reason(left_out)})")
-    return [clip.id for clip in clips], encoder.pool(frames), left_out
-
-
-def _first_reason(left_out: Mapping[str, str]) -> str:
-    return next((f"{clip}: {reason}" for clip, reason in left_out.items()), "it is empty")
-
-
 def _default_method(start: Start, has_unlabelled: bool) -> str:
     if start.prior is None:
         return "head"
     return "joint" if has_unlabelled else "prior"
 
 
-def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: torch.Tensor) -> Iterator[str]:
+def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: np.ndarray) -> Iterator[str]:
     if len(unlabelled):
-        counts = torch.bincount(head(unlabelled).argmax(1), minlength=len(labels)).tolist()
+        counts = np.bincount(head(unlabelled).argmax(axis=1), minlength=len(labels)).tolist()
         found = ", ".join(f"{count} {label}" for label, count in zip(labels, counts, strict=True))
         recordings = "1 recording" if len(unlabelled) == 1 else f"{len(unlabelled)} recordings"
         yield f"{recordings} without labels took part; as the model has it: {found}"
@@ -324,10 +320,10 @@ def _labels_without_clips(labels: set[str], taught: set[str]) -> Iterator[str]:
         )
 
 
-def _nothing_to_train(configured: ConfiguredMethod[Any], encoder: Encoder, start: str | Path) -> Iterator[str]:
-    if configured.method.trains_encoder and not encoder.trained_layers():
+def _nothing_to_train(configured: ConfiguredMethod[Any], begin: Start) -> Iterator[str]:
+    if configured.method.trains_encoder and not begin.encoder.trained_layers():
         yield (
-            f"every layer of {start} is frozen, so that method {configured.name} has trained little but the "
+            f"every layer of {begin.source} is frozen, so that method {configured.name} has trained little but the "
             "classifier; another start, or method prior, may do better"
         )
 
@@ -357,10 +353,9 @@ def _load_voice(clips: str | Path) -> Corpus:
 
 
 def _open_repeatable(source: str | Path) -> Start:
-    """Open a start on the first device; one that a saved model cannot repeat is refused."""
-    start = open_start(source).to(devices()[0])
-    front_end = start.encoder.front_end
-    if front_end.pad_first or not front_end.resample:
+    """Open a start; one that a saved model cannot repeat is refused."""
+    start = open_start(source)
+    if start.front_end.pad_first or not start.front_end.resample:
         raise VoicefitError(
             f"{source}: was pre-finetuned with quirks of the published code (pad_first, resample) that a saved model "
             "cannot repeat; pre-finetune without them"
@@ -368,15 +363,7 @@ def _open_repeatable(source: str | Path) -> Start:
     return start
 
 
-def _read_clips(
-    encoder: Encoder, clips: Sequence[Clip], progress: Progress
-) -> tuple[list[Clip], list[torch.Tensor], dict[str, str]]:
-    usable, frames, left_out = [], [], {}
-    for index, clip in enumerate(clips, 1):
-        try:
-            frames.append(encoder.front(load_waveform(clip.path, clip.start, clip.end)))
-            usable.append(clip)
-        except AudioError as error:
-            left_out[clip.id] = f"{error.kind}: {reason_of(error, clip.path)}"
-        progress("reading clips", index, len(clips))
-    return usable, frames, left_out
+def _on_first_device(start: Start) -> "Encoder":
+    from voicefit.system.machine import devices
+
+    return start.to(devices()[0]).encoder

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-from torch import Tensor
 
 CALIBRATION_BINS = 10
 """Confidence from 0 to 1 is counted in this many bins of equal width."""
@@ -34,7 +33,7 @@ def confusion(truth: Sequence[int], predicted: Sequence[int], classes: int) -> n
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def reliability(logits: Tensor, truth: Sequence[int]) -> list[list[float]]:
+def reliability(logits: np.ndarray, truth: Sequence[int]) -> list[list[float]]:
     """Count confidences for a reliability diagram (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 
     Args:
@@ -45,9 +44,10 @@ def reliability(logits: Tensor, truth: Sequence[int]) -> list[list[float]]:
         three lists with a value for each of :data:`CALIBRATION_BINS` bins of confidence, the probability of the
         predicted class: the number of clips, the sum of their confidences, and the number of right predictions.
     """
-    confidence, answer = logits.softmax(1).max(1)
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
     # The confidence of a head with NaN weights counts as 0.
-    confidences, right = np.nan_to_num(confidence.double().numpy()), answer.numpy() == np.array(truth)
+    confidences = np.nan_to_num(1 / odds.sum(axis=1, dtype=np.float64))
+    right = logits.argmax(axis=1) == np.array(truth)
     bins = np.minimum((CALIBRATION_BINS * confidences).astype(int), CALIBRATION_BINS - 1)
     sums = [np.bincount(bins, weights, CALIBRATION_BINS) for weights in (None, confidences, right.astype(float))]
     return [np.round(values, 4).tolist() for values in sums]

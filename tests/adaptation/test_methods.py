@@ -14,7 +14,7 @@ from voicefit.adaptation import METHODS, Shots, find_method
 from voicefit.adaptation.fine_tune import balanced_order
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 FINE_TUNED = [name for name, method in METHODS.items() if method.trains_encoder and name != "published"]
 

@@ -12,7 +12,7 @@ from support import taped_graphs
 from voicefit.adaptation import Shots, published
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 def fit(encoder: Encoder, shots: Shots, seed: int = 0, **settings) -> Head:

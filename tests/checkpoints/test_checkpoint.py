@@ -15,12 +15,14 @@ from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, 
 import voicefit
 from support.layouts import build_folder
 from support.tiny_models import BUILDERS, build_wav2vec2_group_norm, build_whisper_asr, make_prior, make_waveform
-from voicefit.checkpoints.checkpoint import read_record, save_adapted, save_prefinetuned
+from voicefit.checkpoints.checkpoint import save_adapted, save_prefinetuned
 from voicefit.checkpoints.publish import PUBLISHED
+from voicefit.checkpoints.record import read_record
 from voicefit.checkpoints.start import open_start
 from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import CorpusHeads, Head
+from voicefit.heads.corpus_heads import CorpusHeads
+from voicefit.heads.head import Head
 from voicefit.system.files import read_metadata
 
 torch.set_num_threads(1)

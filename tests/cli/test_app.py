@@ -15,7 +15,7 @@ from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.cli import app as cli
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import CorpusHeads
+from voicefit.heads.corpus_heads import CorpusHeads
 from voicefit.selection.ranking import SCORES
 
 COMMANDS = [

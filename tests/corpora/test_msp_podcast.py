@@ -184,12 +184,12 @@ def test_a_damaged_value_is_refused(tmp_path, old, new, message):
 @pytest.mark.parametrize(
     ("form", "content", "message"),
     [
-        ("csv", b"", "not readable as the labels"),
-        ("csv", b"\xff\xfe\x00garbage", "not readable as the labels"),
+        ("csv", b"", "not readable as the label file"),
+        ("csv", b"\xff\xfe\x00garbage", "not readable as the label file"),
         ("csv", b"FileName,EmoClass,EmoAct,EmoVal,EmoDom,SpkrID,Gender,Split_Set\n", "lists no clip"),
-        ("json", b"", "not readable as the labels"),
-        ("json", b"\xff\xfe", "not readable as the labels"),
-        ("json", b"[" * 100_000, "not readable as the labels"),
+        ("json", b"", "not readable as the label file"),
+        ("json", b"\xff\xfe", "not readable as the label file"),
+        ("json", b"[" * 100_000, "not readable as the label file"),
         ("json", b"[1]", "not an object with an object for each file"),
         ("json", b'{"x.wav": [{"EmoClass": "N"}]}', "not an object with an object for each file"),
         ("json", b'{"x.wav": {"EmoClass": "N"}}', "no column EmoVal, EmoAct, EmoDom, SpkrID, Split_Set"),

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 
 from voicefit.corpora import Clip
+from voicefit.heads.corpus_heads import CorpusHeads
 from voicefit.heads.discriminants import discriminant_projector
-from voicefit.heads.linear import CorpusHeads, Head
+from voicefit.heads.head import Head
 
 LABELS = {"ravdess": ["anger", "calm", "fear"], "v1.0": ["anger", "neutral"], "type": ["joy", "rage"]}
 

@@ -6,7 +6,8 @@ import torch
 
 from voicefit.corpora import Clip
 from voicefit.errors import VoicefitError
-from voicefit.heads.prior import Prior, learn_prior
+from voicefit.heads.learn_prior import learn_prior
+from voicefit.heads.prior import Prior
 
 EMOTIONS = {"anger": (3.0, 0.0), "neutral": (-1.0, 1.0), "sadness": (-2.0, -1.0)}
 

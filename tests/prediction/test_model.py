@@ -9,7 +9,7 @@ import voicefit
 from support.tiny_models import LABELS, build_wav2vec2_group_norm, make_prior, make_waveform
 from voicefit import load_model
 from voicefit.audio import STDIN
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import PRIOR
 from voicefit.checkpoints.start import open_start
 from voicefit.cli.tables import prediction_table
 from voicefit.errors import VoicefitError
@@ -77,7 +77,7 @@ def test_a_checkpoint_without_a_prior_is_no_model(start, tmp_path):
     copy = tmp_path / "copy"
     copy.mkdir()
     for path in start.iterdir():
-        if path.name != checkpoint.PRIOR:
+        if path.name != PRIOR:
             (copy / path.name).write_bytes(path.read_bytes())
     with pytest.raises(VoicefitError, match="cannot tell labels; run `voicefit adapt"):
         load_model(copy)

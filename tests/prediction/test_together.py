@@ -9,7 +9,7 @@ import soundfile
 from support.tiny_models import BUILDERS, LABELS, make_waveform
 from voicefit import load_model
 from voicefit.audio import SAMPLE_RATE
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import PRIOR
 from voicefit.errors import VoicefitError
 from voicefit.prediction.together import predict_together
 
@@ -75,6 +75,6 @@ def test_one_file_alone_has_the_model_s_own_answer_or_nearly(adapted, clips):
 
 def test_a_model_that_knows_nothing_of_voices_is_refused(adapted, clips, tmp_path):
     shutil.copytree(adapted, tmp_path / "model")
-    (tmp_path / "model" / checkpoint.PRIOR).unlink()
+    (tmp_path / "model" / PRIOR).unlink()
     with pytest.raises(VoicefitError, match=r"cannot label clips together, since it holds no prior\.safetensors"):
         predict_together(tmp_path / "model", [clips])

@@ -8,7 +8,7 @@ import torch
 from support.tiny_models import BUILDERS, make_waveform
 from voicefit.checkpoints.checkpoint import save_adapted
 from voicefit.encoders import Reading, load_encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 LABELS = ["anger", "joy", "ärger"]
 

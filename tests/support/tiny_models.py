@@ -26,8 +26,9 @@ from transformers import (
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.corpora import Clip
 from voicefit.encoders import load_encoder
-from voicefit.heads.linear import CorpusHeads
-from voicefit.heads.prior import Prior, learn_prior
+from voicefit.heads.corpus_heads import CorpusHeads
+from voicefit.heads.learn_prior import learn_prior
+from voicefit.heads.prior import Prior
 
 LABELS = ("anger", "fear", "neutral")
 LAYERS = 3

@@ -10,7 +10,7 @@ import pytest
 
 from support.layouts import write_noise
 from support.tiny_models import build_wav2vec2_group_norm
-from voicefit.checkpoints.checkpoint import read_record
+from voicefit.checkpoints.record import read_record
 from voicefit.corpora import load_corpus
 from voicefit.errors import VoicefitError
 from voicefit.sweep import TrialStore, make_plan, merge_runs, recorded_plan, run_sweep

@@ -19,7 +19,7 @@ from voicefit.checkpoints.publish import PUBLISHED, push
 from voicefit.cli.app import main
 from voicefit.encoders import load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import CorpusHeads
+from voicefit.heads.corpus_heads import CorpusHeads
 from voicefit.system.hub import locate
 
 

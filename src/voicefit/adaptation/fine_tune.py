@@ -17,7 +17,7 @@ from voicefit.adaptation import head
 from voicefit.adaptation.method import TrainingSettings
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 from voicefit.training import endless_shuffles
 
 
@@ -59,11 +59,11 @@ def fine_tune(
         goals: probabilities ``(k, classes)`` to learn instead of the shots' classes.
         penalty: added to the loss of every step; a scalar.
     """
-    begin = head.fit(encoder, shots, head.Settings(l2=settings.l2), seed)
+    begin = head.fit_on(encoder.projection, shots, head.Settings(l2=settings.l2))
     classifier = nn.Linear(begin.classifier_weight.shape[1], shots.classes, device=encoder.device)
     with torch.no_grad():
-        classifier.weight.copy_(begin.classifier_weight)
-        classifier.bias.copy_(begin.classifier_bias)
+        classifier.weight.copy_(torch.from_numpy(begin.classifier_weight))
+        classifier.bias.copy_(torch.from_numpy(begin.classifier_bias))
     groups = [
         {"params": list(parameters), "lr": settings.lr},
         {"params": list(classifier.parameters()), "lr": settings.head_lr},
@@ -74,8 +74,8 @@ def fine_tune(
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warmup, (settings.steps - step) / settings.steps)
     )
-    goals = shots.targets if goals is None else goals
-    order = balanced_order(shots.targets.cpu().numpy(), np.random.default_rng(seed))
+    goals = torch.from_numpy(shots.targets).to(encoder.device) if goals is None else goals
+    order = balanced_order(shots.targets, np.random.default_rng(seed))
     encoder.eval()
     with _trained_alone(encoder, parameters):
         for _ in range(settings.steps):
@@ -88,18 +88,22 @@ def fine_tune(
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)  # before the next forward pass needs the memory
             schedule.step()
+    return head.raise_rest_logit(head_of(encoder, classifier), shots, settings.rest_log_odds)
+
+
+def head_of(encoder: Encoder, classifier: nn.Linear) -> Head:
+    """Return the encoder's projector and a classifier as a head, copied."""
     layers = (encoder.projector, classifier)
-    trained = Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
-    return head.raise_rest_logit(trained, shots, settings.rest_log_odds)
+    return Head(*(p.detach().cpu().numpy().copy() for layer in layers for p in (layer.weight, layer.bias)))
 
 
 @torch.no_grad()
 def standardise_projector(encoder: Encoder, shots: Shots) -> None:
     """Change the projector: projected shots have mean 0 and unit variance, and one rate suits every encoder."""
     projector = encoder.projector
-    centre, scale = head.centre_and_scale(projector(shots.pooled))
+    centre, scale = head.centre_and_scale(encoder.projection.project(shots.pooled))
     projector.weight.div_(scale)
-    projector.bias.sub_(centre).div_(scale)
+    projector.bias.sub_(torch.from_numpy(centre).to(projector.bias)).div_(scale)
 
 
 def balanced_order(targets: np.ndarray, generator: np.random.Generator) -> Iterator[int]:

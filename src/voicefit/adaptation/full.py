@@ -4,7 +4,7 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 class Settings(FineTuneSettings):
@@ -17,4 +17,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, encoder.trainable())
 
 
-METHOD = Method("full", fit, Settings, version=5, trains_encoder=True)
+METHOD = Method("full", fit, Settings, version=6, trains_encoder=True)

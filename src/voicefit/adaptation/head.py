@@ -1,19 +1,15 @@
 """A linear head on frozen, pooled frames: L2-regularised logistic regression."""
 
-import functools
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
-import torch
 from pydantic import Field
-from threadpoolctl import ThreadpoolController  # type: ignore[import-untyped]
-from torch import Tensor
 
 from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head, Projection
+from voicefit.heads.logistic import fit_softmax, log_softmax
 
 _PENALTIES = (1.0, 10.0, 100.0, 0.1)
 
@@ -33,28 +29,25 @@ class Settings(MethodSettings):
     )
 
 
-@torch.no_grad()
-def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the head that minimises the sum of cross-entropies plus the penalty (convex: the seed is not used).
+def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Return the head on the encoder's projection (convex: the seed is not used)."""
+    return fit_on(encoder.projection, shots, settings)
+
+
+def fit_on(projection: Projection, shots: Shots, settings: Settings) -> Head:
+    """Return the head that minimises the sum of cross-entropies plus the penalty.
 
     Each class counts the same, however many shots it has. Projected vectors are centred on the shots and scaled, all
     dimensions alike, to unit variance, so that one penalty suits every encoder; centring and scale are folded into the
     classifier.
     """
-    projector = encoder.projector
-    projected = projector(shots.pooled)
+    projected = projection.project(shots.pooled)
     centre, scale = centre_and_scale(projected)
-    vectors = ((projected.double() - centre) / scale).cpu().numpy()
-    targets = shots.targets.cpu().numpy()
-    with _blas().limit(limits=1, user_api="blas"):  # threads wait for each other on a problem this small
-        l2 = _leave_one_out(vectors, targets, shots.importance()) if settings.l2 == "leave-one-out" else settings.l2
-        model = _regression(l2).fit(vectors, targets)
-    weight, bias = model.coef_ / scale, model.intercept_
-    if shots.classes == 2:  # scikit-learn gives one row of log-odds
-        weight, bias = np.vstack([-weight / 2, weight / 2]), np.concatenate([-bias / 2, bias / 2])
-    bias = bias - weight @ centre.cpu().numpy()
-    classifier = (torch.from_numpy(part).float().to(projected.device) for part in (weight, bias))
-    head = Head(projector.weight.clone(), projector.bias.clone(), *classifier)
+    vectors = (projected.astype(np.float64) - centre) / scale
+    l2 = _leave_one_out(vectors, shots) if settings.l2 == "leave-one-out" else settings.l2
+    weight, bias = _regression(vectors, shots.targets, shots.importance(), l2)
+    weight = weight / scale
+    head = Head(*projection, weight, bias - weight @ centre)
     return raise_rest_logit(head, shots, settings.rest_log_odds)
 
 
@@ -68,41 +61,38 @@ def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
     """
     if not log_odds or not shots.one_vs_rest:
         return head
-    raised = head.classifier_bias + log_odds * torch.tensor([1.0, 0.0], device=head.classifier_bias.device)
-    return replace(head, classifier_bias=raised)
+    return replace(head, classifier_bias=head.classifier_bias + log_odds * np.array([1.0, 0.0]))
 
 
-def _regression(l2: float) -> Any:
-    from sklearn.linear_model import LogisticRegression  # here, since other methods need not wait a second for it
+def _regression(
+    vectors: np.ndarray, targets: np.ndarray, importance: np.ndarray, l2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    # Of two classes, the penalty is on the weights of the log-odds, of which each class has half.
+    return fit_softmax(vectors, targets, importance, 2 * l2 if targets.max() == 1 else l2)
 
-    return LogisticRegression(C=1 / l2, class_weight="balanced", max_iter=1000)
 
-
-def _leave_one_out(vectors: np.ndarray, targets: np.ndarray, importance: np.ndarray) -> float:
+def _leave_one_out(vectors: np.ndarray, shots: Shots) -> float:
     """The penalty with the least mean log loss of each shot under a head fitted to the others."""
-    from sklearn.metrics import log_loss
-    from sklearn.model_selection import LeaveOneOut, cross_val_predict
-
-    if np.bincount(targets).min() < 2:
+    count = len(vectors)
+    if np.bincount(shots.targets).min() < 2:
         return 1.0
 
     def loss(l2: float) -> float:
-        chances = cross_val_predict(_regression(l2), vectors, targets, cv=LeaveOneOut(), method="predict_proba")
-        return float(log_loss(targets, chances, sample_weight=importance))
+        losses = []
+        for index in range(count):
+            others = replace(shots, targets=np.delete(shots.targets, index))
+            weight, bias = _regression(np.delete(vectors, index, axis=0), others.targets, others.importance(), l2)
+            losses.append(-log_softmax((vectors[index] @ weight.T + bias)[None])[0, shots.targets[index]])
+        return float(shots.importance() @ losses)
 
     return min(_PENALTIES, key=loss)
 
 
-def centre_and_scale(projected: Tensor) -> tuple[Tensor, float]:
+def centre_and_scale(projected: np.ndarray) -> tuple[np.ndarray, float]:
     """Return the mean ``(width,)`` of projected shots ``(k, width)``, and their deviation over all dimensions."""
-    vectors = projected.double()
-    centre = vectors.mean(0)
-    return centre, max(float((vectors - centre).square().mean().sqrt()), 1e-12)
+    vectors = projected.astype(np.float64)
+    centre = vectors.mean(axis=0)
+    return centre, max(float(np.sqrt(((vectors - centre) ** 2).mean())), 1e-12)
 
 
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-METHOD = Method("head", fit, Settings, version=2)
+METHOD = Method("head", fit, Settings, version=3)

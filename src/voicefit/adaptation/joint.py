@@ -11,17 +11,15 @@ research/joint.md; research/joint_constants.md has what the other targets would 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
-from scipy.special import log_expit, log_softmax, softmax
 
 from voicefit.adaptation import prior as posterior
 from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
-from voicefit.heads.logistic import fit_logistic
+from voicefit.heads.head import Head
+from voicefit.heads.logistic import fit_logistic, log_softmax, softmax
 from voicefit.heads.prior import Prior
 
 _WIDTH = 64
@@ -46,8 +44,8 @@ class Settings(MethodSettings):
     """Nothing can be set."""
 
 
-def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the head that labels the voice's clips together (nothing is drawn: the seed is not used).
+def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Return the head that labels the voice's clips together; encoder and seed are not used.
 
     Raises:
         VoicefitError: the starting point has no prior.
@@ -69,9 +67,9 @@ def joint_head(shots: Shots) -> Head:
     if not len(shots.unlabelled):
         return first
     points = np.vstack([known.project(shots.pooled), known.project(shots.unlabelled)])
-    targets = shots.targets.cpu().numpy()
-    weights = first.classifier_weight.double().cpu().numpy()
-    biases = first.classifier_bias.double().cpu().numpy()
+    targets = shots.targets
+    weights = first.classifier_weight.astype(np.float64)
+    biases = first.classifier_bias.astype(np.float64)
     if shots.one_vs_rest:
         weight, bias = _one_from_the_rest(known, shots, points, targets, weights[1] - weights[0], biases[1] - biases[0])
         weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
@@ -81,9 +79,7 @@ def joint_head(shots: Shots) -> Head:
         mixture = fit_mixture(known, points, points @ weights.T + biases, allowed, len(shots.unlabelled))
         weights[:, : mixture.weights.shape[1]] += mixture.weights
         biases = biases + mixture.biases
-    device = shots.pooled.device
-    classifier = (torch.tensor(part, dtype=torch.float32, device=device) for part in (weights, biases))
-    return Head(first.projector_weight, first.projector_bias, *classifier)
+    return Head(first.projector_weight, first.projector_bias, weights, biases)
 
 
 @dataclass(frozen=True)
@@ -115,12 +111,12 @@ def fit_mixture(prior: Prior, points: np.ndarray, guess: np.ndarray, allowed: np
     # With few clips the mixture may follow the words that were said, and not how.
     trust = unlabelled / (unlabelled + _HALF_TRUST * labels)
     barred = np.where(allowed, 0.0, -np.inf)
-    start = _GUESS_WEIGHT * log_softmax(guess, axis=1) + barred
-    responsibilities = softmax(log_softmax(guess, axis=1) + barred, axis=1)
+    start = _GUESS_WEIGHT * log_softmax(guess) + barred
+    responsibilities = softmax(log_softmax(guess) + barred)
     for _ in range(_ROUNDS):
         weights, biases = _gaussians(prior, points, responsibilities)
         weights, biases = trust * weights, trust * biases
-        responsibilities = softmax(start + points @ weights.T + biases, axis=1)
+        responsibilities = softmax(start + points @ weights.T + biases)
     return Mixture(weights, biases, responsibilities)
 
 
@@ -161,7 +157,8 @@ def _one_from_the_rest(
     others = [row for row, label in enumerate(prior.labels) if label != shots.labels[1]]
     offset = posterior.speaker_offset(prior, prior.project(shots.unlabelled))
     names = (points - offset) @ prior.heads[others].T + prior.biases[others] if others else np.zeros((len(points), 1))
-    guess = np.column_stack([log_expit(log_odds), log_expit(-log_odds)[:, None] + log_softmax(names, axis=1)])
+    has_it, has_not = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
+    guess = np.column_stack([has_it, has_not[:, None] + log_softmax(names)])
     allowed = np.ones(guess.shape, dtype=bool)
     allowed[: len(targets), 0] = targets == 1
     allowed[: len(targets), 1:] = (targets == 0)[:, None]

@@ -15,7 +15,8 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
+from voicefit.heads.logistic import softmax
 
 
 class Settings(FineTuneSettings):
@@ -30,14 +31,15 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     Raises:
         VoicefitError: the start has no prior.
     """
-    known = prior.posterior_head(shots, prior.Settings(), use_shots=False)(shots.pooled).softmax(1)
+    known = prior.posterior_head(shots, prior.Settings(), use_shots=False)(shots.pooled)
     standardise_projector(encoder, shots)
-    return fine_tune(encoder, shots, settings, seed, encoder.trainable(), goals=_mixed(shots, known, settings.share))
+    goals = _mixed(shots, torch.from_numpy(softmax(known)), settings.share).to(encoder.device)
+    return fine_tune(encoder, shots, settings, seed, encoder.trainable(), goals=goals)
 
 
 def _mixed(shots: Shots, known: Tensor, share: float) -> Tensor:
-    labels = nn.functional.one_hot(shots.targets, shots.classes).to(known)
+    labels = nn.functional.one_hot(torch.from_numpy(shots.targets), shots.classes).to(known)
     return torch.lerp(labels, known, share)
 
 
-METHOD = Method("kl", fit, Settings, version=2, trains_encoder=True, needs_prior=True)
+METHOD = Method("kl", fit, Settings, version=3, trains_encoder=True, needs_prior=True)

@@ -3,12 +3,10 @@
 from dataclasses import dataclass, replace
 from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from voicefit.adaptation.method import ConfiguredMethod
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
 from voicefit.scores import score
 
 _MOST_SHOTS = 200
@@ -24,8 +22,8 @@ class LeaveOneOut:
         targets: the class of each shot, ``(k,)``.
     """
 
-    logits: Tensor
-    targets: Tensor
+    logits: np.ndarray
+    targets: np.ndarray
 
     @property
     def right(self) -> int:
@@ -40,8 +38,8 @@ class LeaveOneOut:
     @property
     def chance(self) -> float:
         """Shots that guessing gets right on average, each class as often as it occurs: k · Σ share²."""
-        shares = torch.bincount(self.targets).double() / len(self.targets)
-        return float(len(self.targets) * shares.square().sum())
+        shares = np.bincount(self.targets) / len(self.targets)
+        return float(len(self.targets) * (shares**2).sum())
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for a model's record."""
@@ -60,7 +58,7 @@ class LeaveOneOut:
         )
 
 
-def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, seed: int) -> LeaveOneOut | None:
+def leave_one_out(method: ConfiguredMethod[Any], encoder: Any, shots: Shots, seed: int) -> LeaveOneOut | None:
     """Fit a head to all shots but one, for each of them; ``None`` where that says nothing.
 
     That is where a class has one shot, which cannot be left out, or none; where the method trains the encoder, so that
@@ -71,7 +69,7 @@ def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots,
     count = len(shots.targets)
     if (
         method.method.trains_encoder
-        or torch.bincount(shots.targets, minlength=shots.classes).min() < 2
+        or np.bincount(shots.targets, minlength=shots.classes).min() < 2
         or count > _MOST_SHOTS
     ):
         return None
@@ -80,9 +78,9 @@ def leave_one_out(method: ConfiguredMethod[Any], encoder: Encoder, shots: Shots,
         others = [other for other in range(count) if other != index]
         head = method.fit(encoder, _subset(shots, others), seed)
         rows.append(head(shots.pooled[index : index + 1])[0])
-    return LeaveOneOut(torch.stack(rows), shots.targets)
+    return LeaveOneOut(np.stack(rows), shots.targets)
 
 
 def _subset(shots: Shots, chosen: list[int]) -> Shots:
-    frames = [shots.frames[index] for index in chosen]
-    return replace(shots, pooled=shots.pooled[chosen], frames=frames, targets=shots.targets[chosen])
+    # The methods that are fitted here leave the encoder as it is: they read no frames.
+    return replace(shots, pooled=shots.pooled[chosen], frames=[], targets=shots.targets[chosen])

@@ -15,7 +15,7 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 class Settings(FineTuneSettings):
@@ -52,4 +52,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return head
 
 
-METHOD = Method("lhuc", fit, Settings, version=2, trains_encoder=True)
+METHOD = Method("lhuc", fit, Settings, version=3, trains_encoder=True)

@@ -18,7 +18,7 @@ from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Adapter, Head
+from voicefit.heads.head import Adapter, Head
 
 if TYPE_CHECKING:
     from peft import LoraConfig
@@ -73,7 +73,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
 def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
     """The factors by the names that `peft` stores them under."""
     factors = {
-        f"base_model.model.{name.replace('.default.', '.')}": p.detach().cpu().clone()
+        f"base_model.model.{name.replace('.default.', '.')}": p.detach().cpu().numpy().copy()
         for name, p in encoder.model.named_parameters()
         if "lora_" in name
     }
@@ -81,4 +81,4 @@ def _adapter(encoder: Encoder, config: "LoraConfig") -> Adapter:
     return Adapter(factors, plain)
 
 
-METHOD = Method("lora", fit, Settings, version=2, trains_encoder=True)
+METHOD = Method("lora", fit, Settings, version=3, trains_encoder=True)

@@ -2,13 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder, Precision
-from voicefit.heads.linear import Head
+from voicefit.encoders.front_end import Precision
+from voicefit.heads.head import Head
+
+if TYPE_CHECKING:
+    from voicefit.encoders import Encoder
 
 
 class MethodSettings(BaseModel):
@@ -28,7 +31,7 @@ class TrainingSettings(MethodSettings):
 S = TypeVar("S", bound=MethodSettings)
 
 
-def _frozen_layers(encoder: Encoder, settings: MethodSettings) -> int:
+def _frozen_layers(encoder: "Encoder", settings: MethodSettings) -> int:
     return encoder.frozen_layers
 
 
@@ -43,7 +46,8 @@ class Method(Generic[S]):
     Attributes:
         name: as in the registry, in plans and on the command line.
         fit: called with the encoder, the shots, the settings and a seed; returns a head. A method that trains the
-            encoder changes its trainable weights in place (see :meth:`Encoder.restored`).
+            encoder needs it in PyTorch and changes its trainable weights in place (see :meth:`Encoder.restored`); any
+            other asks for its ``projection`` at most.
         settings_type: the class of its settings; of :class:`TrainingSettings` where ``trains_encoder``.
         version: raised when a change of the code changes results. Stored trials of the old code then run again.
         trains_encoder: whether ``fit`` changes the encoder.
@@ -58,14 +62,14 @@ class Method(Generic[S]):
     """
 
     name: str
-    fit: Callable[[Encoder, Shots, S, int], Head]
+    fit: Callable[[Any, Shots, S, int], Head]
     settings_type: type[S]
     version: int
     trains_encoder: bool = False
     needs_validation: bool = False
     needs_prior: bool = False
     uses_unlabelled: bool = False
-    untouched_layers: Callable[[Encoder, S], int] = _frozen_layers
+    untouched_layers: "Callable[[Encoder, S], int]" = _frozen_layers
     epochs: Callable[[S, int], tuple[int, int]] = _one_epoch
 
     def configured(self, /, **settings: Any) -> "ConfiguredMethod[S]":
@@ -99,11 +103,11 @@ class ConfiguredMethod(Generic[S]):
         """The precision of passes through the encoder: the settings', or float32 where the method does not train."""
         return self.settings.precision if isinstance(self.settings, TrainingSettings) else "float32"
 
-    def fit(self, encoder: Encoder, shots: Shots, seed: int) -> Head:
+    def fit(self, encoder: Any, shots: Shots, seed: int) -> Head:
         """Fit a head to the shots; ``encoder`` is changed in place if the method trains it.
 
         Args:
-            encoder: at its starting point.
+            encoder: at its starting point; in PyTorch if the method trains it.
             shots: the labelled clips of one voice.
             seed: fixes what the method draws at random.
 
@@ -112,7 +116,7 @@ class ConfiguredMethod(Generic[S]):
         """
         return self.method.fit(encoder, shots, self.settings, seed)
 
-    def untouched_layers(self, encoder: Encoder) -> int:
+    def untouched_layers(self, encoder: "Encoder") -> int:
         """Return the number of first layers that need not run again in every trial, at least the frozen ones.
 
         Where layers are weighed, every layer is read and only the frozen ones stay.

@@ -10,18 +10,16 @@ The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has thei
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-import torch
 from pydantic import Field
-from scipy.special import expit
 
 from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
-from voicefit.heads.logistic import fit_logistic
+from voicefit.heads.head import Head
+from voicefit.heads.logistic import expit, fit_logistic
 from voicefit.heads.prior import Prior
 
 _KERNEL_SCALE = 64.0
@@ -50,8 +48,8 @@ class Settings(MethodSettings):
     )
 
 
-def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the mode of the posterior (convex: the seed is not used); several classes are fitted one by one.
+def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Return the mode of the posterior (convex); several classes are fitted one by one. Encoder and seed are not used.
 
     Raises:
         VoicefitError: the starting point has no prior.
@@ -104,7 +102,7 @@ def posterior_head(shots: Shots, settings: Settings, use_shots: bool = True) -> 
     """
     prior = require_prior(shots, "prior")
     voice = _voice(prior, shots, len(shots.pooled) if use_shots else 0)
-    targets = shots.targets.cpu().numpy()[: len(voice.points)]
+    targets = shots.targets[: len(voice.points)]
     names = shots.labels or ("",) * shots.classes
 
     def mode(index: int, log_odds: float, unlabelled_shift: float) -> tuple[np.ndarray, float]:
@@ -124,8 +122,7 @@ def posterior_head(shots: Shots, settings: Settings, use_shots: bool = True) -> 
     else:
         modes = [mode(index, -np.log(shots.classes - 1), 0.0) for index in range(shots.classes)]
         weights, biases = np.vstack([weight for weight, _ in modes]), np.array([bias for _, bias in modes])
-    parts = (prior.basis.T, -prior.origin @ prior.basis, weights, biases)
-    return Head(*(torch.tensor(part, dtype=torch.float32, device=shots.pooled.device) for part in parts))
+    return Head(prior.basis.T, -prior.origin @ prior.basis, weights, biases)
 
 
 def _voice(prior: Prior, shots: Shots, count: int) -> _Voice:

@@ -4,16 +4,14 @@ With squared Euclidean distances the softmax over classes is linear in the clip'
 so that the classifier is an ordinary linear head.
 """
 
-from typing import Literal
+from typing import Any, Literal
 
-import torch
+import numpy as np
 from pydantic import Field
-from torch import nn
 
 from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
-from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 class Settings(MethodSettings):
@@ -25,24 +23,23 @@ class Settings(MethodSettings):
     )
 
 
-@torch.no_grad()
-def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
+def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
     """Return a head that answers with the nearest class mean; projected clips of a start's corpora have mean 0.
 
     Euclidean: logits are the negative squared distances to the class means, up to a term shared by all, divided by
     the width, so that the softmax is not saturated. Cosine: logits are the products with class means of length 1,
     which order the classes as cosines do; only how sure the head is grows with the clip's own length.
     """
-    projector = encoder.projector
-    projected = projector(shots.pooled)
-    means = torch.stack([projected[shots.targets == index].mean(0) for index in range(shots.classes)])
+    projection = encoder.projection
+    projected = projection.project(shots.pooled)
+    means = np.stack([projected[shots.targets == index].mean(axis=0) for index in range(shots.classes)])
     means, width = (1 - settings.shrinkage) * means, means.shape[1]
     if settings.distance == "cosine":
-        weight = nn.functional.normalize(means, dim=1)
-        bias = torch.zeros_like(weight[:, 0])
+        weight = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+        bias = np.zeros(len(means))
     else:
-        weight, bias = 2 * means / width, -(means**2).sum(1) / width
-    return Head(projector.weight.clone(), projector.bias.clone(), weight, bias)
+        weight, bias = 2 * means / width, -(means**2).sum(axis=1) / width
+    return Head(projection.weight, projection.bias, weight, bias)
 
 
 METHOD = Method("prototype", fit, Settings, version=1)

@@ -11,11 +11,12 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from voicefit.adaptation.fine_tune import head_of
 from voicefit.adaptation.method import Method, TrainingSettings
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder, Precision
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 from voicefit.scores import score
 from voicefit.system.machine import move_without_waiting
 from voicefit.training import warmup_then_decay
@@ -86,8 +87,7 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
             if since >= patience or best_score == 1:
                 break
     _copy(best, parameters)
-    layers = (encoder.projector, classifier)
-    return Head(*(p.detach().clone() for layer in layers for p in (layer.weight, layer.bias)))
+    return head_of(encoder, classifier)
 
 
 def _run_epoch(
@@ -101,7 +101,7 @@ def _run_epoch(
 ) -> None:
     encoder.train()
     order = torch.from_numpy(generator.permutation(len(shots.frames)))
-    targets = shots.targets[move_without_waiting(order, encoder.device)]
+    targets = move_without_waiting(torch.from_numpy(shots.targets)[order], encoder.device)
     for batch, wanted in zip(order.split(settings.batch_size), targets.split(settings.batch_size), strict=True):
         frames = [shots.frames[index] for index in batch.tolist()]
         pooled = encoder(frames, settings.precision, recorded=settings.cuda_graphs)
@@ -138,7 +138,7 @@ def _macro_f1(
         margins: logit of the true class less the highest other, when each clip was last classified, ``(clips,)``.
             It is brought up to date. Clips that were wrong, or nearly, come first.
     """
-    truth = clips.targets.cpu()
+    truth = torch.from_numpy(clips.targets)
     predicted, macro_f1 = truth.clone(), 1.0
     for some in margins.argsort(stable=True).split(CLIPS_AT_ONCE if encoder.device.type == "cpu" else len(margins)):
         pooled = encoder.pool([clips.frames[index] for index in some.tolist()], precision)

@@ -2,14 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 OTHER: Final = "other"
 """The first class of a one-vs-rest task: whatever does not carry the emotion."""
@@ -21,8 +22,8 @@ class Shots:
 
     Attributes:
         pooled: the encoder's output for each clip before any adaptation, float32 ``(k, size)``.
-        frames: the front end's output for each clip, ``(frames, width)``; only methods that train the encoder
-            read it.
+        frames: the front end's output for each clip, tensors ``(frames, width)``; only methods that train the encoder
+            read it, and others may be given none.
         targets: class of each clip, int64 ``(k,)``, 0 … classes - 1.
         classes: how many classes there are.
         validation: labelled clips beyond the shots, under the ``paper`` protocol alone.
@@ -35,21 +36,21 @@ class Shots:
         VoicefitError: a class has no clip, and ``partial`` does not allow it.
     """
 
-    pooled: Tensor
-    frames: Sequence[Tensor]
-    targets: Tensor
+    pooled: np.ndarray
+    frames: "Sequence[Tensor]"
+    targets: np.ndarray
     classes: int
     validation: "Shots | None" = None
     labels: tuple[str, ...] = ()
-    unlabelled: Tensor = field(default_factory=lambda: torch.empty(0))
+    unlabelled: np.ndarray = field(default_factory=lambda: np.empty((0, 0), np.float32))
     prior: Prior | None = None
     partial: bool = False
 
     def __post_init__(self) -> None:
         """Refuse shots from which a class cannot be learnt."""
-        missing = torch.bincount(self.targets, minlength=self.classes) == 0
-        if missing.any() and not self.partial:
-            names = ", ".join(str(index) for index in missing.nonzero().flatten().tolist())
+        missing = np.flatnonzero(np.bincount(self.targets, minlength=self.classes) == 0)
+        if len(missing) and not self.partial:
+            names = ", ".join(map(str, missing))
             raise VoicefitError(f"no clip of class {names} among the {len(self.targets)} shots; each needs one")
 
     @property
@@ -59,6 +60,19 @@ class Shots:
 
     def importance(self) -> np.ndarray:
         """Return how many clips each shot counts as, ``(k,)``: every class counts the same, and all add up to k."""
-        targets = self.targets.cpu().numpy()
-        counts = np.bincount(targets, minlength=self.classes)
-        return np.asarray(len(targets) / max(1, int((counts > 0).sum())) / counts[targets])
+        counts = np.bincount(self.targets, minlength=self.classes)
+        return np.asarray(len(self.targets) / max(1, int((counts > 0).sum())) / counts[self.targets])
+
+
+def shots_without_clips(prior: Prior, unlabelled: np.ndarray) -> Shots:
+    """Return shots of all labels of the corpora, without a clip, and pooled vectors ``(clips, hidden_size)``."""
+    return Shots(
+        unlabelled[:0],
+        [],
+        np.empty(0, np.int64),
+        len(prior.labels),
+        labels=prior.labels,
+        unlabelled=unlabelled,
+        prior=prior,
+        partial=True,
+    )

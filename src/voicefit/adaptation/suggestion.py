@@ -5,10 +5,10 @@ is least sure of (uncertainty sampling, Lewis & Gale 1994). research/suggestion.
 """
 
 import numpy as np
-from scipy.special import entr
 
 from voicefit.adaptation.joint import joint_head
 from voicefit.adaptation.shots import Shots
+from voicefit.heads.logistic import softmax
 
 
 def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
@@ -25,14 +25,15 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    chances = joint_head(shots)(shots.unlabelled).double().softmax(1).cpu().numpy()
-    clips_of_label = np.bincount(shots.targets.cpu().numpy(), minlength=shots.classes)
+    chances = softmax(joint_head(shots)(shots.unlabelled).astype(np.float64))
+    clips_of_label = np.bincount(shots.targets, minlength=shots.classes)
     unseen = [int(label) for label in np.argsort(-chances.sum(axis=0), kind="stable") if not clips_of_label[label]]
     chosen: list[int] = []
     for label in unseen[:count]:
         free = np.setdiff1d(np.arange(len(chances)), chosen)
         if len(free):
             chosen.append(int(free[chances[free, label].argmax()]))
-    least_sure_first = np.argsort(-entr(chances).sum(axis=1), kind="stable")
+    entropy = -(chances * np.log(np.maximum(chances, 1e-300))).sum(axis=1)
+    least_sure_first = np.argsort(-entropy, kind="stable")
     rest = [int(row) for row in least_sure_first if int(row) not in chosen]
     return [*chosen, *rest][:count], chances

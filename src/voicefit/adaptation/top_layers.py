@@ -10,7 +10,7 @@ from voicefit.adaptation.fine_tune import FineTuneSettings, fine_tune, standardi
 from voicefit.adaptation.method import Method
 from voicefit.adaptation.shots import Shots
 from voicefit.encoders import Encoder
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 class Settings(FineTuneSettings):
@@ -31,4 +31,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return fine_tune(encoder, shots, settings, seed, upper.trainable())
 
 
-METHOD = Method("top-layers", fit, Settings, version=3, trains_encoder=True, untouched_layers=untouched_layers)
+METHOD = Method("top-layers", fit, Settings, version=4, trains_encoder=True, untouched_layers=untouched_layers)

@@ -4,20 +4,21 @@ The heads of :mod:`voicefit.heads.prior`, matched by label name; unlabelled clip
 reference, as in :mod:`voicefit.adaptation.prior`, which continues from here as shots come.
 """
 
+from typing import Any
+
 from voicefit.adaptation import prior as posterior
 from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import OTHER, Shots
-from voicefit.encoders import Encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 
 
 class Settings(MethodSettings):
     """Nothing can be set."""
 
 
-def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the corpora's heads of the shots' labels (nothing is drawn: the seed is not used).
+def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
+    """Return the corpora's heads of the shots' labels; encoder and seed are not used.
 
     Raises:
         VoicefitError: the start has no prior, or a label that none of its corpora has.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from voicefit.heads.linear import Head
+from voicefit.heads.head import Head
 from voicefit.system.hub import shown_name
 
 _FRONT_MATTER = """---

@@ -1,54 +1,31 @@
-"""Directories that `transformers` loads unchanged, and ``voicefit.json``: how they came about."""
+"""Directories that `transformers` loads unchanged, written from an encoder in PyTorch."""
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import torch
+from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_NAME
+from torch import nn
 
+from voicefit.checkpoints.adapted import head_tensors
 from voicefit.checkpoints.cards import adapted_card, prefinetuned_card
+from voicefit.checkpoints.record import ADAPTER, PRIOR, RECORD, WEIGHTS, let_read
 from voicefit.encoders import Encoder
 from voicefit.encoders.load import quiet_transformers
-from voicefit.errors import VoicefitError
-from voicefit.heads.linear import Adapter, CorpusHeads, Head
+from voicefit.heads.corpus_heads import CorpusHeads
+from voicefit.heads.head import Adapter, Head
 from voicefit.heads.prior import Prior
 from voicefit.system.files import new_directory, write_json
-from voicefit.system.hub import Located, locate, shown_name
+from voicefit.system.hub import shown_name
 from voicefit.training import plot_history
-
-ADAPTER = "adapter"
-RECORD = "voicefit.json"
-PRIOR = "prior.safetensors"
 
 _HALVED = 2.0**-10, 2.0**15
 """Half precision holds numbers from 2 ** -14 to 2 ** 16 with 11 bits, smaller ones with fewer, and larger ones not."""
-
-
-def read_record(source: str | Path | Located) -> dict[str, Any]:
-    """Return what Voicefit wrote about a checkpoint or an adapted model; nothing for a plain encoder.
-
-    Args:
-        source: a directory, ``mini`` or a hub id.
-
-    Raises:
-        VoicefitError: ``voicefit.json`` is there but cannot be read.
-    """
-    path = locate(source).file(RECORD)
-    if path is None:
-        return {}
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise VoicefitError(f"{path}: is not readable as JSON ({error})") from error
-    if not isinstance(record, dict):
-        raise VoicefitError(f"{path}: should hold a JSON object")
-    return record
 
 
 def save_prefinetuned(
@@ -56,13 +33,12 @@ def save_prefinetuned(
 ) -> None:
     """Write encoder, heads and prior to ``out``, the heads stacked in one classifier, labels ``corpus/label``."""
     weight, bias, labels = heads.stacked()
-    projector = encoder.projector
-    head = Head(projector.weight.detach(), projector.bias.detach(), weight, bias)
+    head = Head(*encoder.projection, weight.cpu().numpy(), bias.cpu().numpy())
     with new_directory(out) as folder:
         _save_model(encoder, head, labels, folder)
         write_json(folder / RECORD, {**record, "voicefit": version("voicefit")})
         prior.save(folder / PRIOR)
-        _let_read(folder / PRIOR)
+        let_read(folder / PRIOR)
         history.to_csv(folder / "history.csv", index=False)
         _plot_history(history, folder / "curves.png")
         (folder / "README.md").write_text(prefinetuned_card(record), encoding="utf-8")
@@ -92,7 +68,7 @@ def save_adapted(
         _save_model(encoder, head, labels, folder)
         if prior is not None:
             prior.save(folder / PRIOR)
-            _let_read(folder / PRIOR)
+            let_read(folder / PRIOR)
         if head.adapter:
             _save_adapter(head, head.adapter, shown_name(record["source"]), folder / ADAPTER)
         write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": version("voicefit")})
@@ -102,8 +78,8 @@ def save_adapted(
 def set_head(encoder: Encoder, head: Head, labels: Sequence[str]) -> None:
     """Make ``head`` the encoder's own projector and classifier; ``labels`` in the order of its logits."""
     model, config = encoder.model, encoder.model.config
-    model.projector = _linear(head.projector_weight, head.projector_bias)
-    model.classifier = _linear(head.classifier_weight, head.classifier_bias)
+    model.projector = _linear(head.projector_weight, head.projector_bias).to(encoder.device)
+    model.classifier = _linear(head.classifier_weight, head.classifier_bias).to(encoder.device)
     config.classifier_proj_size = head.projector_weight.shape[0]
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
@@ -116,7 +92,7 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
         set_head(encoder, head, labels)
         with quiet_transformers():
             model.save_pretrained(folder)
-        _let_read(folder / SAFE_WEIGHTS_NAME)
+        let_read(folder / WEIGHTS)
         encoder.feature_extractor.save_pretrained(folder)
     finally:
         model.projector, model.classifier = before[:2]
@@ -127,18 +103,12 @@ def _save_model(encoder: Encoder, head: Head, labels: Sequence[str], folder: Pat
 
 def _save_adapter(head: Head, adapter: Adapter, start: str, folder: Path) -> None:
     """Write what turns the start into the adapted model as `peft` would, the head among the modules saved whole."""
-    parts = {
-        "projector": (head.projector_weight, head.projector_bias),
-        "classifier": (head.classifier_weight, head.classifier_bias),
-    }
-    weights = dict(adapter.weights)
-    for name, (weight, bias) in parts.items():
-        weights |= {f"base_model.model.{name}.weight": weight.cpu(), f"base_model.model.{name}.bias": bias.cpu()}
+    of_head = {f"base_model.model.{name}": values for name, values in head_tensors(head).items()}
     folder.mkdir()
-    more = {"modules_to_save": list(parts), "base_model_name_or_path": start, "inference_mode": True}
+    more = {"modules_to_save": ["projector", "classifier"], "base_model_name_or_path": start, "inference_mode": True}
     write_json(folder / "adapter_config.json", {**adapter.config, **more})
-    save_file(weights, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    _let_read(folder / "adapter_model.safetensors", "adapter_config.json")
+    save_arrays({**adapter.weights, **of_head}, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    let_read(folder / "adapter_model.safetensors", "adapter_config.json")
 
 
 def halve_weights(folder: Path) -> None:
@@ -146,24 +116,19 @@ def halve_weights(folder: Path) -> None:
 
     Tensors of weights so small or so large that half precision holds them badly stay as they are.
     """
-    path = folder / SAFE_WEIGHTS_NAME
+    path = folder / WEIGHTS
     weights = load_file(path)
     halved = {name: w.half() if _HALVED[0] < w.abs().max() < _HALVED[1] else w for name, w in weights.items()}
     path.unlink()
     save_file(halved, path, metadata={"format": "pt"})
-    _let_read(path)
+    let_read(path)
 
 
-def _let_read(path: Path, beside: str = CONFIG_NAME) -> None:
-    """Let a file be as readable as what is beside it; safetensors lets only the owner read what it writes."""
-    path.chmod((path.parent / beside).stat().st_mode)
-
-
-def _linear(weight: Tensor, bias: Tensor) -> nn.Linear:
-    layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0], device=weight.device)
+def _linear(weight: np.ndarray, bias: np.ndarray) -> nn.Linear:
+    layer = nn.utils.skip_init(nn.Linear, weight.shape[1], weight.shape[0])
     with torch.no_grad():
-        layer.weight.copy_(weight)
-        layer.bias.copy_(bias)
+        layer.weight.copy_(torch.from_numpy(weight))
+        layer.bias.copy_(torch.from_numpy(bias))
     return layer
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from voicefit.cli.options import JsonFlag, corpus_arguments, tell_left_out
 from voicefit.cli.terminal import out, print_json, progress_bars
+from voicefit.system.extras import require
 
 corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_args_is_help=True)
 
@@ -70,6 +71,7 @@ def select(
     Example: `voicefit select --target my-clips --encoder facebook/wav2vec2-base --corpus ravdess=~/RAVDESS
     --corpus tess=~/TESS`
     """
+    require("train", "corpora are ranked by an encoder in PyTorch")
     from voicefit.selection.ranking import CAVEAT, ORDER, SCORES, select_corpora
 
     with progress_bars() as progress:

@@ -8,6 +8,7 @@ import typer
 from voicefit.cli.options import JsonFlag, Seed, corpus_arguments, tell_left_out
 from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
+from voicefit.system.extras import require
 from voicefit.system.hub import MINI
 from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
@@ -37,6 +38,7 @@ def prefinetune(
     Example: `voicefit prefinetune --encoder facebook/wav2vec2-base --corpus ravdess=~/RAVDESS --corpus tess=~/TESS
     --out checkpoint`
     """
+    require("train", "prefinetune trains an encoder")
     from voicefit.api import prefinetune as run
     from voicefit.encoders import Reading
     from voicefit.prefinetuning.prefinetune import Run
@@ -73,6 +75,10 @@ def adapt(
     unlabelled: Annotated[
         Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for joint.")
     ] = None,
+    small: Annotated[
+        bool,
+        typer.Option("--small", help="Write kilobytes: the head alone. The encoder of START stays where it is."),
+    ] = False,
     seed: Seed = 0,
 ) -> None:
     """Fit a model to one voice from a few labelled clips.
@@ -88,7 +94,9 @@ def adapt(
     _tell_of_mini(start)
 
     with progress_bars() as progress:
-        adapted = run(start, clips, method=method, unlabelled=unlabelled, seed=seed, out=out_dir, progress=progress)
+        adapted = run(
+            start, clips, method=method, unlabelled=unlabelled, small=small, seed=seed, out=out_dir, progress=progress
+        )
     tell_left_out(adapted.left_out)
     for clip_id, words in adapted.advice.items():
         err.print(f"[yellow]listen to[/] {escape(clip_id)}: it {escape(words)}", soft_wrap=True)
@@ -106,7 +114,7 @@ def adapt(
 
 def _tell_of_mini(source: str) -> None:
     """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
-    from voicefit.checkpoints.checkpoint import read_record
+    from voicefit.checkpoints.record import read_record
 
     if source == MINI:
         notify(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
@@ -144,6 +152,7 @@ def predict(
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
     if figure is not None:
+        require("report", "--figure draws a timeline")
         from voicefit.report.timeline import draw_only, require_figure
 
         require_figure(figure)
@@ -253,10 +262,19 @@ def suggest(
 
 
 def export(
-    model: Annotated[str, typer.Argument(help="Directory or hub id of an adapted model.")],
-    out_path: Annotated[Path, typer.Option("--out", help="File to write, or folder for a page.")],
+    model: Annotated[
+        str, typer.Argument(help="Directory or hub id of an adapted model; for encoder, of a checkpoint as well.")
+    ],
+    out_path: Annotated[
+        Path | None, typer.Option("--out", help="File to write, or folder for web and transformers.")
+    ] = None,
     output_format: Annotated[
-        Literal["onnx", "web"], typer.Option("--format", help="One ONNX file, or a page that runs it in a browser.")
+        Literal["onnx", "web", "transformers", "encoder"],
+        typer.Option(
+            "--format",
+            help="One ONNX file; a page that runs it in a browser; of a small model, a whole `transformers` directory; "
+            "or MODEL's encoder.onnx, written into its directory, with which PyTorch is not needed.",
+        ),
     ] = "onnx",
     runtime: Annotated[Path, typer.Option("--onnxruntime-web", help="Folder of that npm package, for a page.")] = Path(
         "node_modules/onnxruntime-web"
@@ -266,10 +284,21 @@ def export(
         list[Path] | None, typer.Option(help="Audio file or folder to compare on; noise if left out.")
     ] = None,
 ) -> None:
-    """Write an adapted model as one file that runs without Voicefit, and say how it compares.
+    """Write a model in another form, and say how it compares.
 
     Example: `voicefit export my-model --format onnx --out my-model.onnx --clips my-clips`
     """
+    if output_format == "encoder":
+        _export_encoder(model, out_path)
+        return
+    if out_path is None:
+        raise VoicefitError("export: give --out, the file or folder to write")
+    if output_format == "transformers":
+        from voicefit.checkpoints.adapted import make_whole
+
+        make_whole(model, out_path)
+        out.print(f"model: {out_path}", soft_wrap=True)
+        return
     from voicefit.export.onnx import export as run
     from voicefit.export.web import export_web
 
@@ -278,16 +307,26 @@ def export(
     else:
         found = run(model, out_path, int8=int8, clips=clips)
     out.print(f"{output_format}: {out_path}", soft_wrap=True)
-    out.print(f"size: {found.bytes / 1e6:.1f} MB (model.safetensors: {found.torch_bytes / 1e6:.1f} MB)")
+    out.print(f"size: {found.bytes / 1e6:.1f} MB")
     out.print(
         f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "
         f"{found.difference:.2g}, the label on {found.changed}",
         soft_wrap=True,
     )
-    out.print(
-        f"a clip, median: {1000 * found.seconds:.1f} ms (PyTorch: {1000 * found.torch_seconds:.1f} ms; "
-        f"threads: {found.threads})"
-    )
+    torch = f" (PyTorch, all threads: {1000 * found.torch_seconds:.1f} ms)" if found.torch_seconds else ""
+    out.print(f"a clip on one thread, median: {1000 * found.seconds:.1f} ms{torch}")
+
+
+def _export_encoder(model: str, out_path: Path | None) -> None:
+    require("train", "--format encoder opens an encoder in PyTorch")
+    from voicefit.export.encoder import add_graph
+
+    if out_path is not None or not Path(model).is_dir():
+        raise VoicefitError("--format encoder writes into MODEL: give a directory, and leave --out out")
+    path = add_graph(model)
+    if path is None:
+        raise VoicefitError(f"{model}: reads clips with quirks of the published code, which a graph cannot repeat")
+    out.print(f"encoder: {path}", soft_wrap=True)
 
 
 def push(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
+from voicefit.corpora.rows import read_rows
 from voicefit.errors import VoicefitError
 
 INFO = CorpusInfo(
@@ -123,17 +124,9 @@ def _read_votes(root: Path) -> dict[str, str]:
     path = next((candidate for candidate in candidates if candidate.is_file()), None)
     if path is None:
         raise VoicefitError(f"{candidates[0]}: no such file; the table of the listeners' votes is needed")
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
-    except (OSError, ValueError) as error:
-        raise VoicefitError(f"{path}: not readable as a table of comma-separated values ({error})") from error
-    missing = [column for column in _COLUMNS if column not in table.columns]
-    if missing:
-        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the summaryTable.csv of CREMA-D?")
     votes: dict[str, str] = {}
-    for stem, vote in zip(*(table[column].str.strip() for column in _COLUMNS), strict=True):
+    for row in read_rows(path, _COLUMNS, "the summaryTable.csv of CREMA-D"):
+        stem, vote = (row[column] for column in _COLUMNS)
         if Path(stem).name != stem or stem in ("", ".."):
             raise VoicefitError(f"{path}: {stem!r} is no name of a clip")
         if votes.setdefault(stem, vote) != vote:

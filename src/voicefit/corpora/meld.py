@@ -5,6 +5,7 @@ from pathlib import Path
 
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, audio_files, find_root
+from voicefit.corpora.rows import read_rows
 from voicefit.errors import VoicefitError
 
 INFO = CorpusInfo(
@@ -94,22 +95,14 @@ def _audio_folder(root: Path, part: str, stems: set[str]) -> Path:
 
 
 def _read_table(path: Path) -> list[tuple[str, str, str]]:
-    import pandas as pd
-
-    try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False).fillna("")  # lines cut short have no values
-    except FileNotFoundError as error:
-        raise VoicefitError(f"{path}: no such file; MELD has a table each for train, dev and test") from error
-    except (OSError, ValueError) as error:
-        raise VoicefitError(f"{path}: not readable as a table of comma-separated UTF-8 values ({error})") from error
-    missing = [column for column in _COLUMNS if column not in table.columns]
-    if missing:
-        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this a table of MELD?")
+    if not path.exists():
+        raise VoicefitError(f"{path}: no such file; MELD has a table each for train, dev and test")
     rows = []
-    for number, values in enumerate(zip(*(table[column] for column in _COLUMNS), strict=True), start=1):
-        row = parse_row(*values)
+    for number, fields in enumerate(read_rows(path, _COLUMNS, "a table of MELD"), start=1):
+        row = parse_row(*(fields[column] for column in _COLUMNS))
         if row is None:
-            raise VoicefitError(f"{path}: row {number}: Dialogue_ID {values[2]!r}, Utterance_ID {values[3]!r}")
+            ids = f"Dialogue_ID {fields['Dialogue_ID']!r}, Utterance_ID {fields['Utterance_ID']!r}"
+            raise VoicefitError(f"{path}: row {number}: {ids}")
         rows.append(row)
     return rows
 

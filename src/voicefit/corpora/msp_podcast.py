@@ -6,15 +6,13 @@ import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from voicefit.audio import AUDIO_SUFFIXES
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import UNKNOWN_SPEAKER, find_root
+from voicefit.corpora.rows import read_rows
 from voicefit.errors import VoicefitError
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 EMOTIONS: dict[str, str | None] = {
     "A": "anger",
@@ -64,6 +62,10 @@ COLUMNS = ("FileName", "EmoClass", *RATINGS.values(), "SpkrID", "Split_Set")
 """These columns are read; in JSON, ``FileName`` is the key of an object with the others."""
 
 
+_WHAT = "the label file of MSP-Podcast"
+"""The label file in words, for messages."""
+
+
 def parse_podcast(file_name: str) -> str:
     """Return the podcast of a clip as a name for a speaker who is not known.
 
@@ -109,8 +111,8 @@ def load_train(name: str, root: Path) -> Corpus:
     root = _find_root(root)
     path, audio = _label_file(root), _folder(root, AUDIO_FOLDERS)
     table = _read_table(path)
-    table = table[table["Split_Set"].str.lower() == "train"]
-    if table.empty:
+    table = [row for row in table if row["Split_Set"].lower() == "train"]
+    if not table:
         raise VoicefitError(f"{path}: no clip whose Split_Set is Train")
     return make_corpus(name, root, INFO_TRAIN, _listed_clips(table, path, audio, _audio_names(audio)))
 
@@ -144,86 +146,84 @@ def _audio_names(folder: Path) -> list[str]:
     return sorted(name for name in names if os.path.splitext(name)[1].lower() in AUDIO_SUFFIXES)
 
 
-def _read_table(path: Path) -> "pd.DataFrame":
+def _read_table(path: Path) -> list[dict[str, str]]:
     """Return the label file's columns as stripped text, checked."""
-    import pandas as pd
-
-    try:
-        if path.suffix == ".csv":
-            table = pd.read_csv(path, dtype=str, keep_default_na=False)
-        else:
-            table = _from_json(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, RecursionError) as error:
-        raise VoicefitError(f"{path}: not readable as the labels of MSP-Podcast ({error})") from error
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the label file of MSP-Podcast?")
-    if table.empty:
+    rows = read_rows(path, COLUMNS, _WHAT) if path.suffix == ".csv" else _read_json(path)
+    if not rows:
         raise VoicefitError(f"{path}: lists no clip")
-    table = table[list(COLUMNS)].apply(lambda column: column.str.strip())
-    names, classes, sets = (table[column] for column in ("FileName", "EmoClass", "Split_Set"))
-    _refuse(path, names, ~names.str.fullmatch(r"[^/\\\x00]+") | names.isin([".", ".."]), "the name of a file")
-    _refuse(path, classes, ~classes.isin(list(EMOTIONS)), f"an EmoClass ({', '.join(filter(None, EMOTIONS))})")
-    _refuse(path, sets, sets.eq(""), "a set; is the file complete?")  # the last column
-    return table
+    for number, row in enumerate(rows, start=1):
+        name, letter = row["FileName"], row["EmoClass"]
+        if not re.fullmatch(r"[^/\\\x00]+", name) or name in (".", ".."):
+            raise _wrong(path, number, row, "FileName", "the name of a file")
+        if letter not in EMOTIONS:
+            raise _wrong(path, number, row, "EmoClass", f"an EmoClass ({', '.join(filter(None, EMOTIONS))})")
+        if not row["Split_Set"]:  # the last column
+            raise _wrong(path, number, row, "Split_Set", "a set; is the file complete?")
+    return rows
 
 
-def _from_json(data: Any) -> "pd.DataFrame":
-    import pandas as pd
-
-    if not isinstance(data, dict) or not all(isinstance(fields, dict) for fields in data.values()):
-        raise ValueError("not an object with an object for each file")
-    present = [column for column in COLUMNS[1:] if any(column in fields for fields in data.values())]
-    texts = {column: [_text(fields.get(column)) for fields in data.values()] for column in present}
-    return pd.DataFrame({"FileName": list(data), **texts}, dtype=str)
+def _read_json(path: Path) -> list[dict[str, str]]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(data, dict) or not all(isinstance(fields, dict) for fields in data.values()):
+            raise ValueError("not an object with an object for each file")
+    except (OSError, ValueError, RecursionError) as error:
+        raise VoicefitError(f"{path}: not readable as {_WHAT} ({error})") from error
+    missing = [column for column in COLUMNS[1:] if not any(column in fields for fields in data.values())]
+    if missing:
+        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this {_WHAT}?")
+    return [
+        {"FileName": name.strip(), **{column: _text(fields.get(column)) for column in COLUMNS[1:]}}
+        for name, fields in data.items()
+    ]
 
 
 def _text(value: Any) -> str:
-    return "" if value is None else str(value)
+    return "" if value is None else str(value).strip()
 
 
-def _refuse(path: Path, column: "pd.Series[str]", wrong: "pd.Series[bool]", expected: str) -> None:
-    if wrong.any():
-        row = int(wrong.to_numpy().argmax())
-        raise VoicefitError(f"{path}: {column.iloc[row]!r}, column {column.name} of clip {row + 1}, is not {expected}")
+def _wrong(path: Path, number: int, row: dict[str, str], column: str, expected: str) -> VoicefitError:
+    return VoicefitError(f"{path}: {row[column]!r}, column {column} of clip {number}, is not {expected}")
 
 
-def _ratings(path: Path, column: "pd.Series[str]") -> list[float | None]:
-    import pandas as pd
+def _rating(path: Path, number: int, row: dict[str, str], column: str) -> float | None:
+    text = row[column]
+    if text.lower() in ("", "nan"):
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise _wrong(path, number, row, column, "a number")
+    return value
 
-    numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    absent = column.str.lower().isin(["", "nan"])
-    _refuse(path, column, ~absent & ~numbers.abs().lt(math.inf), "a number")
-    return [None if math.isnan(number) else number for number in numbers.tolist()]
 
-
-def _listed_clips(table: "pd.DataFrame", path: Path, audio: Path, files: list[str]) -> list[Clip]:
+def _listed_clips(table: list[dict[str, str]], path: Path, audio: Path, files: list[str]) -> list[Clip]:
     by_stem = {os.path.splitext(file)[0]: file for file in reversed(files)}
-    listed = table["FileName"].tolist()
     # The label file names .wav files, whatever their format is.
-    names = [by_stem.get(os.path.splitext(name)[0], name) for name in listed]
+    names = [by_stem.get(os.path.splitext(row["FileName"])[0], row["FileName"]) for row in table]
     if set(names).isdisjoint(files):
-        raise VoicefitError(f"{audio / listed[0]}: no such file, nor any other of the {len(listed)} of {path}")
-    rows = zip(
-        names,
-        table["SpkrID"].tolist(),
-        table["EmoClass"].tolist(),
-        *(_ratings(path, table[column]) for column in RATINGS.values()),
-        strict=True,
-    )
+        first = audio / table[0]["FileName"]
+        raise VoicefitError(f"{first}: no such file, nor any other of the {len(names)} of {path}")
     return [
-        Clip(
-            id=name,
-            path=audio / name,
-            speaker=parse_podcast(name) if speaker.lower() in ("", "unknown") else speaker,
-            label=EMOTIONS[letter],
-            native_label=letter,
-            valence=valence,
-            arousal=arousal,
-            dominance=dominance,
-        )
-        for name, speaker, letter, valence, arousal, dominance in rows
+        _clip(path, number, row, audio / name) for number, (row, name) in enumerate(zip(table, names, strict=True), 1)
     ]
+
+
+def _clip(path: Path, number: int, row: dict[str, str], file: Path) -> Clip:
+    speaker, letter = row["SpkrID"], row["EmoClass"]
+    ratings = {rating: _rating(path, number, row, column) for rating, column in RATINGS.items()}
+    return Clip(
+        id=file.name,
+        path=file,
+        speaker=parse_podcast(file.name) if speaker.lower() in ("", "unknown") else speaker,
+        label=EMOTIONS[letter],
+        native_label=letter,
+        valence=ratings["valence"],
+        arousal=ratings["arousal"],
+        dominance=ratings["dominance"],
+    )
 
 
 READERS = (Reader(INFO, load), Reader(INFO_TRAIN, load_train))

@@ -1,11 +1,10 @@
 """nEMO: ``data.tsv`` lists the clips, ``samples/`` holds them."""
 
-import csv
 from pathlib import Path
 
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files, find_root
-from voicefit.errors import VoicefitError
+from voicefit.corpora.rows import read_rows
 
 INFO = CorpusInfo(
     name="nemo",
@@ -40,29 +39,15 @@ def load(name: str, root: Path) -> Corpus:
     samples = audio_files(root / "samples")
     # The table names .wav files, whatever their format is.
     by_stem = {path.stem: path for path in reversed(samples)}
-    listed = [_listed_clip(row, root, by_stem) for row in _read_table(root / "data.tsv")]
+    # Transcripts hold unpaired quotation marks, so that quoting is off.
+    rows = read_rows(root / "data.tsv", COLUMNS, "the data.tsv of nEMO", delimiter="\t", quoting=False)
+    listed = [_listed_clip(row, root, by_stem) for row in rows]
     used = {clip.path for clip in listed}
     return make_corpus(name, root, INFO, listed + [_unlisted_clip(path, root) for path in samples if path not in used])
 
 
 def _is_root(folder: Path) -> bool:
     return (folder / "data.tsv").is_file() and (folder / "samples").is_dir()
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    """Return the rows of ``data.tsv``, without the spaces around many of its values."""
-    import pandas as pd
-
-    try:
-        # Transcripts hold unpaired quotation marks, so quoting is off.
-        table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False, quoting=csv.QUOTE_NONE)
-    except (OSError, ValueError) as error:
-        raise VoicefitError(f"{path}: not readable as a tab-separated UTF-8 table ({error})") from error
-    missing = [column for column in COLUMNS if column not in table.columns]
-    if missing:
-        raise VoicefitError(f"{path}: no column {', '.join(missing)}; is this the data.tsv of nEMO?")
-    columns = [table[column].str.strip() for column in COLUMNS]
-    return [dict(zip(COLUMNS, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def _listed_clip(row: dict[str, str], root: Path, by_stem: dict[str, Path]) -> Clip:

@@ -21,8 +21,9 @@ from voicefit.audio import SAMPLE_RATE
 from voicefit.encoders import padding
 from voicefit.encoders.cuda_graphs import RecordedPass, RecordedPasses
 from voicefit.encoders.dropout import install_dropout
-from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, digest
-from voicefit.encoders.precision import Precision, autocast, available_precision
+from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, Precision, digest
+from voicefit.encoders.precision import autocast, available_precision
+from voicefit.heads.head import Projection
 
 _CLIPS_PER_STEM_BATCH = 8
 """A trained stem runs on at most so many clips together: its first layers need as much memory as hundreds of frames."""
@@ -100,6 +101,37 @@ class Encoder(nn.Module, ABC):
     def projector(self) -> nn.Linear:
         """The model's own linear layer from ``hidden_size`` to the width that its classifier reads."""
         return self.model.projector
+
+    @property
+    def projection(self) -> Projection:
+        """The projector's weight and bias, copied."""
+        return Projection(*(p.detach().cpu().numpy().copy() for p in (self.projector.weight, self.projector.bias)))
+
+    @property
+    def max_seconds(self) -> float:
+        """Longer clips are cut to this."""
+        return self.front_end.max_seconds
+
+    def embed(self, waveform: np.ndarray) -> np.ndarray:
+        """Return the pooled vector ``(hidden_size,)`` of one clip, a waveform ``(samples,)`` at 16 kHz."""
+        return self.pool([self.front(waveform)])[0].cpu().numpy()
+
+    def embed_batch(self, inputs: Tensor) -> Tensor:
+        """Return pooled vectors ``(clips, hidden_size)`` of clips of one length, by tensor operations alone.
+
+        Args:
+            inputs: of the stem, ``(clips, length, width)``.
+        """
+        hidden = self._stem_batch(inputs)
+        if self.frozen_layers:
+            hidden = self._run_layers(self._entry(hidden, None), None, 0, self.frozen_layers)
+        return self._run_upper(hidden, None).mean(1)
+
+    def digest(self) -> str:
+        """Return 32 hexadecimal digits of the weights and settings that a pooled vector depends on."""
+        parts = [*self._stem_parts(), *self._entry_parts(), *self._layers()[: self.depth], *self._exit_parts()]
+        weights = [nn.ParameterList(self.layer_weights)] if self.layer_weights else []
+        return digest(self._front_settings(), [*parts, *weights])
 
     def set_projector(self, projector: nn.Linear) -> None:
         """Replace the projector; the new one is trainable."""
@@ -311,10 +343,13 @@ class Encoder(nn.Module, ABC):
 
     def front_key(self) -> str:
         """Return 32 hexadecimal digits that change when the front end's weights or settings do."""
+        return digest(self._front_settings(), self._front_parts())
+
+    def _front_settings(self) -> dict[str, Any]:
         settings = self.front_end.model_dump(exclude_defaults=True) | {"max_seconds": self.front_end.max_seconds}
         settings |= {"frozen_layers": self.frozen_layers, "feature_extractor": self.feature_extractor.to_dict()}
         settings["config"] = {name: getattr(self.model.config, name, None) for name in FRONT_SETTINGS}
-        return digest(settings, self._front_parts())
+        return settings
 
     @property
     def _trains_stem(self) -> bool:
@@ -349,6 +384,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
         """Run the stem: from each clip's ``(length, width)`` to its frames ``(frames, width)``."""
+
+    @abstractmethod
+    def _stem_batch(self, inputs: Tensor) -> Tensor:
+        """Run the stem on clips of one length: from ``(clips, length, width)`` to ``(clips, frames, width)``."""
 
     @abstractmethod
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:

@@ -88,6 +88,9 @@ class WaveformEncoder(Encoder):
             hidden = [layer.activation(_normalise(norm, clip)) for clip in _convolve(layer.conv, hidden)]
         return hidden
 
+    def _stem_batch(self, inputs: Tensor) -> Tensor:
+        return self._base.feature_extractor(inputs[:, :, 0]).transpose(1, 2)
+
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         hidden = _hidden_of(self._base.feature_projection(frames))
         if mask is not None:
@@ -107,7 +110,7 @@ class WaveformEncoder(Encoder):
         if hidden.device.type == "cuda":
             return embedding.activation(position_convolution.convolve(embedding.conv, hidden))
         group_channels = self.hidden_size // self.model.config.num_conv_pos_embedding_groups
-        in_float32 = group_channels < _MIN_BFLOAT16_GROUP_CHANNELS
+        in_float32 = group_channels < _MIN_BFLOAT16_GROUP_CHANNELS and torch.is_autocast_enabled("cpu")
         with torch.autocast("cpu", enabled=False) if in_float32 else contextlib.nullcontext():
             convolved = embedding.conv((hidden.float() if in_float32 else hidden).transpose(1, 2))
         return embedding.activation(embedding.padding(convolved)).transpose(1, 2)
@@ -191,9 +194,12 @@ class WhisperEncoder(Encoder):
         return (mel_frames + 1) // 2, self.hidden_size
 
     def _stem(self, inputs: Sequence[Tensor]) -> Sequence[Tensor]:
+        return list(self._stem_batch(torch.stack(list(inputs))))
+
+    def _stem_batch(self, inputs: Tensor) -> Tensor:
         encoder = self.model.encoder
-        hidden = nn.functional.gelu(encoder.conv1(torch.stack(list(inputs)).transpose(1, 2)))
-        return list(nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2))
+        hidden = nn.functional.gelu(encoder.conv1(inputs.transpose(1, 2)))
+        return nn.functional.gelu(encoder.conv2(hidden)).transpose(1, 2)
 
     def _entry(self, frames: Tensor, mask: Tensor | None) -> Tensor:
         hidden = frames + self.model.encoder.embed_positions.weight

@@ -3,10 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Precision = Literal["float32", "bfloat16"]
+"""The precision of matrix products. On hardware without bfloat16, ``bfloat16`` means float32."""
 
 
 class FrontEnd(BaseModel):
@@ -59,7 +64,7 @@ FRONT_SETTINGS = (
 """With the same weights, the front end computes something else if one of these settings of the config changes."""
 
 
-def digest(settings: Mapping[str, Any], parts: Iterable[nn.Module]) -> str:
+def digest(settings: Mapping[str, Any], parts: Iterable["nn.Module"]) -> str:
     """Return 32 hexadecimal digits of settings and of the weights of modules."""
     state = hashlib.blake2b(digest_size=16)
     state.update(json.dumps(settings, sort_keys=True, default=str).encode())

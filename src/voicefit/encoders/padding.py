@@ -6,7 +6,7 @@ from itertools import islice
 import torch
 from torch import Tensor, nn
 
-from voicefit.encoders.precision import Precision
+from voicefit.encoders.front_end import Precision
 from voicefit.system.machine import move_without_waiting
 
 _FRAMES_PER_BATCH = {"cpu": 600, "cuda": 32_000}

@@ -1,13 +1,9 @@
 """The precision of matrix products, and what a device has of it."""
 
-from typing import Literal
-
 import torch
 
+from voicefit.encoders.front_end import Precision
 from voicefit.system.machine import has_bfloat16
-
-Precision = Literal["float32", "bfloat16"]
-"""The precision of matrix products. On hardware without bfloat16, ``bfloat16`` means float32."""
 
 
 def available_precision(precision: Precision, device: torch.device) -> Precision:

@@ -1,4 +1,4 @@
-"""An adapted model as one module from waveform to probabilities, its feature extractor included."""
+"""An encoder as one module from waveforms to pooled vectors, its feature extractor included."""
 
 from typing import Any
 
@@ -7,45 +7,47 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
-from voicefit.prediction.model import Model
+from voicefit.encoders import Encoder
 
 _VARIANCE_EPSILON = 1e-7
 """The feature extractors of `transformers` add this to the variance."""
 
 
-class WaveformClassifier(nn.Module):
-    """A :class:`Model` as a module, from a mono waveform at 16 kHz, float32 ``(samples,)``, to ``(labels,)``.
+class EncoderGraph(nn.Module):
+    """An encoder as a module from waveforms at 16 kHz, float32 ``(clips, samples)``, to ``(clips, hidden_size)``.
 
-    Like :meth:`Model.predict`, it cuts clips to ``max_seconds``. Unlike it, it consists of tensor operations only.
+    All clips have one length. Like :meth:`voicefit.encoders.Encoder.embed`, it cuts them to ``max_seconds``. It
+    consists of tensor operations only.
     """
 
-    def __init__(self, model: Model):
+    def __init__(self, encoder: Encoder):
         super().__init__()
-        self.model = model.model
-        self.samples = int(model.max_seconds * SAMPLE_RATE)
-        extractor = model.feature_extractor
-        if model.model.config.model_type == "whisper":
+        self.encoder = encoder
+        self.samples = int(encoder.max_seconds * SAMPLE_RATE)
+        extractor = encoder.feature_extractor
+        if encoder.model.config.model_type == "whisper":
             self.features: nn.Module = LogMel(extractor)
         else:
             self.features = _Normalise() if extractor.do_normalize else nn.Identity()
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        """Return probabilities in the order of the model's labels."""
+    def forward(self, waveforms: Tensor) -> Tensor:
+        """Return pooled vectors."""
         # This minimum is symbolic: a slice would fix the length that the graph accepts.
-        length = torch.sym_min(waveform.shape[0], self.samples)
-        return self.model(self.features(waveform.narrow(0, 0, length))[None]).logits.softmax(-1)[0]
+        length = torch.sym_min(waveforms.shape[1], self.samples)
+        inputs = self.features(waveforms.narrow(1, 0, length))
+        return self.encoder.embed_batch(inputs.transpose(1, 2) if inputs.ndim == 3 else inputs[:, :, None])
 
 
 class _Normalise(nn.Module):
-    """Zero mean and unit variance, as `Wav2Vec2FeatureExtractor` does."""
+    """Zero mean and unit variance of each clip, as `Wav2Vec2FeatureExtractor` does."""
 
-    def forward(self, waveform: Tensor) -> Tensor:
-        centred = waveform - waveform.mean()
-        return centred / (centred.square().mean() + _VARIANCE_EPSILON).sqrt()
+    def forward(self, waveforms: Tensor) -> Tensor:
+        centred = waveforms - waveforms.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + _VARIANCE_EPSILON).sqrt()
 
 
 class LogMel(nn.Module):
-    """Log-mel frames ``(bins, frames)`` of a waveform ``(samples,)``, as `WhisperFeatureExtractor` makes them.
+    """Log-mel frames ``(clips, bins, frames)`` of waveforms ``(clips, samples)``, as Whisper's feature extractor's.
 
     The clip is padded with silence to the extractor's fixed window, or cut to it. The Fourier transform is a
     convolution with the windowed cosines and sines of each frequency, which every ONNX runtime knows.
@@ -63,14 +65,14 @@ class LogMel(nn.Module):
         self.register_buffer("basis", _windowed_fourier_basis(self.size))
         self.register_buffer("filters", torch.from_numpy(extractor.mel_filters.T.copy()).float())
 
-    def forward(self, waveform: Tensor) -> Tensor:
+    def forward(self, waveforms: Tensor) -> Tensor:
         """Return a frame every ``hop`` samples, without the last one, as in Whisper."""
-        padded = nn.functional.pad(waveform, (0, self.samples))[: self.samples]
-        framed = nn.functional.pad(padded[None, None], (self.size // 2, self.size // 2), mode="reflect")
-        spectrum = nn.functional.conv1d(framed, self.basis, stride=self.hop)[0, :, :-1]
-        cosines, sines = spectrum.chunk(2)
+        padded = nn.functional.pad(waveforms, (0, self.samples))[:, : self.samples]
+        framed = nn.functional.pad(padded[:, None], (self.size // 2, self.size // 2), mode="reflect")
+        spectrum = nn.functional.conv1d(framed, self.basis, stride=self.hop)[:, :, :-1]
+        cosines, sines = spectrum.chunk(2, dim=1)
         log = (self.filters @ (cosines.square() + sines.square())).clamp(min=1e-10).log10()
-        return (torch.maximum(log, log.max() - 8) + 4) / 4
+        return (torch.maximum(log, log.amax((1, 2), keepdim=True) - 8) + 4) / 4
 
 
 def _windowed_fourier_basis(size: int) -> Tensor:

@@ -1,32 +1,30 @@
 """An adapted model as one ONNX file, from waveform to probabilities."""
 
-import contextlib
 import json
-import logging
 import statistics
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from transformers.utils import SAFE_WEIGHTS_NAME
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
-from voicefit.encoders.families import shortest
+from voicefit.checkpoints.adapted import head_tensors
+from voicefit.encoders.onnx_encoder import GRAPH, OnnxEncoder, new_session
+from voicefit.encoders.onnx_encoder import INPUT as ENCODER_INPUT
+from voicefit.encoders.onnx_encoder import OUTPUT as ENCODER_OUTPUT
 from voicefit.errors import VoicefitError
-from voicefit.export.graph import WaveformClassifier
+from voicefit.export.half import widen
+from voicefit.heads.head import Head
 from voicefit.prediction.model import Model, load_model
+from voicefit.system.extras import has, require
 from voicefit.system.files import new_file, require_absent
-from voicefit.system.hub import locate
-
-OPSET = 20
-"""Exported graphs use this version of the ONNX operators."""
 
 TOLERANCE = 1e-4
 """The probabilities of a model in float32 may differ from PyTorch's by at most this."""
@@ -48,25 +46,22 @@ class Export:
     Attributes:
         file: the ONNX file.
         bytes: the size of the file.
-        torch_bytes: the size of the model's ``model.safetensors``.
         clips: the number of compared clips.
         difference: the largest difference of a probability.
         changed: the number of clips with another likeliest label.
-        seconds: the time for a clip, from waveform to probabilities, median over the clips.
-        torch_seconds: the same time with PyTorch.
-        threads: the number of processor threads in both measurements.
+        seconds: the time for a clip on one thread, from waveform to probabilities, median over the clips.
+        torch_seconds: the same time with PyTorch, on all threads; ``None`` where it is not installed, and the
+            model was compared with its own graph.
         metadata: the metadata of the file.
     """
 
     file: Path
     bytes: int
-    torch_bytes: int
     clips: int
     difference: float
     changed: int
     seconds: float
-    torch_seconds: float
-    threads: int
+    torch_seconds: float | None
     metadata: dict[str, str]
 
 
@@ -86,21 +81,21 @@ def export(
         clips: audio files or folders to compare on; ``None`` takes noise of 0.5 to 8 s.
 
     Raises:
-        VoicefitError: ``out`` exists, the extra ``onnx`` is not installed, the model or a clip cannot be read, or
-            the exported model differs by more than ``TOLERANCE`` (not with ``int8``).
+        VoicefitError: ``out`` exists, the model or a clip cannot be read, or the exported model differs by more than
+            ``TOLERANCE`` (not with ``int8``).
     """
     out = Path(out)
     require_absent(out)
-    _require_onnx()
     loaded = load_model(model)
     waveforms = [load_waveform(file) for file in find_audio(map(Path, clips))] if clips is not None else _noise()
-    proto = _trace(loaded)
+    proto = _with_head(_graph_of(model, loaded), loaded.head)
     if int8:
         proto = _quantised(proto)
     metadata = _describe(proto, loaded)
     content = proto.SerializeToString()
-    expected, torch_seconds = _measure(lambda waveform: loaded.predict(waveform).probabilities.values(), waveforms)
-    session = _session(content)
+    original = load_model(model, graph=False) if has("train") else loaded
+    expected, original_seconds = _measure(original.probabilities, waveforms)
+    session = new_session(content)
     actual, seconds = _measure(lambda waveform: session.run([_OUTPUT], {_INPUT: waveform})[0], waveforms)
     difference = float(np.abs(actual - expected).max())
     if not int8 and not difference <= TOLERANCE:
@@ -109,48 +104,49 @@ def export(
         )
     with new_file(out) as file:
         file.write(content)
-    weights = locate(model).file(SAFE_WEIGHTS_NAME)
     return Export(
         file=out,
         bytes=len(content),
-        torch_bytes=weights.stat().st_size if weights else 0,
         clips=len(waveforms),
         difference=difference,
         changed=int((actual.argmax(1) != expected.argmax(1)).sum()),
         seconds=seconds,
-        torch_seconds=torch_seconds,
-        threads=torch.get_num_threads(),
+        torch_seconds=original_seconds if original is not loaded else None,
         metadata=metadata,
     )
 
 
-def _require_onnx() -> None:
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[onnx]'") from error
+def _graph_of(model: str | Path, loaded: Model) -> Any:
+    """Return the graph of a model's encoder as an ONNX `ModelProto`: the one beside it, or else a new one."""
+    if isinstance(loaded.encoder, OnnxEncoder):
+        return onnx.load(loaded.encoder.path)
+    require("train", f"{model}: has no {GRAPH}, which is made in PyTorch")
+    from voicefit.export.encoder import encoder_graph, load_for_graph
+
+    return encoder_graph(load_for_graph(model))
 
 
-def _trace(model: Model) -> Any:
-    """Return the model's graph as an ONNX `ModelProto`, in float32."""
-    example = torch.zeros(2 * SAMPLE_RATE)
-    samples = torch.export.Dim("samples", min=shortest(model.model.config))
-    with _quiet():
-        program = torch.onnx.export(
-            WaveformClassifier(model).eval(),
-            (example,),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=[_INPUT],
-            output_names=[_OUTPUT],
-            dynamic_shapes=({0: samples},),
-            verbose=False,
-        )
-    if program is None:  # not with these arguments
-        raise VoicefitError("torch.onnx returned no program")
-    return program.model_proto
+def _with_head(encoder: Any, head: Head) -> Any:
+    """Return the graph of an encoder, with the head after it: from one clip ``(samples,)`` to its probabilities."""
+    graph = encoder.graph
+    waveform = helper.make_tensor_value_info(_INPUT, TensorProto.FLOAT, ["samples"])
+    answer = helper.make_tensor_value_info(_OUTPUT, TensorProto.FLOAT, [len(head.classifier_bias)])
+    first = helper.make_tensor("first", TensorProto.INT64, [1], [0])
+    heads = [numpy_helper.from_array(values, name) for name, values in head_tensors(head).items()]
+    before = helper.make_node("Unsqueeze", [_INPUT, "first"], [ENCODER_INPUT], "one_clip")
+    after = [
+        helper.make_node("Gemm", [ENCODER_OUTPUT, "projector.weight", "projector.bias"], ["projected"], transB=1),
+        helper.make_node("Gemm", ["projected", "classifier.weight", "classifier.bias"], ["logits"], transB=1),
+        helper.make_node("Softmax", ["logits"], ["rows"], axis=-1),
+        helper.make_node("Squeeze", ["rows", "first"], [_OUTPUT]),
+    ]
+    nodes = [before, *graph.node, *after]
+    del graph.input[:], graph.output[:], graph.node[:]
+    graph.input.append(waveform)
+    graph.output.append(answer)
+    graph.node.extend(nodes)
+    graph.initializer.extend([first, *heads])
+    return encoder
 
 
 def _quantised(proto: Any) -> Any:
@@ -159,10 +155,10 @@ def _quantised(proto: Any) -> Any:
     The projection of the front end's features is not quantised: in a distilled encoder it is near the identity, and
     beside the ones on its diagonal, the other weights are smaller than a step of 8 bits.
     """
-    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    with tempfile.TemporaryDirectory() as folder, _quiet():
+    widen(proto.graph)
+    with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "int8.onnx"
         quantize_dynamic(
             proto,
@@ -181,25 +177,17 @@ def _is_within(node: Any, module: str) -> bool:
 
 
 def _describe(proto: Any, model: Model) -> dict[str, str]:
-    from onnx.helper import set_model_props
-
+    kept = {entry.key: entry.value for entry in proto.metadata_props}
     facts = {
         "labels": json.dumps(model.labels, ensure_ascii=False),
         "sample_rate": str(SAMPLE_RATE),
-        "min_samples": str(shortest(model.model.config)),
+        "min_samples": kept["min_samples"],
         "max_seconds": f"{model.max_seconds:g}",
         "voicefit": version("voicefit"),
     }
-    set_model_props(proto, facts)
+    del proto.metadata_props[:]
+    helper.set_model_props(proto, facts)
     return facts
-
-
-def _session(content: bytes) -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
-    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
 def _measure(classify: Callable[[np.ndarray], Any], waveforms: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
@@ -222,16 +210,3 @@ def _noise() -> list[np.ndarray]:
     generator = np.random.default_rng(0)
     lengths = [round(seconds * SAMPLE_RATE) for seconds in (0.5, 1, 2, 3, 5, 8)]
     return [generator.normal(scale=0.1, size=length).astype(np.float32) for length in lengths]
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Silence the exporters, which warn of packages that are not installed and constants that are not folded."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(before)

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import read_record
 from voicefit.errors import VoicefitError
 from voicefit.export.onnx import Export, export
 from voicefit.system.files import new_directory, write_json
@@ -50,7 +50,7 @@ def export_web(
 
 def _facts(model: str | Path, exported: Export) -> dict[str, Any]:
     """Return the facts about the model that the page shows."""
-    record, metadata = checkpoint.read_record(model), exported.metadata
+    record, metadata = read_record(model), exported.metadata
     labels = json.loads(metadata["labels"])
     if record.get("shots"):
         clips = sum(record["shots"].values())

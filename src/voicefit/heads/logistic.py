@@ -1,9 +1,30 @@
-"""Logistic regression with a Gaussian prior of its own for each weight, and goals that may be uncertain."""
+"""Logistic regression in numpy: of two classes under a Gaussian prior of each weight, and of several classes."""
+
+from collections.abc import Callable
 
 import numpy as np
-from scipy.special import expit
 
 _ROUNDS = 50
+
+_GRADIENT = 1e-7
+"""At the optimum of :func:`fit_softmax`, no derivative is larger than this; clips count about 1 each."""
+
+
+def expit(logits: np.ndarray) -> np.ndarray:
+    """Return 1 / (1 + exp(-logits))."""
+    return np.exp(-np.logaddexp(0, -logits))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the logarithms of :func:`softmax`."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities ``(clips, classes)`` of logits; rows add up to 1."""
+    odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(odds / odds.sum(axis=1, keepdims=True))
 
 
 def fit_logistic(
@@ -59,3 +80,76 @@ def _newton_goal(
         return variance * (points.T @ np.linalg.solve(kernel + np.diag(1 / curve), target))
     precision = (points * curve[:, None]).T @ points + np.diag(1 / variance)
     return np.linalg.solve(precision, points.T @ (curve * target))
+
+
+def fit_softmax(
+    points: np.ndarray, targets: np.ndarray, importance: np.ndarray, l2: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights ``(classes, d)`` and biases ``(classes,)`` of multinomial logistic regression.
+
+    They minimise Σ importance · cross-entropy + l2 / 2 · ‖weights‖², by Newton's method with conjugate gradients
+    (Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.1); steps that overshoot are halved.
+
+    Args:
+        points: ``(clips, d)``.
+        targets: the class of each clip, ``(clips,)``; every class has a clip.
+        importance: how many clips each clip counts as, ``(clips,)``.
+        l2: the penalty, positive; biases are free.
+    """
+    points = np.hstack([points, np.ones((len(points), 1))])
+    own = targets[:, None] == np.arange(targets.max() + 1)
+    penalty = np.append(np.full(points.shape[1] - 1, l2), 0.0)
+    importance = importance[:, None]
+
+    def cost(weights: np.ndarray) -> float:
+        surprise = -log_softmax(points @ weights.T)[own]
+        return float(importance[:, 0] @ surprise + (penalty * weights**2).sum() / 2)
+
+    weights = np.zeros((own.shape[1], points.shape[1]))
+    value = cost(weights)
+    for _ in range(_ROUNDS):
+        chances = softmax(points @ weights.T)
+        gradient = (importance * (chances - own)).T @ points + penalty * weights
+        if np.abs(gradient).max() < _GRADIENT:
+            break
+        step = _newton_step(points, chances, importance, penalty, gradient)
+        length, new = 1.0, cost(weights + step)
+        while new > value and length > 1e-4:
+            length /= 2
+            new = cost(weights + length * step)
+        if new > value:
+            break
+        weights, value = weights + length * step, new
+    return weights[:, :-1], weights[:, -1]
+
+
+def _newton_step(
+    points: np.ndarray, chances: np.ndarray, importance: np.ndarray, penalty: np.ndarray, gradient: np.ndarray
+) -> np.ndarray:
+    """Return about minus the inverse curvature times the gradient; the nearer the optimum, the more exactly."""
+
+    def curvature(direction: np.ndarray) -> np.ndarray:
+        change = chances * (points @ direction.T)
+        change -= chances * change.sum(axis=1, keepdims=True)
+        return np.asarray((importance * change).T @ points + penalty * direction)
+
+    size = float(np.sqrt((gradient**2).sum()))
+    return _conjugate_gradients(curvature, -gradient, min(0.5, size) * size)
+
+
+def _conjugate_gradients(product: Callable[[np.ndarray], np.ndarray], goal: np.ndarray, tolerance: float) -> np.ndarray:
+    """Solve ``product(solution) = goal`` for a positive semidefinite product, until the residual is small."""
+    solution, residual = np.zeros_like(goal), goal
+    direction, size = residual, float((residual**2).sum())
+    for _ in range(goal.size):
+        if np.sqrt(size) <= tolerance:
+            break
+        image = product(direction)
+        curve = float((direction * image).sum())
+        if curve <= 0:  # rounding: nothing is left to gain in this direction
+            break
+        solution = solution + size / curve * direction
+        residual = residual - size / curve * image
+        size, before = float((residual**2).sum()), size
+        direction = residual + size / before * direction
+    return solution

@@ -1,40 +1,34 @@
 """An adapted model and its predictions."""
 
+import json
 import os
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from pydantic import ValidationError
-from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
-from voicefit.adaptation import Shots, find_method
+from voicefit.adaptation import find_method
+from voicefit.adaptation.shots import shots_without_clips
 from voicefit.audio import (
-    MAX_FRAMES,
     RECORDING_SUFFIXES,
-    SAMPLE_RATE,
     STDIN,
-    AudioError,
-    decode_waveform,
     find_audio,
     load_waveform,
 )
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.adapted import read_head, start_of
+from voicefit.checkpoints.record import CONFIG, HEAD, RECORD, WEIGHTS, read_record
 from voicefit.checkpoints.start import open_start
-from voicefit.encoders import FrontEnd
-from voicefit.encoders.families import lengthen
-from voicefit.encoders.load import quiet_transformers
+from voicefit.encoders.front_end import FrontEnd
+from voicefit.encoders.onnx_encoder import GRAPH, open_graph
 from voicefit.errors import VoicefitError
-from voicefit.heads.prior import Prior
+from voicefit.heads.head import Head
+from voicefit.heads.logistic import softmax
+from voicefit.prediction.embedding import Embeds, embed_files
+from voicefit.system.extras import require
 from voicefit.system.hub import MINI, Located, locate
 from voicefit.system.progress import Progress, silent
-
-MAX_STDIN_BYTES = 2**30
-"""The most that is read from standard input."""
 
 
 @dataclass(frozen=True)
@@ -55,15 +49,21 @@ class Prediction:
 
 
 class Model:
-    """A classifier that `transformers` loads: a feature extractor and a model with labels.
+    """A classifier of one voice's clips: an encoder, and a head with labels.
 
     Attributes:
+        encoder: gives each clip's pooled vector, by onnxruntime or by PyTorch.
+        head: classifies these vectors.
         labels: in the order of the logits.
     """
 
-    def __init__(self, model: Any, feature_extractor: Any, max_seconds: float):
-        self.model, self.feature_extractor, self.max_seconds = model.eval(), feature_extractor, max_seconds
-        self.labels = [model.config.id2label[index] for index in range(model.config.num_labels)]
+    def __init__(self, encoder: Embeds, head: Head, labels: Sequence[str]):
+        self.encoder, self.head, self.labels = encoder, head, list(labels)
+
+    @property
+    def max_seconds(self) -> float:
+        """Longer clips are cut to this."""
+        return self.encoder.max_seconds
 
     def predict(self, clip: str | os.PathLike[str] | np.ndarray) -> Prediction:
         """Classify an audio file or a mono waveform at 16 kHz; longer clips are cut to ``max_seconds``.
@@ -75,30 +75,9 @@ class Model:
         file = "" if isinstance(clip, np.ndarray) else str(clip)
         return self.named(self.probabilities(waveform), file)
 
-    @torch.no_grad()
     def probabilities(self, waveform: np.ndarray) -> np.ndarray:
-        """Probabilities ``(labels,)`` of a mono waveform at 16 kHz; what is beyond ``max_seconds`` is cut.
-
-        One clip at a time: a batch was measured to be no faster on a processor.
-        """
-        return self._logits(waveform).softmax(-1).numpy()
-
-    def _logits(self, waveform: np.ndarray) -> torch.Tensor:
-        cut = lengthen(waveform[: int(self.max_seconds * SAMPLE_RATE)], self.model.config)
-        inputs = self.feature_extractor(cut, sampling_rate=SAMPLE_RATE, return_tensors="pt")
-        inputs.pop("attention_mask", None)  # one clip alone has no padding
-        return self.model(**inputs).logits[0]
-
-    @torch.no_grad()
-    def pooled_and_logits(self, waveform: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the pooled vector ``(hidden_size,)`` and the logits ``(labels,)`` of a mono waveform at 16 kHz."""
-        seen: list[torch.Tensor] = []
-        hook = self.model.projector.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-        try:
-            logits = self._logits(waveform)
-        finally:
-            hook.remove()
-        return seen[0].mean(1)[0], logits
+        """Probabilities ``(labels,)`` of a mono waveform at 16 kHz; what is beyond ``max_seconds`` is cut."""
+        return softmax(self.head(self.encoder.embed(waveform)[None]))[0]
 
     def named(self, probabilities: np.ndarray, file: str = "") -> Prediction:
         """What :meth:`probabilities` returned, as a prediction."""
@@ -115,61 +94,25 @@ class Model:
             VoicefitError: a path does not exist, or there is no audio file at all.
         """
         files = find_audio(paths, stdin=True)
-        found = []
-        for index, file in enumerate(files, 1):
-            try:
-                found.append(self.named(self.probabilities(read_recording(file)), str(file)))
-            except AudioError as error:
-                found.append(Prediction(str(file), "", {}, reason_of(error, file)))
-            progress("predicting", index, len(files))
-        return found
+        return list(embed_files(self.encoder, files, self._prediction, progress))
+
+    def _prediction(self, file: Path, vector: np.ndarray | None, error: str) -> Prediction:
+        if vector is None:
+            return Prediction(str(file), "", {}, error)
+        return self.named(softmax(self.head(vector[None]))[0], str(file))
 
 
-def read_recording(file: Path) -> np.ndarray:
-    """The waveform of a file, or of what comes on standard input for ``-``.
-
-    Raises:
-        AudioError: it cannot be used.
-    """
-    if file != STDIN:
-        return load_waveform(file)
-    content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
-    if len(content) > MAX_STDIN_BYTES:
-        raise AudioError("too-long", f"{file}: over {MAX_STDIN_BYTES >> 20} MB on standard input; give a file")
-    return decode_waveform(content, str(file), MAX_FRAMES / SAMPLE_RATE)
-
-
-def _zero_shot_model(located: Located) -> Model:
+def _zero_shot_model(located: Located, graph: bool) -> Model:
     start = open_start(located)
-    encoder, prior = start.encoder, start.prior
-    if prior is None or encoder.front_end.pad_first or not encoder.front_end.resample:
+    prior, front_end = start.prior, start.front_end
+    if prior is None or front_end.pad_first or not front_end.resample:
         raise VoicefitError(
             f"{start.source}: is a starting point that cannot tell labels; run `voicefit adapt {start.source} "
             "CLIPS_DIR` first"
         )
-    shots = shots_without_clips(prior, torch.empty(0, encoder.hidden_size))
-    head = find_method("zero-shot").configured().fit(encoder, shots, seed=0)
-    checkpoint.set_head(encoder, head, prior.labels)
-    return Model(encoder.model, encoder.feature_extractor, encoder.front_end.max_seconds)
-
-
-def shots_without_clips(prior: Prior, unlabelled: torch.Tensor) -> Shots:
-    """Return shots of all labels of the corpora, without a clip, and pooled vectors ``(clips, hidden_size)``."""
-    return Shots(
-        unlabelled[:0],
-        [],
-        torch.empty(0, dtype=torch.long),
-        len(prior.labels),
-        labels=prior.labels,
-        unlabelled=unlabelled,
-        prior=prior,
-        partial=True,
-    )
-
-
-def reason_of(error: AudioError, file: Path) -> str:
-    """What is wrong with ``file``, without its name."""
-    return str(error).removeprefix(f"{file}: ")
+    shots = shots_without_clips(prior, np.empty((0, len(prior.origin)), np.float32))
+    head = find_method("zero-shot").configured().fit(None, shots, seed=0)
+    return Model(start.fixed_encoder if graph else start.encoder, head, prior.labels)
 
 
 def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
@@ -180,40 +123,60 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     """
     first = Path(arguments[0])
     may_be_on_hub = not first.exists() and first != STDIN and first.suffix.lower() not in RECORDING_SUFFIXES
-    is_model = (first / "config.json").is_file() or (len(arguments) > 1 and may_be_on_hub)
+    is_model = any((first / name).is_file() for name in (CONFIG, HEAD)) or (len(arguments) > 1 and may_be_on_hub)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
     model, audio = (arguments[0], arguments[1:]) if is_model else (MINI, arguments)
     return model, [Path(part) for part in audio]
 
 
-def load_model(path: str | Path | Located) -> Model:
+def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:
     """Load an adapted model from its directory or from the hub.
 
     A pre-finetuned checkpoint gives a model that knows no clip of the voice. It classifies its corpora's labels,
     by the method `zero-shot`.
 
+    Args:
+        path: a directory, ``mini`` or a hub id.
+        graph: run the encoder's ONNX graph, where there is one; else PyTorch runs it, as it was saved.
+
     Raises:
         VoicefitError: there is no model, or it is a starting point that knows no labels.
     """
     located = locate(path)
-    record = checkpoint.read_record(located)
+    record = read_record(located)
     if record.get("kind") == "prefinetuned":
-        return _zero_shot_model(located)
-    if located.file("config.json") is None:
+        return _zero_shot_model(located, graph)
+    small = located.file(HEAD)
+    if small is not None:
+        start = start_of(located, record)
+        return Model(start.fixed_encoder if graph else start.encoder, read_head(small), record["labels"])
+    config = located.file(CONFIG)
+    if config is None:
         raise VoicefitError(
             f"{located.name}: holds no model; give the --out directory of `voicefit adapt`, or a hub id"
         )
+    graph_file = located.file(GRAPH)
+    if graph and graph_file is not None:
+        names = _read_json(config).get("id2label", {})
+        labels = [str(names[str(index)]) for index in range(len(names))]
+        return Model(open_graph(graph_file), read_head(Path(located.weights()) / WEIGHTS), labels)
+    require("train", f"{located.name}: has no {GRAPH} (`voicefit export --format encoder` writes it) and is opened")
+    from voicefit.encoders.transformers_encoder import load_transformers_encoder
+
+    whole = load_transformers_encoder(located, _max_seconds(located, record))
+    return Model(whole, whole.head, whole.labels)
+
+
+def _max_seconds(located: Located, record: dict[str, Any]) -> float:
     try:
-        with quiet_transformers():
-            model = AutoModelForAudioClassification.from_pretrained(
-                located.weights(), use_safetensors=True, dtype=torch.float32
-            )
-            extractor = AutoFeatureExtractor.from_pretrained(str(located.folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise VoicefitError(f"{located.name}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
+        return FrontEnd.model_validate(record.get("front_end", {})).max_seconds
+    except ValueError as error:
+        raise VoicefitError(f"{Path(located.name) / RECORD}: front_end is wrong") from error
+
+
+def _read_json(path: Path) -> dict[str, Any]:
     try:
-        front_end = FrontEnd.model_validate(record.get("front_end", {}))
-    except ValidationError as error:
-        raise VoicefitError(f"{Path(located.name) / checkpoint.RECORD}: front_end is wrong") from error
-    return Model(model, extractor, front_end.max_seconds)
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError) as error:
+        raise VoicefitError(f"{path}: is not readable as JSON ({error})") from error

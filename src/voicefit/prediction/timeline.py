@@ -10,7 +10,8 @@ import numpy as np
 
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio
 from voicefit.errors import VoicefitError
-from voicefit.prediction.model import Model, read_recording, reason_of
+from voicefit.prediction.embedding import read_recording, reason_of
+from voicefit.prediction.model import Model
 from voicefit.system.progress import Progress, silent
 
 

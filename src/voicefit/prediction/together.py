@@ -4,16 +4,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-import torch
-from scipy.special import softmax
 
 from voicefit.adaptation.joint import fit_mixture, joint_head
-from voicefit.audio import AudioError, find_audio
-from voicefit.checkpoints import checkpoint
-from voicefit.checkpoints.start import read_prior
+from voicefit.adaptation.shots import shots_without_clips
+from voicefit.audio import find_audio
+from voicefit.checkpoints.adapted import start_of
+from voicefit.checkpoints.record import HEAD, PRIOR, read_prior, read_record
 from voicefit.errors import VoicefitError
+from voicefit.heads.logistic import softmax
 from voicefit.heads.prior import Prior
-from voicefit.prediction.model import Model, Prediction, load_model, read_recording, reason_of, shots_without_clips
+from voicefit.prediction.embedding import embed_files
+from voicefit.prediction.model import Model, Prediction, load_model
 from voicefit.system.hub import locate
 from voicefit.system.progress import Progress, silent
 
@@ -36,44 +37,35 @@ def predict_together(
         VoicefitError: there is no model or no audio, or the model does not know how emotions differ between voices.
     """
     located = locate(source)
-    record = checkpoint.read_record(located)
-    model, prior = load_model(located), read_prior(located, record)
+    record = read_record(located)
+    model = load_model(located)
+    prior = start_of(located, record).prior if located.file(HEAD) else read_prior(located, record)
     if prior is None:
         raise VoicefitError(
-            f"{located.name}: cannot label clips together, since it holds no {checkpoint.PRIOR}; adapt from a "
+            f"{located.name}: cannot label clips together, since it holds no {PRIOR}; adapt from a "
             "pre-finetuned checkpoint by a method that leaves the encoder as it is, or leave --together out"
         )
     files = list(dict.fromkeys(find_audio(paths, stdin=True)))
-    found: list[Prediction] = []
-    pooled, logits, used = [], [], []
-    for index, file in enumerate(files):
-        try:
-            vector, own = model.pooled_and_logits(read_recording(file))
-            pooled.append(vector)
-            logits.append(own)
-            used.append(index)
-            found.append(Prediction(str(file), "", {}))
-        except AudioError as error:
-            found.append(Prediction(str(file), "", {}, reason_of(error, file)))
-        progress("predicting", index + 1, len(files))
-    if used:
-        vectors = torch.stack(pooled)
+    read = list(embed_files(model.encoder, files, lambda file, vector, error: (vector, error), progress))
+    vectors = np.array([vector for vector, _ in read if vector is not None])
+    chances: Iterable[np.ndarray] = ()
+    if len(vectors):
         knows_the_voice = record.get("kind") != "prefinetuned"
-        chances = _of_model(prior, vectors, torch.stack(logits)) if knows_the_voice else _of_corpora(prior, vectors)
-        for index, row in zip(used, chances, strict=True):
-            found[index] = model.named(row, str(files[index]))
-    return model, found
+        chances = _of_model(prior, vectors, model.head(vectors)) if knows_the_voice else _of_corpora(prior, vectors)
+    rows = iter(chances)
+    return model, [
+        Prediction(str(file), "", {}, error) if vector is None else model.named(next(rows), str(file))
+        for file, (vector, error) in zip(files, read, strict=True)
+    ]
 
 
-def _of_model(prior: Prior, pooled: torch.Tensor, logits: torch.Tensor) -> np.ndarray:
+def _of_model(prior: Prior, pooled: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Return probabilities ``(clips, labels)`` that begin at what a model says of each clip alone."""
-    points, guess = prior.project(pooled), logits.double().numpy()
+    points, guess = prior.project(pooled), logits.astype(np.float64)
     mixture = fit_mixture(prior, points, guess, np.ones(guess.shape, dtype=bool), len(points))
-    return np.asarray(
-        softmax(guess + points[:, : mixture.weights.shape[1]] @ mixture.weights.T + mixture.biases, axis=1)
-    )
+    return softmax(guess + points[:, : mixture.weights.shape[1]] @ mixture.weights.T + mixture.biases)
 
 
-def _of_corpora(prior: Prior, pooled: torch.Tensor) -> np.ndarray:
+def _of_corpora(prior: Prior, pooled: np.ndarray) -> np.ndarray:
     """Return probabilities ``(clips, labels)`` of a voice of which no clip has a label."""
-    return joint_head(shots_without_clips(prior, pooled))(pooled).softmax(1).numpy()
+    return softmax(joint_head(shots_without_clips(prior, pooled))(pooled))

@@ -23,7 +23,7 @@ from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.heads.discriminants import discriminant_projector
-from voicefit.heads.prior import learn_prior
+from voicefit.heads.learn_prior import learn_prior
 from voicefit.prefinetuning.batches import (
     CorpusSplit,
     limit_clips,

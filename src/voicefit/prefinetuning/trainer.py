@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontCache
-from voicefit.heads.linear import CorpusHeads
+from voicefit.heads.corpus_heads import CorpusHeads
 from voicefit.prefinetuning.batches import CorpusSplit, epoch_batches, speaker_batches
 from voicefit.prefinetuning.objectives import make_objective
 from voicefit.prefinetuning.settings import PrefinetuneSettings

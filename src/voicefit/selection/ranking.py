@@ -12,7 +12,8 @@ from torch import Tensor
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import Encoder, FrontCache, Reading, load_encoder
 from voicefit.errors import VoicefitError
-from voicefit.heads.prior import Prior, learn_prior
+from voicefit.heads.learn_prior import learn_prior
+from voicefit.heads.prior import Prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.selection.scores import logme, zero_shot
 from voicefit.system.machine import devices
@@ -184,7 +185,7 @@ def judge(group: Sequence[PooledCorpus], prior: Prior, voice: PooledCorpus) -> C
     Raises:
         VoicefitError: the voice has fewer than two labels.
     """
-    points, labels = prior.project(voice.vectors), np.array([str(clip.label) for clip in voice.corpus.clips])
+    points, labels = prior.project(voice.vectors.numpy()), np.array([str(clip.label) for clip in voice.corpus.clips])
     log_odds = points @ prior.heads.T + prior.biases
     known = dict(zip(prior.labels, log_odds.T, strict=True))
     known_or_even = [known.get(name, np.zeros(len(labels))) for name in np.unique(labels)]

@@ -14,9 +14,9 @@ import soundfile
 
 from voicefit.api import Adapted, adapt
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import RECORD, read_record
 from voicefit.checkpoints.start import open_start
-from voicefit.encoders import FrontEnd
+from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import Model, load_model
 from voicefit.serving.kept_audio import KeptAudio
@@ -55,12 +55,15 @@ def open_served(source: str) -> Served:
         VoicefitError: ``source`` is neither a starting point nor a model.
     """
     located = locate(source)
-    record = checkpoint.read_record(located)
+    record = read_record(located)
     adapted = record.get("kind") == "adapted"
     model = load_model(located) if adapted else None
     named = str(record.get("source", ""))
     start = (named if _is_here(named) else None) if adapted else source
-    prior = open_start(located if start == source else start).prior if start is not None else None
+    opened = open_start(located if start == source else start) if start is not None else None
+    if opened is not None:
+        _ = opened.fixed_encoder  # a start that cannot be loaded is refused before anybody asks
+    prior = opened.prior if opened else None
     seconds = FrontEnd.model_validate(record.get("front_end", {})).max_seconds
     return Served(Path(source).resolve().name, model, start, prior.labels if prior else (), seconds)
 
@@ -160,7 +163,7 @@ class Service:
                 label_folder.mkdir(exist_ok=True)
                 soundfile.write(label_folder / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
             adapted = adapt(start, folder, out=out)
-        write_json(out / checkpoint.RECORD, _without_paths(checkpoint.read_record(out)))
+        write_json(out / RECORD, _without_paths(read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
             before.with_suffix(".zip").unlink(missing_ok=True)

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from voicefit.adaptation import ConfiguredMethod, Shots
@@ -16,7 +15,7 @@ from voicefit.adaptation.shots import OTHER
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
-from voicefit.heads.prior import learn_prior
+from voicefit.heads.learn_prior import learn_prior
 from voicefit.scores import score
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import NONE, Plan
@@ -156,12 +155,12 @@ def _run_by(
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     picked = [index % len(frames) for index in range(k)]
-    targets = torch.arange(k, device=pooled.device) % 2
     voices = [Clip("", Path(), speaker=str(index % 2), label=str(index % 3)) for index in range(len(pooled))]
     prior = learn_prior({"probe": pooled}, {"probe": voices})
     names = (OTHER, voices[0].label or "")
     support = [frames[index] for index in picked]
-    return Shots(pooled[picked], support, targets, 2, labels=names, unlabelled=pooled, prior=prior)
+    vectors = pooled.cpu().numpy()
+    return Shots(vectors[picked], support, np.arange(k) % 2, 2, labels=names, unlabelled=vectors, prior=prior)
 
 
 def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots) -> float:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import read_record
 from voicefit.errors import VoicefitError
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.shard import Shard
@@ -104,7 +104,7 @@ def _copy_checkpoints(source: Path, target: Path) -> None:
         copy = target / path.relative_to(source)
         if not copy.exists():
             shutil.copytree(path, copy, ignore=_UNFINISHED)
-        elif checkpoint.read_record(copy).get("start_key") != checkpoint.read_record(path).get("start_key"):
+        elif read_record(copy).get("start_key") != read_record(path).get("start_key"):
             raise VoicefitError(f"{path}: was made of other things than the same starting point of another run")
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from voicefit.checkpoints import checkpoint
+from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Corpus
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import Run, prefinetune
@@ -43,7 +43,7 @@ def has_checkpoint(path: Path, start_key: str) -> bool:
     """
     if not path.exists():
         return False
-    if checkpoint.read_record(path).get("start_key") != start_key:
+    if read_record(path).get("start_key") != start_key:
         raise VoicefitError(
             f"{path}: was made of other clips, settings or another encoder than the plan now names; "
             "remove it, or choose another --out"

@@ -7,7 +7,7 @@ from functools import cached_property
 from itertools import chain
 from typing import Any
 
-import torch
+import numpy as np
 from torch import Tensor
 
 from voicefit.adaptation import Shots
@@ -58,7 +58,7 @@ class SpeakerBench:
 
     def shots(self, clips: Sequence[Clip], targets: Sequence[int], labels: tuple[str, ...]) -> Shots:
         """Return clips of the speaker as a method takes them; frames are read when they are asked for."""
-        chosen = torch.tensor(targets, device=self.encoder.device)
+        chosen = np.array(targets)
         pooled, frames = self.pool(clips), _LazyFrames(clips, self.frames)
         return Shots(pooled, frames, chosen, len(labels), labels=labels, prior=self.prior)
 
@@ -87,13 +87,13 @@ class SpeakerBench:
             self._lower_outputs[key] = output
         return output
 
-    def pool(self, clips: Sequence[Clip]) -> Tensor:
+    def pool(self, clips: Sequence[Clip]) -> np.ndarray:
         """Return the unadapted encoder's output for ``clips`` of the speaker, ``(clips, hidden_size)``."""
         pooled, rows = self._pooled
         return pooled[[rows[clip.id] for clip in clips]]
 
     @cached_property
-    def _pooled(self) -> tuple[Tensor, dict[str, int]]:
+    def _pooled(self) -> tuple[np.ndarray, dict[str, int]]:
         """Every clip's output, and the row of each clip id.
 
         All of them, in batches that depend on the speaker alone: what a clip gives varies with its batch by
@@ -102,7 +102,7 @@ class SpeakerBench:
         episodes = self.episodes
         clips = [*chain.from_iterable(episodes.pool.values()), *episodes.test, *episodes.validation]
         pooled = self.encoder.pool(self.frames(clip) for clip in clips)
-        return pooled, {clip.id: row for row, clip in enumerate(clips)}
+        return pooled.cpu().numpy(), {clip.id: row for row, clip in enumerate(clips)}
 
 
 @dataclass
@@ -115,7 +115,7 @@ class _UpperBench(SpeakerBench):
     def frames(self, clip: Clip) -> Tensor:
         return self.below.lower_layers(self.encoder.frozen_layers, clip, self.precision)
 
-    def pool(self, clips: Sequence[Clip]) -> Tensor:
+    def pool(self, clips: Sequence[Clip]) -> np.ndarray:
         return self.below.pool(clips)
 
 
@@ -154,17 +154,17 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
         with bench.encoder.restored():
             head = configured.fit(bench.encoder, shots, spec.method_seed)
             frames = (bench.frames(clip) for clip in episode.test)
-            pooled = bench.encoder.pool(frames, configured.precision)
+            pooled = bench.encoder.pool(frames, configured.precision).cpu().numpy()
     else:
         head = configured.fit(bench.encoder, shots, spec.method_seed)
         pooled = bench.pool(episode.test)
-    outcome = _outcome(episode, head(pooled).float().cpu(), confused=spec.task == MULTICLASS)
+    outcome = _outcome(episode, head(pooled), confused=spec.task == MULTICLASS)
     return {**outcome, "seconds": time.perf_counter() - began}
 
 
-def _outcome(episode: Episode, logits: Tensor, confused: bool) -> dict[str, Any]:
+def _outcome(episode: Episode, logits: np.ndarray, confused: bool) -> dict[str, Any]:
     """Score the logits of the test clips, and count which emotion was taken for which if ``confused``."""
-    truth, predicted = episode.test_targets, logits.argmax(1).tolist()
+    truth, predicted = episode.test_targets, logits.argmax(axis=1).tolist()
     outcome = {
         **score(truth, predicted),
         **floors(truth),

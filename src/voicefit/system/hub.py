@@ -1,20 +1,28 @@
 """Models by name: directories, repositories of the Hugging Face hub, and the model that comes with Voicefit."""
 
+import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
+
+from voicefit.system.extras import require
 
 MINI = "mini"
 """The name of the pre-finetuned checkpoint that comes with Voicefit."""
 
 _SMALL_FILES = [
     "config.json",
+    "encoder.onnx",
+    "head.safetensors",
     "preprocessor_config.json",
     "prior.safetensors",
     "processor_config.json",
     "voicefit.json",
 ]
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?")
+"""The names of repositories of the hub, with or without an owner."""
+
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 
 
@@ -73,6 +81,7 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path | Non
 
     A revision that is a commit is not looked up again.
     """
+    require("hub", f"{repository}: is no directory here, and is looked for on the hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from tqdm import tqdm
@@ -91,11 +100,6 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path | Non
 
 def shown_name(source: str | Path) -> str:
     """Return what to call ``source`` in front of others: a hub id, or a directory's last part, which shows no path."""
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
-
-    try:
-        validate_repo_id(str(source))
-    except HFValidationError:
-        return Path(source).resolve().name
-    return Path(source).resolve().name if Path(source).exists() else str(source)
+    if _HUB_ID.fullmatch(str(source)) and not Path(source).exists():
+        return str(source)
+    return Path(source).resolve().name

@@ -1,48 +1,9 @@
-"""Classification heads: linear layers over pooled, projected frames, as `transformers` classifies audio."""
+"""Heads in training: one linear classifier per corpus, over the projected frames of one encoder."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """Changes of an encoder's weights kept apart from them, as the library `peft` writes and loads them.
-
-    Attributes:
-        weights: the tensors of ``adapter_model.safetensors`` for the encoder, by `peft`'s names.
-        config: the content of ``adapter_config.json``, plain data.
-    """
-
-    weights: Mapping[str, Tensor]
-    config: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Head:
-    """A linear classifier of pooled vectors, in the two steps that a `transformers` audio classifier takes.
-
-    Attributes:
-        projector_weight: ``(width, hidden_size)``.
-        projector_bias: ``(width,)``.
-        classifier_weight: ``(labels, width)``.
-        classifier_bias: ``(labels,)``.
-        adapter: the changes of the encoder that belong to the head, if the method keeps them apart.
-    """
-
-    projector_weight: Tensor
-    projector_bias: Tensor
-    classifier_weight: Tensor
-    classifier_bias: Tensor
-    adapter: Adapter | None = field(default=None, kw_only=True)
-
-    def __call__(self, pooled: Tensor) -> Tensor:
-        """Return logits ``(clips, labels)`` of pooled vectors ``(clips, hidden_size)``."""
-        projected = nn.functional.linear(pooled, self.projector_weight, self.projector_bias)
-        return nn.functional.linear(projected, self.classifier_weight, self.classifier_bias)
 
 
 class CorpusHeads(nn.Module):
