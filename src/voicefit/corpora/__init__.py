@@ -50,6 +50,7 @@ __all__ = [
     "CorpusInfo",
     "Reader",
     "corpus_infos",
+    "load_clips",
     "load_corpus",
     "make_corpus",
     "parse_corpus_argument",
@@ -124,11 +125,25 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
         )
     if path.is_dir():
         return folder.load(name, path)
-    if path.is_file() and path.suffix.lower() in table.SUFFIXES:
+    if path.is_file() and table.is_table(path):
         return table.load(name, path)
     if path.exists():
         raise VoicefitError(f"{path}: neither a folder nor a table ({', '.join(table.SUFFIXES)})")
     raise VoicefitError(f"{path}: no such file or folder (corpus {name!r})")
+
+
+def load_clips(path: str | Path, name: str = "folder") -> Corpus:
+    """Load clips of a user's own: a folder, or a table.
+
+    Args:
+        path: the folder or the table's file.
+        name: the speaker's name where none is given.
+
+    Raises:
+        VoicefitError: as :func:`load_corpus`.
+    """
+    path = Path(path).expanduser()
+    return table.load(name, path) if path.is_file() and not path.is_dir() else folder.load(name, path)
 
 
 def parse_corpus_argument(argument: str) -> tuple[str, Path]:
