@@ -143,9 +143,7 @@ def predict(
     --figure talk.svg`
     """
     from voicefit.cli import tables
-    from voicefit.prediction import timeline
     from voicefit.prediction.model import load_model, split_model
-    from voicefit.prediction.together import predict_together
 
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
@@ -160,8 +158,12 @@ def predict(
     _tell_of_mini(model)
     with progress_bars() as progress:
         if window is not None:
-            recordings = timeline.timelines(load_model(model), audio, window, hop, progress)
+            from voicefit.prediction.timeline import timelines
+
+            recordings = timelines(load_model(model), audio, window, hop, progress)
         elif together:
+            from voicefit.prediction.together import predict_together
+
             predictor, clips = predict_together(model, audio, progress)
         else:
             predictor = load_model(model)
