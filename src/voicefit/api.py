@@ -11,6 +11,7 @@ import torch
 from pydantic import ValidationError
 
 from voicefit.adaptation import ConfiguredMethod, Shots, find_method
+from voicefit.adaptation.copies import groups_of
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.suggestion import suggest as choose_recordings
 from voicefit.audio import RECORDING_SUFFIXES, AudioError, find_audio, load_waveform
@@ -156,7 +157,10 @@ def adapt(
     if unlabelled is not None:
         pooled, more_left_out = _pool_recordings(encoder, unlabelled, corpus.clips, progress)[1:]
         shots, left_out = replace(shots, unlabelled=pooled), left_out | more_left_out
-    how_sure = leave_one_out(chosen, encoder, shots, seed)
+    digests = {clip.clip_id: clip.digest for clip in report.clips}
+    how_sure = leave_one_out(
+        chosen, encoder, shots, seed, groups_of([digests.get(clip.id, clip.id) for clip in usable])
+    )
     progress(f"adapting ({chosen.name})", 0, 1)
     head = chosen.fit(encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 1, 1)
