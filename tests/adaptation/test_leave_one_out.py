@@ -75,7 +75,7 @@ def test_it_is_skipped_where_it_says_nothing(encoder):
 
 
 def test_copies_are_left_out_together(encoder):
-    """Noise that nothing tells apart: a head that is fitted to the copy of the clip that is left out knows its label."""
+    """Noise that nothing tells apart, but whoever has heard the copy of a clip knows its label."""
     distinct = torch.randn(8, encoder.hidden_size, generator=torch.Generator().manual_seed(2))
     rows = torch.arange(8).repeat_interleave(2)
     shots = Shots(distinct[rows], [torch.zeros(1, 1)] * 16, rows % 2, 2)
