@@ -137,7 +137,7 @@ def _trace(model: Model) -> Any:
     """Return the model's graph as an ONNX `ModelProto`, in float32."""
     example = torch.zeros(2 * SAMPLE_RATE)
     samples = torch.export.Dim("samples", min=shortest(model.model.config))
-    with _quiet():
+    with _quiet(), _without_needless_masks(model.model):
         program = torch.onnx.export(
             WaveformClassifier(model).eval(),
             (example,),
@@ -151,6 +151,21 @@ def _trace(model: Model) -> Any:
     if program is None:  # not with these arguments
         raise VoicefitError("torch.onnx returned no program")
     return program.model_proto
+
+
+@contextlib.contextmanager
+def _without_needless_masks(network: Any) -> Iterator[None]:
+    """Attend in the plain way, which of one whole clip needs no mask.
+
+    The other ways give wav2vec 2.0 and HuBERT a mask that hides nothing, and with it an `IsNaN` in each layer, which
+    some runtimes lack.
+    """
+    before = network.config._attn_implementation
+    network.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        network.set_attn_implementation(before)
 
 
 def _quantised(proto: Any) -> Any:
