@@ -67,3 +67,13 @@ def test_arguments_are_split_at_the_first_equals_sign():
 def test_other_arguments_are_refused(argument):
     with pytest.raises(VoicefitError, match=r"NAME=PATH|a corpus name consists of"):
         parse_corpus_argument(argument)
+
+
+def test_published_counts_of_labels_add_up_to_those_of_clips():
+    without_label = {"iemocap": 2507, "msp-improv": 555}
+    for info in corpus_infos():
+        if info.expected_labels and info.expected_clips:
+            assert sum(info.expected_labels.values()) <= info.expected_clips, info.name
+    for name in ("emodb", "emovo", "esd", "iemocap", "jl-corpus", "msp-improv", "ravdess", "savee", "tess"):
+        info = CORPORA[name].info
+        assert sum(info.expected_labels.values()) == info.expected_clips - without_label.get(name, 0), name
