@@ -107,7 +107,7 @@ def adapt(
     sure = (
         adapted.leave_one_out.words()
         if adapted.leave_one_out
-        else "not measured; two clips of each label, and a fixed encoder, allow it"
+        else "not measured; two different clips of each label, and a fixed encoder, allow it"
     )
     out.print(f"how sure: {sure}", soft_wrap=True)
 
