@@ -34,7 +34,7 @@ setup: $(VENV)/.all
 # What the demo needs is a part of what the tests need. Modules are compiled on all cores, where pip would take one;
 # some packages come with files that are not for this Python.
 $(VENV)/.demo: EXTRAS := demo
-$(VENV)/.all: EXTRAS := demo,lora,onnx,ray,serve,dev
+$(VENV)/.all: EXTRAS := all,dev
 $(VENV)/.demo $(VENV)/.all: pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Voicefit needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -181,3 +181,35 @@ def test_long_lists_of_findings_are_cut_in_the_terminal(tmp_path):
     assert len(report.of_kind("near-silent")) == 5
     assert "… and 2 more" in shown(report)
     assert set(KINDS) >= {finding.kind for finding in report.findings}
+
+
+def test_floats_beyond_full_scale_are_not_clipped_but_a_flat_top_is(tmp_path):
+    loud = 4 * sine(amplitude=0.5)
+    assert check_with(tmp_path / "a", "loud.wav", loud, subtype="FLOAT") == []
+    flat = check_with(tmp_path / "b", "flat.wav", np.clip(loud, -1.7, 1.7), subtype="FLOAT")
+    assert [kind for kind, _ in flat] == ["clipped"]
+
+
+def test_what_a_model_does_not_hear_says_nothing_about_a_clip(tmp_path):
+    late = np.concatenate([np.zeros(16_000), sine(1.0), np.ones(100)])
+    for name, samples in (("sad/1.wav", late), ("calm/1.wav", np.concatenate([sine(1.0, frequency=300), late]))):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        soundfile.write(tmp_path / name, samples, 16_000)
+    found = check_corpus(load_corpus("mine", tmp_path), heard=1.0)
+    assert [(finding.clip_id, finding.kind, finding.detail) for finding in found.findings] == [
+        ("sad/1.wav", "near-silent", "of its first 1 s, its loudest sample is zero")
+    ]
+    assert [round(clip.seconds, 2) for clip in found.clips] == [3.01, 2.01]
+    whole = check_corpus(load_corpus("mine", tmp_path))
+    assert [finding.kind for finding in whole.findings] == ["clipped", "clipped"]
+
+
+def test_a_stretch_that_is_not_there_and_what_is_left_out_are_told(tmp_path):
+    soundfile.write(tmp_path / "a.wav", sine(1.0), 16_000)
+    (tmp_path / "clips.csv").write_text("path,label,start,end\na.wav,sad,0.5,3\na.wav,sad,0.5,3\n")
+    report = check_corpus(load_corpus("mine", tmp_path / "clips.csv"))
+    assert [(finding.kind, finding.detail) for finding in report.findings] == [
+        ("heard-in-part", "it ends at 1.0 s, before 3 s")
+    ]
+    assert "row 3 of clips.csv is left out: lists a.wav#0.5-3.0 again" in shown(report)
+    assert report.to_json()["account"]["left_out"] == {"row 3 of clips.csv": "lists a.wav#0.5-3.0 again"}

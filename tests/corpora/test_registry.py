@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,12 @@ def test_every_corpus_is_registered_under_its_own_name_with_its_terms():
     for info in corpus_infos():
         assert info.usage in USAGES
         assert info.title and info.language and info.licence
+
+
+def test_the_documents_name_every_corpus():
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "corpora.md"
+    named = set(re.findall(r"`([a-z0-9-]+)`", page.read_text(encoding="utf-8")))
+    assert set(CORPORA) - {"folder", "table"} - named == set()
 
 
 @pytest.mark.parametrize("name", ["RAVDESS", "Tess", "emodb", "EMOVO", "nEMO", "folder"])

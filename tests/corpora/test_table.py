@@ -1,4 +1,7 @@
+import gzip
+import json
 import tempfile
+import unicodedata
 from pathlib import Path
 
 import pandas as pd
@@ -6,13 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from voicefit.corpora import table, to_vocabulary
+from support.layouts import write_noise
+from voicefit.corpora import load_corpus, table, to_vocabulary
+from voicefit.corpora.labels import plain
 from voicefit.errors import VoicefitError
 
 
 def write(frame: pd.DataFrame, path: Path) -> Path:
     if path.suffix == ".parquet":
         frame.to_parquet(path)
+    elif path.suffix == ".jsonl":
+        frame.to_json(path, orient="records", lines=True, force_ascii=False, double_precision=15)
     else:
         frame.to_csv(path, index=False, sep="\t" if path.suffix == ".tsv" else ",")
     return path
@@ -72,9 +79,10 @@ def test_two_columns_are_enough_and_blank_rows_are_skipped(tmp_path):
         ("b.wav,sad,2,1,", r"row 3: start \(2 s\) is not before end \(1 s\)"),
         ("b.wav,sad,2,2,", r"row 3: start \(2 s\) is not before end \(2 s\)"),
         ("b.wav,sad,,0,", r"row 3: start \(0 s\) is not before end"),
-        ("b.wav,sad,,,dev", "row 3: split is 'dev'"),
-        ("a.wav,happy,,,", r"listed twice, the first is a\.wav"),
-        ("x/../a.wav,happy,,,", r"listed twice, the first is a\.wav"),
+        ("b.wav,sad,,,holdout", "row 3: split is 'holdout'"),
+        ("a.wav,happy,,,", r"a\.wav is listed twice, as sad in row 2 and as happy in row 3"),
+        ("x/../a.wav,happy,,,", r"a\.wav is listed twice, as sad in row 2 and as happy in row 3"),
+        ("b.wav", "row 3: 1 values, fewer than the header, which has 5"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, row, message):
@@ -95,12 +103,11 @@ def test_an_absolute_path_inside_the_folder_is_allowed(tmp_path):
     ("text", "message"),
     [
         ("", "not readable as a .csv table"),
-        ("file,emotion\na.wav,sad\n", "no column path and label; the columns are file, emotion"),
-        ("path;label\na.wav;sad\n", "no column path and label; the columns are path;label"),
+        ("name,mood\na.wav,sad\n", "no column path and label; the columns are name, mood"),
         ("path,label, label\na.wav,sad,happy\n", "several columns are called label"),
         ("path,label\n", "no clip of table of clips"),
-        ("path,label\na,b.wav,sad\n", "not readable as a .csv table .*more values than the header"),
-        ("path,label\nx.wav,sad\na,b.wav,sad\n", "not readable as a .csv table .*line 3"),
+        ("path,label\na,b.wav,sad\n", "row 2: 3 values, more than the header"),
+        ("path,label\nx.wav,sad\na,b.wav,sad\n", "row 3: 3 values, more than the header"),
         ('path,label\n"a.wav,sad\n', "not readable as a .csv table"),
     ],
 )
@@ -112,7 +119,11 @@ def test_a_wrong_table_is_refused(tmp_path, text, message):
 def test_an_absent_file_or_other_format_is_refused(tmp_path):
     with pytest.raises(VoicefitError, match="no such file"):
         table.load("mine", tmp_path / "absent.csv")
-    with pytest.raises(VoicefitError, match=r"ends in \.csv, \.tsv, \.parquet"):
+    with pytest.raises(VoicefitError, match=r"ends in \.csv, \.tsv, \.jsonl, \.parquet"):
+        (tmp_path / "clips.doc").touch()
+        table.load("mine", tmp_path / "clips.doc")
+    (tmp_path / "clips.xlsx").touch()
+    with pytest.raises(VoicefitError, match="save it as CSV UTF-8"):
         table.load("mine", tmp_path / "clips.xlsx")
 
 
@@ -157,6 +168,178 @@ def test_whatever_is_written_is_read_back(rows, suffix):
         assert len(by_path) == len(rows)
         for row in rows:
             clip = by_path[folder / row["path"]]
-            assert (clip.native_label, clip.start, clip.end) == (row["label"], row["start"], row["end"])
-            assert clip.label == (to_vocabulary(row["label"]) or None)
-            assert (clip.speaker, clip.split) == (row["speaker"] or "mine", row["split"] or None)
+            assert clip.native_label == unicodedata.normalize("NFC", row["label"])
+            assert (clip.start, clip.end) == (pytest.approx(row["start"]), row["end"] and pytest.approx(row["end"]))
+            assert clip.label in (to_vocabulary(row["label"]) or None, plain(row["label"]))
+            assert (clip.speaker, clip.split) == (
+                unicodedata.normalize("NFC", row["speaker"]) or "mine",
+                row["split"] or None,
+            )
+
+
+def rows_of(corpus):
+    return [(clip.id, clip.label) for clip in corpus.clips]
+
+
+TWO = [("calm/1.wav", "calm"), ("upset/2.wav", "upset")]
+
+
+@pytest.fixture
+def two(tmp_path):
+    for seed, (name, _) in enumerate(TWO):
+        write_noise(tmp_path / name, seed)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path;label\ncalm/1.wav;calm\nupset/2.wav;upset\n",
+        "path\tlabel\ncalm/1.wav\tcalm\nupset/2.wav\tupset\n",
+        "sep=;\npath;label\ncalm/1.wav;calm\nupset/2.wav;upset\n",
+        "path|label\ncalm/1.wav|calm\nupset/2.wav|upset\n",
+        '"path";"label";"note, long"\n"calm/1.wav";"calm";"a, b, c"\nupset/2.wav;upset;\n',
+        "path,label\r\ncalm\\1.wav,calm\r\nupset\\2.wav,upset\r\n",
+        "path,label\rcalm/1.wav,calm\rupset/2.wav,upset\r",
+        "Path,Label\n./calm/1.wav,calm\nC:\\Users\\me\\clips\\upset\\2.wav,upset\n",
+        "file_name,emotion\n/home/me/clips/calm/1.wav,calm\nfile:///home/me/upset/2.wav,upset\n",
+        "wav,class\ncalm/1.wav,calm\nupset/2.wav,upset\nupset/2.wav,upset\n",
+    ],
+)
+def test_tables_as_people_have_them(two, text):
+    assert rows_of(load_csv(two, text)) == TWO
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le"])
+def test_encodings_that_a_file_tells(two, encoding):
+    (two / "t.csv").write_text(
+        ("\ufeff" if encoding == "utf-16-le" else "") + "path,label\ncalm/1.wav,fröhlich\n", encoding
+    )
+    assert rows_of(table.load("mine", two / "t.csv")) == [("calm/1.wav", "fröhlich")]
+
+
+def test_another_encoding_is_told_with_what_to_do(two):
+    (two / "t.csv").write_bytes("path,label\ncalm/1.wav,calm\nupset/2.wav,fröhlich\n".encode("cp1252"))
+    with pytest.raises(VoicefitError, match="row 3: byte 0xf6 is not UTF-8; save the table as UTF-8"):
+        table.load("mine", two / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('path,label,text\na.wav,calm,"so\nb.wav,calm,he said\nc.wav,calm,5" long\n', "row 2: .*quotation mark"),
+        ('path,label,text\na.wav,calm,"so\nb.wav,calm,he\nc.wav,calm,5"\n', "row 2: a value runs over 3 lines"),
+        ('text,path,label\n"so,a.wav,calm\nhe,b.wav,calm\n5"" long,c.wav,calm"\n', "row 2: a value runs over 3 lines"),
+        ('text,path,label\n"so,a.wav,calm\nhe said,b.wav,calm\n5" long,c.wav,calm\n', "row 2: .*quotation mark"),
+        ('path,label\na.wav,"calm\n', "row 2: .*quotation mark"),
+    ],
+)
+def test_stray_quotation_marks_swallow_no_rows(tmp_path, text, message):
+    with pytest.raises(VoicefitError, match=message):
+        load_csv(tmp_path, text)
+
+
+def test_a_text_of_several_lines_is_one_value(tmp_path):
+    assert rows_of(load_csv(tmp_path, 'path,label,text\na.wav,calm,"so\nit, goes"\nb.wav,sad,\n')) == [
+        ("a.wav", "calm"),
+        ("b.wav", "sadness"),
+    ]
+
+
+def test_audformat_with_times_as_text_and_in_parquet(tmp_path):
+    text = "file,start,end,emotion\na.wav,0 days 00:00:01.500000,0 days 00:00:02.5,sad\na.wav,0 days,NaT,calm\n"
+    text = text.replace("0 days,NaT", "0 days 00:00:00,NaT")
+    frame = pd.DataFrame(
+        {
+            "file": ["a.wav", "a.wav"],
+            "start": pd.to_timedelta([1.5, 0], unit="s"),
+            "end": pd.to_timedelta([2.5, None], unit="s"),
+            "emotion": pd.Categorical(["sad", "calm"]),
+        }
+    ).set_index(["file", "start", "end"])
+    frame.to_parquet(tmp_path / "db.parquet")
+    for corpus in (load_csv(tmp_path, text), table.load("mine", tmp_path / "db.parquet")):
+        assert [(clip.start, clip.end, clip.label) for clip in corpus.clips] == [
+            (1.5, 2.5, "sadness"),
+            (0.0, None, "calm"),
+        ][:: -1 if corpus.clips[0].label == "calm" else 1]
+
+
+def test_decimal_commas_where_semicolons_separate(tmp_path):
+    clip = load_csv(tmp_path, "path;label;start;end\na.wav;sad;0,5;1,25\n").clips[0]
+    assert (clip.start, clip.end) == (0.5, 1.25)
+
+
+def test_manifests_of_nemo_and_lhotse(two):
+    nemo = [{"audio_filepath": str(two / "calm/1.wav"), "offset": 0.01, "duration": 0.02, "label": "calm"}]
+    (two / "nemo.jsonl").write_text("\n".join(map(json.dumps, nemo)))
+    clip = load_corpus("mine", two / "nemo.jsonl").clips[0]
+    assert (clip.path, clip.start, clip.end, clip.label) == (two / "calm/1.wav", 0.01, 0.03, "calm")
+    cut = {
+        "id": "c1",
+        "start": 1.0,
+        "duration": 4.0,
+        "recording": {"sources": [{"type": "file", "source": "upset/2.wav"}]},
+        "supervisions": [
+            {"start": 0.5, "duration": 1.0, "speaker": "ann", "custom": {"emotion": "sad"}},
+            {"start": 2.0, "duration": 1.0, "speaker": "bob", "custom": {"emotion": "calm"}},
+        ],
+    }
+    with gzip.open(two / "cuts.jsonl.gz", "wt") as file:
+        file.write(json.dumps(cut) + "\n")
+    corpus = load_corpus("mine", two / "cuts.jsonl.gz")
+    assert [(clip.speaker, clip.start, clip.end, clip.label) for clip in corpus.clips] == [
+        ("ann", 1.5, 2.5, "sadness"),
+        ("bob", 3.0, 4.0, "calm"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"path": "a.wav", "label": "sad"}\n{"path"', "line 2: not readable as JSON"),
+        ("[1, 2]\n", "line 1: a list; each line is one JSON object"),
+        ('{"path": "a.wav", "label": ["sad", "calm"]}\n', "line 1: .* are several values"),
+        ('{"path": {"a": 1}, "label": "sad"}\n', "line 1: .* is no text"),
+    ],
+)
+def test_a_wrong_line_is_named(tmp_path, text, message):
+    (tmp_path / "t.jsonl").write_text(text)
+    with pytest.raises(VoicefitError, match=message):
+        table.load("mine", tmp_path / "t.jsonl")
+
+
+def test_recordings_inside_parquet_with_labels_that_are_numbers(tmp_path, monkeypatch):
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet
+
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+    for seed in (1, 2):
+        write_noise(tmp_path / f"{seed}.wav", seed)
+    audio = [{"bytes": (tmp_path / f"{seed}.wav").read_bytes(), "path": f"{seed}.wav"} for seed in (1, 2)]
+    features = {"label": {"names": ["calm", "sad"], "_type": "ClassLabel"}, "audio": {"_type": "Audio"}}
+    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
+    written = pa.table({"audio": audio, "label": [1, 0]}).replace_schema_metadata(metadata)
+    pyarrow.parquet.write_table(written, tmp_path / "data.parquet")
+    corpus = table.load("mine", tmp_path / "data.parquet")
+    assert rows_of(corpus) == [("1.wav", "sadness"), ("2.wav", "calm")]
+    assert corpus.clips[0].path.read_bytes() == audio[0]["bytes"]
+
+
+def test_parquet_without_pyarrow_says_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    (tmp_path / "t.parquet").touch()
+    with pytest.raises(VoicefitError, match="Parquet needs pyarrow: pip install pyarrow"):
+        table.load("mine", tmp_path / "t.parquet")
+
+
+def test_a_file_that_a_mac_unpacked_is_found(tmp_path):
+    name = unicodedata.normalize("NFD", "fröhlich.wav")
+    write_noise(tmp_path / "é" / name, 1)
+    clip = load_csv(tmp_path, "path,label\n" + unicodedata.normalize("NFC", "é/fröhlich.wav") + ",glad\n").clips[0]
+    assert clip.path.is_file()
+
+
+def test_a_row_that_is_there_twice_is_told(two):
+    corpus = load_csv(two, "path,label\ncalm/1.wav,calm\nupset/2.wav,upset\ncalm/1.wav,calm\n")
+    assert corpus.account.left_out == {"row 4 of clips.csv": "lists calm/1.wav again"}

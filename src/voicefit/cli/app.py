@@ -9,6 +9,7 @@ import typer
 from voicefit.cli import corpora, distill, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out
 from voicefit.errors import VoicefitError
+from voicefit.system.extras import missing_extra
 from voicefit.system.heap import keep_freed_memory
 from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
@@ -31,6 +32,11 @@ def main() -> None:
             sys.exit(app(standalone_mode=is_rank_zero()))  # standing alone, typer tells of mistakes itself
     except VoicefitError as error:
         _tell_error(str(error))
+    except ModuleNotFoundError as error:
+        missing = missing_extra(error)
+        if missing is None:
+            raise
+        _tell_error(str(missing))
     except OSError as error:  # what the system refuses: a folder that may not be written to, a disk that is full
         _tell_error(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except SystemExit as end:

@@ -7,6 +7,7 @@ import typer
 
 from voicefit.cli.terminal import err, escape, out, progress_bars
 from voicefit.errors import VoicefitError
+from voicefit.system.extras import require
 
 
 def distill(
@@ -33,8 +34,10 @@ def distill(
 
     Example: `voicefit distill --teacher openai/whisper-base --audio ~/recordings --out small-encoder`
     """
+    require("train", "distill trains an encoder")
     from voicefit.distillation import DistillSettings
     from voicefit.distillation import distill as run
+    from voicefit.export.encoder import add_graph
     from voicefit.system.machine import devices
 
     settings = DistillSettings(
@@ -57,6 +60,7 @@ def distill(
             device=devices()[0],
             progress=progress,
         )
+    add_graph(out_dir)
     for path, reason in distilled.left_out.items():
         err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
     out.print(

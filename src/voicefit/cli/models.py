@@ -152,6 +152,7 @@ def predict(
     if figure is not None and window is None:
         raise VoicefitError("--figure draws a timeline: give --window too")
     if figure is not None:
+        require("report", "--figure draws a timeline")
         from voicefit.report.timeline import draw_only, require_figure
 
         require_figure(figure)

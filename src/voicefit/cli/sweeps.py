@@ -8,6 +8,7 @@ import typer
 
 from voicefit.cli.terminal import escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
+from voicefit.system.extras import require
 
 _WORST = 10
 
@@ -51,6 +52,7 @@ def sweep(
     Examples: `voicefit sweep plan.toml --out run --workers 2`,
     `voicefit sweep --preset clean --dry-run --encoder wav2vec2-base=my-encoder --corpus esd=~/data/ESD`
     """
+    require("train", "sweep fits and scores methods")
     from voicefit.sweep import Shard, dry_run, run_sweep
 
     read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus))
@@ -180,6 +182,7 @@ def report(
 
     Examples: `voicefit report run`, `voicefit report run --watch`, `voicefit report run-a run-b`
     """
+    require("report", "report draws figures and tests differences")
     from voicefit.report import build_report, compare_runs, parse_formats, rich_table, watch_report
 
     if other is not None and watch:
@@ -203,6 +206,8 @@ def demo(
 
     Example: `voicefit demo --out my-demo`
     """
+    for extra in ("train", "report", "demo"):
+        require(extra, "demo makes, trains and reports")
     from voicefit.demo.demo import run_demo
 
     with progress_bars() as progress:

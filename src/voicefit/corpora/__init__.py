@@ -5,23 +5,39 @@ import re
 from pathlib import Path
 
 from voicefit.corpora import (
+    aesdd,
+    ased,
+    baved,
+    cafe,
+    cameo,
     crema_d,
+    emns,
     emodb,
+    emotiontts,
     emov_db,
     emovo,
+    emozionalmente,
+    enterface,
     esd,
     folder,
     iemocap,
     jl_corpus,
     mandarin,
     meld,
+    mesd,
     msp_improv,
     msp_podcast,
     nemo,
+    oreau,
+    pavoque,
     ravdess,
+    resd,
     savee,
+    shemo,
+    subesco,
     table,
     tess,
+    urdu,
 )
 from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
@@ -34,6 +50,7 @@ __all__ = [
     "CorpusInfo",
     "Reader",
     "corpus_infos",
+    "load_clips",
     "load_corpus",
     "make_corpus",
     "parse_corpus_argument",
@@ -56,6 +73,22 @@ _MODULES = (
     jl_corpus,
     emov_db,
     meld,
+    cafe,
+    emns,
+    emozionalmente,
+    enterface,
+    mesd,
+    oreau,
+    pavoque,
+    resd,
+    subesco,
+    cameo,
+    ased,
+    baved,
+    urdu,
+    shemo,
+    aesdd,
+    emotiontts,
     folder,
     table,
 )
@@ -84,7 +117,7 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
     if name.lower() in CORPORA:
         return CORPORA[name.lower()].load(name.lower(), path)
     by_letters = {re.sub(r"\W|_", "", registered): registered for registered in CORPORA}
-    similar = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), by_letters, n=1, cutoff=0.85)
+    similar = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), by_letters, n=1, cutoff=0.9)
     if similar:
         raise VoicefitError(
             f"no corpus is called {name!r}; did you mean {by_letters[similar[0]]!r}? "
@@ -92,11 +125,25 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
         )
     if path.is_dir():
         return folder.load(name, path)
-    if path.is_file() and path.suffix.lower() in table.SUFFIXES:
+    if path.is_file() and table.is_table(path):
         return table.load(name, path)
     if path.exists():
         raise VoicefitError(f"{path}: neither a folder nor a table ({', '.join(table.SUFFIXES)})")
     raise VoicefitError(f"{path}: no such file or folder (corpus {name!r})")
+
+
+def load_clips(path: str | Path, name: str = "folder") -> Corpus:
+    """Load clips of a user's own: a folder, or a table.
+
+    Args:
+        path: the folder or the table's file.
+        name: the speaker's name where none is given.
+
+    Raises:
+        VoicefitError: as :func:`load_corpus`.
+    """
+    path = Path(path).expanduser()
+    return table.load(name, path) if path.is_file() and not path.is_dir() else folder.load(name, path)
 
 
 def parse_corpus_argument(argument: str) -> tuple[str, Path]:

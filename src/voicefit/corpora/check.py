@@ -4,19 +4,18 @@ import hashlib
 import statistics
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from voicefit.audio import SAMPLE_RATE, AudioError, load_waveform
+from voicefit.audio import SAMPLE_RATE, AudioError, read_recording
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
+from voicefit.corpora.left_out import Account
 
 KINDS = (
     "missing",
@@ -24,6 +23,7 @@ KINDS = (
     "empty",
     "too-short",
     "too-long",
+    "heard-in-part",
     "near-silent",
     "clipped",
     "duplicate",
@@ -38,11 +38,8 @@ The peak decides, not the mean level: in RAVDESS, quiet speech between pauses ha
 is below -47 dBFS.
 """
 
-FULL_SCALE = 0.9999
-"""A sample is at full scale if its absolute value is at least this."""
-
 CLIPPED_RUN = 3
-"""A clip is clipped if so many consecutive samples are at full scale.
+"""A clip is clipped if so many consecutive samples are at full scale, see :mod:`voicefit.audio.flat_tops`.
 
 One or two are the peak of a recording that was normalised to full scale, as all of EmoDB was.
 """
@@ -117,6 +114,7 @@ class CheckReport:
         clips: the clips that load, in the corpus's order.
         findings: the findings, in the corpus's order.
         differences: the differences from the published counts.
+        account: what was given beside the clips, and is not used.
     """
 
     name: str
@@ -126,6 +124,7 @@ class CheckReport:
     clips: tuple[ClipFacts, ...]
     findings: tuple[Finding, ...]
     differences: tuple[Difference, ...]
+    account: Account = field(default_factory=Account)
 
     @property
     def totals(self) -> dict[str, Any]:
@@ -169,21 +168,25 @@ class CheckReport:
             "differences": [asdict(difference) for difference in self.differences],
             "findings": [asdict(finding) for finding in self.findings],
             "clips": [asdict(clip) for clip in self.clips],
+            "account": asdict(self.account),
         }
 
 
-def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = None) -> CheckReport:
+def check_corpus(
+    corpus: Corpus, progress: Callable[[int, int], None] | None = None, heard: float | None = None
+) -> CheckReport:
     """Decode every clip of a corpus and report what is wrong. A broken clip is a finding, never an error.
 
     Args:
         corpus: the corpus to check.
         progress: called after each clip with the number done and the number of all.
+        heard: a model hears so many seconds of a clip, from its start; only these are looked at. All, if left out.
     """
     facts: list[ClipFacts] = []
     findings: list[Finding] = []
     first_with: dict[str, Clip] = {}
     for done, clip in enumerate(corpus.clips, start=1):
-        measured, clip_findings = _check_clip(clip)
+        measured, clip_findings = _check_clip(clip, heard)
         if measured is not None:
             facts.append(measured)
             clip_findings += _duplicate(clip, first_with.setdefault(measured.digest, clip))
@@ -200,48 +203,34 @@ def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = N
         clips=tuple(facts),
         findings=tuple(findings),
         differences=_differences(corpus),
+        account=corpus.account,
     )
 
 
-def _check_clip(clip: Clip) -> tuple[ClipFacts | None, list[Finding]]:
+def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list[Finding]]:
     """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
-        waveform = load_waveform(clip.path, clip.start, clip.end)
+        recording = read_recording(clip.path, clip.start, clip.end)
+        seconds, remarks = len(recording.waveform) / SAMPLE_RATE, recording.remarks
+        is_cut = heard is not None and seconds > heard
+        if is_cut and heard is not None:  # what is not heard says nothing about what is
+            recording = read_recording(clip.path, clip.start, clip.start + heard)
     except AudioError as error:
         return None, [Finding(clip.id, error.kind, str(error))]
     except OSError as error:  # for instance, no permission to read the folder
         return None, [Finding(clip.id, "unreadable", str(error))]
-    info = soundfile.info(clip.path)
+    waveform, part = recording.waveform, f"of its first {heard:g} s, " if is_cut else ""
     # The distance from the mean: a recording with a constant offset may still be silent.
     peak = float(np.abs(waveform - waveform.mean()).max())
     digest = hashlib.sha256(waveform.tobytes()).hexdigest()
-    facts = ClipFacts(clip.id, len(waveform) / SAMPLE_RATE, info.samplerate, info.channels, peak, digest)
-    findings = []
+    facts = ClipFacts(clip.id, seconds, recording.rate, recording.channels, peak, digest)
+    findings = [Finding(clip.id, "heard-in-part", words) for words in remarks]
     if peak < SILENCE_PEAK:
         level = f"{20 * np.log10(peak):.0f} dBFS" if peak > 0 else "zero"
-        findings.append(Finding(clip.id, "near-silent", f"its loudest sample is {level}"))
-    run = _longest_full_scale_run(_file_samples(clip, waveform, info))
-    if run >= CLIPPED_RUN:
-        findings.append(Finding(clip.id, "clipped", f"up to {run} consecutive samples at full scale"))
+        findings.append(Finding(clip.id, "near-silent", f"{part}its loudest sample is {level}"))
+    if recording.flat >= CLIPPED_RUN:
+        findings.append(Finding(clip.id, "clipped", f"{part}up to {recording.flat} consecutive samples at full scale"))
     return facts, findings
-
-
-def _file_samples(clip: Clip, waveform: np.ndarray, info: Any) -> np.ndarray:
-    """Return the samples of the file itself, (samples, channels): resampling and averaging would hide clipping."""
-    if info.samplerate == SAMPLE_RATE and info.channels == 1:
-        return waveform[:, None]
-    start = int(clip.start * info.samplerate)
-    stop = None if clip.end is None else int(clip.end * info.samplerate)
-    samples, _ = soundfile.read(clip.path, start=start, stop=stop, dtype="float32", always_2d=True)
-    return samples
-
-
-def _longest_full_scale_run(samples: np.ndarray) -> int:
-    """Return the largest number of consecutive samples of one channel at full scale, in (samples, channels)."""
-    full = np.abs(samples) >= FULL_SCALE
-    if not full.any():
-        return 0
-    return max(sum(run) for channel in full.T for is_full, run in groupby(channel.tolist()) if is_full)
 
 
 def _duplicate(clip: Clip, first: Clip) -> list[Finding]:
@@ -293,6 +282,7 @@ def _heading(report: CheckReport) -> str:
         shortest, median, longest = (totals[f"{key}_seconds"] for key in ("min", "median", "max"))
         lines.append(f"{shortest:.2f} to {longest:.2f} s, median {median:.2f} s; {rates}; channels {channels}")
     lines += [f"{item.found} {item.what} found, {item.expected} published" for item in report.differences]
+    lines += report.account.lines()
     return "\n".join(lines)
 
 
@@ -315,7 +305,7 @@ def _counts_table(report: CheckReport) -> Table:
 
 def _findings_table(report: CheckReport) -> RenderableType:
     if not report.findings:
-        return Text("Nothing to report.")
+        return Text("Nothing to report." if not report.account.lines() else "Nothing else to report.")
     table = Table("finding", "clips", "for instance")
     for kind in KINDS:
         findings = report.of_kind(kind)

@@ -1,11 +1,13 @@
 """Clip and Corpus, the form that every native layout is read into, and the vocabulary of labels."""
 
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from voicefit.corpora.left_out import Account
 from voicefit.errors import VoicefitError
 
 if TYPE_CHECKING:
@@ -48,8 +50,9 @@ def to_vocabulary(native: str) -> str:
     >>> to_vocabulary("Happy"), to_vocabulary("sarcasm")
     ('happiness', 'sarcasm')
     """
-    word = native.strip().lower().replace(" ", "_").replace("-", "_")
-    return _ALIASES.get(word, word)
+    text = unicodedata.normalize("NFC", native).strip()  # file systems of a Mac and of others write letters differently
+    word = text.lower().replace(" ", "_").replace("-", "_")
+    return _ALIASES.get(word, word) if word.strip("_") else text
 
 
 @dataclass(frozen=True)
@@ -135,12 +138,14 @@ class Corpus:
         root: its folder.
         info: its terms of use and published counts.
         clips: its clips, sorted by id.
+        account: what was given beside them, and is not used.
     """
 
     name: str
     root: Path
     info: CorpusInfo
     clips: tuple[Clip, ...]
+    account: Account = field(default_factory=Account, compare=False)
 
     @property
     def labels(self) -> list[str]:
@@ -163,7 +168,9 @@ class Corpus:
         return pd.DataFrame([vars(clip) for clip in self.clips], columns=list(Clip.__dataclass_fields__))
 
 
-def make_corpus(name: str, root: Path, info: CorpusInfo, clips: Iterable[Clip]) -> Corpus:
+def make_corpus(
+    name: str, root: Path, info: CorpusInfo, clips: Iterable[Clip], account: Account | None = None
+) -> Corpus:
     """Build a corpus with its clips sorted by id.
 
     Raises:
@@ -175,4 +182,4 @@ def make_corpus(name: str, root: Path, info: CorpusInfo, clips: Iterable[Clip]) 
     repeated = [clip_id for clip_id, count in Counter(clip.id for clip in ordered).items() if count > 1]
     if repeated:
         raise VoicefitError(f"{root}: {len(repeated)} clips are listed twice, the first is {repeated[0]}")
-    return Corpus(name, root, info, ordered)
+    return Corpus(name, root, info, ordered, account or Account())

@@ -1,10 +1,15 @@
-"""A folder of your own: ``ROOT/<label>/<audio>`` or ``ROOT/<speaker>/<label>/<audio>``."""
+"""A folder of your own: ``ROOT/<label>/<audio>`` or ``ROOT/<speaker>/<label>/<audio>``, perhaps with splits around."""
 
+import unicodedata
+from dataclasses import dataclass
 from pathlib import Path
 
-from voicefit.audio import RECORDING_SUFFIXES
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
-from voicefit.corpora.layout import audio_files
+from voicefit.audio.find import Found, count_kinds, look_into, printable
+from voicefit.corpora import audiofolder
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
+from voicefit.corpora.labels import settle_labels
+from voicefit.corpora.left_out import Account
+from voicefit.corpora.splits import SPLIT_FOLDERS
 from voicefit.errors import VoicefitError
 
 INFO = CorpusInfo(
@@ -28,10 +33,22 @@ _LAYOUTS = "<label>/<audio file> or <speaker>/<label>/<audio file>"
 """The two layouts, for messages."""
 
 
+@dataclass(frozen=True)
+class _Place:
+    """A path below the folder, read: its split, speaker and label."""
+
+    split: str | None
+    speaker: str
+    native: str
+
+
 def load(name: str, root: Path) -> Corpus:
     """Read a folder whose subfolders are named after labels, in one folder per speaker or in none.
 
-    Recordings that cannot be read (:data:`voicefit.audio.OTHER_SUFFIXES`) are clips too: the check then reports them.
+    Folders called ``train``, ``validation`` and ``test`` may be around them: the splits. A folder with
+    ``metadata.csv`` or ``metadata.jsonl`` is read as :mod:`voicefit.corpora.audiofolder` says. Recordings are known by
+    their names or by their first bytes; those that cannot be read are clips too, and reading them says why. What else
+    is there is in the corpus's account.
 
     Args:
         name: the user's name for the corpus; also the speaker's name if there are no speaker folders.
@@ -42,16 +59,64 @@ def load(name: str, root: Path) -> Corpus:
     """
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
-    paths = [path.relative_to(root) for path in audio_files(root, "**/*", RECORDING_SUFFIXES)]
+    if tables := audiofolder.find_metadata(root):
+        return audiofolder.load(name, root, tables, INFO)
+    found = look_into(root)
+    paths = [path.relative_to(root) for path in found.recordings]
     if not paths:
-        raise VoicefitError(f"{root}: no audio file below this folder; expected {_LAYOUTS}")
-    _check_depth(root, paths)
-    return make_corpus(name, root, INFO, (_clip(name, root, path) for path in paths))
+        raise VoicefitError(_nothing(root, found))
+    # Of folders train/ and test/, the first part of a path is no speaker.
+    split_depth = int(_has_splits(root, paths))
+    _check_depth(root, paths, split_depth)
+    account = _account(root, found)
+    places = {path: _place(name, path, split_depth) for path in paths}
+    empty = _empty_folders(root, found, paths)
+    natives = {place.native for place in places.values()}
+    labels = settle_labels(natives | {_text(folder.name) for folder in empty}, account)
+    clips = [
+        Clip(
+            printable(path.as_posix()),
+            root / path,
+            place.speaker,
+            labels[place.native],
+            place.native,
+            split=place.split,
+        )
+        for path, place in places.items()
+        if place.native in labels
+    ]
+    for path in paths:
+        if places[path].native not in labels:
+            account.leave_out(
+                f"{printable(path.parent)}/", "its name holds no word, so that it names no label; rename it"
+            )
+    has_speakers = len(paths[0].parts) - split_depth == _SPEAKER_DEPTH
+    _note_empty(empty, has_speakers, labels, {str(clip.label) for clip in clips}, account)
+    return make_corpus(name, root, INFO, clips, account)
 
 
-def _check_depth(root: Path, paths: list[Path]) -> None:
+def label_folders(root: Path) -> dict[str, str]:
+    """Return label → folder of a folder whose folders are named after labels, with recordings or without."""
+    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    return {label: native for native, label in settle_labels(map(_text, folders), Account()).items()}
+
+
+def _nothing(root: Path, found: Found) -> str:
+    there = [f"{path.relative_to(root)}: {why}" for path, why in found.left_out.items()][:1]
+    if found.others:
+        there.append(f"it holds {count_kinds(found.others)}")
+    words = f"{root}: no audio file below this folder; expected {_LAYOUTS}"
+    return f"{words} ({'; '.join(there)})" if there else words
+
+
+def _has_splits(root: Path, paths: list[Path]) -> bool:
+    """Whether all recordings lie in folders that are called as splits are, and labels or speakers are below these."""
+    return all(path.parts[0].lower() in SPLIT_FOLDERS and len(path.parts) > _LABEL_DEPTH for path in paths)
+
+
+def _check_depth(root: Path, paths: list[Path], split_depth: int) -> None:
     """Refuse files unless all are at the same depth, one of the two that are allowed."""
-    first_at = {len(path.parts): path for path in reversed(paths)}
+    first_at = {len(path.parts) - split_depth: path for path in reversed(paths)}
     for depth, path in sorted(first_at.items()):
         if depth not in (_LABEL_DEPTH, _SPEAKER_DEPTH):
             raise VoicefitError(f"{root}: {path.as_posix()} is not at the depth of {_LAYOUTS}; move it there")
@@ -62,10 +127,44 @@ def _check_depth(root: Path, paths: list[Path]) -> None:
         )
 
 
-def _clip(name: str, root: Path, path: Path) -> Clip:
-    speaker = path.parts[0] if len(path.parts) == _SPEAKER_DEPTH else name
-    native = path.parts[-2]
-    return Clip(path.as_posix(), root / path, speaker, to_vocabulary(native) or None, native)
+def _text(name: str) -> str:
+    """A folder's name as text that can be written anywhere; a Mac and others write its letters differently."""
+    return unicodedata.normalize("NFC", printable(name))
+
+
+def _place(name: str, path: Path, split_depth: int) -> _Place:
+    split = SPLIT_FOLDERS[path.parts[0].lower()] if split_depth else None
+    has_speaker = len(path.parts) - split_depth == _SPEAKER_DEPTH
+    return _Place(split, _text(path.parts[split_depth]) if has_speaker else name, _text(path.parts[-2]))
+
+
+def _account(root: Path, found: Found) -> Account:
+    account = Account()
+    for path, why in found.left_out.items():
+        account.leave_out(printable(path.relative_to(root).as_posix()), why)
+    if found.others:
+        files = "1 file is no recording" if len(found.others) == 1 else f"{len(found.others)} files are no recordings"
+        account.remark(f"{files}: {count_kinds(found.others)}")
+    return account
+
+
+def _empty_folders(root: Path, found: Found, paths: list[Path]) -> list[Path]:
+    """The folders at the depth of labels that hold no recording."""
+    depth, used = len(paths[0].parts) - 1, {path.parent for path in paths}
+    below = (folder.relative_to(root) for folder in found.folders)
+    return [folder for folder in below if len(folder.parts) == depth and folder not in used]
+
+
+def _note_empty(
+    empty: list[Path], has_speakers: bool, labels: dict[str, str], with_clips: set[str], account: Account
+) -> None:
+    """Note the folders without a recording; one alone with its label names a label without a clip."""
+    for folder in empty:
+        label, shown = labels.get(_text(folder.name)), f"{printable(folder.as_posix())}/"
+        if label and label not in with_clips and not has_speakers:
+            account.empty_labels[label] = shown
+        else:
+            account.leave_out(shown, "no recording in it")
 
 
 READERS = (Reader(INFO, load),)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Set
 from pathlib import Path
 
 from voicefit.audio import AUDIO_SUFFIXES
+from voicefit.audio.find import walk
 from voicefit.errors import VoicefitError
 
 UNKNOWN_SPEAKER = "unknown"
@@ -11,17 +12,20 @@ UNKNOWN_SPEAKER = "unknown"
 
 
 def audio_files(folder: Path, pattern: str = "*", suffixes: Set[str] = AUDIO_SUFFIXES) -> list[Path]:
-    """Return the files with one of ``suffixes`` whose path below ``folder`` matches a glob ``pattern``, sorted.
+    """Return the files with one of ``suffixes`` in a folder, sorted.
 
-    Hidden files are left out: archives made on a Mac hold a ``._name.wav`` beside every ``name.wav``.
+    Links are followed, and those to files that are not there are among them: reading them says so. Hidden files are
+    left out: archives made on a Mac hold a ``._name.wav`` beside every ``name.wav``.
+
+    Args:
+        folder: the folder.
+        pattern: ``*`` is what lies in it, ``*/*`` what lies in its folders, and ``**/*`` what lies anywhere below it.
+        suffixes: in lower case.
     """
-    return sorted(
-        path
-        for path in folder.glob(pattern)
-        if path.suffix.lower() in suffixes
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-        and path.is_file()
-    )
+    deep = pattern.split("/")
+    depth = None if deep[0] == "**" else len(deep)
+    files = (path for path in walk(folder, depth) if path.suffix.lower() in suffixes)
+    return sorted(path for path in files if depth in (None, len(path.relative_to(folder).parts)))
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -1,15 +1,24 @@
-"""A table of your own: CSV, TSV or Parquet with the columns ``path`` and ``label``."""
+"""A table of your own: CSV, TSV, JSON lines or Parquet, with a path and a label in each row."""
 
-import math
-import os
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
+from voicefit.audio.find import printable
+from voicefit.corpora.columns import Columns, RowError, find_columns, seconds_of, text_of
+from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
+from voicefit.corpora.labels import settle_labels
+from voicefit.corpora.left_out import Account
+from voicefit.corpora.lhotse import flatten
+from voicefit.corpora.parquet import Embedded
+from voicefit.corpora.paths import resolve
+from voicefit.corpora.splits import SPLIT_FOLDERS, SPLITS
+from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.errors import VoicefitError
 
-if TYPE_CHECKING:
-    import pandas as pd
+__all__ = ["INFO", "READERS", "SPLITS", "SUFFIXES", "is_table", "load", "load_rows"]
 
 INFO = CorpusInfo(
     name="table",
@@ -22,21 +31,13 @@ INFO = CorpusInfo(
 )
 """The registry lists tables of the user's own under this entry."""
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
-"""Tables with these suffixes can be read."""
 
-REQUIRED = ("path", "label")
-"""A table must have these columns."""
+@dataclass(frozen=True)
+class _Row:
+    """A row, read."""
 
-OPTIONAL = ("speaker", "start", "end", "split")
-"""A table may have these columns."""
-
-SPLITS = ("train", "validation", "test")
-"""The column ``split`` may have these values."""
-
-
-class _RowError(Exception):
-    """The error in one row; the caller adds the row's number."""
+    number: int
+    clip: Clip
 
 
 def load(name: str, root: Path) -> Corpus:
@@ -44,7 +45,8 @@ def load(name: str, root: Path) -> Corpus:
 
     The columns are ``path`` (relative to the table's folder) and ``label`` (empty: unlabelled), optionally
     ``speaker`` (empty: the corpus's name), ``start`` and ``end`` (seconds; empty: the file's) and ``split``
-    (``train``, ``validation``, ``test`` or empty). Other columns are not read.
+    (``train``, ``validation``, ``test`` or empty). The names that other programs give them are known
+    (:data:`voicefit.corpora.columns.NAMES`). Other columns are not read.
 
     Args:
         name: the user's name for the corpus.
@@ -54,124 +56,117 @@ def load(name: str, root: Path) -> Corpus:
         VoicefitError: the table cannot be read, a column is missing, or a row is wrong; the header is row 1, as in
             a spreadsheet.
     """
-    rows = _read_rows(root)
-    clips = []
-    for number, row in enumerate(rows, start=2):
-        if not any(row.values()):
-            continue
-        try:
-            clips.append(_clip(name, root.parent, row))
-        except _RowError as error:
-            raise VoicefitError(f"{root}, row {number}: {error}") from None
-    return make_corpus(name, root.parent, INFO, clips)
+    account = Account()
+    clips = load_rows(name, root, account)
+    return make_corpus(name, root.parent, INFO, clips, account)
 
 
-def _read_rows(path: Path) -> list[dict[str, str]]:
-    """Return all rows as text, an absent value or column as the empty string."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise VoicefitError(f"{path}: a table's name ends in {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise VoicefitError(f"{path}: no such file")
-    import pyarrow
+def load_rows(
+    name: str, table: Path, account: Account, split: str | None = None, folder: Path | None = None
+) -> list[Clip]:
+    """Read the clips of a table.
 
-    try:
-        frame = _read_frame(path)
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
-        raise VoicefitError(f"{path}: not readable as a {path.suffix.lower()} table ({error})") from error
-    frame.columns = [str(column).strip() for column in frame.columns]
-    _check_columns(path, list(frame.columns))
-    columns = [column for column in REQUIRED + OPTIONAL if column in frame.columns]
-    texts = [[_text(value) for value in frame[column]] for column in columns]
-    absent = dict.fromkeys(OPTIONAL, "")
-    return [absent | dict(zip(columns, values, strict=True)) for values in zip(*texts, strict=True)]
-
-
-def _read_frame(path: Path) -> "pd.DataFrame":
-    import pandas as pd
-
-    if path.suffix.lower() == ".parquet":
-        return pd.read_parquet(path)
-    frame = pd.read_csv(
-        path,
-        sep="\t" if path.suffix.lower() == ".tsv" else ",",
-        dtype=str,
-        keep_default_na=False,  # "NA" and "null" may be labels
-        skip_blank_lines=False,  # blank lines count in the numbers of rows
-        encoding="utf-8-sig",
-    )
-    # If the rows are longer than the header, pandas takes the first values as an index.
-    if not isinstance(frame.index, pd.RangeIndex):
-        raise ValueError("the rows have more values than the header; a value with a separator in it needs quotes")
-    return frame
-
-
-def _check_columns(path: Path, columns: list[str]) -> None:
-    missing = [column for column in REQUIRED if column not in columns]
+    Args:
+        name: the speaker of rows that name none.
+        table: the table's file.
+        account: takes what is not used.
+        split: of rows that name none.
+        folder: ids begin there; the table's own if left out.
+    """
+    rows = flatten(read_rows(table))
+    columns = find_columns(rows, account)
+    missing = [what for what in ("path", "label") if not getattr(columns, what)]
     if missing:
-        raise VoicefitError(f"{path}: no column {' and '.join(missing)}; the columns are {', '.join(columns)}")
-    repeated = [column for column in REQUIRED + OPTIONAL if columns.count(column) > 1]
+        raise VoicefitError(f"{table}: no column {' and '.join(missing)}; the columns are {', '.join(rows.columns)}")
+    repeated = [column for column in vars(columns).values() if column and rows.columns.count(column) > 1]
     if repeated:
-        raise VoicefitError(f"{path}: several columns are called {repeated[0]}")
+        raise VoicefitError(f"{table}: several columns are called {repeated[0]}")
+    found = []
+    for number, row in rows.rows.items():
+        try:
+            found.append(_Row(number, _clip(name, row, columns, rows, table.parent, folder or table.parent, split)))
+        except RowError as error:
+            raise VoicefitError(f"{table}, {rows.word} {number}: {error}") from None
+    labels = settle_labels({row.clip.native_label for row in found}, account)
+    once = _once(table, rows.word, found, account)
+    return [replace(row.clip, label=labels.get(row.clip.native_label)) for row in once]
 
 
-def _text(value: object) -> str:
-    import pandas as pd
+def _once(table: Path, word: str, found: list[_Row], account: Account) -> Iterator[_Row]:
+    """Each clip once; one that is listed again with another label is an error."""
+    first: dict[str, _Row] = {}
+    for row in found:
+        before = first.setdefault(row.clip.id, row)
+        if before is row:
+            yield row
+        elif before.clip.native_label != row.clip.native_label:
+            raise VoicefitError(
+                f"{table}: {row.clip.id} is listed twice, as {before.clip.native_label or 'nothing'} in {word} "
+                f"{before.number} and as {row.clip.native_label or 'nothing'} in {word} {row.number}; keep one"
+            )
+        else:
+            account.leave_out(f"{word} {row.number} of {table.name}", f"lists {row.clip.id} again")
 
-    missing = value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value))
-    return "" if missing else str(value).strip()
 
-
-def _clip(name: str, folder: Path, row: dict[str, str]) -> Clip:
-    relative = _relative_path(folder, row["path"])
-    start = _seconds(row, "start") or 0.0
-    end = _seconds(row, "end")
+def _clip(
+    name: str, row: dict[str, Any], columns: Columns, rows: Rows, folder: Path, root: Path, split: str | None
+) -> Clip:
+    for column in (columns.path, columns.label):
+        if column not in row and rows.word == "row" and rows.columns.index(column) >= len(row) and row:
+            raise RowError(f"{len(row)} values, fewer than the header, which has {len(rows.columns)}")
+    path, clip_id = _path(row.get(columns.path), folder, root)
+    start = seconds_of(row.get(columns.start), columns.start, rows.decimal_comma) or 0.0
+    end = seconds_of(row.get(columns.end), columns.end, rows.decimal_comma)
+    length = seconds_of(row.get(columns.duration), columns.duration, rows.decimal_comma)
+    if end is None and length is not None:
+        end = start + length
     if end is not None and start >= end:
-        raise _RowError(f"start ({start:g} s) is not before end ({end:g} s)")
-    if row["split"] and row["split"] not in SPLITS:
-        raise _RowError(f"split is {row['split']!r}; it may be {', '.join(SPLITS)} or empty")
+        raise RowError(f"start ({start:g} s) is not before end ({end:g} s)")
     return Clip(
-        id=relative + _segment(start, end),
-        path=folder / relative,
-        speaker=row["speaker"] or name,
-        label=to_vocabulary(row["label"]) or None,
-        native_label=row["label"],
+        id=clip_id + _segment(start, end),
+        path=path,
+        speaker=_spelled(text_of(row.get(columns.speaker))) or name,
+        label=None,
+        native_label=_label(row.get(columns.label), rows.features.get(columns.label)),
         start=start,
         end=end,
-        split=row["split"] or None,
+        split=_split(text_of(row.get(columns.split))) or split,
     )
+
+
+def _path(value: Any, folder: Path, root: Path) -> tuple[Path, str]:
+    """The file of a row, and how it is called."""
+    if isinstance(value, Embedded):
+        return Path(value), value.name or Path(value).name
+    path = resolve(folder, text_of(value))
+    return path, printable(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
+
+
+def _label(value: Any, feature: Any) -> str:
+    """A label; a number that stands for a name, as Hugging Face's datasets have it, is that name."""
+    names = feature.get("names") if isinstance(feature, dict) else None
+    if isinstance(names, list) and isinstance(value, int) and 0 <= value < len(names):
+        return str(names[value])
+    return _spelled(text_of(value))
+
+
+def _spelled(text: str) -> str:
+    """One way to write letters with accents, of which a Mac and others have two."""
+    return unicodedata.normalize("NFC", text)
+
+
+def _split(text: str) -> str | None:
+    if not text:
+        return None
+    if text.lower() not in SPLIT_FOLDERS:
+        raise RowError(f"split is {text!r}; it may be {', '.join(SPLITS)} or empty")
+    return SPLIT_FOLDERS[text.lower()]
 
 
 def _segment(start: float, end: float | None) -> str:
     if start == 0.0 and end is None:
         return ""
     return f"#{start}-{'end' if end is None else end}"
-
-
-def _relative_path(folder: Path, text: str) -> str:
-    """Return the path relative to the table's folder with forward slashes.
-
-    A table may come from another person: it may not name files outside its own folder.
-    """
-    if not text:
-        raise _RowError("path is empty")
-    for base in (folder.absolute(), folder.resolve()):
-        path = Path(os.path.normpath(base / text))
-        if path != base and path.is_relative_to(base):
-            return path.relative_to(base).as_posix()
-    raise _RowError(f"path {text!r} is not in the table's folder; move the table above its audio files")
-
-
-def _seconds(row: dict[str, str], column: str) -> float | None:
-    """Return the value of a column of times in seconds, ``None`` if empty."""
-    if not row[column]:
-        return None
-    try:
-        seconds = float(row[column])
-    except ValueError:
-        raise _RowError(f"{column} is {row[column]!r}, not a number of seconds") from None
-    if not math.isfinite(seconds) or seconds < 0:
-        raise _RowError(f"{column} is {row[column]}; it may not be negative or infinite")
-    return seconds
 
 
 READERS = (Reader(INFO, load),)

@@ -36,6 +36,13 @@ def has(extra: str) -> bool:
     return all(find_spec(package) is not None for package in EXTRAS[extra])
 
 
+def missing_extra(error: ModuleNotFoundError) -> VoicefitError | None:
+    """Return the word for a person whose installation lacks a package of an extra, or ``None`` for other packages."""
+    package = (error.name or "").partition(".")[0]
+    extra = extra_of(package)
+    return VoicefitError(f"this needs {package}; run: pip install 'voicefit[{extra}]'") if extra else None
+
+
 def extra_of(package: str) -> str | None:
     """Return the first extra that brings a package, or ``None``.
 

@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
 from safetensors import safe_open
 
 from voicefit.errors import VoicefitError
 
-_LOCK_ERRORS = (Timeout, OSError, NotImplementedError)
+_LOCK_ERRORS = (OSError, NotImplementedError)
 """A lock raises these when another process holds it, or when the file system has no locks."""
 
 
@@ -79,7 +78,7 @@ def new_directory(path: Path) -> Iterator[Path]:
 @contextlib.contextmanager
 def _locked(building: Path) -> Iterator[None]:
     """Hold a lock beside ``building`` while the block runs; the system releases it even if the process is killed."""
-    lock = FileLock(building.with_suffix(".lock"))
+    lock = _lock(building.with_suffix(".lock"))
     with contextlib.suppress(*_LOCK_ERRORS):
         lock.acquire(blocking=False)
     try:
@@ -92,14 +91,20 @@ def _remove_abandoned(path: Path) -> None:
     """Remove unfinished folders of ``path`` that no process holds; none if the file system has no locks."""
     name = re.compile(re.escape(f".{path.name}-") + r"[0-9a-f]{32}\.part")
     for folder in [entry for entry in path.parent.iterdir() if name.fullmatch(entry.name)]:
-        lock = FileLock(folder.with_suffix(".lock"))
+        lock = _lock(folder.with_suffix(".lock"))
         with contextlib.suppress(*_LOCK_ERRORS):
             lock.acquire(blocking=False)
             shutil.rmtree(folder, ignore_errors=True)
             _release(lock)
 
 
-def _release(lock: FileLock) -> None:
+def _lock(path: Path) -> Any:
+    from filelock import FileLock  # it brings asyncio, which a prediction need not wait for
+
+    return FileLock(path)
+
+
+def _release(lock: Any) -> None:
     lock.release()
     with contextlib.suppress(OSError):
         Path(lock.lock_file).unlink()

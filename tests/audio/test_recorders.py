@@ -1,0 +1,56 @@
+"""What phones, browsers, messengers, call centres and field recorders make is read, or refused with the right words."""
+
+import numpy as np
+import pytest
+
+from support.recorders import PITCH, write
+from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, read_recording
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("av")
+    root = tmp_path_factory.mktemp("recorders")
+    return root, write(root)
+
+
+def pitch_of(waveform: np.ndarray) -> float:
+    spectrum = np.abs(np.fft.rfft(waveform * np.hanning(len(waveform))))
+    return float(spectrum.argmax() * SAMPLE_RATE / len(waveform))
+
+
+def test_there_are_forty_or_more(folder):
+    assert len(folder[1]) >= 40
+
+
+def test_each_is_read_or_refused_with_the_right_words(folder):
+    root, expected = folder
+    wrong = {}
+    for name, wanted in expected.items():
+        try:
+            found = read_recording(root / name)
+        except AudioError as error:
+            if not wanted.error or wanted.error not in str(error) or "\n" in str(error):
+                wrong[name] = str(error)
+            continue
+        seconds = len(found.waveform) / SAMPLE_RATE
+        told = " ".join(found.remarks)
+        right = abs(seconds - wanted.seconds) < 0.15 and abs(pitch_of(found.waveform) - PITCH) < 5
+        if wanted.error or not right or wanted.remark not in told or bool(told) != bool(wanted.remark):
+            wrong[name] = f"{seconds:.2f} s of {pitch_of(found.waveform):.0f} Hz, {told}"
+    assert wrong == {}
+
+
+def test_all_of_them_are_found_in_a_folder(folder):
+    root, expected = folder
+    assert {path.name for path in find_audio([root])} == set(expected)
+
+
+def test_without_pyav_the_way_to_it_is_named(folder, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "av", None)
+    for name in ("memo.m4a", "chrome.webm", "blob.wav", "call.amr", "voice mail.wma", "signal.aac"):
+        with pytest.raises(AudioError, match=r"pip install 'voicefit\[formats\]'"):
+            read_recording(folder[0] / name)
+    with pytest.raises(AudioError, match=r"voicefit\[formats\]' reads more encodings"):
+        read_recording(folder[0] / "g722.wav")
+    assert len(read_recording(folder[0] / "asterisk.gsm").waveform)
