@@ -8,6 +8,7 @@ from sklearn.model_selection import cross_val_predict
 
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
 from voicefit.adaptation import Shots, find_method
+from voicefit.adaptation.copies import groups_of
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.encoders import load_encoder
 
@@ -71,3 +72,33 @@ def test_it_is_skipped_where_it_says_nothing(encoder):
     assert leave_one_out(method("full"), encoder, make_shots(encoder, [0, 0, 1, 1]), 0) is None
     assert leave_one_out(method("prototype"), encoder, make_shots(encoder, [0, 1] * 101), 0) is None
     assert leave_one_out(method("prototype"), encoder, make_shots(encoder, [0, 0, 1, 1]), 0) is not None
+
+
+def test_copies_are_left_out_together(encoder):
+    """Noise that nothing tells apart, but whoever has heard the copy of a clip knows its label."""
+    distinct = torch.randn(8, encoder.hidden_size, generator=torch.Generator().manual_seed(2))
+    rows = torch.arange(8).repeat_interleave(2)
+    shots = Shots(distinct[rows], [torch.zeros(1, 1)] * 16, rows % 2, 2)
+    naive = leave_one_out(method("head"), encoder, shots, 0)
+    found = leave_one_out(method("head"), encoder, shots, 0, groups_of(rows.tolist()))
+    once = Shots(distinct, [torch.zeros(1, 1)] * 8, torch.arange(8) % 2, 2)
+    alone = leave_one_out(method("head"), encoder, once, 0)
+    assert found.right == 2 * alone.right < naive.right
+    assert found.copies == found.to_json()["copies"] == 8
+    assert "on 16 clips, 8 of them copies of others:" in found.words()
+    assert "right when each was left out with its copies (chance 8)" in found.words()
+
+
+def test_a_label_whose_clips_are_copies_of_one_has_none_to_leave_out(encoder):
+    shots = make_shots(encoder, [0, 0, 1, 1])
+    assert leave_one_out(method("head"), encoder, shots, 0, groups_of(["x", "x", "y", "z"])) is None
+    assert leave_one_out(method("head"), encoder, shots, 0, groups_of(["x", "w", "y", "z"])) is not None
+
+
+def test_a_clip_under_two_labels_is_left_out_of_both(encoder):
+    shots = make_shots(encoder, [0, 0, 0, 1, 1, 1])
+    found = leave_one_out(method("head"), encoder, shots, 0, groups_of(["x", "a", "b", "x", "c", "d"]))
+    rest = Shots(shots.pooled[[1, 2, 4, 5]], shots.frames[:4], shots.targets[[1, 2, 4, 5]], 2)
+    head = method("head").fit(encoder, rest, 0)
+    torch.testing.assert_close(found.logits[0], head(shots.pooled[:1])[0])
+    assert found.copies == 1

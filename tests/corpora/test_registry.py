@@ -88,3 +88,13 @@ corpus_infos(), load_corpus("mine", {str(tmp_path)!r})
 assert not {{"pandas", "pyarrow", "torch", "scipy", "sklearn", "av"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_published_counts_of_labels_add_up_to_those_of_clips():
+    without_label = {"iemocap": 2507, "msp-improv": 555}
+    for info in corpus_infos():
+        if info.expected_labels and info.expected_clips:
+            assert sum(info.expected_labels.values()) <= info.expected_clips, info.name
+    for name in ("emodb", "emovo", "esd", "iemocap", "jl-corpus", "msp-improv", "ravdess", "savee", "tess"):
+        info = CORPORA[name].info
+        assert sum(info.expected_labels.values()) == info.expected_clips - without_label.get(name, 0), name

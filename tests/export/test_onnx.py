@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,10 @@ from transformers import WhisperFeatureExtractor, pipeline
 
 from support.adapted_models import LABELS, build_adapted
 from support.layouts import write_noise
-from support.tiny_models import BUILDERS, make_waveform, rewrite_weights
+from support.tiny_models import REAL_GRAPHS, make_waveform, rewrite_weights
 from voicefit import api
 from voicefit.errors import VoicefitError
-from voicefit.export.encoder import add_graph
+from voicefit.export.encoder import OPSET, add_graph
 from voicefit.export.graph import LogMel
 from voicefit.export.onnx import export
 from voicefit.prediction.model import load_model
@@ -34,19 +35,21 @@ def read(file):
 
 
 @pytest.mark.parametrize(
-    ("family", "more"), [*((family, {}) for family in BUILDERS), ("whisper", {"weighted_layers": True})]
+    ("name", "more"),
+    [
+        *((name, {}) for name in REAL_GRAPHS),
+        *((name, {"weighted_layers": True}) for name in REAL_GRAPHS if name not in ("hubert-batch-norm", "wavlm")),
+    ],
 )
-def test_onnx_voicefit_and_transformers_say_the_same(request, tmp_path, family, more):
-    if (family, more) == ("whisper", {}):
-        folder, result = request.getfixturevalue("whisper"), request.getfixturevalue("exported")
-    else:
-        folder = build_adapted(tmp_path, family, **more)
-        result = export(folder, tmp_path / "model.onnx")
+def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, name, more):
+    """Also at a sample more and less than a frame, and than the window of 5 s."""
+    folder = build_adapted(tmp_path, name, real_graph=True, **more)
+    result = export(folder, tmp_path / "model.onnx")
     model, classify = load_model(folder), read(result.file)
     plain = pipeline("audio-classification", model=str(folder), device="cpu")
     answers = []
-    for seconds in (0.025, 0.4, 1.7, 4.99, 5.0, 6.3, 11.0):
-        waveform = 0.3 * make_waveform(seconds, 1) + 0.05
+    for samples in (400, 401, 719, 720, 721, 16_000, 79_999, 80_000, 80_001, 176_000):
+        waveform = 0.3 * make_waveform(samples / 16_000, 1) + 0.05
         expected = [model.predict(waveform).probabilities[label] for label in LABELS]
         np.testing.assert_allclose(classify(waveform), expected, atol=1e-4, rtol=0)
         scores = {row["label"]: row["score"] for row in plain(waveform[: 5 * 16_000], top_k=3)}
@@ -55,6 +58,26 @@ def test_onnx_voicefit_and_transformers_say_the_same(request, tmp_path, family, 
     assert np.std(answers, axis=0).max() > 1e-3  # else the agreement says nothing
     assert result.difference < 1e-4 and result.changed == 0
     assert result.bytes == result.file.stat().st_size
+    operators = operators_of(onnx.load(result.file))
+    assert operators <= documented_operators(name)
+    # A weight-normed kernel is computed in the graph.
+    assert ("ReduceL2" in operators) == (name not in ("whisper", "hubert-batch-norm"))
+
+
+def operators_of(model):
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+    return {node.op_type for node in model.graph.node}
+
+
+def documented_operators(of):
+    """The operators that docs/how-to/export.md lists for a family, or for 8 bits, and those of all families."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "export.md").read_text()
+    rows = {
+        name: re.findall(r"`(\w+)`", operators)
+        for name, operators in re.findall(r"^\| ([\w .]+) \| (`.+`) \|$", text, re.MULTILINE)
+    }
+    (kind,) = (name for name in rows if of.startswith(name.lower().replace(" ", "").removesuffix(".0")) or of in name)
+    return {*rows["every family"], *rows[kind]}
 
 
 def test_log_mel_frames_are_those_of_whisper():
@@ -114,8 +137,9 @@ def test_int8_is_a_real_quantisation_with_the_change_measured(with_graph, tmp_pa
     for seed in range(3):
         write_noise(clips / f"{seed}.wav", seed, seconds=0.5)
     result = export(with_graph, tmp_path / "int8.onnx", int8=True, clips=[clips])
-    graph = onnx.load(tmp_path / "int8.onnx").graph
-    assert "MatMulInteger" in {node.op_type for node in graph.node}
+    operators = operators_of(onnx.load(tmp_path / "int8.onnx"))
+    assert "MatMulInteger" in operators
+    assert operators <= documented_operators("whisper") | documented_operators("8 bits")
     model, classify = load_model(with_graph, graph=False), read(tmp_path / "int8.onnx")
     differences = []
     for file in sorted(clips.iterdir()):

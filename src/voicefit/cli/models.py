@@ -107,7 +107,7 @@ def adapt(
     sure = (
         adapted.leave_one_out.words()
         if adapted.leave_one_out
-        else "not measured; two clips of each label, and a fixed encoder, allow it"
+        else "not measured; two different clips of each label, and a fixed encoder, allow it"
     )
     out.print(f"how sure: {sure}", soft_wrap=True)
 
@@ -143,9 +143,7 @@ def predict(
     --figure talk.svg`
     """
     from voicefit.cli import tables
-    from voicefit.prediction import timeline
     from voicefit.prediction.model import load_model, split_model
-    from voicefit.prediction.together import predict_together
 
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
@@ -160,8 +158,12 @@ def predict(
     _tell_of_mini(model)
     with progress_bars() as progress:
         if window is not None:
-            recordings = timeline.timelines(load_model(model), audio, window, hop, progress)
+            from voicefit.prediction.timeline import timelines
+
+            recordings = timelines(load_model(model), audio, window, hop, progress)
         elif together:
+            from voicefit.prediction.together import predict_together
+
             predictor, clips = predict_together(model, audio, progress)
         else:
             predictor = load_model(model)
