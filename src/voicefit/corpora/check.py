@@ -210,11 +210,11 @@ def check_corpus(
 def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list[Finding]]:
     """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
-        recording = read_recording(clip.path, clip.start, clip.end)
+        recording = read_recording(clip.path, clip.start, clip.end, channel=clip.channel)
         seconds, remarks = len(recording.waveform) / SAMPLE_RATE, recording.remarks
         is_cut = heard is not None and seconds > heard
         if is_cut and heard is not None:  # what is not heard says nothing about what is
-            recording = read_recording(clip.path, clip.start, clip.start + heard)
+            recording = read_recording(clip.path, clip.start, clip.start + heard, channel=clip.channel)
     except AudioError as error:
         return None, [Finding(clip.id, error.kind, str(error))]
     except OSError as error:  # for instance, no permission to read the folder
