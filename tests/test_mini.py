@@ -34,7 +34,9 @@ def test_it_is_small_whole_and_what_was_checked_in():
     sums = dict(reversed(line.split("  ")) for line in (FOLDER / "SHA256SUMS").read_text().splitlines())
     assert {path.name for path in FOLDER.iterdir()} == {*sums, "SHA256SUMS"}
     assert all(hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == found for name, found in sums.items())
-    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 10e6
+    sizes = {path.name: path.stat().st_size for path in FOLDER.iterdir()}
+    assert sum(size for name, size in sizes.items() if name != "encoder.onnx") < 10e6
+    assert sizes["encoder.onnx"] < 1.05 * sizes["model.safetensors"]  # the same weights, in half precision too
     weights = load_file(FOLDER / "model.safetensors")
     bank = "wav2vec2.feature_extractor.conv_layers.0.conv.weight"  # too small for half precision, and never learnt
     large = [w for name, w in weights.items() if w.numel() > 100_000 and name != bank]
@@ -60,6 +62,15 @@ def test_it_knows_the_labels_and_gives_finite_vectors_of_the_shortest_clip():
     encoder = open_start("mini").encoder
     pooled = encoder.pool([encoder.front(make_waveform(seconds)) for seconds in (0.025, 0.5, 5)])
     assert pooled.isfinite().all()
+
+
+def test_its_graph_is_that_of_its_weights():
+    start = open_start("mini")
+    assert start.graph is not None and start.graph.digest == start.encoder.digest()
+    for seconds in (0.025, 0.5, 5, 7):
+        waveform = make_waveform(seconds)
+        expected = start.encoder.embed(waveform)
+        np.testing.assert_allclose(start.graph.embed(waveform), expected, atol=1e-4 * max(1, abs(expected).max()))
 
 
 def test_silence_and_full_scale_noise_have_finite_answers():

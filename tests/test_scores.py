@@ -1,6 +1,5 @@
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, confusion_matrix, f1_score
@@ -68,7 +67,7 @@ def test_floors_are_what_answering_without_listening_scores(truth):
 
 def test_reliability_by_hand():
     # Confidences 0.5 (its answer 0 is right), 0.88 (wrong), 0.88 (right) and 1 (right).
-    logits = torch.tensor([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 50.0]])
+    logits = np.array([[0.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 50.0]])
     clips, confidences, right = reliability(logits, [0, 1, 1, 1])
 
     assert clips == [0, 0, 0, 0, 0, 1, 0, 0, 2, 1]
@@ -78,6 +77,6 @@ def test_reliability_by_hand():
 
 
 def test_what_is_no_number_is_sure_of_nothing():
-    clips, confidences, _ = reliability(torch.full((3, 2), torch.nan), [0, 1, 1])
+    clips, confidences, _ = reliability(np.full((3, 2), np.nan), [0, 1, 1])
 
     assert clips[0] == 3 and sum(confidences) == 0

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from voicefit.adaptation import ConfiguredMethod, find_method
+from voicefit.adaptation.copies import groups_of
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.suggestion import suggest as choose_recordings
 from voicefit.audio.find import look_into
@@ -167,7 +168,9 @@ def adapt(
     if unlabelled is not None:
         recordings = embed_recordings(encoder, unlabelled, corpus.clips, progress, channel)
         shots, left_out = replace(shots, unlabelled=recordings.pooled), left_out | recordings.left_out
-    how_sure = leave_one_out(chosen, encoder, shots, seed)
+    digests = {clip.clip_id: clip.digest for clip in report.clips}
+    groups = groups_of([digests.get(clip.id, clip.id) for clip in voice.clips])
+    how_sure = leave_one_out(chosen, encoder, shots, seed, groups)
     progress(f"adapting ({chosen.name})", 0, 1)
     head = chosen.fit(encoder, shots, seed)
     progress(f"adapting ({chosen.name})", 1, 1)

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -32,7 +33,7 @@ def make_shots(encoder: Encoder) -> Callable[[int, int], Shots]:
     def make(k: int, classes: int = 2) -> Shots:
         frames = [encoder.front(make_waveform(0.2 + 0.01 * index, index)) for index in range(k)]
         return Shots(
-            encoder.pool(frames), frames, torch.arange(k) % classes, classes, prior=make_prior(encoder.hidden_size)
+            encoder.pool(frames).numpy(), frames, np.arange(k) % classes, classes, prior=make_prior(encoder.hidden_size)
         )
 
     return make

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 from scipy.optimize import minimize
 
 from voicefit.adaptation import Shots, prior
@@ -32,14 +31,14 @@ def one_vs_rest(known, label="anger", each=2, place=0.0, unlabelled=None, seed=0
     index = LABELS.index(label) if label in LABELS else 0
     positive = clips_of(index, each, seed, place)
     others = np.vstack([clips_of(other, each, seed, place) for other in range(3) if other != index])[::2]
-    pooled = torch.from_numpy(np.vstack([positive, others])).float()
-    targets = torch.tensor([1] * each + [0] * len(others))
-    more = torch.empty(0) if unlabelled is None else torch.from_numpy(unlabelled).float()
+    pooled = np.vstack([positive, others]).astype(np.float32)
+    targets = np.array([1] * each + [0] * len(others))
+    more = np.empty((0, SIZE), np.float32) if unlabelled is None else unlabelled.astype(np.float32)
     return Shots(pooled, [], targets, 2, labels=("other", label), unlabelled=more, prior=known)
 
 
 def log_odds(head, vectors) -> np.ndarray:
-    logits = head(torch.as_tensor(vectors).float()).numpy()
+    logits = head(vectors)
     return logits[:, 1] - logits[:, 0]
 
 
@@ -51,7 +50,7 @@ def test_the_mode_is_that_of_logistic_regression_about_the_faded_head(known, lab
     fade = prior_shots / (prior_shots + k) if label in LABELS else 0.0
     w0, b0 = fade * known.heads[0], fade * known.biases[0]
     spread = 64 * known.signal**0.25 / (known.signal**0.25).sum()
-    vectors, sign = shots.pooled.double().numpy(), 2 * shots.targets.numpy() - 1
+    vectors, sign = shots.pooled.astype(np.float64), 2 * shots.targets - 1
 
     def cost(given):
         weight, bias = given[:-1], given[-1]
@@ -67,7 +66,7 @@ def test_the_mode_is_that_of_logistic_regression_about_the_faded_head(known, lab
 def test_a_label_that_no_corpus_has_is_learnt_from_the_shots_alone(known):
     shots = one_vs_rest(known, "boredom")
     with_prior, without = (prior.fit(None, shots, Settings(prior_shots=count), 0) for count in (8, 0))
-    assert torch.equal(with_prior.classifier_weight, without.classifier_weight)
+    assert np.array_equal(with_prior.classifier_weight, without.classifier_weight)
 
 
 def test_two_shots_and_a_prior_beat_two_shots(known):
@@ -119,18 +118,18 @@ def test_neutral_enrolment_is_taken_for_neutral_and_mixed_enrolment_for_mixed(kn
 
 def test_more_than_two_classes_are_told_apart(known):
     vectors = np.vstack([clips_of(label, 2, 0) for label in range(3)])
-    targets = torch.arange(3).repeat_interleave(2)
-    shots = Shots(torch.from_numpy(vectors).float(), [], targets, 3, labels=LABELS, prior=known)
-    tested = torch.from_numpy(np.vstack([clips_of(label, 100, 9) for label in range(3)])).float()
-    predicted = prior.fit(None, shots, Settings(), 0)(tested).argmax(1)
-    assert (predicted == torch.arange(3).repeat_interleave(100)).float().mean() > 0.75
+    targets = np.arange(3).repeat(2)
+    shots = Shots(vectors.astype(np.float32), [], targets, 3, labels=LABELS, prior=known)
+    tested = np.vstack([clips_of(label, 100, 9) for label in range(3)])
+    predicted = prior.fit(None, shots, Settings(), 0)(tested).argmax(axis=1)
+    assert (predicted == np.arange(3).repeat(100)).mean() > 0.75
 
 
 def test_two_classes_of_ones_own_are_equally_likely(known):
     """The threshold of one-vs-rest is for a label among many; of calm and upset neither is the rest."""
-    pooled = torch.zeros(2, SIZE)
-    pooled[:, 0] = torch.tensor([-1.0, 1.0])
-    shots = Shots(pooled, [], torch.tensor([0, 1]), 2, labels=("calm", "upset"), prior=known)
+    pooled = np.zeros((2, SIZE), np.float32)
+    pooled[:, 0] = [-1.0, 1.0]
+    shots = Shots(pooled, [], np.array([0, 1]), 2, labels=("calm", "upset"), prior=known)
     assert log_odds(prior.fit(None, shots, Settings(), 0), np.zeros((1, SIZE))) == pytest.approx([0.0], abs=1e-4)
 
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from voicefit.adaptation import Shots
 from voicefit.adaptation.suggestion import suggest
@@ -22,11 +21,10 @@ def known() -> Prior:
 
 def shots(known, targets=()) -> Shots:
     """Recordings: three of each label, far out on its axis, and the last between anger and neutral."""
-    corners = 3 * torch.eye(3, SIZE)
-    recordings = torch.cat([corners.repeat_interleave(3, dim=0), (corners[0] + corners[1])[None] / 2])
-    pooled = corners[list(targets)] if targets else torch.empty(0, SIZE)
-    targets = torch.tensor(targets, dtype=torch.long)
-    return Shots(pooled, [], targets, 3, labels=LABELS, unlabelled=recordings, prior=known, partial=True)
+    corners = 3 * np.eye(3, SIZE, dtype=np.float32)
+    recordings = np.vstack([corners.repeat(3, axis=0), (corners[0] + corners[1]) / 2])
+    chosen = np.array(targets, dtype=np.int64)
+    return Shots(corners[chosen], [], chosen, 3, labels=LABELS, unlabelled=recordings, prior=known, partial=True)
 
 
 def test_without_a_clip_each_label_has_its_likeliest_recording(known):
@@ -53,6 +51,13 @@ def test_no_recording_is_named_twice_and_no_more_than_there_are(known):
 
 
 def test_a_start_that_knows_no_labels_is_refused(known):
-    plain = Shots(torch.eye(3, SIZE), [], torch.arange(3), 3, labels=LABELS, unlabelled=torch.eye(3, SIZE))
+    plain = Shots(
+        np.eye(3, SIZE, dtype=np.float32),
+        [],
+        np.arange(3),
+        3,
+        labels=LABELS,
+        unlabelled=np.eye(3, SIZE, dtype=np.float32),
+    )
     with pytest.raises(VoicefitError, match="needs a pre-finetuned start"):
         suggest(plain, 1)

@@ -22,6 +22,7 @@ COMMANDS = [
     ["demo"],
     ["corpora", "list"],
     ["corpora", "check"],
+    ["corpora", "download"],
     ["prefinetune"],
     ["select"],
     ["adapt"],
@@ -84,6 +85,8 @@ def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):
         (["corpora", "check", "ravdess=/nowhere"], "/nowhere"),
         (["corpora", "check", "ravdes=/nowhere"], "did you mean"),
         (["corpora", "check", "no-equals-sign"], "NAME=PATH"),
+        (["corpora", "download", "iemocap"], "the page of iemocap is https://"),
+        (["corpora", "download", "nothing"], "'nothing' is not downloaded: ravdess, cafe"),
         (["adapt", "/nowhere/model", "/nowhere/clips", "--out", "model"], "/nowhere/clips"),
         (["predict", "/nowhere", "x.wav"], "/nowhere"),
         (["export", "/nowhere", "--out", "model.onnx"], "/nowhere"),
@@ -424,6 +427,20 @@ def test_adapt_says_how_sure_it_is_and_writes_it_down(run, tmp_path):
     assert f"how sure: on 4 clips: {found['right']} right when each was left out (chance 2)" in out
     card = (tmp_path / "model" / "README.md").read_text()
     assert f"On 4 clips: {found['right']} right when each was left out; chance 2." in card
+
+
+def test_adapt_says_that_there_are_copies_and_leaves_them_out_together(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    for seed in range(8):
+        for copy in range(2):
+            write_noise(tmp_path / "clips" / ("a", "b")[seed % 2] / f"{seed}-{copy}.wav", seed, seconds=0.6)
+    code, out, _ = run("adapt", encoder, tmp_path / "clips", "--out", tmp_path / "model")
+    assert code == 0
+    found = json.loads((tmp_path / "model" / "voicefit.json").read_text())["leave_one_out"]
+    assert (found["clips"], found["copies"]) == (16, 8) and found["right"] < 16
+    words = f"on 16 clips, 8 of them copies of others: {found['right']} right when each was left out with its copies"
+    assert words in out
+    assert "Of these clips 8 have the samples of another" in (tmp_path / "model" / "README.md").read_text()
 
 
 def test_adapt_takes_one_clip_a_label_and_says_what_it_cannot(run, tmp_path):

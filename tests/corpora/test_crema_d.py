@@ -54,6 +54,12 @@ def test_the_readers_differ_in_name_alone():
     ]
 
 
+def test_the_published_counts_of_labels_add_up():
+    assert sum(crema_d.INFO.expected_labels.values()) == crema_d.INFO.expected_clips
+    undecided = 644
+    assert sum(crema_d.PERCEIVED.expected_labels.values()) == crema_d.PERCEIVED.expected_clips - undecided
+
+
 def test_the_acted_emotion_needs_no_table(tmp_path):
     build_crema_d(tmp_path, table=None)
     assert len(crema_d.load("mine", tmp_path).clips) == 6

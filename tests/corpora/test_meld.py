@@ -127,3 +127,7 @@ def test_rows_are_parsed_field_by_field(speaker, emotion, dialogue, utterance):
 def test_other_rows_are_never_an_error(speaker, emotion, dialogue, utterance):
     row = meld.parse_row(speaker, emotion, dialogue, utterance)
     assert row is None or "/" not in row[0]
+
+
+def test_the_published_counts_of_labels_add_up():
+    assert sum(meld.INFO.expected_labels.values()) == meld.INFO.expected_clips

@@ -1,5 +1,7 @@
 """The real corpora, where they are at hand."""
 
+from collections import Counter
+
 import pytest
 
 from voicefit.corpora import load_corpus
@@ -23,6 +25,9 @@ def load_or_skip(shared_data, name):
 @pytest.mark.parametrize("name", COUNTS)
 def test_counts(shared_data, name):
     corpus = load_or_skip(shared_data, name)
+    published = corpus.info.expected_labels
+    if name != "nEMO":
+        assert dict(Counter(clip.label for clip in corpus.clips)) == published
     assert (len(corpus.clips), len(corpus.speakers), len(corpus.labels)) == COUNTS[name]
     assert all(clip.label and clip.native_label and clip.path.is_file() for clip in corpus.clips)
 

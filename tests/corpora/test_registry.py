@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,12 @@ def test_every_corpus_is_registered_under_its_own_name_with_its_terms():
     for info in corpus_infos():
         assert info.usage in USAGES
         assert info.title and info.language and info.licence
+
+
+def test_the_documents_name_every_corpus():
+    page = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "corpora.md"
+    named = set(re.findall(r"`([a-z0-9-]+)`", page.read_text(encoding="utf-8")))
+    assert set(CORPORA) - {"folder", "table"} - named == set()
 
 
 @pytest.mark.parametrize("name", ["RAVDESS", "Tess", "emodb", "EMOVO", "nEMO", "folder"])
@@ -81,3 +88,13 @@ corpus_infos(), load_corpus("mine", {str(tmp_path)!r})
 assert not {{"pandas", "pyarrow", "torch", "scipy", "sklearn", "av"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_published_counts_of_labels_add_up_to_those_of_clips():
+    without_label = {"iemocap": 2507, "msp-improv": 555}
+    for info in corpus_infos():
+        if info.expected_labels and info.expected_clips:
+            assert sum(info.expected_labels.values()) <= info.expected_clips, info.name
+    for name in ("emodb", "emovo", "esd", "iemocap", "jl-corpus", "msp-improv", "ravdess", "savee", "tess"):
+        info = CORPORA[name].info
+        assert sum(info.expected_labels.values()) == info.expected_clips - without_label.get(name, 0), name

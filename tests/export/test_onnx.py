@@ -1,4 +1,5 @@
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -12,9 +13,10 @@ from transformers import WhisperFeatureExtractor, pipeline
 
 from support.adapted_models import LABELS, build_adapted
 from support.layouts import write_noise
-from support.tiny_models import BUILDERS, make_waveform, rewrite_weights
+from support.tiny_models import REAL_GRAPHS, make_waveform, rewrite_weights
 from voicefit import api
 from voicefit.errors import VoicefitError
+from voicefit.export.encoder import OPSET, add_graph
 from voicefit.export.graph import LogMel
 from voicefit.export.onnx import export
 from voicefit.prediction.model import load_model
@@ -33,19 +35,21 @@ def read(file):
 
 
 @pytest.mark.parametrize(
-    ("family", "more"), [*((family, {}) for family in BUILDERS), ("whisper", {"weighted_layers": True})]
+    ("name", "more"),
+    [
+        *((name, {}) for name in REAL_GRAPHS),
+        *((name, {"weighted_layers": True}) for name in REAL_GRAPHS if name not in ("hubert-batch-norm", "wavlm")),
+    ],
 )
-def test_onnx_voicefit_and_transformers_say_the_same(request, tmp_path, family, more):
-    if (family, more) == ("whisper", {}):
-        folder, result = request.getfixturevalue("whisper"), request.getfixturevalue("exported")
-    else:
-        folder = build_adapted(tmp_path, family, **more)
-        result = export(folder, tmp_path / "model.onnx")
+def test_onnx_voicefit_and_transformers_say_the_same(tmp_path, name, more):
+    """Also at a sample more and less than a frame, and than the window of 5 s."""
+    folder = build_adapted(tmp_path, name, real_graph=True, **more)
+    result = export(folder, tmp_path / "model.onnx")
     model, classify = load_model(folder), read(result.file)
     plain = pipeline("audio-classification", model=str(folder), device="cpu")
     answers = []
-    for seconds in (0.025, 0.4, 1.7, 4.99, 5.0, 6.3, 11.0):
-        waveform = 0.3 * make_waveform(seconds, 1) + 0.05
+    for samples in (400, 401, 719, 720, 721, 16_000, 79_999, 80_000, 80_001, 176_000):
+        waveform = 0.3 * make_waveform(samples / 16_000, 1) + 0.05
         expected = [model.predict(waveform).probabilities[label] for label in LABELS]
         np.testing.assert_allclose(classify(waveform), expected, atol=1e-4, rtol=0)
         scores = {row["label"]: row["score"] for row in plain(waveform[: 5 * 16_000], top_k=3)}
@@ -54,6 +58,26 @@ def test_onnx_voicefit_and_transformers_say_the_same(request, tmp_path, family, 
     assert np.std(answers, axis=0).max() > 1e-3  # else the agreement says nothing
     assert result.difference < 1e-4 and result.changed == 0
     assert result.bytes == result.file.stat().st_size
+    operators = operators_of(onnx.load(result.file))
+    assert operators <= documented_operators(name)
+    # A weight-normed kernel is computed in the graph.
+    assert ("ReduceL2" in operators) == (name not in ("whisper", "hubert-batch-norm"))
+
+
+def operators_of(model):
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", OPSET)]
+    return {node.op_type for node in model.graph.node}
+
+
+def documented_operators(of):
+    """The operators that docs/how-to/export.md lists for a family, or for 8 bits, and those of all families."""
+    text = (Path(__file__).resolve().parents[2] / "docs" / "how-to" / "export.md").read_text()
+    rows = {
+        name: re.findall(r"`(\w+)`", operators)
+        for name, operators in re.findall(r"^\| ([\w .]+) \| (`.+`) \|$", text, re.MULTILINE)
+    }
+    (kind,) = (name for name in rows if of.startswith(name.lower().replace(" ", "").removesuffix(".0")) or of in name)
+    return {*rows["every family"], *rows[kind]}
 
 
 def test_log_mel_frames_are_those_of_whisper():
@@ -61,7 +85,7 @@ def test_log_mel_frames_are_those_of_whisper():
     for seconds in (0.05, 1.23, 4.0):
         waveform = make_waveform(seconds)
         expected = extractor(waveform, sampling_rate=16_000, return_tensors="pt").input_features[0]
-        torch.testing.assert_close(LogMel(extractor)(torch.from_numpy(waveform)), expected, atol=2e-5, rtol=0)
+        torch.testing.assert_close(LogMel(extractor)(torch.from_numpy(waveform)[None])[0], expected, atol=2e-5, rtol=0)
 
 
 @pytest.fixture(scope="module")
@@ -90,21 +114,33 @@ def test_a_real_whisper_on_a_real_voice(shared_data, shared_models, tmp_path):
     assert 0 < result.difference < 1e-4
 
 
-@pytest.fixture
-def traced_before(exported, monkeypatch):
-    """The graph of the model `whisper` is not traced once more, which takes seconds."""
-    monkeypatch.setattr("voicefit.export.onnx._trace", lambda model: onnx.load(exported.file))
+@pytest.fixture(scope="module")
+def with_graph(whisper, tmp_path_factory):
+    """The model `whisper` with its encoder's graph beside it: exporting it traces nothing."""
+    folder = shutil.copytree(whisper, tmp_path_factory.mktemp("with-graph") / "model")
+    add_graph(folder)
+    return folder
 
 
-@pytest.mark.usefixtures("traced_before")
-def test_int8_is_a_real_quantisation_with_the_change_measured(whisper, tmp_path):
+def test_a_model_with_a_graph_of_its_own_is_exported_as_one_without(with_graph, exported, tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.onnx.export", None)
+    result = export(with_graph, tmp_path / "model.onnx")
+    assert result.metadata == exported.metadata
+    assert result.difference < 1e-4 and result.torch_seconds is not None
+    for seconds in (0.025, 1.7, 6.3):
+        waveform = make_waveform(seconds, 1)
+        np.testing.assert_allclose(read(result.file)(waveform), read(exported.file)(waveform), atol=1e-5, rtol=0)
+
+
+def test_int8_is_a_real_quantisation_with_the_change_measured(with_graph, tmp_path):
     clips = tmp_path / "clips"
     for seed in range(3):
         write_noise(clips / f"{seed}.wav", seed, seconds=0.5)
-    result = export(whisper, tmp_path / "int8.onnx", int8=True, clips=[clips])
-    graph = onnx.load(tmp_path / "int8.onnx").graph
-    assert "MatMulInteger" in {node.op_type for node in graph.node}
-    model, classify = load_model(whisper), read(tmp_path / "int8.onnx")
+    result = export(with_graph, tmp_path / "int8.onnx", int8=True, clips=[clips])
+    operators = operators_of(onnx.load(tmp_path / "int8.onnx"))
+    assert "MatMulInteger" in operators
+    assert operators <= documented_operators("whisper") | documented_operators("8 bits")
+    model, classify = load_model(with_graph, graph=False), read(tmp_path / "int8.onnx")
     differences = []
     for file in sorted(clips.iterdir()):
         waveform = soundfile.read(file, dtype="float32")[0]
@@ -142,10 +178,10 @@ def test_labels_and_input_are_told_in_the_metadata(exported):
     assert (facts["sample_rate"], facts["min_samples"], facts["max_seconds"]) == ("16000", "400", "5")
 
 
-@pytest.mark.usefixtures("traced_before")
-def test_a_graph_that_differs_is_not_written(whisper, tmp_path):
-    other = shutil.copytree(whisper, tmp_path / "other")
-    rewrite_weights(other, lambda weights: {**weights, "classifier.bias": weights["classifier.bias"] + torch.arange(3)})
+def test_a_graph_that_differs_is_not_written(with_graph, tmp_path):
+    other = shutil.copytree(with_graph, tmp_path / "other")
+    last = "encoder.layer_norm.bias"
+    rewrite_weights(other, lambda weights: {**weights, last: weights[last] + torch.arange(16)})
     with pytest.raises(VoicefitError, match="differs from it by"):
         export(other, tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == [other]
@@ -160,5 +196,12 @@ def test_a_file_that_exists_is_kept(whisper, tmp_path):
 
 def test_a_missing_extra_is_named(whisper, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(VoicefitError, match=r"pip install 'voicefit\[onnx\]'"):
+    with pytest.raises(VoicefitError, match=r"needs onnxscript; run: pip install 'voicefit\[train\]'"):
         export(whisper, tmp_path / "model.onnx")
+
+
+def test_without_pytorch_a_model_with_a_graph_is_compared_with_it(with_graph, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    result = export(with_graph, tmp_path / "model.onnx")
+    assert result.torch_seconds is None
+    assert result.difference < 1e-5 and result.changed == 0

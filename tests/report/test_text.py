@@ -19,9 +19,15 @@ def test_a_lift():
     assert headline(pairs({"a": 0.06, "b": 0.1})) == (
         "With 2 clips, pre-finetuning on ravdess+tess lifts macro F1 from 0.50 [0.50, 0.50] to 0.58 "
         "[0.56, 0.60] (head, nemo, 2 speakers, 2 trials each); the paired gain is +0.08 [+0.06, +0.10] "
-        "(p = 0.500 by the sign-flip test over speakers). The floor: always giving the commonest answer "
+        "(p = 0.500 by the sign-flip test over speakers, which over 2 cannot fall below 0.5). "
+        "The floor: always giving the commonest answer "
         "scores 0.44, a fair coin 0.45."
     )
+
+
+def test_the_test_is_said_to_be_blunt_only_where_it_is():
+    assert "which over 5 cannot fall below 0.0625" in headline(pairs(dict.fromkeys("abcde", 0.1)))
+    assert "cannot fall" not in headline(pairs(dict.fromkeys("abcdef", 0.1)))
 
 
 def test_a_loss_is_called_one():

@@ -113,6 +113,31 @@ BUILDERS: dict[str, Callable[..., Path]] = {
 }
 """Family → the function that writes a tiny model of it into a folder and returns the folder."""
 
+_REAL_POSITIONS = {"hidden_size": 64, "num_conv_pos_embeddings": 128, "num_conv_pos_embedding_groups": 16}
+_REAL_BUCKETS = {"num_buckets": 320, "max_bucket_distance": 800}
+
+REAL_GRAPHS: dict[str, tuple[str, dict[str, Any]]] = {
+    "wav2vec2-group-norm": ("wav2vec2-group-norm", _REAL_POSITIONS),
+    "wav2vec2-layer-norm": ("wav2vec2-layer-norm", _REAL_POSITIONS),
+    "hubert": ("hubert", _REAL_POSITIONS),
+    "hubert-batch-norm": ("hubert", {**_REAL_POSITIONS, "conv_pos_batch_norm": True}),
+    "wavlm": ("wavlm", {**_REAL_POSITIONS, **_REAL_BUCKETS}),
+    "wavlm-layer-norm": ("wavlm-layer-norm", {**_REAL_POSITIONS, **_REAL_BUCKETS}),
+    "whisper": ("whisper", {"max_source_positions": 1500}),
+}
+"""Name → family and settings of a model that takes the paths of a real encoder, and is small in all else.
+
+The kernel of its positions has over 8,192 values, 16 groups and the 128 taps of every released encoder: the exporter
+computes such a kernel in the graph and stores a smaller one as a constant. WavLM has all of its buckets, Whisper 30 s
+of positions, which Voicefit cuts, and one HuBERT has a batch norm before its positions.
+"""
+
+
+def build_real_graph(folder: Path, name: str, **config: Any) -> Path:
+    """A tiny model of :data:`REAL_GRAPHS`; norms and batch statistics are as if trained."""
+    family, settings = REAL_GRAPHS[name]
+    return BUILDERS[family](folder, **{**settings, **config})
+
 
 def rewrite_weights(folder: Path, change: Callable[[dict[str, torch.Tensor]], dict[str, torch.Tensor]]) -> Path:
     """Replace the model's tensors by what ``change`` makes of them."""
@@ -179,6 +204,10 @@ def _build(build: Callable[[Any], Any], config: Any) -> Any:
         for parameter in model.parameters():
             # Fresh biases are 0 and fresh norms 1, which would hide that one is left out.
             parameter.add_(0.2 * torch.randn(parameter.shape))
+        for module in model.modules():
+            if isinstance(module, torch.nn.BatchNorm1d):  # likewise, fresh statistics are 0 and 1
+                module.running_mean.normal_()
+                module.running_var.uniform_(0.5, 2)
     return model
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from voicefit.adaptation.copies import copies_in, fewest_sounds
 from voicefit.adaptation.method import ConfiguredMethod
 from voicefit.adaptation.shots import Shots
 from voicefit.scores import score
@@ -20,10 +21,12 @@ class LeaveOneOut:
     Attributes:
         logits: ``(k, classes)``.
         targets: the class of each shot, ``(k,)``.
+        copies: how many shots are copies of others; each was left out together with its copies.
     """
 
     logits: np.ndarray
     targets: np.ndarray
+    copies: int = 0
 
     @property
     def right(self) -> int:
@@ -48,37 +51,47 @@ class LeaveOneOut:
             "right": self.right,
             "chance": self.chance,
             "macro_f1": self.macro_f1,
+            "copies": self.copies,
         }
 
     def words(self) -> str:
         """The counts in a sentence for people."""
+        clips, left_out = f"{len(self.targets)} clips", "each was left out"
+        if self.copies:
+            clips += f", {self.copies} of them {'a copy' if self.copies == 1 else 'copies'} of others"
+            left_out = "each was left out with its copies"
         return (
-            f"on {len(self.targets)} clips: {self.right} right when each was left out (chance {self.chance:.3g}), "
-            f"macro F1 {self.macro_f1:.2f}"
+            f"on {clips}: {self.right} right when {left_out} (chance {self.chance:.3g}), macro F1 {self.macro_f1:.2f}"
         )
 
 
-def leave_one_out(method: ConfiguredMethod[Any], encoder: Any, shots: Shots, seed: int) -> LeaveOneOut | None:
-    """Fit a head to all shots but one, for each of them; ``None`` where that says nothing.
+def leave_one_out(
+    method: ConfiguredMethod[Any], encoder: Any, shots: Shots, seed: int, groups: np.ndarray | None = None
+) -> LeaveOneOut | None:
+    """Fit a head to all shots but one and its copies, for each of them; ``None`` where that says nothing.
 
-    That is where a class has one shot, which cannot be left out, or none; where the method trains the encoder, so that
-    each shot would take as long as the whole adaptation; and where there are over 200 shots.
+    That is where a class has one shot, which cannot be left out, or copies of one, or none; where the method trains the
+    encoder, so that each shot would take as long as the whole adaptation; and where there are over 200 shots.
 
     Few shots make it too low: each is classified by a head that lacks a clip of that very class (docs/evidence.md).
+
+    Args:
+        method: the method that fits the heads.
+        encoder: at its starting point.
+        shots: the labelled clips of one voice.
+        seed: fixes what the method draws at random.
+        groups: see :func:`voicefit.adaptation.copies.groups_of`; ``None`` where no shot is a copy of another.
     """
     count = len(shots.targets)
-    if (
-        method.method.trains_encoder
-        or np.bincount(shots.targets, minlength=shots.classes).min() < 2
-        or count > _MOST_SHOTS
-    ):
+    groups = np.arange(count) if groups is None else groups
+    if method.method.trains_encoder or fewest_sounds(groups, shots.targets, shots.classes) < 2 or count > _MOST_SHOTS:
         return None
     rows = []
     for index in range(count):
-        others = [other for other in range(count) if other != index]
+        others = np.flatnonzero(groups != groups[index]).tolist()
         head = method.fit(encoder, _subset(shots, others), seed)
         rows.append(head(shots.pooled[index : index + 1])[0])
-    return LeaveOneOut(np.stack(rows), shots.targets)
+    return LeaveOneOut(np.stack(rows), shots.targets, copies_in(groups))
 
 
 def _subset(shots: Shots, chosen: list[int]) -> Shots:

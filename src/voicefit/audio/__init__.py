@@ -2,7 +2,16 @@
 
 from voicefit.audio.decoders import UNREADABLE
 from voicefit.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, RECORDING_SUFFIXES, find_audio
-from voicefit.audio.limits import MAX_CHANNELS, MAX_FRAMES, MIN_SAMPLES, RATES, SAMPLE_RATE, STDIN, AudioError
+from voicefit.audio.limits import (
+    MAX_CHANNELS,
+    MAX_FRAMES,
+    MIN_SAMPLES,
+    RATES,
+    SAMPLE_RATE,
+    SILENCE_PEAK,
+    STDIN,
+    AudioError,
+)
 from voicefit.audio.load import (
     Recording,
     as_waveform,
@@ -23,6 +32,7 @@ __all__ = [
     "RATES",
     "RECORDING_SUFFIXES",
     "SAMPLE_RATE",
+    "SILENCE_PEAK",
     "STDIN",
     "UNREADABLE",
     "AudioError",

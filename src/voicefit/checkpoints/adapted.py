@@ -6,9 +6,8 @@ A model is a whole `transformers` directory, or small: its head alone, beside th
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import safe_open
@@ -16,15 +15,17 @@ from safetensors.numpy import load_file, save_file
 
 from voicefit.checkpoints.cards import adapted_card
 from voicefit.checkpoints.record import CONFIG, FEATURE_EXTRACTOR, HEAD, PRIOR, RECORD, WEIGHTS, let_read, read_record
-from voicefit.checkpoints.start import Start, open_start
 from voicefit.encoders.onnx_encoder import GRAPH
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import HEAD_ARRAYS, Head
 from voicefit.system.files import new_directory, write_json
 from voicefit.system.hub import MINI, Located, locate
 
+if TYPE_CHECKING:
+    from voicefit.checkpoints.start import Start
 
-def can_copy(start: Start) -> bool:
+
+def can_copy(start: "Start") -> bool:
     """Report whether a whole model can be written from a start's files: it is a classifier, and has a graph."""
     weights = start.located.file(WEIGHTS)
     if start.graph is None or weights is None:
@@ -33,7 +34,7 @@ def can_copy(start: Start) -> bool:
         return {"projector.weight", "classifier.weight"} <= set(file.keys())
 
 
-def save_whole(start: Start, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
+def save_whole(start: "Start", head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
     """Write a `transformers` directory, with the start's encoder, its graph and its prior.
 
     Args:
@@ -62,7 +63,7 @@ def save_whole(start: Start, head: Head, labels: Sequence[str], out: Path, recor
         _save_record(folder, record, head)
 
 
-def save_small(start: Start, head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
+def save_small(start: "Start", head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
     """Write the head alone, and which encoder it belongs to; the arguments are those of :func:`save_whole`.
 
     Raises:
@@ -99,12 +100,14 @@ def make_whole(model: str | Path, out: Path) -> None:
     save_whole(start, read_head(path), record["labels"], out, plain)
 
 
-def start_of(located: Located, record: Mapping[str, Any]) -> Start:
+def start_of(located: Located, record: Mapping[str, Any]) -> "Start":
     """Open the start whose encoder a small model belongs to.
 
     Raises:
         VoicefitError: it is not there, has no graph, or its encoder is another.
     """
+    from voicefit.checkpoints.start import open_start  # pydantic, which a whole model's prediction need not wait for
+
     try:
         source, digest = str(record["encoder"]["source"]), str(record["encoder"]["digest"])
     except (KeyError, TypeError) as error:
@@ -143,5 +146,7 @@ def _float32(values: np.ndarray) -> np.ndarray:
 
 
 def _save_record(folder: Path, record: Mapping[str, Any], head: Head) -> None:
+    from importlib.metadata import version  # a tenth of a second, which a prediction need not wait for
+
     write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": version("voicefit")})
     (folder / "README.md").write_text(adapted_card(record, head), encoding="utf-8")

@@ -141,12 +141,17 @@ def _how_sure(record: Mapping[str, Any]) -> str:
     found = record.get("leave_one_out")
     if not found:
         return (
-            "Not measured. Leaving each clip out in turn takes two clips of every label, a method that leaves the\n"
-            "encoder as it is, and no more than 200 clips."
+            "Not measured. Leaving each clip out in turn takes two different clips of every label, a method that\n"
+            "leaves the encoder as it is, and no more than 200 clips."
         )
+    copies = found.get("copies", 0)
+    note = (
+        f"Of these clips {copies} {'has' if copies == 1 else 'have'} the samples of another: a clip was left out with\n"
+        "its copies, and copies count double in what the model has learnt.\n\n"
+    )
     return (
         f"On {found['clips']} clips: {found['right']} right when each was left out; chance {found['chance']:.3g}.\n"
-        f"Macro F1 {found['macro_f1']:.2f}.\n\n"
+        f"Macro F1 {found['macro_f1']:.2f}.\n\n{note if copies else ''}"
         "Each clip was classified by a model that lacks it, so with two clips of a label it errs on the low side. It\n"
         "says nothing of other days, rooms and microphones."
     )

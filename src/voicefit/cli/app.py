@@ -1,7 +1,6 @@
 """The command line: parses, calls, prints; decides nothing."""
 
 import sys
-from importlib.metadata import version as installed_version
 from typing import Annotated, NoReturn
 
 import typer
@@ -57,6 +56,8 @@ def _root(
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
+        from importlib.metadata import version as installed_version
+
         out.print(f"voicefit {installed_version('voicefit')}")
         raise typer.Exit
     if context.invoked_subcommand != "serve":  # which lives long, and should give back what a burst took

@@ -8,7 +8,7 @@ import typer
 from rich.table import Table
 
 from voicefit.cli.options import JsonFlag, corpus_arguments, tell_left_out
-from voicefit.cli.terminal import out, print_json, progress_bars
+from voicefit.cli.terminal import notify, out, print_json, progress_bars
 from voicefit.system.extras import require
 
 corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_args_is_help=True)
@@ -56,6 +56,29 @@ def corpora_check(
         print_json(report.to_json())
     else:
         out.print(render(report))
+
+
+@corpora_app.command("download")
+def corpora_download(
+    name: Annotated[str, typer.Argument(help="A name of `voicefit corpora list`.")],
+    out_dir: Annotated[Path | None, typer.Option("--out", help="The folder to make; NAME without it.")] = None,
+) -> None:
+    """Download a corpus whose licence lets anybody do so, from where its authors put it; the same command goes on.
+
+    Example: `voicefit corpora download emozionalmente --out ~/data/emozionalmente`
+    """
+    from voicefit.corpora import CORPORA
+    from voicefit.corpora.download import SOURCES, download
+    from voicefit.errors import VoicefitError
+
+    if name not in SOURCES:
+        page = f"; the page of {name} is {CORPORA[name].info.homepage}" if name in CORPORA else ""
+        raise VoicefitError(f"{name!r} is not downloaded: {', '.join(SOURCES)} are{page}")
+    info = CORPORA[name].info
+    notify(f"{info.title}: {info.licence}; permitted use: {info.usage}; {info.homepage}")
+    with progress_bars() as progress:
+        path = download(name, (out_dir or Path(name)).expanduser(), SOURCES[name], progress)
+    out.print(f"{path}; next: voicefit corpora check {name}={path}", soft_wrap=True, markup=False, highlight=False)
 
 
 def select(

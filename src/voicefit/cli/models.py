@@ -117,7 +117,7 @@ def adapt(
     sure = (
         adapted.leave_one_out.words()
         if adapted.leave_one_out
-        else "not measured; two clips of each label, and a fixed encoder, allow it"
+        else "not measured; two different clips of each label, and a fixed encoder, allow it"
     )
     out.print(escape(f"how sure: {sure}"), soft_wrap=True)
 
@@ -157,9 +157,7 @@ def predict(
     --figure talk.svg`
     """
     from voicefit.cli import tables
-    from voicefit.prediction import timeline
     from voicefit.prediction.model import load_model, split_model
-    from voicefit.prediction.together import predict_together
 
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
@@ -167,7 +165,9 @@ def predict(
         option = "--figure draws" if figure is not None else "--labels writes"
         raise VoicefitError(f"{option} a timeline: give --window too")
     if labels is not None:
-        timeline.check_labels_path(labels)
+        from voicefit.prediction.timeline import check_labels_path, labels_text
+
+        check_labels_path(labels)
     if figure is not None:
         require("report", "--figure draws a timeline")
         from voicefit.report.timeline import draw_only, require_figure
@@ -177,8 +177,12 @@ def predict(
     _tell_of_mini(model)
     with progress_bars() as progress:
         if window is not None:
-            recordings = timeline.timelines(load_model(model), audio, window, hop, progress, channel)
+            from voicefit.prediction.timeline import timelines
+
+            recordings = timelines(load_model(model), audio, window, hop, progress, channel)
         elif together:
+            from voicefit.prediction.together import predict_together
+
             predictor, clips = predict_together(model, audio, progress, channel)
         else:
             predictor = load_model(model)
@@ -187,7 +191,7 @@ def predict(
         if figure is not None:
             draw_only(recordings, figure)
         if labels is not None:
-            write_text(labels, timeline.labels_text(recordings, labels))
+            write_text(labels, labels_text(recordings, labels))
         plain, shown = [item.to_json() for item in recordings], tables.timeline_tables(recordings)
         errors, remarks = [item.error for item in recordings], {item.file: item.remark for item in recordings}
     else:

@@ -1,14 +1,16 @@
 """Predictions for the terminal."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from voicefit.api import Suggestion
-from voicefit.prediction.evaluation import Evaluation
-from voicefit.prediction.model import Prediction
-from voicefit.prediction.timeline import Timeline, clock
+if TYPE_CHECKING:
+    from voicefit.api import Suggestion
+    from voicefit.prediction.evaluation import Evaluation
+    from voicefit.prediction.model import Prediction
+    from voicefit.prediction.timeline import Timeline
 
 _MOST_COLUMNS = 5
 """Labels that have a column each beside the file; of more, the likeliest are named in one."""
@@ -19,7 +21,7 @@ _TEXT_COLUMNS = ("file", "label", "likeliest", "label next", "looks like", "take
 """Columns that are read, not compared."""
 
 
-def prediction_table(found: Sequence[Prediction], labels: Sequence[str]) -> Table:
+def prediction_table(found: Sequence["Prediction"], labels: Sequence[str]) -> Table:
     """A row per file: its likeliest label and every probability, or what is wrong with it.
 
     Of more than five labels the three likeliest are shown, so that a row fits in a line.
@@ -34,7 +36,7 @@ def prediction_table(found: Sequence[Prediction], labels: Sequence[str]) -> Tabl
     return table
 
 
-def _likeliest_table(found: Sequence[Prediction]) -> Table:
+def _likeliest_table(found: Sequence["Prediction"]) -> Table:
     table = _table("file", "likeliest")
     for item in found:
         best = sorted(item.probabilities.items(), key=lambda pair: -pair[1])[:_LIKELIEST]
@@ -43,7 +45,7 @@ def _likeliest_table(found: Sequence[Prediction]) -> Table:
     return table
 
 
-def suggestion_table(found: Sequence[Suggestion]) -> Table:
+def suggestion_table(found: Sequence["Suggestion"]) -> Table:
     """A row per recording to label: the file, and what it looks like so far."""
     table = _table("label next", "looks like", "probability")
     for item in found:
@@ -51,7 +53,7 @@ def suggestion_table(found: Sequence[Suggestion]) -> Table:
     return table
 
 
-def evaluation_table(found: Evaluation) -> Table:
+def evaluation_table(found: "Evaluation") -> Table:
     """A row per label: its scores, and what its clips were taken for."""
     table = _table("label", "clips", "F1", "precision", "recall", "taken for")
     for name, scores in found.labels.items():
@@ -62,12 +64,14 @@ def evaluation_table(found: Evaluation) -> Table:
     return table
 
 
-def timeline_tables(found: Sequence[Timeline]) -> list[Table]:
+def timeline_tables(found: Sequence["Timeline"]) -> list[Table]:
     """A table per recording, a row per window; or what is wrong with it."""
     return [_timeline_table(item) for item in found]
 
 
-def _timeline_table(found: Timeline) -> Table:
+def _timeline_table(found: "Timeline") -> Table:
+    from voicefit.prediction.timeline import clock
+
     table = _table("from", "to", "label", *found.labels)
     table.title, table.title_justify = Text(found.file), "left"
     if found.error:

@@ -6,23 +6,39 @@ from dataclasses import replace
 from pathlib import Path
 
 from voicefit.corpora import (
+    aesdd,
+    ased,
+    baved,
+    cafe,
+    cameo,
     crema_d,
+    emns,
     emodb,
+    emotiontts,
     emov_db,
     emovo,
+    emozionalmente,
+    enterface,
     esd,
     folder,
     iemocap,
     jl_corpus,
     mandarin,
     meld,
+    mesd,
     msp_improv,
     msp_podcast,
     nemo,
+    oreau,
+    pavoque,
     ravdess,
+    resd,
     savee,
+    shemo,
+    subesco,
     table,
     tess,
+    urdu,
 )
 from voicefit.corpora.corpus import VOCABULARY, Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.errors import VoicefitError
@@ -58,6 +74,22 @@ _MODULES = (
     jl_corpus,
     emov_db,
     meld,
+    cafe,
+    emns,
+    emozionalmente,
+    enterface,
+    mesd,
+    oreau,
+    pavoque,
+    resd,
+    subesco,
+    cameo,
+    ased,
+    baved,
+    urdu,
+    shemo,
+    aesdd,
+    emotiontts,
     folder,
     table,
 )
@@ -86,7 +118,7 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
     if name.lower() in CORPORA:
         return CORPORA[name.lower()].load(name.lower(), path)
     by_letters = {re.sub(r"\W|_", "", registered): registered for registered in CORPORA}
-    similar = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), by_letters, n=1, cutoff=0.85)
+    similar = difflib.get_close_matches(re.sub(r"\W|_", "", name.lower()), by_letters, n=1, cutoff=0.9)
     if similar:
         raise VoicefitError(
             f"no corpus is called {name!r}; did you mean {by_letters[similar[0]]!r}? "

@@ -13,7 +13,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from voicefit.audio import SAMPLE_RATE, AudioError, read_recording
+from voicefit.audio import SAMPLE_RATE, SILENCE_PEAK, AudioError, read_recording
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
 from voicefit.corpora.left_out import Account
 
@@ -30,13 +30,6 @@ KINDS = (
     "unlabelled",
 )
 """The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
-
-SILENCE_PEAK = 10 ** (-60 / 20)
-"""A clip is near-silent if its peak is below this amplitude: -60 dBFS, about 33 steps of 16 bits.
-
-The peak decides, not the mean level: in RAVDESS, quiet speech between pauses has a mean down to -64 dBFS, but no peak
-is below -47 dBFS.
-"""
 
 CLIPPED_RUN = 3
 """A clip is clipped if so many consecutive samples are at full scale, see :mod:`voicefit.audio.flat_tops`.

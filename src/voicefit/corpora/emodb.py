@@ -19,6 +19,15 @@ INFO = CorpusInfo(
     ),
     expected_clips=535,
     expected_speakers=10,
+    expected_labels={
+        "anger": 127,
+        "boredom": 81,
+        "disgust": 46,
+        "fear": 69,
+        "happiness": 71,
+        "neutral": 79,
+        "sadness": 62,
+    },
 )
 """Terms of use, as in the first author's publication through audb, and published counts."""
 

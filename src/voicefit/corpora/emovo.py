@@ -6,6 +6,17 @@ from pathlib import Path
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
+EMOTIONS = {
+    "dis": "disgust",  # disgusto
+    "gio": "happiness",  # gioia
+    "neu": "neutral",  # neutro
+    "pau": "fear",  # paura
+    "rab": "anger",  # rabbia
+    "sor": "surprise",  # sorpresa
+    "tri": "sadness",  # tristezza
+}
+"""The code in the file name → the vocabulary's label."""
+
 INFO = CorpusInfo(
     name="emovo",
     title="EMOVO",
@@ -19,19 +30,9 @@ INFO = CorpusInfo(
     ),
     expected_clips=588,
     expected_speakers=6,
+    expected_labels=dict.fromkeys(EMOTIONS.values(), 84),
 )
-"""Terms of use and published counts."""
-
-EMOTIONS = {
-    "dis": "disgust",  # disgusto
-    "gio": "happiness",  # gioia
-    "neu": "neutral",  # neutro
-    "pau": "fear",  # paura
-    "rab": "anger",  # rabbia
-    "sor": "surprise",  # sorpresa
-    "tri": "sadness",  # tristezza
-}
-"""The code in the file name → the vocabulary's label."""
+"""Terms of use and published counts: every speaker says 14 sentences with each emotion."""
 
 _FOLDER = re.compile(r"[fm][0-9]")
 """The folder of a speaker is named like ``f1``."""

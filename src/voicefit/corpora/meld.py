@@ -20,6 +20,15 @@ INFO = CorpusInfo(
         "Dataset for Emotion Recognition in Conversations, ACL 2019"
     ),
     expected_clips=13_708,
+    expected_labels={
+        "anger": 1607,
+        "disgust": 361,
+        "fear": 358,
+        "happiness": 2308,
+        "neutral": 6436,
+        "sadness": 1002,
+        "surprise": 1636,
+    },
 )
 """Terms of use and published counts; two of the clips listed have no video that can be played."""
 

@@ -6,6 +6,18 @@ from pathlib import Path
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
+EMOTIONS = {
+    "01": "neutral",
+    "02": "calm",
+    "03": "happiness",
+    "04": "sadness",
+    "05": "anger",
+    "06": "fear",
+    "07": "disgust",
+    "08": "surprise",
+}
+"""The emotion code in the file name → the vocabulary's label."""
+
 INFO = CorpusInfo(
     name="ravdess",
     title="RAVDESS",
@@ -19,20 +31,9 @@ INFO = CorpusInfo(
     ),
     expected_clips=1440,
     expected_speakers=24,
+    expected_labels=dict.fromkeys(EMOTIONS.values(), 192) | {"neutral": 96},
 )
-"""Terms of use and published counts of the audio-only speech files."""
-
-EMOTIONS = {
-    "01": "neutral",
-    "02": "calm",
-    "03": "happiness",
-    "04": "sadness",
-    "05": "anger",
-    "06": "fear",
-    "07": "disgust",
-    "08": "surprise",
-}
-"""The emotion code in the file name → the vocabulary's label."""
+"""Terms of use and published counts of the audio-only speech files; neutral speech has one intensity of two."""
 
 _FOLDER = re.compile(r"Actor_(\d\d)", re.IGNORECASE)
 """The folder of an actor is named like ``Actor_01``."""

@@ -5,6 +5,9 @@ from pathlib import Path
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
 from voicefit.corpora.layout import audio_files, find_root, subfolders
 
+LABELS = frozenset({"anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"})
+"""These labels of the vocabulary occur."""
+
 INFO = CorpusInfo(
     name="tess",
     title="TESS",
@@ -15,14 +18,12 @@ INFO = CorpusInfo(
     citation="M. K. Pichora-Fuller and K. Dupuis, Toronto emotional speech set (TESS), Borealis, 2020",
     expected_clips=2800,
     expected_speakers=2,
+    expected_labels=dict.fromkeys(sorted(LABELS), 400),
 )
-"""Terms of use and published counts."""
+"""Terms of use and published counts: both say 200 words with each emotion."""
 
 SPEAKERS = ("OAF", "YAF")
 """The older and the younger actress."""
-
-LABELS = frozenset({"anger", "disgust", "fear", "happiness", "neutral", "sadness", "surprise"})
-"""These labels of the vocabulary occur."""
 
 
 def parse_folder(folder: str) -> tuple[str, str, str] | None:

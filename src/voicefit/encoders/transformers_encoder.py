@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification
 
 from voicefit.audio import SAMPLE_RATE
@@ -69,6 +70,6 @@ def load_transformers_encoder(located: Located, max_seconds: float) -> Transform
                 located.weights(), use_safetensors=True, dtype=torch.float32
             )
             extractor = AutoFeatureExtractor.from_pretrained(str(located.folder))
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         raise VoicefitError(f"{located.name}: cannot be loaded as a model ({str(error).splitlines()[0]})") from error
     return TransformersEncoder(model, extractor, max_seconds)

@@ -11,8 +11,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from voicefit import audio
-from voicefit.audio import MAX_FRAMES, SAMPLE_RATE, STDIN, AudioError, Recording, decode_recording
-from voicefit.corpora.check import SILENCE_PEAK
+from voicefit.audio import MAX_FRAMES, SAMPLE_RATE, SILENCE_PEAK, STDIN, AudioError, Recording, decode_recording
 from voicefit.encoders.onnx_encoder import OnnxEncoder
 from voicefit.system.progress import Progress
 

@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from voicefit.adaptation import find_method
-from voicefit.adaptation.shots import shots_without_clips
 from voicefit.audio import (
     RECORDING_SUFFIXES,
     SAMPLE_RATE,
@@ -22,8 +20,6 @@ from voicefit.audio import (
 )
 from voicefit.checkpoints.adapted import read_head, start_of
 from voicefit.checkpoints.record import CONFIG, HEAD, RECORD, WEIGHTS, read_record
-from voicefit.checkpoints.start import open_start
-from voicefit.encoders.front_end import FrontEnd
 from voicefit.encoders.onnx_encoder import GRAPH, open_graph
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
@@ -112,6 +108,10 @@ class Model:
 
 
 def _zero_shot_model(located: Located, graph: bool) -> Model:
+    from voicefit.adaptation import find_method  # pydantic, which a whole model's prediction need not wait for
+    from voicefit.adaptation.shots import shots_without_clips
+    from voicefit.checkpoints.start import open_start
+
     start = open_start(located)
     prior, front_end = start.prior, start.front_end
     if prior is None or front_end.pad_first or not front_end.resample:
@@ -178,6 +178,8 @@ def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:
 
 
 def _max_seconds(located: Located, record: dict[str, Any]) -> float:
+    from voicefit.encoders.front_end import FrontEnd
+
     try:
         return FrontEnd.model_validate(record.get("front_end", {})).max_seconds
     except ValueError as error:

@@ -11,8 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, STDIN, AudioError, as_waveform, find_audio, stream_waveform
-from voicefit.corpora.check import SILENCE_PEAK
+from voicefit.audio import (
+    MIN_SAMPLES,
+    SAMPLE_RATE,
+    SILENCE_PEAK,
+    STDIN,
+    AudioError,
+    as_waveform,
+    find_audio,
+    stream_waveform,
+)
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import in_order, read_recording, reason_of, threads_for
 from voicefit.prediction.model import Model

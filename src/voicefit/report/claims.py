@@ -52,7 +52,9 @@ def claims(paired: pd.DataFrame) -> pd.DataFrame:
 
 def _of_method(paired: pd.DataFrame) -> pd.DataFrame:
     contrasts = dict(_contrasts(paired))
-    testable = {claim: values for claim, values in contrasts.items() if isinstance(values, pd.Series)}
+    testable = {
+        claim: values for claim, values in contrasts.items() if isinstance(values, pd.Series) and not values.empty
+    }
     table = pd.DataFrame({"claim": list(contrasts)})
     if testable:
         long = pd.concat(
@@ -107,6 +109,8 @@ def _least(few: pd.DataFrame) -> pd.Series | str:
 def _verdict(contrast: pd.Series | str, row: dict[Hashable, Any]) -> str:
     if isinstance(contrast, str):
         return f"not testable: {contrast}"
+    if contrast.empty:
+        return "not testable: no draw has both sides"
     if pd.isna(row["holm"]):
         return "not testable: one speaker" if row["speakers"] == 1 else "not testable: speakers do not differ"
     if row["holm"] >= ALPHA:

@@ -45,7 +45,8 @@ def emotion_scores(trials: pd.DataFrame) -> pd.DataFrame:
         trials: the table of `statistics.finished`.
 
     Returns:
-        A row per trial and emotion (`label`): the columns of `TRIAL`, `f1` and `recall`, 0 … 1.
+        A row per trial and emotion (`label`): the columns of `TRIAL`, `f1` and `recall`, 0 … 1; NaN for the recall of
+        an emotion without a test clip, and for its F1 where it was no answer either.
     """
     recorded = _recorded(trials)
     scored: dict[str, list[Any]] = {"label": [], "f1": [], "recall": []}
@@ -53,8 +54,9 @@ def emotion_scores(trials: pd.DataFrame) -> pd.DataFrame:
         counts = np.array(found["counts"])
         hits, of_truth = np.diag(counts), counts.sum(1)
         scored["label"] += found["labels"]
-        scored["f1"] += (2 * hits / (of_truth + counts.sum(0))).tolist()
-        scored["recall"] += (hits / of_truth).tolist()
+        with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: there is nothing to score
+            scored["f1"] += (2 * hits / (of_truth + counts.sum(0))).tolist()
+            scored["recall"] += (hits / of_truth).tolist()
     emotions = recorded["found"].map(lambda found: len(found["labels"])).astype("int64")
     return recorded.loc[recorded.index.repeat(emotions), TRIAL].reset_index(drop=True).assign(**scored)
 
@@ -79,7 +81,10 @@ def confusion_cells(trials: pd.DataFrame) -> pd.DataFrame:
         counts = np.sum([found["counts"] for found in part["found"]], axis=0).ravel()
         rows += [(*names, *pair, clips) for pair, clips in zip(product(emotions, repeat=2), counts, strict=True)]
     sums = pd.DataFrame(rows, columns=[*VOICE, "truth", "answer", "clips"])
-    sums["share"] = sums["clips"] / sums.groupby([*VOICE, "truth"])["clips"].transform("sum")
+    of_truth = sums.groupby([*VOICE, "truth"])["clips"].transform("sum")
+    # A speaker without a clip of an emotion says nothing about it, and is none of its speakers.
+    sums, of_truth = sums[of_truth > 0].copy(), of_truth[of_truth > 0]
+    sums["share"] = sums["clips"] / of_truth
     speakers = sums.groupby([*CELL, "truth"])["speaker"].nunique().rename("speakers")
     cells = sums.groupby([*CELL, "truth", "answer"])["share"].sum().reset_index().join(speakers, on=[*CELL, "truth"])
     return cells.assign(share=cells["share"] / cells["speakers"])

@@ -27,7 +27,7 @@ def confusion_matrices(cells: pd.DataFrame, shots: dict[int, str]) -> Figure:
         cells: the rows of `confusion.confusion_cells` of one start and target, with one k for each method.
         shots: the table of `confusion.shots_each`.
     """
-    labels = sorted(cells["truth"].unique())
+    labels = sorted({*cells["truth"], *cells["answer"]})  # an emotion without a test clip is an answer alone
     names = LETTER_IN * max(map(len, labels))
     most = min(MAX_COLUMNS, max(2, SQUARES_PER_ROW // len(labels)))
     columns = min(most, cells["method"].nunique())

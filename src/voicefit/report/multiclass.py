@@ -33,7 +33,12 @@ def confusions(section: Section, trials: pd.DataFrame, largest: str, writer: Wri
         return
     by = ["start", "target", "method", "label", "k"]
     recall = cell_means(scores, by, "recall").rename(columns={"low": "recall_low", "high": "recall_high"})
-    cells = cell_means(scores, by, "f1").merge(recall.drop(columns=["speakers", "trials"]), on=by, validate="1:1")
+    cells = cell_means(scores, by, "f1").merge(
+        recall.drop(columns=["speakers", "trials"]),
+        on=by,
+        how="left",  # an emotion that was only answered has F1 0 and no recall
+        validate="1:1",
+    )
     writer.data("emotions", cells)
     shown = cells[cells["start"] == largest]
     if shown.empty:

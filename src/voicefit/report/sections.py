@@ -244,6 +244,9 @@ def _calibration(section: Section, trials: pd.DataFrame, largest: str, writer: W
 
 
 def _seconds(section: Section, trials: pd.DataFrame, largest: str, writer: Writer) -> None:
+    trials = trials[trials["seconds"] > 0]  # the axis of seconds is a logarithm
+    if trials.empty:
+        return
     seconds = tables.seconds_cells(trials)
     writer.data("seconds", seconds)
     section.tables.append(tables.seconds_table(seconds))

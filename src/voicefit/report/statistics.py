@@ -75,7 +75,8 @@ def corpora_in(start: str) -> int:
 def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> pd.DataFrame:
     """Average a score in each cell and put an interval around it.
 
-    Trials are averaged within a speaker first, so a speaker with more trials has no more weight.
+    Trials are averaged within a speaker first, so a speaker with more trials has no more weight. A trial without this
+    score (NaN) is left out, and so is a cell that has none: nothing is averaged or tested that is not there.
 
     Args:
         trials: one row a trial, without failures; speaker names must be unique within a cell.
@@ -86,6 +87,7 @@ def cell_means(trials: pd.DataFrame, by: list[str], value: str = "macro_f1") -> 
         One row a cell, sorted by `by`: those columns, `value`, `low`, `high` (95 %, see
         `bootstrap.bootstrap_intervals`; NaN for one speaker), `speakers`, `trials`.
     """
+    trials = _with(trials, value)
     cells = (
         _speaker_means(trials, by, value)
         .groupby(by, as_index=False)
@@ -132,6 +134,7 @@ def tested_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFram
         2 / 2^speakers); `p_t` (t-test over speakers); `effect` (the mean divided by its standard deviation over
         speakers: Cohen's d_z, Lakens 2013, equation 6; NaN for one speaker or no deviation).
     """
+    trials = _with(trials, value)
     cells = cell_means(trials, by, value)
     means = _speaker_means(trials, by, value)
     cells["p"] = _p_values(means[value], cells["speakers"])
@@ -154,6 +157,7 @@ def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
         emotions, means over draws); `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`,
         `speakers`, `trials`. All three means are over the same pairs, so `gain` equals `macro_f1 - base`.
     """
+    paired = _with(paired, "gain")
     cells = tested_means(paired, by, "gain")
     cells["holm"] = holm(cells["p_t"])
     contests = paired.groupby([*by, "speaker", "label"], as_index=False)["gain"].mean()
@@ -208,7 +212,8 @@ def sign_flip_p(values: Floats) -> Floats:
         values: (cells, speakers), one paired difference per speaker.
 
     Returns:
-        (cells, 1): p values; NaN for a single speaker.
+        (cells, 1): p values; NaN for a single speaker, and where a difference is missing: comparisons with NaN are
+        false, which would make it the smallest p of all.
     """
     cells, speakers = values.shape
     if speakers < 2:
@@ -222,7 +227,7 @@ def sign_flip_p(values: Floats) -> Floats:
     observed = np.abs(values.sum(axis=1, keepdims=True))
     # Equal sums can differ in the last bits.
     reached = np.abs(values @ signs.T) >= observed - 1e-12
-    return reached.mean(axis=1, keepdims=True)
+    return np.where(np.isnan(observed), np.nan, reached.mean(axis=1, keepdims=True))
 
 
 def largest_start(trials: pd.DataFrame) -> str:
@@ -256,6 +261,15 @@ def ordered_starts(starts: pd.Series) -> list[str]:
     return sorted(starts.unique(), key=lambda start: (corpora_in(start), start))
 
 
+def smallest_p(speakers: int) -> float:
+    """Return the smallest p value that the sign-flip test over so many speakers can have."""
+    return max(2 / 2**speakers, 1 / SAMPLED_FLIPS)
+
+
+def _with(trials: pd.DataFrame, value: str) -> pd.DataFrame:
+    return trials[trials[value].notna()]
+
+
 def _speaker_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFrame:
     """Return each speaker's mean in each cell and its number of `trials`, sorted by `by` and speaker."""
     groups = trials.groupby([*by, "speaker"])
@@ -265,7 +279,7 @@ def _speaker_means(trials: pd.DataFrame, by: list[str], value: str) -> pd.DataFr
 def _p_values(means: pd.Series, speakers: pd.Series) -> Floats:
     """Return `sign_flip_p` of each cell; the speakers' means of the cells follow each other in `means`."""
     cells = np.split(means.to_numpy(dtype=float), np.cumsum(speakers)[:-1])
-    p = np.full(len(cells), np.nan)
+    p = np.full(len(speakers), np.nan)
     for rows in speakers.groupby(speakers).indices.values():
         p[rows] = sign_flip_p(np.stack([cells[row] for row in rows]))[:, 0]
     return p

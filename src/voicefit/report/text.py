@@ -5,7 +5,16 @@ import math
 import pandas as pd
 
 from voicefit.report.confusion import shots_each
-from voicefit.report.statistics import NO_START, cell_means, finished, gain_cells, largest_start, pair
+from voicefit.report.statistics import (
+    ALPHA,
+    NO_START,
+    cell_means,
+    finished,
+    gain_cells,
+    largest_start,
+    pair,
+    smallest_p,
+)
 
 
 def score(value: float, decimals: int = 2) -> str:
@@ -103,7 +112,7 @@ def _comparison(cell: pd.Series, start: str, clips: str) -> str:
     base = f"{score(cell['base'])} {interval(cell['base_low'], cell['base_high'])}".rstrip()
     reached = f"{score(cell['macro_f1'])} {interval(cell['macro_f1_low'], cell['macro_f1_high'])}".rstrip()
     gain = " ".join([signed(cell["gain"]), interval(cell["low"], cell["high"], sign=True)]).rstrip()
-    test = f"{p_value(cell['p'])} by the sign-flip test over speakers"
+    test = f"{p_value(cell['p'])} by the sign-flip test over speakers{_reach_of_test(int(cell['speakers']))}"
     setting = (
         f"({cell['method']}, {cell['target']}, {count(cell['speakers'], 'speaker')}, "
         f"{count(cell['trials'], 'trial')} each)"
@@ -121,6 +130,12 @@ def _comparison(cell: pd.Series, start: str, clips: str) -> str:
         )
     verb = "lifts" if cell["gain"] > 0 else "lowers"
     return f"{begin} {verb} macro F1 from {base} to {reached} {setting}; the paired gain is {gain} ({test})."
+
+
+def _reach_of_test(speakers: int) -> str:
+    """Say so where even the clearest gain over so few speakers is not significant."""
+    least = smallest_p(speakers)
+    return f", which over {speakers} cannot fall below {least:.3g}" if least > ALPHA else ""
 
 
 def _alone(trials: pd.DataFrame, start: str) -> list[str]:

@@ -3,6 +3,7 @@
 Each ``build_…`` function fills an empty or absent folder and returns the path to give to the loader.
 """
 
+from collections.abc import Iterable
 from itertools import count
 from pathlib import Path
 
@@ -24,6 +25,13 @@ def write_noise(path: Path, seed: int, seconds: float = 0.05, rate: int = 16_000
         soundfile.write(path, samples, rate, format="OGG", subtype="OPUS")
     else:
         soundfile.write(path, samples, rate)
+
+
+def write_files(root: Path, names: Iterable[str]) -> Path:
+    """Each name as a path below ``root``, with noise of its own."""
+    for seed, name in enumerate(names):
+        write_noise(root / name, seed)
+    return root
 
 
 def build_ravdess(root: Path, actors: tuple[str, ...] = ("01", "02"), suffix: str = ".wav") -> Path:
