@@ -164,7 +164,10 @@ def test_what_is_no_waveform_is_refused(model, array):
 
 def test_a_prediction_says_what_was_not_heard(model, tmp_path):
     long = make_waveform(model.max_seconds + 2)
-    assert f"{model.max_seconds:g} of {model.max_seconds + 2:.1f} s were heard; --window" in model.predict(long).remark
+    assert (
+        f"first {model.max_seconds:g} of {model.max_seconds + 2:.1f} s were heard; --window"
+        in model.predict(long).remark
+    )
     assert "nearly silent" in model.predict(np.zeros(16_000, np.float32)).remark
     assert model.predict(make_waveform(1.0)).remark == ""
     soundfile.write(tmp_path / "a.wav", np.stack([long, -long], axis=1), 16_000)

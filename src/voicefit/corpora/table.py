@@ -104,9 +104,10 @@ def _once(table: Path, word: str, found: list[_Row], account: Account) -> Iterat
         if before is row:
             yield row
         elif before.clip.native_label != row.clip.native_label:
+            was, now = (" ".join(one.clip.native_label.split()) or "nothing" for one in (before, row))
             raise VoicefitError(
-                f"{table}: {row.clip.id} is listed twice, as {before.clip.native_label or 'nothing'} in {word} "
-                f"{before.number} and as {row.clip.native_label or 'nothing'} in {word} {row.number}; keep one"
+                f"{table}: {' '.join(row.clip.id.split())} is listed twice, as {was} in {word} {before.number} and as "
+                f"{now} in {word} {row.number}; keep one"
             )
         else:
             account.leave_out(f"{word} {row.number} of {table.name}", f"lists {row.clip.id} again")

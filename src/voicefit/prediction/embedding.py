@@ -107,13 +107,14 @@ def read_recording(file: Path, channel: int | None = None) -> Recording:
     return decode_recording(content, str(file), MAX_FRAMES / SAMPLE_RATE, channel=channel)
 
 
-def to_tell(recording: Recording, max_seconds: float) -> str:
-    """What a person should know of how a recording was heard; empty if there is nothing."""
+def to_tell(recording: Recording, max_seconds: float, advice: str = "") -> str:
+    """What a person should know of how a recording was heard, and what to do about its length; else empty."""
     seconds = len(recording.waveform) / SAMPLE_RATE
     heard = recording.waveform[: int(max_seconds * SAMPLE_RATE)]
     words = list(recording.remarks)
     if seconds > max_seconds:
-        words.append(f"{max_seconds:g} of {seconds:.1f} s were heard; --window {max_seconds:g} hears all of it")
+        advice = advice or f"--window {max_seconds:g} hears all of it"
+        words.append(f"the first {max_seconds:g} of {seconds:.1f} s were heard; {advice}")
     if np.abs(heard - heard.mean()).max() < SILENCE_PEAK:
         words.append("what was heard is nearly silent, so that the answer says nothing")
     return "; ".join(words)
