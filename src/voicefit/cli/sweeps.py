@@ -81,7 +81,7 @@ def sweep(
     if again is not None:
         _print_reproduction(again, out_dir)
     else:
-        out.print(f"next: voicefit {'merge' if part else 'report'} {out_dir}", soft_wrap=True)
+        out.print(escape(f"next: voicefit {'merge' if part else 'report'} {out_dir}"), soft_wrap=True)
 
 
 def _named(option: str, values: list[str] | None) -> dict[str, str]:
@@ -136,14 +136,14 @@ def merge(
     from voicefit.sweep import merge_runs
 
     held = merge_runs(runs, out_dir, notify)
-    out.print(f"{held} trials in {out_dir}", soft_wrap=True)
-    out.print(f"next: voicefit report {out_dir}", soft_wrap=True)
+    out.print(escape(f"{held} trials in {out_dir}"), soft_wrap=True)
+    out.print(escape(f"next: voicefit report {out_dir}"), soft_wrap=True)
 
 
 def _print_dry_run(found: Any) -> None:
     out.print(f"trials: {found.trials:,}")
     if found.shots_without_trials:
-        out.print(found.shots_without_trials, soft_wrap=True)
+        out.print(escape(found.shots_without_trials), soft_wrap=True)
     out.print(f"pre-finetunings: {len(found.prefinetunings)}")
     if found.cache is not None:
         out.print(escape(found.cache.words()), soft_wrap=True)
@@ -195,7 +195,7 @@ def report(
     elif watch:
         watch_report(run, every, partial(out.print, soft_wrap=True), parse_formats(formats))
     else:
-        out.print(f"report: {build_report(run, parse_formats(formats))}", soft_wrap=True)
+        out.print(escape(f"report: {build_report(run, parse_formats(formats))}"), soft_wrap=True)
 
 
 def demo(
@@ -213,4 +213,4 @@ def demo(
     with progress_bars() as progress:
         result = run_demo(out_dir, workers=workers, progress=progress)
     out.print(result.text())
-    out.print(f"report: {result.report}", soft_wrap=True)
+    out.print(escape(f"report: {result.report}"), soft_wrap=True)

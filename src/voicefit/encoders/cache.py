@@ -160,7 +160,9 @@ class FrontCache:
         stored = self._held[clip] if clip in self._held else _read(self._entry(clip))
         if stored is not None:
             return stored, None
-        return None, load_waveform(clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample)
+        return None, load_waveform(
+            clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample, channel=clip.channel
+        )
 
     def _front(self, waveform: np.ndarray) -> np.ndarray:
         return self.encoder.front(waveform).half().cpu().numpy()
@@ -184,7 +186,8 @@ class FrontCache:
             self._memory_left -= frames.nbytes
 
     def _entry(self, clip: Clip) -> Path:
-        name = hashlib.blake2b(f"{clip.start}:{clip.end}:".encode() + _file_digest(clip.path), digest_size=16)
+        part = f"{clip.start}:{clip.end}:" + ("" if clip.channel is None else f"{clip.channel}:")
+        name = hashlib.blake2b(part.encode() + _file_digest(clip.path), digest_size=16)
         return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()}.npy"
 
     def _entry_bytes(self, samples: int) -> int:

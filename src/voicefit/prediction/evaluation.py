@@ -7,10 +7,13 @@ from typing import Any
 
 import numpy as np
 
-from voicefit.corpora import load_corpus
+from voicefit.corpora import Clip, Corpus, load_clips
+from voicefit.corpora.labels import plain
 from voicefit.errors import VoicefitError
-from voicefit.prediction.model import Prediction, load_model
+from voicefit.heads.logistic import softmax
+from voicefit.prediction.model import Model, Prediction, load_model
 from voicefit.prediction.together import predict_together
+from voicefit.prediction.voice import embed_clips
 from voicefit.scores import confusion
 from voicefit.system.progress import Progress, silent
 
@@ -66,42 +69,73 @@ class Evaluation:
 
 
 def evaluate(
-    model: str | Path, clips: str | Path, *, together: bool = False, progress: Progress = silent
+    model: str | Path,
+    clips: str | Path,
+    *,
+    together: bool = False,
+    channel: int | None = None,
+    progress: Progress = silent,
 ) -> Evaluation:
     """Score a model on labelled clips that it was not adapted on.
 
     Args:
         model: directory or hub id of an adapted model, or of a pre-finetuned checkpoint.
-        clips: a folder with a folder of audio files per label, all of one voice if ``together``.
+        clips: a folder with a folder of audio files per label, or a table; all of one voice if ``together``.
         together: label the clips together, see :mod:`voicefit.prediction.together`.
+        channel: the number of the one channel to take of each recording, from 1.
         progress: called for every clip.
 
     Raises:
         VoicefitError: the model or the clips cannot be loaded, no clip has a label that the model knows, or clips of
             several speakers are to be labelled together.
     """
-    corpus = load_corpus("folder", clips)
+    corpus = load_clips(clips, channel=channel)
     if together and len(corpus.speakers) > 1:
         raise VoicefitError(
             f"{clips}: holds clips of {len(corpus.speakers)} speakers; only those of one voice can be labelled "
             "together: give the folder of one, or leave --together out"
         )
-    truth = {str(clip.path): str(clip.label) for clip in corpus.clips}
-    paths = [Path(path) for path in truth]
-    if together:
-        predictor, found = predict_together(model, paths, progress)
-    else:
-        predictor = load_model(model)
-        found = predictor.predict_files(paths, progress)
-    left_out = {item.file: item.error for item in found if item.error}
-    unknown = sorted(set(truth.values()) - set(predictor.labels))
-    for path, label in truth.items():
-        if label in unknown and path not in left_out:
-            left_out[path] = f"the model does not know the label {label}"
+    predictor, found = (_together if together else _alone)(model, corpus, progress)
+    left_out = dict(corpus.account.left_out) | {item.file: item.error for item in found if item.error}
+    truth = {_name(clip): _truth(clip, predictor.labels) for clip in corpus.clips}
+    for name, label in truth.items():
+        if name not in left_out and label not in predictor.labels:
+            left_out[name] = f"the model does not know the label {label}" if label else "it has no label"
     used = [item for item in found if item.file not in left_out]
     if not used:
         raise VoicefitError(f"{clips}: no clip can be scored ({next(iter(left_out.values()))})")
     return _scored([truth[item.file] for item in used], used, left_out)
+
+
+def _alone(model: str | Path, corpus: Corpus, progress: Progress) -> tuple[Model, list[Prediction]]:
+    """Label each clip by itself."""
+    predictor = load_model(model)
+    read = embed_clips(predictor.encoder, corpus.clips, progress)
+    vectors = {clip.id: vector for clip, vector in zip(read.clips, read.pooled, strict=True)}
+    return predictor, [
+        predictor.named(softmax(predictor.head(vectors[clip.id][None]))[0], _name(clip))
+        if clip.id in vectors
+        else Prediction(_name(clip), "", {}, read.left_out[clip.id])
+        for clip in corpus.clips
+    ]
+
+
+def _together(model: str | Path, corpus: Corpus, progress: Progress) -> tuple[Model, list[Prediction]]:
+    """Label the clips together, which are whole files."""
+    if any((clip.start, clip.end, clip.channel) != (0.0, None, corpus.clips[0].channel) for clip in corpus.clips):
+        raise VoicefitError(f"{corpus.root}: --together labels whole files, and a row names a part of one")
+    return predict_together(model, [clip.path for clip in corpus.clips], progress, corpus.clips[0].channel)
+
+
+def _name(clip: Clip) -> str:
+    """The file of a clip or, of a part of a file, the clip's id."""
+    return str(clip.path) if (clip.start, clip.end) == (0.0, None) and "#" not in clip.id else clip.id
+
+
+def _truth(clip: Clip, known: Sequence[str]) -> str:
+    """A clip's label; as it was written, if the model knows it by that: of "happy" and "joy", it keeps both apart."""
+    written = plain(clip.native_label)
+    return written if clip.label not in known and written in known else clip.label or ""
 
 
 def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[str, str]) -> Evaluation:

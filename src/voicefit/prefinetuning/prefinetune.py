@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Clip, Corpus
+from voicefit.corpora.left_out import told_of_corpus
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.heads.discriminants import discriminant_projector
@@ -106,6 +107,9 @@ def prefinetune(
         progress = notify = silent
     cache = FrontCache(encoder, run.cache_root, run.memory_share * processes.local_count)
     usable, left_out = cache_corpora(cache, corpora, progress, notify, processes)
+    for corpus in corpora:
+        for words in told_of_corpus(corpus.name, left_out[corpus.name], corpus.account):
+            notify(words)
     splits = _split(usable, settings, run.seed)
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")

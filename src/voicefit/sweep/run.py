@@ -10,6 +10,7 @@ from typing import Literal, Protocol
 
 import torch
 
+from voicefit.corpora.left_out import Account, told_of_corpus
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.sweep import process_engine, ray_cluster
@@ -209,9 +210,11 @@ def _trials_of_shard(trials: list[TrialSpec], shard: Shard | None) -> list[Trial
 
 def _notify_of_broken_clips(loaded: LoadedPlan, notify: Notify) -> None:
     for name, broken in loaded.left_out.items():
-        if broken:
-            clip, reason = next(iter(broken.items()))
-            notify(f"{name}: {len(broken)} clips are left out, the first is {clip} ({reason})")
+        for words in told_of_corpus(name, broken, Account()):
+            notify(words)
+    for name, corpus in loaded.used().items():
+        for words in told_of_corpus(name, {}, corpus.account):
+            notify(words)
 
 
 def _check_clips(loaded: LoadedPlan, digests_before: Mapping[str, str | None], run: RunDirectory) -> None:
