@@ -247,6 +247,8 @@ def evaluate(
             f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
             soft_wrap=True,
         )
+        if found.remark():
+            out.print(escape(found.remark()), soft_wrap=True)
 
 
 def suggest(
