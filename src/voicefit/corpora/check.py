@@ -17,6 +17,7 @@ from rich.text import Text
 
 from voicefit.audio import SAMPLE_RATE, AudioError, load_waveform
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
+from voicefit.corpora.same_audio import find_same_audio
 
 KINDS = (
     "missing",
@@ -27,6 +28,7 @@ KINDS = (
     "near-silent",
     "clipped",
     "duplicate",
+    "overlap",
     "unlabelled",
 )
 """The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
@@ -192,6 +194,8 @@ def check_corpus(corpus: Corpus, progress: Callable[[int, int], None] | None = N
         findings += clip_findings
         if progress is not None:
             progress(done, len(corpus.clips))
+    overlaps = [pair for pair in find_same_audio(corpus.clips) if pair.kind == "overlap"]
+    findings += [Finding(pair.clip.id, "overlap", str(pair).removeprefix(f"{pair.clip.id} ")) for pair in overlaps]
     return CheckReport(
         name=corpus.name,
         root=corpus.root,
