@@ -54,6 +54,12 @@ def sweep(
             "--begin-anew", help="Where a corpus or an encoder has changed since RUN began, set RUN's trials aside."
         ),
     ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed/--leave-failed", help="Whether trials that failed before are tried again.")
+    ] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where another sweep is at work in RUN, go on after it.")
+    ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials, and estimate time and disk.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
@@ -85,11 +91,14 @@ def sweep(
             max_failures=max_failures,
             trial_timeout=trial_timeout,
             begin_anew=begin_anew,
+            retry_failed=retry_failed,
+            wait=wait,
             progress=progress,
             notify=notify,
         )
     _print_not_run(result.not_run[:_MOST_REASONS], len(result.not_run))
-    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
+    left = f", {result.left_failed} had failed before and were left" if result.left_failed else ""
+    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed{left}")
     if again is not None:
         _print_reproduction(again, out_dir)
     else:

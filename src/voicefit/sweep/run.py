@@ -2,7 +2,7 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -15,11 +15,12 @@ from voicefit.sweep import process_engine, ray_cluster
 from voicefit.sweep.both_sides import describe_shared
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.clip_table import write_clip_table
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Lost, Outcome
 from voicefit.sweep.loaded_plan import LoadedPlan
 from voicefit.sweep.plan import NONE, Plan
 from voicefit.sweep.record import EarlierCall, check_run_directory, find_changes, write_record
 from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.run_lock import RunLock
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, has_checkpoint
@@ -46,12 +47,14 @@ class SweepResult:
         skipped: trials that were finished before.
         finished: trials that were finished now.
         failed: trials that failed now.
+        left_failed: trials that failed before and were left so.
         not_run: the cells of the plan that have no trial.
     """
 
     skipped: int
     finished: int
     failed: int
+    left_failed: int = 0
     not_run: tuple[NotRun, ...] = field(default=(), compare=False)
 
 
@@ -59,9 +62,15 @@ class RunJobs(Protocol):
     """An engine at work: it makes missing starting points and runs trials."""
 
     def __call__(
-        self, trials: Sequence[TrialSpec], start_jobs: StartJobs, trial_jobs: TrialJobs, *, progress: Progress
-    ) -> Generator[Record[TrialSpec]]:
-        """Yield the record of each trial as soon as it is there."""
+        self,
+        trials: Sequence[TrialSpec],
+        start_jobs: StartJobs,
+        trial_jobs: TrialJobs,
+        *,
+        progress: Progress,
+        losses: Mapping[TrialSpec, Sequence[str]],
+    ) -> Generator[Outcome[TrialSpec]]:
+        """Yield the record of each trial as soon as it is there, and each attempt that was lost with its worker."""
 
 
 def run_sweep(
@@ -76,6 +85,8 @@ def run_sweep(
     max_failures: int | None = None,
     trial_timeout: float | None = None,
     begin_anew: bool = False,
+    retry_failed: bool = True,
+    wait: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> SweepResult:
@@ -100,6 +111,8 @@ def run_sweep(
             :func:`voicefit.sweep.trial_jobs.run_trials`; ``None`` is never.
         begin_anew: where the audio of a corpus, or an encoder, is not what it was when the run began, keep what there
             is in ``out/earlier`` and run everything again; otherwise the run is refused.
+        retry_failed: try trials again that failed in an earlier call; otherwise they are left failed.
+        wait: where another sweep is at work in ``out``, wait until it has ended; otherwise this one is refused.
         progress: called at every step.
         notify: called with a line about what the front-end cache will take, about clips that are left out or there
             twice, and about trials that fail: the first ten with the same error.
@@ -108,36 +121,70 @@ def run_sweep(
         how many trials were skipped, finished and failed.
 
     Raises:
-        VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
-            damaged; a corpus or encoder cannot be loaded; a target has audio that is pre-finetuned on; there is no
-            trial; a starting point cannot be made; the disk has no room for the
-            front-end cache; more than ``max_failures`` trials have failed; or the cluster cannot be reached, or has a
-            node that cannot run the trials.
+        VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; another sweep is
+            at work there; its store is damaged, or its disk is full; a corpus or encoder cannot be loaded; a target has
+            audio that is pre-finetuned on; there is no trial; a starting point cannot be made; more than
+            ``max_failures`` trials have failed; or the cluster cannot be reached, or has a node that cannot run the
+            trials.
     """
     run = RunDirectory(Path(out))
-    earlier = check_run_directory(plan, run, shard)
-    loaded = LoadedPlan.load(plan, earlier.key_sources)
+    check_run_directory(plan, run, shard)
+    loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
-    with _connected(engine, address, workers, trial_timeout) as run_jobs:
+    run.path.mkdir(parents=True, exist_ok=True)
+    with RunLock(run.path).held(wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
+        earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
+        loaded.key_sources = earlier.key_sources
         _prepare_clips(loaded, earlier, run, cache_root, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers
         all_trials, not_run = loaded.expand()
         _refuse_no_trials(all_trials, not_run)
         trials = _trials_of_shard(all_trials, shard)
-        with _created_store(run) as store:
+        with run.open_store(read_only=False) as store:
+            if store.remark:
+                notify(store.remark)
             _write_record(loaded, run, not_run, trials, all_trials, shard)
             finished = store.finished_keys()
-            todo = [trial for trial in trials if trial.key not in finished]
+            left = set() if retry_failed else store.failed_keys() - finished
+            todo = [trial for trial in trials if trial.key not in finished and trial.key not in left]
             start_jobs = _start_jobs(loaded, todo, run, cache_root)
             trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
-            skipped, failures = len(trials) - len(todo), _Failures(run, max_failures, notify)
-            with contextlib.closing(run_jobs(todo, start_jobs, trial_jobs, progress=progress)) as records:
-                for done, record in enumerate(records, skipped + 1):
-                    store.add(record.job, {**record.result, "error": record.error})
-                    progress("trials", done, len(trials))
-                    if record.error is not None:
-                        failures.add(record.job, record.error)
-    return SweepResult(skipped, len(todo) - failures.total, failures.total, tuple(not_run))
+            left_failed = sum(trial.key in left for trial in trials)
+            skipped, failures = len(trials) - len(todo) - left_failed, _Failures(run, max_failures, notify)
+            losses = _lost_before(store, todo)
+            with contextlib.closing(
+                run_jobs(todo, start_jobs, trial_jobs, progress=progress, losses=losses)
+            ) as outcomes:
+                _keep(outcomes, store, lock, failures, partial(progress, "trials"), skipped + left_failed, len(trials))
+    return SweepResult(skipped, len(todo) - failures.total, failures.total, left_failed, tuple(not_run))
+
+
+def _keep(
+    outcomes: Iterable[Outcome[TrialSpec]],
+    store: TrialStore,
+    lock: RunLock,
+    failures: "_Failures",
+    progress: Callable[[int, int], None],
+    done: int,
+    total: int,
+) -> None:
+    """Write every record and every lost attempt as it comes."""
+    for outcome in outcomes:
+        lock.check()
+        if isinstance(outcome, Lost):
+            store.add_lost(outcome.job, outcome.worker, outcome.cause)
+            continue
+        error = store.add(outcome.job, {**outcome.result, "error": outcome.error, "worker": outcome.worker})
+        done += 1
+        progress(done, total)
+        if error is not None:
+            failures.add(outcome.job, error)
+
+
+def _lost_before(store: TrialStore, trials: Iterable[TrialSpec]) -> dict[TrialSpec, list[str]]:
+    """Return the trials that were lost with their workers in earlier calls → what ended these attempts."""
+    lost = store.lost_attempts()
+    return {trial: lost[trial.key] for trial in trials if trial.key in lost} if lost else {}
 
 
 @contextlib.contextmanager
@@ -154,12 +201,6 @@ def _connected(
         from voicefit.sweep import ray_engine
 
         yield partial(ray_engine.run_jobs, workers=workers, trial_timeout=trial_timeout)
-
-
-def _created_store(run: RunDirectory) -> TrialStore:
-    """Open the store for writing, in a folder that is created where it is missing."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    return run.open_store(read_only=False)
 
 
 def _write_record(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voicefit.errors import VoicefitError
+from voicefit.sweep.run_lock import LOCK
 from voicefit.sweep.specs import StartId
 from voicefit.sweep.store import TrialStore
 
@@ -65,7 +66,7 @@ class RunDirectory:
 
         A sweep that was killed before its `run.json` was whole leaves a part of it, the store and SQLite's files.
         """
-        ours = (_STORE, _CLIPS, f".{_RECORD}-", f".{_CLIPS}-", _EARLIER)
+        ours = (_STORE, _CLIPS, f".{_RECORD}-", f".{_CLIPS}-", _EARLIER, LOCK, ".probe-")
         return not self.path.exists() or (
             self.path.is_dir() and all(path.name.startswith(ours) for path in self.path.iterdir())
         )

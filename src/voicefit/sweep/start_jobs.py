@@ -18,7 +18,7 @@ from voicefit.corpora import Corpus
 from voicefit.corpora.same_audio import corpus_audio
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import Run, prefinetune
-from voicefit.sweep.jobs import Message, ProgressReport, Record
+from voicefit.sweep.jobs import Event, Lost, Message, ProgressReport, Record
 from voicefit.sweep.plan import Plan
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.run_directory import RunDirectory
@@ -214,7 +214,7 @@ def starts_at_once(jobs: StartJobs, workers: int) -> int:
     return min(workers, most, len(jobs.keys))
 
 
-def follow_starts(jobs: StartJobs, messages: Generator[Message[StartId]], progress: Progress) -> None:
+def follow_starts(jobs: StartJobs, messages: Generator[Event[StartId]], progress: Progress) -> None:
     """Follow workers until all starting points are there.
 
     Args:
@@ -230,7 +230,7 @@ def follow_starts(jobs: StartJobs, messages: Generator[Message[StartId]], progre
             handle_message(jobs, message, progress)
 
 
-def handle_message(jobs: StartJobs, message: Message[StartId], progress: Progress) -> bool:
+def handle_message(jobs: StartJobs, message: Event[StartId], progress: Progress) -> bool:
     """Pass on what a worker reports, or check that the starting point that it has finished is there.
 
     Args:
@@ -247,6 +247,8 @@ def handle_message(jobs: StartJobs, message: Message[StartId], progress: Progres
     if isinstance(message, ProgressReport):
         for step in message.steps:
             progress(*step)
+        return False
+    if isinstance(message, Lost):  # another worker goes on from the state that was last saved
         return False
     if message.error is not None:
         raise VoicefitError(f"pre-finetuning of {message.job}: {message.error}")

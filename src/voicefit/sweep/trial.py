@@ -164,6 +164,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
 
 def _outcome(episode: Episode, logits: Tensor, confused: bool) -> dict[str, Any]:
     """Score the logits of the test clips, and count which emotion was taken for which if ``confused``."""
+    if logits.isnan().any():
+        raise VoicefitError("the method's answers are not numbers (NaN)")
     truth, predicted = episode.test_targets, logits.argmax(1).tolist()
     outcome = {
         **score(truth, predicted),
