@@ -175,6 +175,7 @@ def main() -> None:
         last = None
         if not options.quick:
             rows += poleval(name, pooled)
+        if source == WHISPER_TINY and not options.quick:
             (last,) = pool_corpora(load_encoder(path, Reading()), corpora[:1])[0]
         rows += cameo(name, pooled, last, 1 if options.quick else DRAWS)
     clips = corpora[0].clips
