@@ -15,8 +15,8 @@ import pandas as pd
 
 from benchmarks.common import parse_options, publish
 from voicefit.report.build import read_trials
-from voicefit.report.statistics import NO_START, cell_means, failed_rows, finished, gain_cells, pair
-from voicefit.report.text import bare_p, interval, score, signed
+from voicefit.report.statistics import NO_START, cell_means, failed_rows, finished, gain_cells, holm, pair
+from voicefit.report.text import interval, p_value, score, signed
 
 TARGETS = ("nemo", "emovo", "emodb", "ravdess")
 CELL = ["target", "start", "method", "k"]
@@ -36,11 +36,11 @@ def lines(what: str, cells: pd.DataFrame, value: str) -> Iterator[dict[str, Any]
     """A row per target, start and method, a column per number of clips an emotion."""
     for (target, start, method), own in cells.groupby(CELL[:3], sort=False):
         columns = {}
-        for cell in own.to_dict("records"):
-            tested = "holm" in cell
-            words = signed(cell[value], 3) if tested else score(cell[value], 3)
-            words += " " + interval(cell["low"], cell["high"], sign=tested)
-            columns[str(cell["k"])] = words.strip() + (f" p {bare_p(cell['holm'])}" if tested else "")
+        corrected = holm(own["p_t"]) if "p_t" in own else [None] * len(own)
+        for cell, p in zip(own.to_dict("records"), corrected, strict=True):
+            words = score(cell[value], 3) if p is None else signed(cell[value], 3)
+            words += " " + interval(cell["low"], cell["high"], sign=p is not None)
+            columns[str(cell["k"])] = words if p is None else f"{words}, {p_value(p)}"
         speakers = "–".join(str(count) for count in sorted({own["speakers"].min(), own["speakers"].max()}))
         draws = "–".join(str(count) for count in sorted(set(own["trials"] // own["speakers"])))
         about = {"target": target, "corpora": start, "method": method, "speakers": speakers, "draws": draws}
@@ -68,7 +68,12 @@ def main() -> None:
         rows += of_target(trials)
         counts.append(f"{target}: {len(trials):,} trials, {failed} failed")
     publish(
-        rows, options, ["Columns: clips an emotion. p by t-test over speakers, corrected (Holm). " + "; ".join(counts)]
+        rows,
+        options,
+        [
+            "Columns: clips an emotion. p by t-test over speakers, corrected for the columns of a row (Holm). "
+            + "; ".join(counts)
+        ],
     )
 
 
