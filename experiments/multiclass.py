@@ -15,12 +15,16 @@ import pandas as pd
 
 from benchmarks.common import parse_options, publish
 from voicefit.report.build import read_trials
+from voicefit.report.confusion import confusion_cells, emotion_scores
 from voicefit.report.statistics import NO_START, cell_means, failed_rows, finished, gain_cells, holm, pair
 from voicefit.report.text import interval, p_value, score, signed
 
 TARGETS = ("nemo", "emovo", "emodb", "ravdess")
 CELL = ["target", "start", "method", "k"]
 FOUR = "four"
+BY_EMOTION = ("prior-all", "joint-all")
+SHOWN = 3
+"""So many confusions are named."""
 
 
 def read(run: Path) -> tuple[pd.DataFrame, int]:
@@ -57,6 +61,21 @@ def of_target(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
     yield from lines("joint-all less prior-all", gain_cells(pair(two, "method", "prior-all"), CELL), "gain")
 
 
+def by_emotion(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """F1 of each emotion, and the most frequent confusions, of two methods from four corpora."""
+    own = trials[trials["method"].isin(BY_EMOTION)]
+    for label, scores in emotion_scores(own).groupby("label"):
+        yield from lines(f"F1 of {label}", cell_means(scores, CELL, "f1"), "f1")
+    cells = confusion_cells(own)
+    wrong = cells[cells["truth"] != cells["answer"]]
+    for (target, start, method), part in wrong.groupby(CELL[:3]):
+        columns = {}
+        for k, shares in part.groupby("k"):
+            most = shares.nlargest(SHOWN, "share").to_dict("records")
+            columns[str(k)] = "; ".join(f"{row['truth']} as {row['answer']} {row['share']:.2f}" for row in most)
+        yield {"what": "most often taken for another", "target": target, "corpora": start, "method": method, **columns}
+
+
 def main() -> None:
     """One table of all targets."""
     options = parse_options(__doc__)
@@ -65,7 +84,7 @@ def main() -> None:
     counts = []
     for target in TARGETS[:1] if options.quick else TARGETS:
         trials, failed = read(root / f"{target}-multiclass")
-        rows += of_target(trials)
+        rows += [*of_target(trials), *by_emotion(trials)]
         counts.append(f"{target}: {len(trials):,} trials, {failed} failed")
     publish(
         rows,
