@@ -4,8 +4,8 @@ One labelled clip an emotion. Whisper tiny.en is read after layer 2. Of many rec
 TESS, where RAVDESS, EmoDB and EMOVO teach. Of two sessions: half of a voice's clips are heard through another
 microphone (a room's echo, and nothing above 4 kHz), or 15 dB quieter; the labelled clips are of the first session. Of
 levels: half of the clips are 15 dB quieter, whatever they are for, and all clips of the voice and of the corpora are
-levelled; RAVDESS, EmoDB, EMOVO and nEMO teach, less the target. For sessions and levels, nEMO has half of its clips
-and RAVDESS half of its speakers.
+levelled; RAVDESS, EmoDB, EMOVO and nEMO teach, less the target. For sessions and levels, nEMO has a third of its clips
+and RAVDESS a third of its speakers.
 """
 
 from collections import Counter
@@ -37,10 +37,10 @@ LEVEL = 0.05
 QUIETER = 15.0
 """Decibels."""
 
-MOST_CLIPS = 45
+MOST_CLIPS = 30
 """Clips of a speaker and emotion; nEMO has up to 90."""
 
-MOST_SPEAKERS = 12
+MOST_SPEAKERS = 8
 """Of a corpus; RAVDESS has 24."""
 
 LEVEL_TEACHERS = ("ravdess", "emodb", "emovo", "nemo")
