@@ -11,7 +11,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.common import parse_options, publish
@@ -39,9 +38,9 @@ def by_speaker(found: PooledCorpus) -> Iterator[np.ndarray]:
         yield np.array([row for row, clip in enumerate(found.corpus.clips) if clip.speaker == speaker])
 
 
-def without_labels(known: Prior, heard: torch.Tensor) -> Shots:
+def without_labels(known: Prior, heard: np.ndarray) -> Shots:
     """Six emotions, no labelled clip, and recordings of one voice."""
-    empty = torch.empty(0, heard.shape[1]), [], torch.empty(0, dtype=torch.long)
+    empty = heard[:0], [], np.empty(0, np.int64)
     return Shots(*empty, len(EMOTIONS), labels=EMOTIONS, unlabelled=heard, prior=known, partial=True)
 
 
@@ -49,14 +48,14 @@ def answers(known: Prior, target: PooledCorpus, rows: Sequence[np.ndarray], way:
     """The emotion of each clip of these speakers, -1 for others."""
     found = np.full(len(target.corpus.clips), -1)
     for own in rows:
-        heard = target.vectors[own]
+        heard = target.vectors[own].numpy()
         shots = without_labels(known, heard)
         if way == "joint":
             head = joint.joint_head(shots)
         else:
-            one_by_one = replace(shots, unlabelled=torch.empty(0))
+            one_by_one = replace(shots, unlabelled=heard[:0])
             head = prior.posterior_head(one_by_one if way == "one by one" else shots, prior.Settings())
-        found[own] = head(heard).argmax(1).numpy()
+        found[own] = head(heard).argmax(axis=1)
     return found
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmarks.common import parse_options, publish
 from experiments.joint import Voice, taught_voices
 from voicefit.adaptation import Shots, joint, prior
 from voicefit.adaptation.joint import joint_head
+from voicefit.heads.logistic import softmax
 
 SHOTS_AN_EMOTION = (0, 1, 2)
 CONFUSED = 0.25
@@ -33,11 +33,11 @@ def mixture_of(shots: Shots) -> tuple[joint.Mixture, np.ndarray]:
     known = prior.require_prior(shots, "joint")
     first = prior.posterior_head(shots, prior.Settings())
     parts = [shots.pooled, shots.unlabelled] if len(shots.pooled) else [shots.unlabelled]
-    points = known.project(torch.cat(parts))
-    targets = shots.targets.numpy()
+    points = known.project(np.concatenate(parts))
+    targets = shots.targets
     allowed = np.ones((len(points), shots.classes), dtype=bool)
     allowed[: len(targets)] = targets[:, None] == np.arange(shots.classes)
-    guess = points @ first.classifier_weight.double().numpy().T + first.classifier_bias.double().numpy()
+    guess = points @ first.classifier_weight.astype(np.float64).T + first.classifier_bias
     return joint.fit_mixture(known, points, guess, allowed, len(shots.unlabelled)), points
 
 
@@ -58,7 +58,7 @@ def rows_of(voice: Voice, draws: int) -> Iterator[dict[str, Any]]:
         shares = mixture.responsibilities
         means = shares.T @ points[:, : mixture.weights.shape[1]] / shares.sum(axis=0)[:, None]
         given = joint_head(shots)(shots.unlabelled)
-        chances, answers = given.double().softmax(1).numpy(), given.argmax(1).numpy()
+        chances, answers = softmax(given.astype(np.float64)), given.argmax(axis=1)
         truth = np.array([labels.index(str(clip.label)) for clip in more])
         for a, b in combinations(range(len(labels)), 2):
             right = int(((truth == answers) & np.isin(truth, (a, b))).sum())

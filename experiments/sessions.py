@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from torch import Tensor
 from voicefit.heads.linear import Head
 
 from benchmarks.common import parse_options, publish
@@ -123,16 +122,16 @@ def two_sessions(voice: Voice, other: Voice, draws: int) -> Iterator[dict[str, A
         late = other.pooled([clip for clip, is_late in zip(more, second, strict=True) if is_late])
         known = voice.shots(episode, more)
         shift = first.mean(0) - late.mean(0)
-        both = torch.cat([first, late])
-        again = replace(known, pooled=torch.cat([known.pooled, other.pooled(episode.support)]))
-        again = replace(again, targets=torch.cat([known.targets, known.targets]))
-        ways: dict[str, tuple[str, Shots, Tensor]] = {
+        both = np.concatenate([first, late])
+        again = replace(known, pooled=np.concatenate([known.pooled, other.pooled(episode.support)]))
+        again = replace(again, targets=np.concatenate([known.targets, known.targets]))
+        ways: dict[str, tuple[str, Shots, np.ndarray]] = {
             "labelled clips alone": ("prior", replace(known, unlabelled=first[:0]), 0 * shift),
             "recordings of the first session": ("joint", replace(known, unlabelled=first), 0 * shift),
             "recordings of both": ("joint", replace(known, unlabelled=both), 0 * shift),
             "… each session about its own mean": (
                 "joint",
-                replace(known, unlabelled=torch.cat([first, late + shift])),
+                replace(known, unlabelled=np.concatenate([first, late + shift])),
                 shift,
             ),
             "labelled clips of both, alone": ("prior", replace(again, unlabelled=first[:0]), 0 * shift),
