@@ -47,13 +47,9 @@ def has_checkpoint(path: Path, start_key: str, corpora: Mapping[str, Corpus]) ->
     """
     if not path.exists():
         return False
-<<<<<<< HEAD
-    record = read_record(path)
-=======
     for weights in sorted(path.glob("*.safetensors")):
         _require_whole(weights, path)
-    record = checkpoint.read_record(path)
->>>>>>> trusted-runs
+    record = read_record(path)
     if record.get("start_key") != start_key:
         raise VoicefitError(
             f"{path}: was made of other clips, settings or another encoder than the plan now names; "
