@@ -175,7 +175,7 @@ def test_adapt_then_predict_prints_probabilities_that_add_up(run, model, tmp_pat
     assert set(good["probabilities"]) == {"anger", "neutral"}
     assert sum(good["probabilities"].values()) == pytest.approx(1)
     assert good["label"] == max(good["probabilities"], key=good["probabilities"].get)
-    assert bad["error"] == "is text; give a recording"
+    assert bad["error"] == "is text, not readable as audio; give a recording"
 
 
 def test_a_figure_is_refused_before_anything_is_predicted_or_gets_its_folder(run, model, tmp_path):
