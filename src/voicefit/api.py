@@ -14,14 +14,13 @@ from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.adaptation.copies import groups_of
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.suggestion import suggest as choose_recordings
-from voicefit.audio import RECORDING_SUFFIXES
+from voicefit.audio.find import look_into
 from voicefit.checkpoints.adapted import can_copy, save_small, save_whole
 from voicefit.checkpoints.start import Start, open_start
-from voicefit.corpora import Clip, Corpus, load_corpus
+from voicefit.corpora import Clip, Corpus, load_clips, load_corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
-from voicefit.corpora.corpus import to_vocabulary
-from voicefit.corpora.layout import audio_files
+from voicefit.corpora.folder import label_folders
 from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
@@ -120,6 +119,7 @@ def adapt(
     method: str | None = None,
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
+    channel: int | None = None,
     small: bool = False,
     seed: int = 0,
     progress: Progress = silent,
@@ -128,12 +128,13 @@ def adapt(
 
     Args:
         start: directory or hub id of a pre-finetuned checkpoint or a plain encoder.
-        clips: a folder with a folder of audio files per label.
+        clips: a folder with a folder of audio files per label, or a table.
         out: the directory to write.
         method: any of :data:`voicefit.adaptation.METHODS` but ``published``; left out, ``prior`` from a pre-finetuned
             checkpoint, ``joint`` if there are unlabelled clips as well, and ``head`` from a plain encoder.
         settings: what differs from the method's default settings.
-        unlabelled: a file or folder with more clips of the voice, for ``joint``, ``prior`` and ``zero-shot``.
+        unlabelled: a file, folder or table with more clips of the voice, for ``joint``, ``prior`` and ``zero-shot``.
+        channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
         small: write kilobytes: the head alone, and the name and digest of its encoder, which stays where it is.
         seed: fixes what the method draws at random.
         progress: reports every clip.
@@ -147,12 +148,13 @@ def adapt(
     named = choose(method) if method else None  # a wrong call is refused before anything is loaded
     if small and named and named.method.trains_encoder:
         raise VoicefitError(f"method {named.name} changes the encoder: a model by it is whole; leave --small out")
-    corpus = _load_voice(clips)
+    corpus = _load_voice(clips, channel)
     begin = _open_repeatable(start)
     chosen = named or choose(_default_method(begin, unlabelled is not None))
     trains = chosen.method.trains_encoder
     encoder = _on_first_device(begin) if trains else begin.fixed_encoder
-    report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total))
+    heard = begin.front_end.max_seconds
+    report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total), heard)
     read = partial(front_clips, begin.encoder) if trains else partial(embed_clips, encoder)
     voice = read(corpus.clips, progress)
     if not voice.clips:
@@ -162,9 +164,9 @@ def adapt(
     labels = sorted(with_clips | taught)
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
-    shots, left_out = voice.shots(labels, begin, partial=bool(taught)), voice.left_out
+    shots, left_out = voice.shots(labels, begin, partial=bool(taught)), corpus.account.left_out | voice.left_out
     if unlabelled is not None:
-        recordings = embed_recordings(encoder, unlabelled, corpus.clips, progress)
+        recordings = embed_recordings(encoder, unlabelled, corpus.clips, progress, channel)
         shots, left_out = replace(shots, unlabelled=recordings.pooled), left_out | recordings.left_out
     digests = {clip.clip_id: clip.digest for clip in report.clips}
     groups = groups_of([digests.get(clip.id, clip.id) for clip in voice.clips])
@@ -193,6 +195,7 @@ def adapt(
         advice=advice(report, begin.front_end.max_seconds),
         leave_one_out=how_sure,
         remarks=(
+            *corpus.account.remarks,
             *_labels_without_clips(_named_labels(corpus) - with_clips, taught),
             *_nothing_to_train(chosen, begin),
             *_found_in_recordings(head, labels, shots.unlabelled),
@@ -273,11 +276,11 @@ def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
     root = Path(folder)
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds <label>/<audio file>")
-    if audio_files(root, "**/*", RECORDING_SUFFIXES):
+    if look_into(root).recordings:
         corpus = _load_voice(root)
         labels, clips = _named_labels(corpus), list(corpus.clips)
     else:
-        labels, clips = _folder_labels(root), []
+        labels, clips = set(label_folders(root)), []
     if len(labels) < 2:
         raise VoicefitError(f"{root}: names {len(labels)} label; make a folder, empty if need be, for each")
     return sorted(labels), clips
@@ -299,12 +302,7 @@ def _found_in_recordings(head: Head, labels: Sequence[str], unlabelled: np.ndarr
 
 def _named_labels(corpus: Corpus) -> set[str]:
     """The labels of a voice's clips, and those of folders beside theirs that are empty."""
-    return _folder_labels(corpus.clips[0].path.parent.parent) | {str(clip.label) for clip in corpus.clips}
-
-
-def _folder_labels(root: Path) -> set[str]:
-    folders = (path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {to_vocabulary(path.name) for path in folders} - {""}
+    return set(corpus.account.empty_labels) | set(corpus.labels)
 
 
 def _taught_by_corpora(configured: ConfiguredMethod[Any], begin: Start) -> set[str]:
@@ -344,9 +342,15 @@ def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled
         raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error
 
 
-def _load_voice(clips: str | Path) -> Corpus:
-    """A folder of clips; one that has a folder for each of several speakers is refused."""
-    corpus = load_corpus("folder", clips)
+def _load_voice(clips: str | Path, channel: int | None = None) -> Corpus:
+    """A folder or a table of clips; clips of several speakers are refused, and those without a label left out."""
+    corpus = load_clips(clips, channel=channel)
+    for clip in corpus.clips:
+        if clip.label is None:
+            corpus.account.leave_out(clip.id, "it has no label")
+    if not corpus.labels:
+        raise VoicefitError(f"{clips}: no clip has a label")
+    corpus = corpus.select(lambda clip: clip.label is not None)
     if len(corpus.speakers) > 1:
         first, second, *_ = corpus.speakers
         raise VoicefitError(

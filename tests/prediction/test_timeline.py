@@ -1,16 +1,19 @@
+import csv
 import io
 import json
 import sys
 
+import numpy as np
 import pytest
 import soundfile
 
 from support.adapted_models import build_adapted
 from support.tiny_models import make_waveform
+from voicefit.audio import AudioError
 from voicefit.cli import app as cli
 from voicefit.errors import VoicefitError
 from voicefit.prediction.model import load_model
-from voicefit.prediction.timeline import timeline, timelines
+from voicefit.prediction.timeline import labels_text, timeline, timelines
 
 
 @pytest.fixture(scope="module")
@@ -111,3 +114,64 @@ def test_a_figure_without_windows_is_refused(predict, tmp_path):
     code, _, err = predict("x.wav", "--figure", tmp_path / "x.svg")
     assert code == 2
     assert "give --window too" in err
+
+
+def test_a_long_recording_is_read_window_by_window_and_says_the_same(model, tmp_path, monkeypatch):
+    waveform = make_waveform(7.3)
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000, subtype="FLOAT")
+    whole = timeline(model, waveform, window=1.0, hop=0.7)
+    monkeypatch.setattr("voicefit.audio.reading._BLOCK_SAMPLES", 3001)
+    monkeypatch.setattr("voicefit.audio.limits.MAX_FRAMES", 16_000)  # which holds for what is read at once
+    (found,) = timelines(model, [tmp_path / "a.wav"], 1.0, 0.7)
+    assert found.starts.tolist() == whole.starts.tolist()
+    assert np.allclose(found.probabilities, whole.probabilities, atol=1e-6)
+    assert found.ends[-1] == pytest.approx(7.3, abs=1e-3)
+    assert len(found.outline) == pytest.approx(730, abs=40)
+    # A hop longer than a window leaves gaps.
+    assert timelines(model, [tmp_path / "a.wav"], 1.0, 3.0)[0].starts.tolist() == pytest.approx([0, 3, 6, 6.3])
+
+
+def test_silence_has_no_label(model, tmp_path):
+    waveform = np.r_[make_waveform(2.0), np.zeros(32_000, np.float32), make_waveform(2.0)]
+    found = timeline(model, waveform, window=1.0, hop=1.0)
+    assert [label == "" for *_, label, _ in found.windows()] == [False, False, True, True, False, False]
+    stretches = list(found.stretches())
+    assert stretches[0][0] == 0 and stretches[-1][1] == 6
+    assert all(end <= 2 or start >= 4 for start, end, _ in stretches)
+    soundfile.write(tmp_path / "a.wav", waveform, 16_000)
+
+
+def test_labels_for_audacity_and_rows_for_a_spreadsheet(model, tmp_path):
+    found = timeline(model, np.r_[make_waveform(2.0), np.zeros(32_000, np.float32)], 1.0, 1.0, "talk.wav")
+    track = labels_text([found], tmp_path / "a.txt").splitlines()
+    assert track[0].split("\t")[0] == "0.000" and track[-1].split("\t")[1] == "2.000"
+    rows = list(csv.DictReader(labels_text([found], tmp_path / "a.csv").splitlines()))
+    assert [row["start"] for row in rows] == ["0.000", "1.000", "2.000", "3.000"]
+    assert rows[-1]["label"] == "" and rows[0]["file"] == "talk.wav"
+    with pytest.raises(VoicefitError, match=r"\.txt for Audacity, or as \.csv"):
+        labels_text([found], tmp_path / "a.srt")
+    with pytest.raises(VoicefitError, match="of one recording, and 2 were given"):
+        labels_text([found, found], tmp_path / "a.txt")
+
+
+@pytest.mark.parametrize("array", [np.zeros(16_000, np.int16), np.zeros((16_000, 2)), np.full(16_000, np.nan)])
+def test_what_is_no_waveform_is_refused(model, array):
+    with pytest.raises(AudioError):
+        timeline(model, array, 1.0, 1.0)
+    with pytest.raises(AudioError):
+        model.predict(array)
+
+
+def test_a_prediction_says_what_was_not_heard(model, tmp_path):
+    long = make_waveform(model.max_seconds + 2)
+    assert (
+        f"first {model.max_seconds:g} of {model.max_seconds + 2:.1f} s were heard; --window"
+        in model.predict(long).remark
+    )
+    assert "nearly silent" in model.predict(np.zeros(16_000, np.float32)).remark
+    assert model.predict(make_waveform(1.0)).remark == ""
+    soundfile.write(tmp_path / "a.wav", np.stack([long, -long], axis=1), 16_000)
+    (found,) = model.predict_files([tmp_path / "a.wav"])
+    assert "cancel each other out" in found.remark and "were heard" in found.remark
+    (one,) = model.predict_files([tmp_path / "a.wav"], channel=2)
+    assert "cancel" not in one.remark

@@ -2,7 +2,6 @@ import numpy as np
 import pytest
 
 from support.adapted_models import LABELS
-from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.prediction.timeline import Timeline
 from voicefit.report.timeline import draw_only
@@ -11,7 +10,8 @@ from voicefit.report.timeline import draw_only
 def test_the_figure_shows_every_label_and_the_name(tmp_path):
     starts = np.array([0.0, 1.0])
     chances = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
-    found = Timeline("talk $1$.wav", LABELS, starts, starts + 1, chances, make_waveform(2.0))
+    outline = np.stack([-np.arange(200), np.arange(200)], axis=1) / 200
+    found = Timeline("talk $1$.wav", LABELS, starts, starts + 1, chances, starts < 0, outline)
     text = draw_only([found], tmp_path / "talk.svg").read_text(encoding="utf-8")
     assert all(f">{word}<" in text for word in (*LABELS, "talk $1$.wav", "probability", "0:01"))
     with pytest.raises(VoicefitError, match=r"\.svg or \.png"):

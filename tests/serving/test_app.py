@@ -10,7 +10,9 @@ import pytest
 from fastapi.testclient import TestClient
 
 import voicefit
+from support.bad_audio import encode
 from support.served import BASE, clip, shots
+from support.tiny_models import make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
@@ -198,7 +200,11 @@ def test_more_voices_than_fit_are_refused(start):
         (shots("a", "../b"), 422, "write 1 to 40 letters"),
         (shots("a", "A"), 422, "at least two labels"),
         (shots(*"abcdefgh"), 400, "Too many fields"),
+<<<<<<< HEAD
+        ({"data": {"labels": ["a", "b"]}, "files": [("files", b"x")] * 2}, 422, "is text, not readable as audio"),
+=======
         ({"data": {"labels": ["a", "b"]}, "files": [("files", b"x")] * 2}, 422, "upload: is text; give a recording"),
+>>>>>>> light-tests
         ({"headers": {"content-type": "multipart/form-data"}, "content": b"x"}, 400, "boundary"),
     ],
 )
@@ -244,3 +250,27 @@ def test_the_api_describes_itself_without_fetching_anything(client):
     page = client.get("/docs")
     assert "POST /adapt" in page.text and "<script" not in page.text
     assert "default-src 'self'" in page.headers["content-security-policy"]
+
+
+def test_every_fault_is_json_with_one_line(start):
+    with serve(start) as client:
+        for reply in (
+            client.get("/nothing"),
+            client.put("/predict"),
+            client.get("/health", headers={"Host": "voice.example.org"}),
+        ):
+            assert reply.status_code in (400, 404, 405)
+            assert list(reply.json()) == ["error"] and "\n" not in reply.json()["error"]
+            assert reply.headers["content-type"] == "application/json"
+        assert "has to send one of these as Host" in reply.json()["error"]
+        for host in ("localhost:8123", "127.0.0.1", "[::1]:80"):
+            assert client.get("/health", headers={"Host": host}).status_code == 200
+
+
+def test_a_long_clip_is_answered_with_what_was_heard(start):
+    with serve(start) as client:
+        model = adapt(client, "calm", "upset")["model"]
+        assert predict(client, model).json()["remark"] == ""
+        file = {"file": ("a.wav", encode(make_waveform(8.0)))}
+        long = client.post("/predict", files=file, headers={"Voicefit-Model": model}).json()
+        assert "the first 5 of 8.0 s were heard; send it in parts" in long["remark"]

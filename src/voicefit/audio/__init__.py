@@ -2,10 +2,20 @@
 
 from voicefit.audio.decoders import UNREADABLE
 from voicefit.audio.find import AUDIO_SUFFIXES, OTHER_SUFFIXES, RECORDING_SUFFIXES, find_audio
-from voicefit.audio.limits import MAX_CHANNELS, MAX_FRAMES, MIN_SAMPLES, RATES, SAMPLE_RATE, STDIN, AudioError
+from voicefit.audio.limits import (
+    MAX_CHANNELS,
+    MAX_FRAMES,
+    MIN_SAMPLES,
+    RATES,
+    SAMPLE_RATE,
+    SILENCE_PEAK,
+    STDIN,
+    AudioError,
+)
 from voicefit.audio.load import (
     Recording,
     as_waveform,
+    decode_recording,
     decode_waveform,
     load_waveform,
     read_recording,
@@ -22,11 +32,13 @@ __all__ = [
     "RATES",
     "RECORDING_SUFFIXES",
     "SAMPLE_RATE",
+    "SILENCE_PEAK",
     "STDIN",
     "UNREADABLE",
     "AudioError",
     "Recording",
     "as_waveform",
+    "decode_recording",
     "decode_waveform",
     "find_audio",
     "load_waveform",

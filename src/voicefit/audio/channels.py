@@ -58,7 +58,7 @@ class Channels:
         if self._cancelled:
             return ["its channels cancel each other out, so that channel 1 alone is heard"]
         if self._differ:
-            return ["its channels differ, as the two sides of a call do, and are mixed: choose one of them"]
+            return ["its channels differ, as the two sides of a call do, and are mixed; choose one, as by --channel 1"]
         return []
 
     @property

@@ -106,7 +106,7 @@ def look_into(folder: Path, depth: int | None = None) -> Found:
         suffix = path.suffix.lower()
         if suffix in RECORDING_SUFFIXES:
             found.recordings.append(path)
-        elif words := _left_out(path, suffix):
+        elif words := unusable(path):
             found.left_out[path] = words
         elif suffix not in _COMPANIONS and _sounds(path):
             found.recordings.append(path)
@@ -150,13 +150,14 @@ def _walk(folder: str, depth: int | None, folders: list[Path] | None, above: fro
             yield from _walk(entry.path, depth and depth - 1, folders, above | {here})
 
 
-def _left_out(path: Path, suffix: str) -> str:
-    """Why a file is surely no recording that can be used, though a person may take it for one; empty if it is not."""
+def unusable(path: Path) -> str:
+    """Why a file is no recording that can be used, by its name, though a person may take it for one; else empty."""
+    suffix = path.suffix.lower()
     if suffix in _UNFINISHED:
         return "a download that is not finished; finish it, or rename it if it is"
     if suffix == ".icloud":
         return "in iCloud, not on this machine; download it"
-    if suffix in _HEADERLESS:
+    if suffix in _HEADERLESS and not _sounds(path):
         return "samples without a header, which does not tell their rate; convert it to WAV, as by sox"
     if suffix == ".dvc":
         return "a DVC pointer, not the recording itself; run `dvc pull`" if path.stem.count(".") else ""

@@ -22,6 +22,13 @@ MAX_CHANNELS = 32
 MAX_FRAMES = 2**27
 """The longest waveform has so many samples at 16 kHz: 2.3 hours, 512 MB as float32."""
 
+SILENCE_PEAK = 10 ** (-60 / 20)
+"""A recording is near-silent if its peak is below this amplitude: -60 dBFS, about 33 steps of 16 bits.
+
+The peak decides, not the mean level: in RAVDESS, quiet speech between pauses has a mean down to -64 dBFS, but no peak
+is below -47 dBFS.
+"""
+
 
 class AudioError(VoicefitError):
     """The error for an audio file that cannot be used.

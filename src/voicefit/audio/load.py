@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from voicefit.audio import limits
+from voicefit.audio.find import unusable
 from voicefit.audio.kinds import kind_of
 from voicefit.audio.limits import MIN_SAMPLES, SAMPLE_RATE, AudioError
 from voicefit.audio.opening import Wanted, open_stream, sources
@@ -94,8 +95,17 @@ def decode_waveform(content: bytes, name: str, max_seconds: float, *, channel: i
     Raises:
         AudioError: as :func:`load_waveform`; ``too-long`` also if it is longer than ``max_seconds``.
     """
+    return decode_recording(content, name, max_seconds, channel=channel).waveform
+
+
+def decode_recording(content: bytes, name: str, max_seconds: float, *, channel: int | None = None) -> Recording:
+    """Decode uploaded audio as :func:`decode_waveform` does, and say what a listener should know about it.
+
+    Raises:
+        AudioError: as :func:`decode_waveform`.
+    """
     most = min(limits.MAX_FRAMES, int(max_seconds * SAMPLE_RATE))
-    return _read(BytesIO(content), Wanted(name, most=most, channel=channel)).waveform
+    return _read(BytesIO(content), Wanted(name, most=most, channel=channel, measure=True))
 
 
 def waveform_length(
@@ -144,15 +154,25 @@ def as_waveform(samples: Any) -> np.ndarray:
     return _long_enough(array, wanted)
 
 
-def stream_waveform(path: str | os.PathLike[str], *, channel: int | None = None) -> Iterator[np.ndarray]:
+def stream_waveform(
+    path: str | os.PathLike[str], *, channel: int | None = None, remarks: list[str] | None = None
+) -> Iterator[np.ndarray]:
     """Yield a recording as :func:`load_waveform` gives it, block by block and however long it is.
+
+    Args:
+        path: the file.
+        channel: the number of the one channel to take, from 1.
+        remarks: takes what a listener should know, when the recording has come to its end.
 
     Raises:
         AudioError: as :func:`load_waveform`, but for the length.
     """
     wanted = Wanted(str(path), channel=channel)
     with _on_disk(Path(path), wanted) as file:
-        yield from Reading(file, wanted).blocks()
+        reading = Reading(file, wanted)
+        yield from reading.blocks()
+        if remarks is not None:
+            remarks += reading.remarks
 
 
 def _wanted(path: str | os.PathLike[str], start: float, end: float | None, **how: Any) -> Wanted:
@@ -163,6 +183,8 @@ def _wanted(path: str | os.PathLike[str], start: float, end: float | None, **how
 def _on_disk(path: Path, wanted: Wanted) -> Iterator[BinaryIO]:
     if not path.is_file():
         raise wanted.error("missing", _missing(path))
+    if words := unusable(path):
+        raise wanted.error("unreadable", f"is {words}")
     try:
         with path.open("rb", buffering=0) as file:  # libsndfile reads from the same descriptor
             yield file

@@ -54,7 +54,9 @@ def sources(file: BinaryIO, kind: Kind) -> Iterator[tuple[Kind, Any]]:
 def open_stream(stack: ExitStack, source: Any, kind: Kind, wanted: Wanted) -> Stream:
     """Open a stream by libsndfile, or by FFmpeg if libsndfile cannot read it."""
     if not kind.sound:
-        raise wanted.error("empty" if kind.name == "empty" else "unreadable", f"is {kind.title}; {kind.advice}")
+        raise wanted.error(
+            "empty" if kind.name == "empty" else "unreadable", f"is {kind.title}, not readable as audio; {kind.advice}"
+        )
     reason = ""
     if kind.plain:
         try:

@@ -6,7 +6,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from voicefit.cli import corpora, distill, models, serve, sweeps
-from voicefit.cli.terminal import err, escape, out
+from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
 from voicefit.system.heap import keep_freed_memory
@@ -26,6 +26,7 @@ _STOPPED = 130  # what typer makes of Ctrl-C
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    take_any_name()
     try:
         with only_rank_zero_reports(_UsageError):
             sys.exit(app(standalone_mode=is_rank_zero()))  # standing alone, typer tells of mistakes itself

@@ -5,10 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.options import JsonFlag, Seed, corpus_arguments, tell_left_out
+from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out
 from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
+from voicefit.system.files import write_text
 from voicefit.system.hub import MINI
 from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
@@ -52,7 +53,7 @@ def prefinetune(
         how = Run(seed=seed, resume=resume, save_every=save_every, progress=progress, notify=notify)
         path = run(encoder, corpora, out_dir, protocol=protocol, reading=reading, settings=settings, run=how)
     if is_rank_zero():
-        out.print(f"checkpoint: {path}", soft_wrap=True)
+        out.print(escape(f"checkpoint: {path}"), soft_wrap=True)
 
 
 def adapt(
@@ -61,7 +62,7 @@ def adapt(
         typer.Argument(
             metavar="[START] CLIPS",
             help="Directory or hub id of a pre-finetuned checkpoint or an encoder (mini, which comes with Voicefit, if "
-            "left out), and a folder with a folder of audio files per label.",
+            "left out), and a folder with a folder of audio files per label, or a table.",
         ),
     ],
     out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
@@ -73,8 +74,9 @@ def adapt(
         ),
     ] = None,
     unlabelled: Annotated[
-        Path | None, typer.Option(help="File or folder with more clips of the voice, without labels, for joint.")
+        Path | None, typer.Option(help="File, folder or table with more clips of the voice, without labels, for joint.")
     ] = None,
+    channel: Channel = None,
     small: Annotated[
         bool,
         typer.Option("--small", help="Write kilobytes: the head alone. The encoder of START stays where it is."),
@@ -95,7 +97,15 @@ def adapt(
 
     with progress_bars() as progress:
         adapted = run(
-            start, clips, method=method, unlabelled=unlabelled, small=small, seed=seed, out=out_dir, progress=progress
+            start,
+            clips,
+            method=method,
+            unlabelled=unlabelled,
+            channel=channel,
+            small=small,
+            seed=seed,
+            out=out_dir,
+            progress=progress,
         )
     tell_left_out(adapted.left_out)
     for clip_id, words in adapted.advice.items():
@@ -103,13 +113,13 @@ def adapt(
     shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
     for words in adapted.remarks:
         notify(words)
-    out.print(f"adapted on {shots} by method {adapted.method}; model: {out_dir}", soft_wrap=True)
+    out.print(escape(f"adapted on {shots} by method {adapted.method}; model: {out_dir}"), soft_wrap=True)
     sure = (
         adapted.leave_one_out.words()
         if adapted.leave_one_out
         else "not measured; two different clips of each label, and a fixed encoder, allow it"
     )
-    out.print(f"how sure: {sure}", soft_wrap=True)
+    out.print(escape(f"how sure: {sure}"), soft_wrap=True)
 
 
 def _tell_of_mini(source: str) -> None:
@@ -135,6 +145,14 @@ def predict(
     together: Annotated[
         bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
+    channel: Channel = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Write the timeline's labels: .txt for Audacity, or .csv with a row per window.")
+    ] = None,
+    out_path: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write a .csv, a row per file as they come. The same command resumes it."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Classify clips, or long recordings window by window, with an adapted model.
@@ -145,10 +163,17 @@ def predict(
     from voicefit.cli import tables
     from voicefit.prediction.model import load_model, split_model
 
+    if out_path is not None and (together or window is not None or as_json):
+        raise VoicefitError("--out writes a row per file: leave --together, --window and --json out")
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
-    if figure is not None and window is None:
-        raise VoicefitError("--figure draws a timeline: give --window too")
+    if window is None and (figure is not None or labels is not None):
+        option = "--figure draws" if figure is not None else "--labels writes"
+        raise VoicefitError(f"{option} a timeline: give --window too")
+    if labels is not None:
+        from voicefit.prediction.timeline import check_labels_path, labels_text
+
+        check_labels_path(labels)
     if figure is not None:
         require("report", "--figure draws a timeline")
         from voicefit.report.timeline import draw_only, require_figure
@@ -156,26 +181,34 @@ def predict(
         require_figure(figure)
     model, audio = split_model(model_and_audio)
     _tell_of_mini(model)
+    if out_path is not None:
+        _predict_to_csv(model, audio, out_path, channel)
+        return
     with progress_bars() as progress:
         if window is not None:
             from voicefit.prediction.timeline import timelines
 
-            recordings = timelines(load_model(model), audio, window, hop, progress)
+            recordings = timelines(load_model(model), audio, window, hop, progress, channel)
         elif together:
             from voicefit.prediction.together import predict_together
 
-            predictor, clips = predict_together(model, audio, progress)
+            predictor, clips = predict_together(model, audio, progress, channel)
         else:
             predictor = load_model(model)
-            clips = predictor.predict_files(audio, progress)
+            clips = predictor.predict_files(audio, progress, channel)
     if window is not None:
         if figure is not None:
             draw_only(recordings, figure)
+        if labels is not None:
+            write_text(labels, labels_text(recordings, labels))
         plain, shown = [item.to_json() for item in recordings], tables.timeline_tables(recordings)
-        errors = [item.error for item in recordings]
+        errors, remarks = [item.error for item in recordings], {item.file: item.remark for item in recordings}
     else:
         plain, shown = [vars(item) for item in clips], [tables.prediction_table(clips, predictor.labels)]
-        errors = [item.error for item in clips]
+        errors, remarks = [item.error for item in clips], {item.file: item.remark for item in clips}
+    for file, words in remarks.items():
+        if words:
+            notify(f"{file}: {words}")
     if as_json:
         print_json(plain)
     else:
@@ -184,18 +217,32 @@ def predict(
         raise VoicefitError("none of the files could be read as audio")
 
 
+def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | None) -> None:
+    from voicefit.prediction.csv_file import predict_to_csv
+    from voicefit.prediction.model import load_model
+
+    if path.suffix.lower() != ".csv":
+        raise VoicefitError(f"--out {path}: give a file that ends in .csv")
+    with progress_bars() as progress:
+        before, unusable = predict_to_csv(load_model(model), audio, path, progress, channel)
+    tell_left_out({found.file: found.error for found in unusable})
+    resumed = f" ({before} files had a row before)" if before else ""
+    out.print(f"predictions: {path}{resumed}", soft_wrap=True)
+
+
 def evaluate(
     model_and_clips: Annotated[
         list[str],
         typer.Argument(
             metavar="[MODEL] CLIPS",
             help="Directory or hub id of a model (mini, if left out), and a folder with a folder of audio files per "
-            "label. Clips that the model was adapted on tell nothing.",
+            "label, or a table. Clips that the model was adapted on tell nothing.",
         ),
     ],
     together: Annotated[
         bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
+    channel: Channel = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Score a model on labelled clips.
@@ -210,7 +257,7 @@ def evaluate(
     model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
     _tell_of_mini(model)
     with progress_bars() as progress:
-        found = run(model, clips, together=together, progress=progress)
+        found = run(model, clips, together=together, channel=channel, progress=progress)
     tell_left_out(found.left_out)
     if as_json:
         print_json(found.to_json())
@@ -222,6 +269,8 @@ def evaluate(
             f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
             soft_wrap=True,
         )
+        if found.remark():
+            out.print(escape(found.remark()), soft_wrap=True)
 
 
 def suggest(
@@ -299,7 +348,7 @@ def export(
         from voicefit.checkpoints.adapted import make_whole
 
         make_whole(model, out_path)
-        out.print(f"model: {out_path}", soft_wrap=True)
+        out.print(escape(f"model: {out_path}"), soft_wrap=True)
         return
     from voicefit.export.onnx import export as run
     from voicefit.export.web import export_web
@@ -308,7 +357,7 @@ def export(
         found = export_web(model, out_path, runtime, int8=int8, clips=clips)
     else:
         found = run(model, out_path, int8=int8, clips=clips)
-    out.print(f"{output_format}: {out_path}", soft_wrap=True)
+    out.print(escape(f"{output_format}: {out_path}"), soft_wrap=True)
     out.print(f"size: {found.bytes / 1e6:.1f} MB")
     out.print(
         f"compared on {found.clips} clips{'' if clips else ' of noise'}: probabilities differ by at most "
@@ -328,7 +377,7 @@ def _export_encoder(model: str, out_path: Path | None) -> None:
     path = add_graph(model)
     if path is None:
         raise VoicefitError(f"{model}: reads clips with quirks of the published code, which a graph cannot repeat")
-    out.print(f"encoder: {path}", soft_wrap=True)
+    out.print(escape(f"encoder: {path}"), soft_wrap=True)
 
 
 def push(
@@ -342,4 +391,4 @@ def push(
     """
     from voicefit.checkpoints.publish import push as run
 
-    out.print(f"pushed: {run(model, repository, public=public)}", soft_wrap=True)
+    out.print(escape(f"pushed: {run(model, repository, public=public)}"), soft_wrap=True)

@@ -12,6 +12,10 @@ from voicefit.errors import VoicefitError
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
 
+Channel = Annotated[
+    int | None, typer.Option(min=1, help="Of recordings with several channels, hear the one of this number.")
+]
+
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
 

@@ -77,7 +77,7 @@ def _timeline_table(found: "Timeline") -> Table:
     if found.error:
         table.add_row("", "", Text(found.error, style="red"))
     for start, end, label, chances in found.windows():
-        table.add_row(clock(start), clock(end), Text(label), *_cells(chances))
+        table.add_row(clock(start), clock(end), Text(label or "(silence)"), *_cells(chances))
     return table
 
 

@@ -1,5 +1,6 @@
 """What commands print on a terminal: results on standard output, progress and remarks on standard error."""
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,13 @@ from voicefit.system.progress import Progress
 
 out = Console()
 err = Console(stderr=True)
+
+
+def take_any_name() -> None:
+    """Let names of files be printed that are no UTF-8, as old archives have them: such bytes are then written out."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def escape(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import difflib
 import re
+from dataclasses import replace
 from pathlib import Path
 
 from voicefit.corpora import (
@@ -132,18 +133,22 @@ def load_corpus(name: str, path: str | Path) -> Corpus:
     raise VoicefitError(f"{path}: no such file or folder (corpus {name!r})")
 
 
-def load_clips(path: str | Path, name: str = "folder") -> Corpus:
+def load_clips(path: str | Path, name: str = "folder", channel: int | None = None) -> Corpus:
     """Load clips of a user's own: a folder, or a table.
 
     Args:
         path: the folder or the table's file.
         name: the speaker's name where none is given.
+        channel: the number of the one channel to take of each recording, from 1, unless a table names one.
 
     Raises:
         VoicefitError: as :func:`load_corpus`.
     """
     path = Path(path).expanduser()
-    return table.load(name, path) if path.is_file() and not path.is_dir() else folder.load(name, path)
+    corpus = table.load(name, path) if path.is_file() else folder.load(name, path)
+    if channel is None:
+        return corpus
+    return replace(corpus, clips=tuple(replace(clip, channel=clip.channel or channel) for clip in corpus.clips))
 
 
 def parse_corpus_argument(argument: str) -> tuple[str, Path]:

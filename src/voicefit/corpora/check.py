@@ -13,9 +13,10 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from voicefit.audio import SAMPLE_RATE, AudioError, read_recording
+from voicefit.audio import SAMPLE_RATE, SILENCE_PEAK, AudioError, read_recording
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
 from voicefit.corpora.left_out import Account
+from voicefit.corpora.same_audio import find_same_audio
 
 KINDS = (
     "missing",
@@ -27,16 +28,10 @@ KINDS = (
     "near-silent",
     "clipped",
     "duplicate",
+    "overlap",
     "unlabelled",
 )
 """The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
-
-SILENCE_PEAK = 10 ** (-60 / 20)
-"""A clip is near-silent if its peak is below this amplitude: -60 dBFS, about 33 steps of 16 bits.
-
-The peak decides, not the mean level: in RAVDESS, quiet speech between pauses has a mean down to -64 dBFS, but no peak
-is below -47 dBFS.
-"""
 
 CLIPPED_RUN = 3
 """A clip is clipped if so many consecutive samples are at full scale, see :mod:`voicefit.audio.flat_tops`.
@@ -195,6 +190,8 @@ def check_corpus(
         findings += clip_findings
         if progress is not None:
             progress(done, len(corpus.clips))
+    overlaps = [pair for pair in find_same_audio(corpus.clips) if pair.kind == "overlap"]
+    findings += [Finding(pair.clip.id, "overlap", str(pair).removeprefix(f"{pair.clip.id} ")) for pair in overlaps]
     return CheckReport(
         name=corpus.name,
         root=corpus.root,
@@ -210,11 +207,11 @@ def check_corpus(
 def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list[Finding]]:
     """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
-        recording = read_recording(clip.path, clip.start, clip.end)
+        recording = read_recording(clip.path, clip.start, clip.end, channel=clip.channel)
         seconds, remarks = len(recording.waveform) / SAMPLE_RATE, recording.remarks
         is_cut = heard is not None and seconds > heard
         if is_cut and heard is not None:  # what is not heard says nothing about what is
-            recording = read_recording(clip.path, clip.start, clip.start + heard)
+            recording = read_recording(clip.path, clip.start, clip.start + heard, channel=clip.channel)
     except AudioError as error:
         return None, [Finding(clip.id, error.kind, str(error))]
     except OSError as error:  # for instance, no permission to read the folder

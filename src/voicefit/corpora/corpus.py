@@ -72,6 +72,7 @@ class Clip:
         valence: the mean rating on the corpus's own scale, or ``None`` if it has none.
         arousal: likewise.
         dominance: likewise.
+        channel: the number of the one channel of the file to take, from 1; ``None`` is all of them.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Clip:
     valence: float | None = None
     arousal: float | None = None
     dominance: float | None = None
+    channel: int | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """What a person gave and what of it is not used: each named once, with the reason and what to do."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 
@@ -33,3 +34,12 @@ class Account:
             *(f"no recording of {label}: {folder} holds none" for label, folder in self.empty_labels.items()),
             *self.remarks,
         ]
+
+
+def told_of_corpus(name: str, left_out: Mapping[str, str], account: Account) -> Iterator[str]:
+    """Lines about a corpus: the clips that are left out, by the first of them, and everything in its account."""
+    if left_out:
+        clip, reason = next(iter(left_out.items()))
+        clips = "1 clip is" if len(left_out) == 1 else f"{len(left_out)} clips are"
+        yield f"{name}: {clips} left out, the first is {clip} ({reason})"
+    yield from (f"{name}: {line}" for line in account.lines())

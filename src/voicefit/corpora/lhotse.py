@@ -35,7 +35,15 @@ def _cut(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
             "speaker": supervision.get("speaker"),
             "start": begin + _number(supervision.get("start")),
             "duration": supervision.get("duration", row.get("duration")),
+            "channel": _channel(supervision.get("channel"), row.get("channel")),
         }
+
+
+def _channel(*candidates: Any) -> int | None:
+    """The channel of a supervision, which Lhotse counts from 0; of a recording with one channel, none."""
+    channel = next((value for value in candidates if value is not None), None)
+    channel = channel[0] if isinstance(channel, list) and len(channel) == 1 else channel
+    return channel + 1 if isinstance(channel, int) else None
 
 
 def _dict(value: Any) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """A table of your own: CSV, TSV, JSON lines or Parquet, with a path and a label in each row."""
 
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -32,6 +33,9 @@ INFO = CorpusInfo(
 """The registry lists tables of the user's own under this entry."""
 
 
+_CHANNEL = re.compile("[1-9][0-9]?")
+
+
 @dataclass(frozen=True)
 class _Row:
     """A row, read."""
@@ -44,9 +48,9 @@ def load(name: str, root: Path) -> Corpus:
     """Read a table of clips.
 
     The columns are ``path`` (relative to the table's folder) and ``label`` (empty: unlabelled), optionally
-    ``speaker`` (empty: the corpus's name), ``start`` and ``end`` (seconds; empty: the file's) and ``split``
-    (``train``, ``validation``, ``test`` or empty). The names that other programs give them are known
-    (:data:`voicefit.corpora.columns.NAMES`). Other columns are not read.
+    ``speaker`` (empty: the corpus's name), ``start`` and ``end`` (seconds; empty: the file's), ``channel`` (from 1;
+    empty: all) and ``split`` (``train``, ``validation``, ``test`` or empty). The names that other programs give them
+    are known (:data:`voicefit.corpora.columns.NAMES`). Other columns are not read.
 
     Args:
         name: the user's name for the corpus.
@@ -74,7 +78,7 @@ def load_rows(
         folder: ids begin there; the table's own if left out.
     """
     rows = flatten(read_rows(table))
-    columns = find_columns(rows, account)
+    columns = _with_channels(rows, find_columns(rows, account), account)
     missing = [what for what in ("path", "label") if not getattr(columns, what)]
     if missing:
         raise VoicefitError(f"{table}: no column {' and '.join(missing)}; the columns are {', '.join(rows.columns)}")
@@ -100,9 +104,10 @@ def _once(table: Path, word: str, found: list[_Row], account: Account) -> Iterat
         if before is row:
             yield row
         elif before.clip.native_label != row.clip.native_label:
+            was, now = (" ".join(one.clip.native_label.split()) or "nothing" for one in (before, row))
             raise VoicefitError(
-                f"{table}: {row.clip.id} is listed twice, as {before.clip.native_label or 'nothing'} in {word} "
-                f"{before.number} and as {row.clip.native_label or 'nothing'} in {word} {row.number}; keep one"
+                f"{table}: {' '.join(row.clip.id.split())} is listed twice, as {was} in {word} {before.number} and as "
+                f"{now} in {word} {row.number}; keep one"
             )
         else:
             account.leave_out(f"{word} {row.number} of {table.name}", f"lists {row.clip.id} again")
@@ -120,10 +125,11 @@ def _clip(
     length = seconds_of(row.get(columns.duration), columns.duration, rows.decimal_comma)
     if end is None and length is not None:
         end = start + length
+    channel = _channel(text_of(row.get(columns.channel)))
     if end is not None and start >= end:
         raise RowError(f"start ({start:g} s) is not before end ({end:g} s)")
     return Clip(
-        id=clip_id + _segment(start, end),
+        id=clip_id + _segment(start, end) + ("" if channel is None else f"#channel-{channel}"),
         path=path,
         speaker=_spelled(text_of(row.get(columns.speaker))) or name,
         label=None,
@@ -131,6 +137,7 @@ def _clip(
         start=start,
         end=end,
         split=_split(text_of(row.get(columns.split))) or split,
+        channel=channel,
     )
 
 
@@ -161,6 +168,22 @@ def _split(text: str) -> str | None:
     if text.lower() not in SPLIT_FOLDERS:
         raise RowError(f"split is {text!r}; it may be {', '.join(SPLITS)} or empty")
     return SPLIT_FOLDERS[text.lower()]
+
+
+def _channel(text: str) -> int | None:
+    """The number of a channel, from 1, which may be called left or right."""
+    number = {"left": "1", "right": "2"}.get(text.lower(), text)
+    return int(number) if number else None
+
+
+def _with_channels(rows: Rows, columns: Columns, account: Account) -> Columns:
+    """Leave the column of channels out if it holds anything but their numbers: it is then about something else."""
+    texts = {str(row.get(columns.channel) or "").strip().lower() for row in rows.rows.values()}
+    wrong = [text for text in sorted(texts) if text and text not in ("left", "right") and not _CHANNEL.fullmatch(text)]
+    if not columns.channel or not wrong:
+        return columns
+    account.remark(f"the column {columns.channel} holds {wrong[0]!r}, which is no channel from 1; it is not read")
+    return replace(columns, channel="")
 
 
 def _segment(start: float, end: float | None) -> str:

@@ -96,7 +96,7 @@ def _csv_rows(path: Path, text: str) -> Rows:
     found: Rows | None = None
     for number, values in _records(path, lines, separator):
         if found is None:
-            found = Rows([value.strip() for value in values], {}, decimal_comma=separator == ";")
+            found = Rows([_name(value) for value in values], {}, decimal_comma=separator == ";")
             continue
         if not any(value.strip() for value in values):
             continue
@@ -108,6 +108,11 @@ def _csv_rows(path: Path, text: str) -> Rows:
         found.rows[number] = dict(zip(found.columns, (value.strip() for value in values), strict=False))
     assert found is not None
     return found
+
+
+def _name(text: str) -> str:
+    """The name of a column, in one line."""
+    return " ".join(text.split())
 
 
 def _separator(path: Path, lines: list[str]) -> str:
@@ -133,6 +138,8 @@ def _records(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int
         try:
             values = next(reader, None)
         except csv.Error as error:
+            if reader.line_num - first > 1:
+                raise VoicefitError(_runs_over(path, number + 1, reader.line_num - first)) from None
             words = str(error).replace("'", "").replace(separator, "a separator")
             raise VoicefitError(
                 f"{path}, row {number + 1}: not readable as a {path.suffix.lower()} table ({words}); is a quotation "
@@ -143,10 +150,12 @@ def _records(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int
         number += 1
         width = width or len(values)
         if _swallows(values, separator, width):
-            raise VoicefitError(
-                f"{path}, row {number}: a value runs over {reader.line_num - first} lines; is a quotation mark missing?"
-            )
+            raise VoicefitError(_runs_over(path, number, reader.line_num - first))
         yield number, values
+
+
+def _runs_over(path: Path, row: int, lines: int) -> str:
+    return f"{path}, row {row}: a value runs over {lines} lines; is a quotation mark missing?"
 
 
 def _swallows(values: list[str], separator: str, width: int) -> bool:
@@ -173,8 +182,9 @@ def _json_rows(path: Path, text: str) -> Rows:
             raise VoicefitError(f"{path}, line {number}: not readable as JSON ({error})") from None
         if not isinstance(value, dict):
             raise VoicefitError(f"{path}, line {number}: a {type(value).__name__}; each line is one JSON object")
-        columns |= dict.fromkeys(value)
-        found.rows[number] = value
+        row = {_name(key): item for key, item in value.items()}
+        columns |= dict.fromkeys(row)
+        found.rows[number] = row
     found.columns = list(columns)
     if not found.rows:
         raise VoicefitError(f"{path}: not readable as a .jsonl table (it is empty)")

@@ -10,7 +10,8 @@ from typing import Protocol, TypeVar
 
 import numpy as np
 
-from voicefit.audio import MAX_FRAMES, SAMPLE_RATE, STDIN, AudioError, decode_waveform, load_waveform
+from voicefit import audio
+from voicefit.audio import MAX_FRAMES, SAMPLE_RATE, SILENCE_PEAK, STDIN, AudioError, Recording, decode_recording
 from voicefit.encoders.onnx_encoder import OnnxEncoder
 from voicefit.system.progress import Progress
 
@@ -42,23 +43,27 @@ class Embeds(Protocol):
 def embed_files(
     encoder: Embeds,
     files: Sequence[Path],
-    answer: Callable[[Path, np.ndarray | None, str], Answer],
+    answer: Callable[[Path, np.ndarray | None, str, str], Answer],
     progress: Progress,
+    channel: int | None = None,
 ) -> Iterator[Answer]:
     """Yield an answer for each recording, in their order.
 
     Args:
         encoder: on PyTorch, which takes all cores for a clip, or on onnxruntime, which takes one.
         files: recordings; ``-`` is standard input.
-        answer: called with the file, its pooled vector or ``None``, and why it cannot be used, else an empty text.
+        answer: called with the file, its pooled vector or ``None``, why it cannot be used, and what else is to be told
+            of it, else empty texts.
         progress: called for every file.
+        channel: the number of the one channel to take, from 1.
     """
 
     def embed(file: Path) -> Answer:
         try:
-            return answer(file, encoder.embed(read_recording(file)), "")
+            recording = read_recording(file, channel)
+            return answer(file, encoder.embed(recording.waveform), "", to_tell(recording, encoder.max_seconds))
         except AudioError as error:
-            return answer(file, None, reason_of(error, file))
+            return answer(file, None, reason_of(error, file), "")
 
     for done, found in enumerate(in_order(embed, files, threads_for(encoder)), 1):
         progress("predicting", done, len(files))
@@ -67,7 +72,9 @@ def embed_files(
 
 def threads_for(encoder: Embeds) -> int:
     """Return how many clips may be embedded at once."""
-    return len(os.sched_getaffinity(0)) if isinstance(encoder, OnnxEncoder) else 1
+    if not isinstance(encoder, OnnxEncoder):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(act: Callable[[Item], Answer], items: Sequence[Item], threads: int) -> Iterator[Answer]:
@@ -88,18 +95,31 @@ def in_order(act: Callable[[Item], Answer], items: Sequence[Item], threads: int)
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def read_recording(file: Path) -> np.ndarray:
-    """The waveform of a file, or of what comes on standard input for ``-``.
+def read_recording(file: Path, channel: int | None = None) -> Recording:
+    """What is read of a file, or of what comes on standard input for ``-``; of one channel, if it is given.
 
     Raises:
         AudioError: it cannot be used.
     """
     if file != STDIN:
-        return load_waveform(file)
+        return audio.read_recording(file, channel=channel)
     content = sys.stdin.buffer.read(MAX_STDIN_BYTES + 1)
     if len(content) > MAX_STDIN_BYTES:
         raise AudioError("too-long", f"{file}: over {MAX_STDIN_BYTES >> 20} MB on standard input; give a file")
-    return decode_waveform(content, str(file), MAX_FRAMES / SAMPLE_RATE)
+    return decode_recording(content, str(file), MAX_FRAMES / SAMPLE_RATE, channel=channel)
+
+
+def to_tell(recording: Recording, max_seconds: float, advice: str = "") -> str:
+    """What a person should know of how a recording was heard, and what to do about its length; else empty."""
+    seconds = len(recording.waveform) / SAMPLE_RATE
+    heard = recording.waveform[: int(max_seconds * SAMPLE_RATE)]
+    words = list(recording.remarks)
+    if seconds > max_seconds:
+        advice = advice or f"--window {max_seconds:g} hears all of it"
+        words.append(f"the first {max_seconds:g} of {seconds:.1f} s were heard; {advice}")
+    if np.abs(heard - heard.mean()).max() < SILENCE_PEAK:
+        words.append("what was heard is nearly silent, so that the answer says nothing")
+    return "; ".join(words)
 
 
 def reason_of(error: AudioError, file: Path) -> str:

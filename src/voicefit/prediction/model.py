@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ import numpy as np
 
 from voicefit.audio import (
     RECORDING_SUFFIXES,
+    SAMPLE_RATE,
     STDIN,
+    Recording,
+    as_waveform,
     find_audio,
-    load_waveform,
+    read_recording,
 )
 from voicefit.checkpoints.adapted import read_head, start_of
 from voicefit.checkpoints.record import CONFIG, HEAD, RECORD, WEIGHTS, read_record
@@ -21,7 +24,7 @@ from voicefit.encoders.onnx_encoder import GRAPH, open_graph
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
 from voicefit.heads.logistic import softmax
-from voicefit.prediction.embedding import Embeds, embed_files
+from voicefit.prediction.embedding import Embeds, embed_files, to_tell
 from voicefit.system.extras import require
 from voicefit.system.hub import MINI, Located, locate
 from voicefit.system.progress import Progress, silent
@@ -36,12 +39,14 @@ class Prediction:
         label: the likeliest label; empty if the file could not be used.
         probabilities: label → probability; they add up to 1.
         error: why the file could not be used, else empty.
+        remark: what a person should know of how it was heard, as that only a part was; else empty.
     """
 
     file: str
     label: str
     probabilities: dict[str, float]
     error: str = ""
+    remark: str = ""
 
 
 class Model:
@@ -67,35 +72,44 @@ class Model:
         Raises:
             AudioError: the file cannot be used.
         """
-        waveform = clip if isinstance(clip, np.ndarray) else load_waveform(clip)
-        file = "" if isinstance(clip, np.ndarray) else str(clip)
-        return self.named(self.probabilities(waveform), file)
+        if isinstance(clip, np.ndarray):
+            recording, file = Recording(as_waveform(clip), SAMPLE_RATE, 1, 0), ""
+        else:
+            recording, file = read_recording(clip), str(clip)
+        return self.named(self.probabilities(recording.waveform), file, to_tell(recording, self.max_seconds))
 
     def probabilities(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities ``(labels,)`` of a mono waveform at 16 kHz; what is beyond ``max_seconds`` is cut."""
         return softmax(self.head(self.encoder.embed(waveform)[None]))[0]
 
-    def named(self, probabilities: np.ndarray, file: str = "") -> Prediction:
+    def named(self, probabilities: np.ndarray, file: str = "", remark: str = "") -> Prediction:
         """What :meth:`probabilities` returned, as a prediction."""
         chances = [float(chance) for chance in probabilities]
         best = self.labels[int(np.argmax(chances))]
-        return Prediction(file, best, dict(zip(self.labels, chances, strict=True)))
+        return Prediction(file, best, dict(zip(self.labels, chances, strict=True)), remark=remark)
 
-    def predict_files(self, paths: Iterable[Path], progress: Progress = silent) -> list[Prediction]:
+    def predict_files(
+        self, paths: Iterable[Path], progress: Progress = silent, channel: int | None = None
+    ) -> list[Prediction]:
         """Classify files, the audio files in folders and, for the path ``-``, what comes on standard input.
 
-        A file that cannot be used gets an ``error``.
+        A file that cannot be used gets an ``error``. Of several channels, ``channel`` takes one, from 1.
 
         Raises:
             VoicefitError: a path does not exist, or there is no audio file at all.
         """
-        files = find_audio(paths, stdin=True)
-        return list(embed_files(self.encoder, files, self._prediction, progress))
+        return list(self.iterate_files(find_audio(paths, stdin=True), progress, channel))
 
-    def _prediction(self, file: Path, vector: np.ndarray | None, error: str) -> Prediction:
+    def iterate_files(
+        self, files: Sequence[Path], progress: Progress = silent, channel: int | None = None
+    ) -> Iterator[Prediction]:
+        """Classify files as :meth:`predict_files` does, and yield each answer as soon as it is there, in order."""
+        return embed_files(self.encoder, files, self._prediction, progress, channel)
+
+    def _prediction(self, file: Path, vector: np.ndarray | None, error: str, remark: str) -> Prediction:
         if vector is None:
             return Prediction(str(file), "", {}, error)
-        return self.named(softmax(self.head(vector[None]))[0], str(file))
+        return self.named(softmax(self.head(vector[None]))[0], str(file), remark)
 
 
 def _zero_shot_model(located: Located, graph: bool) -> Model:

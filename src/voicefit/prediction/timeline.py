@@ -1,18 +1,36 @@
 """Timelines: the predictions of a model for each window of a long recording."""
 
+import csv
+import io
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio
+from voicefit.audio import (
+    MIN_SAMPLES,
+    SAMPLE_RATE,
+    SILENCE_PEAK,
+    STDIN,
+    AudioError,
+    as_waveform,
+    find_audio,
+    stream_waveform,
+)
 from voicefit.errors import VoicefitError
-from voicefit.prediction.embedding import read_recording, reason_of
+from voicefit.prediction.embedding import in_order, read_recording, reason_of, threads_for
 from voicefit.prediction.model import Model
 from voicefit.system.progress import Progress, silent
+
+OUTLINE_RATE = 100
+"""An outline has so many points per second."""
+
+_AT_ONCE = 64
+"""So many windows are in memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +43,10 @@ class Timeline:
         starts: ``(windows,)``, the start of each window in seconds.
         ends: ``(windows,)``, the end of each window in seconds.
         probabilities: ``(windows, labels)``.
-        waveform: the recording, mono at 16 kHz.
+        silent: ``(windows,)``, whether a window is nearly silent, so that its probabilities say nothing.
+        outline: ``(points, 2)``, the lowest and the highest sample of each hundredth of a second.
         error: the reason why the file cannot be used, otherwise empty; with an error, the arrays are empty.
+        remark: what a person should know of how it was heard, else empty.
     """
 
     file: str
@@ -34,20 +54,37 @@ class Timeline:
     starts: np.ndarray
     ends: np.ndarray
     probabilities: np.ndarray
-    waveform: np.ndarray
+    silent: np.ndarray
+    outline: np.ndarray
     error: str = ""
+    remark: str = ""
 
     def windows(self) -> Iterator[tuple[float, float, str, dict[str, float]]]:
-        """Yield for each window its start and end in seconds, the likeliest label, and label → probability."""
-        for start, end, row in zip(self.starts, self.ends, self.probabilities, strict=True):
+        """Yield for each window its start and end in seconds, the likeliest label, and label → probability.
+
+        The label of a window that is nearly silent is empty.
+        """
+        for start, end, is_silent, row in zip(self.starts, self.ends, self.silent, self.probabilities, strict=True):
             probabilities = dict(zip(self.labels, row.tolist(), strict=True))
-            yield float(start), float(end), self.labels[int(row.argmax())], probabilities
+            yield float(start), float(end), "" if is_silent else self.labels[int(row.argmax())], probabilities
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for ``json``."""
         keys = ("start", "end", "label", "probabilities")
         windows = [dict(zip(keys, window, strict=True)) for window in self.windows()]
-        return {"file": self.file, "error": self.error, "windows": windows}
+        return {"file": self.file, "error": self.error, "remark": self.remark, "windows": windows}
+
+    def stretches(self) -> Iterator[tuple[float, float, str]]:
+        """Yield start, end and label of each stretch of one label; windows meet halfway, and silence has none."""
+        found: list[tuple[float, float, str]] = []
+        middles = (self.starts + self.ends) / 2
+        edges = [0.0, *(middles[1:] + middles[:-1]) / 2, *self.ends[-1:]]
+        for start, end, (*_, label, _) in zip(edges, edges[1:], self.windows(), strict=False):
+            if found and found[-1][2] == label:
+                found[-1] = (found[-1][0], float(end), label)
+            else:
+                found.append((float(start), float(end), label))
+        yield from (stretch for stretch in found if stretch[2])
 
 
 def timeline(model: Model, waveform: np.ndarray, window: float, hop: float, file: str = "") -> Timeline:
@@ -63,15 +100,11 @@ def timeline(model: Model, waveform: np.ndarray, window: float, hop: float, file
         file: the path to record in the timeline.
 
     Raises:
+        AudioError: ``waveform`` is none.
         VoicefitError: ``window`` is not from 0.025 s to the model's longest clip, or ``hop`` is not positive.
     """
     _check_settings(model, window, hop)
-    size, step = round(window * SAMPLE_RATE), max(1, round(hop * SAMPLE_RATE))
-    last = max(0, len(waveform) - size)
-    starts = np.append(np.arange(0, last, step), last)
-    probabilities = np.stack([model.probabilities(waveform[start : start + size]) for start in starts])
-    ends = np.minimum(starts + size, len(waveform))
-    return Timeline(file, model.labels, starts / SAMPLE_RATE, ends / SAMPLE_RATE, probabilities, waveform)
+    return _timeline(model, iter([as_waveform(waveform)]), window, hop, file)
 
 
 def timelines(
@@ -80,8 +113,11 @@ def timelines(
     window: float,
     hop: float,
     progress: Progress = silent,
+    channel: int | None = None,
 ) -> list[Timeline]:
     """Return the timelines of files, folders and standard input; a file that cannot be used gets an ``error``.
+
+    Files are read window by window: an hour needs no more memory than a minute.
 
     Raises:
         VoicefitError: see :func:`timeline`; a path does not exist, or there is no audio file at all.
@@ -90,13 +126,68 @@ def timelines(
     files = find_audio(paths, stdin=True)
     results = []
     for index, file in enumerate(files, 1):
+        remarks: list[str] = []
         try:
-            results.append(timeline(model, read_recording(file), window, hop, str(file)))
+            if file == STDIN:
+                blocks = iter([read_recording(file, channel).waveform])
+            else:
+                blocks = stream_waveform(file, channel=channel, remarks=remarks)
+            results.append(_timeline(model, blocks, window, hop, str(file), remarks))
         except AudioError as error:
-            empty = np.empty(0)
-            results.append(Timeline(str(file), model.labels, empty, empty, empty, empty, reason_of(error, file)))
+            none = np.empty(0)
+            results.append(Timeline(str(file), model.labels, none, none, none, none, none, reason_of(error, file)))
         progress("predicting", index, len(files))
     return results
+
+
+def _timeline(
+    model: Model, blocks: Iterator[np.ndarray], window: float, hop: float, file: str, remarks: Iterable[str] = ()
+) -> Timeline:
+    size, step = round(window * SAMPLE_RATE), max(1, round(hop * SAMPLE_RATE))
+    outline: list[np.ndarray] = []
+    windows = _windows(_outlined(blocks, outline), size, step)
+    starts, ends, quiet, rows = [], [], [], []
+    while some := list(islice(windows, _AT_ONCE)):
+        starts += [start for start, _ in some]
+        ends += [start + len(samples) for start, samples in some]
+        quiet += [np.abs(samples - samples.mean()).max() < SILENCE_PEAK for _, samples in some]
+        rows += list(in_order(model.probabilities, [samples for _, samples in some], threads_for(model.encoder)))
+    if ends[-1] < MIN_SAMPLES:
+        raise AudioError("too-short", f"{file}: {1000 * ends[-1] / SAMPLE_RATE:.0f} ms long, at least 25 ms are needed")
+    return Timeline(
+        file,
+        model.labels,
+        np.array(starts) / SAMPLE_RATE,
+        np.array(ends) / SAMPLE_RATE,
+        np.stack(rows),
+        np.array(quiet),
+        np.concatenate(outline),
+        remark="; ".join(remarks),
+    )
+
+
+def _windows(blocks: Iterator[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the start and the samples of each window; memory holds a block and a window."""
+    kept, begin, total, start = np.zeros(0, np.float32), 0, 0, 0
+    for block in blocks:
+        kept, total = np.concatenate([kept, block]), total + len(block)
+        while start + size < total:
+            yield start, kept[start - begin : start - begin + size]
+            start += step
+        passed = max(0, min(start, total - size) - begin)
+        kept, begin = kept[passed:], begin + passed
+    last = max(0, total - size)
+    yield last, kept[last - begin :]
+
+
+def _outlined(blocks: Iterator[np.ndarray], outline: list[np.ndarray]) -> Iterator[np.ndarray]:
+    """Pass blocks on, and add their outline."""
+    for block in blocks:
+        if len(block):
+            places = np.arange(0, len(block), SAMPLE_RATE // OUTLINE_RATE)
+            ends = np.minimum.reduceat(block, places), np.maximum.reduceat(block, places)
+            outline.append(np.stack(ends, axis=1))
+        yield block
 
 
 def _check_settings(model: Model, window: float, hop: float) -> None:
@@ -107,6 +198,34 @@ def _check_settings(model: Model, window: float, hop: float) -> None:
         )
     if not 0 < hop < math.inf:
         raise VoicefitError(f"--hop {hop:g}: the distance of windows is a positive number of seconds")
+
+
+def check_labels_path(path: Path, files: int = 1) -> None:
+    """Refuse a path that :func:`labels_text` has no form for.
+
+    Raises:
+        VoicefitError: another suffix than ``.txt`` and ``.csv``, or several recordings in a track of Audacity.
+    """
+    if path.suffix.lower() not in (".txt", ".csv"):
+        raise VoicefitError(f"{path}: labels are written as .txt for Audacity, or as .csv")
+    if path.suffix.lower() == ".txt" and files != 1:
+        raise VoicefitError(f"{path}: a track of Audacity is of one recording, and {files} were given; write .csv")
+
+
+def labels_text(results: list[Timeline], path: Path) -> str:
+    """The labels of timelines, as Audacity imports them (``.txt``) or with a row for each window (``.csv``)."""
+    check_labels_path(path, len(results))
+    if path.suffix.lower() == ".txt":
+        stretches = (stretch for result in results for stretch in result.stretches())
+        return "".join(f"{start:.3f}\t{end:.3f}\t{label}\n" for start, end, label in stretches)
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(["file", "start", "end", "label", *(results[0].labels if results else [])])
+    for result in results:
+        for start, end, label, chances in result.windows():
+            times = (f"{start:.3f}", f"{end:.3f}")
+            writer.writerow([result.file, *times, label, *(f"{chance:.4f}" for chance in chances.values())])
+    return out.getvalue()
 
 
 def clock(seconds: float) -> str:

@@ -20,7 +20,7 @@ from voicefit.system.progress import Progress, silent
 
 
 def predict_together(
-    source: str | Path, paths: Iterable[Path], progress: Progress = silent
+    source: str | Path, paths: Iterable[Path], progress: Progress = silent, channel: int | None = None
 ) -> tuple[Model, list[Prediction]]:
     """Classify recordings of one voice together, by the mixture of :mod:`voicefit.adaptation.joint`.
 
@@ -29,6 +29,7 @@ def predict_together(
             know.
         paths: files, folders of audio files, or ``-`` for standard input; all of one voice.
         progress: called for every file.
+        channel: the number of the one channel to take of each recording, from 1.
 
     Returns:
         the model, and a prediction for each file; one that cannot be used gets an ``error``.
@@ -46,16 +47,18 @@ def predict_together(
             "pre-finetuned checkpoint by a method that leaves the encoder as it is, or leave --together out"
         )
     files = list(dict.fromkeys(find_audio(paths, stdin=True)))
-    read = list(embed_files(model.encoder, files, lambda file, vector, error: (vector, error), progress))
-    vectors = np.array([vector for vector, _ in read if vector is not None])
+    read = list(
+        embed_files(model.encoder, files, lambda file, vector, error, words: (vector, error, words), progress, channel)
+    )
+    vectors = np.array([vector for vector, *_ in read if vector is not None])
     chances: Iterable[np.ndarray] = ()
     if len(vectors):
         knows_the_voice = record.get("kind") != "prefinetuned"
         chances = _of_model(prior, vectors, model.head(vectors)) if knows_the_voice else _of_corpora(prior, vectors)
     rows = iter(chances)
     return model, [
-        Prediction(str(file), "", {}, error) if vector is None else model.named(next(rows), str(file))
-        for file, (vector, error) in zip(files, read, strict=True)
+        Prediction(str(file), "", {}, error) if vector is None else model.named(next(rows), str(file), words)
+        for file, (vector, error, words) in zip(files, read, strict=True)
     ]
 
 

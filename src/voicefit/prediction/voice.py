@@ -9,8 +9,10 @@ import numpy as np
 
 from voicefit.adaptation import Shots
 from voicefit.audio import AudioError, find_audio, load_waveform
+from voicefit.audio.find import printable
 from voicefit.checkpoints.start import Start
-from voicefit.corpora import Clip
+from voicefit.corpora import Clip, load_clips
+from voicefit.corpora.table import is_table
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import Embeds, in_order, reason_of, threads_for
 from voicefit.system.progress import Progress
@@ -61,20 +63,30 @@ def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress) -
     return Embedded(usable, pooled, frames, left_out)
 
 
-def embed_recordings(encoder: Embeds, recordings: str | Path, labelled: Sequence[Clip], progress: Progress) -> Embedded:
-    """Embed the recordings of a file or folder, but those that are among the labelled clips.
+def embed_recordings(
+    encoder: Embeds, recordings: str | Path, labelled: Sequence[Clip], progress: Progress, channel: int | None = None
+) -> Embedded:
+    """Embed the recordings of a file, a folder or a table, but those that are among the labelled clips.
 
     Raises:
         VoicefitError: none is left, or none can be used.
     """
-    taken = {clip.path.resolve() for clip in labelled}
-    files = [path for path in find_audio([Path(recordings)]) if path.resolve() not in taken]
-    if not files:
+    taken = {(clip.path.resolve(), clip.start, clip.end) for clip in labelled}
+    clips = _unlabelled(Path(recordings), channel)
+    free = [clip for clip in clips if (clip.path.resolve(), clip.start, clip.end) not in taken]
+    if not free:
         raise VoicefitError(f"{recordings}: every recording there has a label already")
-    found = embed_clips(encoder, [Clip(str(path), path, "", None) for path in files], progress)
+    found = embed_clips(encoder, free, progress)
     if not found.clips:
         raise VoicefitError(f"{recordings}: holds no clip that can be used ({first_reason(found.left_out)})")
     return found
+
+
+def _unlabelled(recordings: Path, channel: int | None) -> list[Clip]:
+    """The clips of a file, a folder, or a table, whose labels are not looked at."""
+    if recordings.is_file() and is_table(recordings):
+        return list(load_clips(recordings, channel=channel).clips)
+    return [Clip(printable(path), path, "", None, channel=channel) for path in find_audio([recordings])]
 
 
 def first_reason(left_out: Mapping[str, str]) -> str:
@@ -89,7 +101,7 @@ def _read(
 
     def read(clip: Clip) -> tuple[Answer | None, str]:
         try:
-            return act(load_waveform(clip.path, clip.start, clip.end)), ""
+            return act(load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)), ""
         except AudioError as error:
             return None, f"{error.kind}: {reason_of(error, clip.path)}"
 

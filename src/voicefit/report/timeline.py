@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from matplotlib.ticker import FuncFormatter
 
-from voicefit.audio import SAMPLE_RATE
 from voicefit.errors import VoicefitError
 from voicefit.prediction.timeline import Timeline, clock
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
@@ -46,11 +45,11 @@ def draw_only(results: Sequence[Timeline], path: Path) -> Path:
 
 
 def _draw(result: Timeline, path: Path) -> Path:
-    seconds = len(result.waveform) / SAMPLE_RATE
+    seconds = float(result.ends[-1])
     with drawing():
         figure, grid = panels(9, 1.9, 2, 1, sharex=True, height_ratios=[1, 2.6])
         sound, probabilities = grid[:, 0]
-        columns = np.array_split(result.waveform, min(_WAVEFORM_POINTS, len(result.waveform)))
+        columns = np.array_split(result.outline, min(_WAVEFORM_POINTS, len(result.outline)))
         times = np.linspace(0, seconds, len(columns))
         sound.fill_between(times, [part.min() for part in columns], [part.max() for part in columns], color=MUTED)
         sound.set(yticks=[], title=Path(result.file).name)

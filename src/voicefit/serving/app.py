@@ -15,14 +15,13 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import BaseModel, Field
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from voicefit.errors import VoicefitError
 from voicefit.serving.guard import Guard
 from voicefit.serving.lane import BusyError
 from voicefit.serving.metrics import Metrics
 from voicefit.serving.service import Service
-from voicefit.serving.sessions import UnknownSessionError
+from voicefit.serving.sessions import Session, UnknownSessionError
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 """The names by which a machine reaches itself."""
@@ -53,6 +52,7 @@ class Answer(BaseModel):
 
     label: str = Field(description="the likeliest label")
     probabilities: dict[str, float] = Field(description="they add up to 1")
+    remark: str = Field(default="", description="what was not heard, as the rest of a long recording")
 
 
 class NewModel(BaseModel):
@@ -122,12 +122,15 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
         lifespan=lifespan,
     )
     app.state.service = service
-    app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED_PATHS)
-    if hosts:
-        app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts, "[::1]"])
+    app.add_middleware(Guard, limits=service.limits, metrics=metrics, paths=_COUNTED_PATHS, hosts=hosts)
     _add_fault_handlers(app)
     _add_routes(app, service, metrics, _token_check(token))
     return app
+
+
+def _predict(service: Service, content: bytes, name: str, session: Session | None) -> tuple[dict[str, float], str]:
+    waveform, remark = service.hear(content, name)
+    return service.predict(waveform, session), remark
 
 
 async def _forget_idle(service: Service) -> None:
@@ -194,10 +197,9 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
         session = service.sessions.get(voicefit_model) if voicefit_model else None
         with service.predicting.place():
             content, name = await _read_form(request, 1, partial(_one_file, most=one_too_many))
-            probabilities = await service.predicting.run(
-                lambda: service.predict(service.read_clip(content, name), session),
-            )
-        return Answer(label=max(probabilities, key=lambda label: probabilities[label]), probabilities=probabilities)
+            probabilities, remark = await service.predicting.run(partial(_predict, service, content, name, session))
+        label = max(probabilities, key=lambda label: probabilities[label])
+        return Answer(label=label, probabilities=probabilities, remark=remark)
 
     properties = {name: {"type": "array", "items": item} for name, item in _ADAPT_FIELDS.items()}
 

@@ -1,6 +1,7 @@
 """Middleware that every request passes first: it limits the body, counts the request and sets headers."""
 
 import asyncio
+import json
 import time
 from collections.abc import Collection
 
@@ -29,21 +30,76 @@ _HEADERS = [
 """Every answer has these headers."""
 
 
+_PAGES_OWN = ("/gradio_api", "/config", "/queue", "/run")
+"""What the page itself asks for: it reads faults in the form of Gradio."""
+
+
+def _host(scope: Scope) -> str:
+    """The name by which the server was called, without a port."""
+    host = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0]
+
+
+def _faults_as_json(send: Send) -> Send:
+    """Send on, and turn a fault in another form into ``{"error": …}``."""
+    held: list[Message] = []
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start" and message["status"] >= 400:
+            held.append(message)
+        elif not held:
+            await send(message)
+        else:
+            held.append(message)
+            if not message.get("more_body", False):
+                await _send_fault(held, send)
+                held.clear()
+
+    return sent
+
+
+async def _send_fault(held: list[Message], send: Send) -> None:
+    start, body = held[0], b"".join(message.get("body", b"") for message in held[1:])
+    try:
+        found = json.loads(body)
+    except ValueError:
+        found = body.decode("utf-8", "replace")
+    if not isinstance(found, dict) or "error" not in found:
+        words = found.get("detail", found) if isinstance(found, dict) else found
+        body = json.dumps({"error": " ".join(str(words).split()) or "this cannot be done"}).encode()
+        others = [pair for pair in start["headers"] if pair[0].lower() not in (b"content-type", b"content-length")]
+        length = str(len(body)).encode()
+        start["headers"] = [*others, (b"content-type", b"application/json"), (b"content-length", length)]
+    await send(start)
+    await send({"type": "http.response.body", "body": body})
+
+
 class Guard:
     """ASGI middleware: 413 for a body that is too large, 408 for one that does not arrive, metrics by path.
+
+    Every fault is JSON with one line, ``{"error": …}``, also one of the page mounted beside the API.
 
     Args:
         app: the guarded application.
         limits: gives ``request_bytes`` and ``request_seconds``.
         metrics: counts the requests.
         paths: the paths that are counted by name; all others are counted as ``page``.
+        hosts: the names by which this server may be called; empty for any.
     """
 
-    def __init__(self, app: ASGIApp, limits: Limits, metrics: Metrics, paths: Collection[str]):
+    def __init__(
+        self, app: ASGIApp, limits: Limits, metrics: Metrics, paths: Collection[str], hosts: Collection[str] = ()
+    ):
         self._app, self._limits, self._metrics, self._paths = app, limits, metrics, frozenset(paths)
+        self._hosts = frozenset(hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the application, within the limits."""
+        host = _host(scope) if scope["type"] in ("http", "websocket") else ""
+        is_stranger = bool(self._hosts) and scope["type"] != "lifespan" and host not in self._hosts
+        if scope["type"] == "websocket" and is_stranger:
+            await send({"type": "websocket.close", "code": 1008})
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -59,11 +115,14 @@ class Guard:
             await send(message)
 
         try:
-            if self._declared(scope) > self._limits.request_bytes:
+            if is_stranger:
+                await JSONResponse({"error": self._strange(host)}, 400)(scope, receive, answer)
+            elif self._declared(scope) > self._limits.request_bytes:
                 error = JSONResponse({"error": self._too_large()}, 413, {"connection": "close"})
                 await error(scope, receive, answer)
             else:
-                await self._app(scope, self._bounded(receive), answer)
+                in_one_form = answer if scope["path"].startswith(_PAGES_OWN) else _faults_as_json(answer)
+                await self._app(scope, self._bounded(receive), in_one_form)
         finally:
             path = scope["path"] if scope["path"] in self._paths else "page"
             self._metrics.count(path, status, time.perf_counter() - start)
@@ -89,6 +148,12 @@ class Guard:
             return message
 
         return bounded
+
+    def _strange(self, host: str) -> str:
+        return (
+            f"this server is not called {host[:100]!r}, but {', '.join(sorted(self._hosts))}; a proxy before it has to "
+            "send one of these as Host, or start it with --host and a token"
+        )
 
     def _too_large(self) -> str:
         return f"the request is over {self._limits.request_bytes / 2**20:.0f} MB; send fewer or shorter clips"

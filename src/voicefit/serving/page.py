@@ -10,9 +10,8 @@ import gradio as gr
 import numpy as np
 
 from voicefit.api import Adapted
-from voicefit.audio import SAMPLE_RATE
+from voicefit.audio import SAMPLE_RATE, SILENCE_PEAK
 from voicefit.corpora.advice import SHORT_CLIP_S
-from voicefit.corpora.check import SILENCE_PEAK
 from voicefit.errors import VoicefitError
 from voicefit.serving.limits import clean_label
 from voicefit.serving.service import Service

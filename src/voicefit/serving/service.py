@@ -13,11 +13,12 @@ import numpy as np
 import soundfile
 
 from voicefit.api import Adapted, adapt
-from voicefit.audio import SAMPLE_RATE, AudioError, decode_waveform
+from voicefit.audio import SAMPLE_RATE, AudioError, decode_recording
 from voicefit.checkpoints.record import RECORD, read_record
 from voicefit.checkpoints.start import open_start
 from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
+from voicefit.prediction.embedding import to_tell
 from voicefit.prediction.model import Model, load_model
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
@@ -103,11 +104,20 @@ class Service:
         Raises:
             AudioError: see :func:`voicefit.audio.decode_waveform`; ``too-long`` also if it has too many bytes.
         """
+        return self.hear(content, name)[0]
+
+    def hear(self, content: bytes, name: str) -> tuple[np.ndarray, str]:
+        """Return the waveform of an uploaded audio file, and what its sender should know of how it was heard.
+
+        Raises:
+            AudioError: as :meth:`read_clip`.
+        """
         shown = _shown(name)
         if len(content) > self.limits.clip_bytes:
             raise AudioError("too-long", f"{shown}: over {self.limits.clip_bytes / 2**20:.0f} MB")
-        waveform = decode_waveform(content, shown, self.limits.clip_seconds)
-        return waveform[: int(self.served.max_seconds * SAMPLE_RATE)]
+        recording = decode_recording(content, shown, self.limits.clip_seconds)
+        words = to_tell(recording, self.served.max_seconds, "send it in parts to hear all of it")
+        return recording.waveform[: int(self.served.max_seconds * SAMPLE_RATE)], words
 
     def predict(self, waveform: np.ndarray, session: Session | None = None) -> dict[str, float]:
         """Return label → probability, of the session's model, or of the served one.

@@ -97,7 +97,8 @@ def _readable(clips: Sequence[Clip]) -> list[np.ndarray]:
     waveforms = []
     for index in dict.fromkeys(np.linspace(0, len(clips) - 1, 2 * _PROBES).astype(int)):
         try:
-            waveforms.append(load_waveform(clips[index].path, clips[index].start, clips[index].end))
+            clip = clips[index]
+            waveforms.append(load_waveform(clip.path, clip.start, clip.end, channel=clip.channel))
         except AudioError:
             continue
     return waveforms[:_PROBES]

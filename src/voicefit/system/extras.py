@@ -9,6 +9,7 @@ EXTRAS = {
     "report": ("pandas", "pyarrow", "matplotlib", "statsmodels", "scipy", "jinja2"),
     "serve": ("gradio", "fastapi", "uvicorn", "multipart"),
     "hub": ("huggingface_hub",),
+    "formats": ("av",),
     "lora": ("peft",),
     "ray": ("ray",),
     "demo": ("parselmouth",),

@@ -38,7 +38,7 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
 def write_text(path: Path, text: str) -> None:
     """Replace ``path`` by ``text`` in one step, UTF-8."""
     with new_file(path) as file:
-        file.write(text.encode())
+        file.write(text.encode("utf-8", "backslashreplace"))  # as names of files that are no UTF-8
 
 
 def write_json(path: Path, value: Any) -> None:
