@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks.common import LABELS, parse_options, publish, seconds_of
 from voicefit.scores import reliability
@@ -61,7 +60,7 @@ def fill(run: Path, size: Size) -> int:
             scores = dict.fromkeys(("macro_f1", "accuracy", "balanced_accuracy"), score)
             support = [f"{spec.speaker}/{spec.label}/{clip:03}.flac" for clip in range(spec.k)]
             more: dict[str, Any] = {"floor_never": 0.444, "floor_coin": 0.451, "test_clips": 150}
-            logits = torch.from_numpy(generator.normal(0, 2, (150, 2)))
+            logits = generator.normal(0, 2, (150, 2))
             more["calibration"] = reliability(logits, (generator.random(150) > score).astype(int).tolist())
             store.add(spec, {**scores, **more, "support": support, "seconds": float(generator.gamma(2, 0.01))})
             written += 1

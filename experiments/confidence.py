@@ -15,10 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from scipy.optimize import minimize_scalar
-from torch import Tensor
-from torch.nn.functional import cross_entropy
 
 from benchmarks.common import parse_options, publish
 from experiments.real_data import folder
@@ -27,6 +24,7 @@ from voicefit.adaptation.leave_one_out import leave_one_out
 from voicefit.audio import load_waveform
 from voicefit.checkpoints.start import open_start
 from voicefit.corpora import load_corpus
+from voicefit.heads.logistic import log_softmax, softmax
 
 CHECKPOINT = Path("runs/nemo-prior/checkpoints/layer-2/ravdess+tess+emodb+emovo")
 LABELS = {2: ("anger", "neutral"), 6: ("anger", "fear", "happiness", "neutral", "sadness", "surprise")}
@@ -35,21 +33,26 @@ FEWEST_TESTED = 5
 BINS = 10
 
 
-def calibration_error(logits: Tensor, targets: Tensor) -> float:
+def calibration_error(logits: np.ndarray, targets: np.ndarray) -> float:
     """Mean distance of confidence and accuracy over bins of confidence, weighted by their clips."""
-    confidence, answer = logits.softmax(1).max(1)
-    table = pd.DataFrame({"confidence": confidence.numpy(), "right": (answer == targets).double().numpy()})
+    right = (logits.argmax(axis=1) == targets).astype(np.float64)
+    table = pd.DataFrame({"confidence": softmax(logits).max(axis=1), "right": right})
     groups = table.groupby(np.minimum((BINS * table["confidence"]).astype(int), BINS - 1))
     return float(
         sum(len(part) * abs(part["right"].mean() - part["confidence"].mean()) for _, part in groups) / len(table)
     )
 
 
-def fit_temperature(logits: Tensor, targets: Tensor) -> float:
+def log_loss(logits: np.ndarray, targets: np.ndarray) -> float:
+    """Mean surprise at the right class."""
+    return float(-log_softmax(logits)[np.arange(len(targets)), targets].mean())
+
+
+def fit_temperature(logits: np.ndarray, targets: np.ndarray) -> float:
     """What to divide logits by for the least log loss, from 0.1 to 10."""
 
     def loss(log_temperature: float) -> float:
-        return float(cross_entropy(logits.double() / np.exp(log_temperature), targets))
+        return log_loss(logits.astype(np.float64) / np.exp(log_temperature), targets)
 
     return float(np.exp(minimize_scalar(loss, bounds=(np.log(0.1), np.log(10)), method="bounded").x))
 
@@ -62,26 +65,25 @@ def draw_shots(targets: np.ndarray, k: int, draw: int) -> tuple[list[int], list[
 
 
 def measure(
-    method: ConfiguredMethod[Any], start: Any, pooled: Tensor, names: list[str], k: int, draw: int
+    method: ConfiguredMethod[Any], start: Any, pooled: np.ndarray, names: list[str], k: int, draw: int
 ) -> dict[str, float]:
     """One adaptation: what the left-out shots say, and what the other clips say."""
     labels = sorted(set(names))
-    targets = torch.tensor([labels.index(name) for name in names])
-    chosen, others = draw_shots(targets.numpy(), k, draw)
+    targets = np.array([labels.index(name) for name in names])
+    chosen, others = draw_shots(targets, k, draw)
     encoder, prior = start
-    frames = [torch.zeros(1, 1)] * len(chosen)  # read by methods that train the encoder alone
-    shots = Shots(pooled[chosen], frames, targets[chosen], len(labels), labels=tuple(labels), prior=prior)
+    shots = Shots(pooled[chosen], [], targets[chosen], len(labels), labels=tuple(labels), prior=prior)
     left_out = leave_one_out(method, encoder, shots, draw)
     assert left_out is not None
-    logits = method.fit(encoder, shots, draw)(pooled[others]).double()
+    logits = method.fit(encoder, shots, draw)(pooled[others]).astype(np.float64)
     temperature = fit_temperature(left_out.logits, left_out.targets)
     return {
         "right when left out": left_out.right / len(chosen),
-        "right on other clips": float((logits.argmax(1) == targets[others]).double().mean()),
+        "right on other clips": float((logits.argmax(axis=1) == targets[others]).mean()),
         "calibration error": calibration_error(logits, targets[others]),
         "error with temperature": calibration_error(logits / temperature, targets[others]),
-        "log loss": float(cross_entropy(logits, targets[others])),
-        "log loss with temperature": float(cross_entropy(logits / temperature, targets[others])),
+        "log loss": log_loss(logits, targets[others]),
+        "log loss with temperature": log_loss(logits / temperature, targets[others]),
     }
 
 
@@ -92,7 +94,7 @@ def rows(quick: bool) -> Iterator[dict[str, Any]]:
     corpus = load_corpus("nemo", folder("VOICEFIT_DATA") / "nEMO")
     speakers = corpus.speakers[:1] if quick else corpus.speakers
     clips = [clip for clip in corpus.clips if clip.speaker in speakers]
-    pooled = torch.cat([encoder.pool([encoder.front(load_waveform(clip.path))]) for clip in clips])
+    pooled = np.stack([encoder.embed(load_waveform(clip.path)) for clip in clips])
     for count, name, k in product(LABELS, ("prior", "head", "prototype"), (2, 4, 8)):
         method, found = find_method(name).configured(), []
         for speaker, draw in product(speakers, range(1 if quick else DRAWS)):

@@ -24,6 +24,7 @@ from voicefit.adaptation import find_method
 from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import Clip, Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
+from voicefit.heads.head import Projection
 from voicefit.heads.learn_prior import learn_prior
 from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
@@ -49,9 +50,7 @@ class Described:
     def __init__(self, describe: Callable[[Clip], Tensor], size: int):
         self._describe = functools.cache(describe)
         self.hidden_size = size
-        self.projector = torch.nn.Linear(size, size)
-        torch.nn.init.eye_(self.projector.weight)
-        torch.nn.init.zeros_(self.projector.bias)
+        self.projection = Projection(np.eye(size, dtype=np.float32), np.zeros(size, np.float32))
 
     def frames(self, clip: Clip) -> Tensor:
         """One frame for the whole clip, ``(1, size)``."""

@@ -13,8 +13,6 @@ from itertools import product
 import numpy as np
 import pandas as pd
 import soxr
-import torch
-from torch import Tensor
 
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_TINY, folder
@@ -89,20 +87,20 @@ def unlabelled(episodes: SpeakerEpisodes, draw: int, neutral: float) -> list[Cli
 
 
 def measure(
-    episodes: SpeakerEpisodes, prior: Prior, hear: Callable[[Sequence[Clip], Heard], Tensor], draws: int
+    episodes: SpeakerEpisodes, prior: Prior, hear: Callable[[Sequence[Clip], Heard], np.ndarray], draws: int
 ) -> Iterator[dict[str, object]]:
     """A row per trial: condition, speaker, k, macro_f1."""
     for label, k, draw, condition in product(episodes.labels, SHOTS, range(draws), CONDITIONS):
         episode = episodes.one_vs_rest(label, k, draw)
         if episode is None:
             continue
-        more = torch.empty(0)
+        more = np.empty((0, len(prior.origin)), np.float32)
         if condition.unlabelled is not None:
             more = hear(unlabelled(episodes, draw, condition.neutral), condition.unlabelled)
-        targets = torch.tensor(episode.support_targets)
+        targets = np.array(episode.support_targets)
         support = hear(episode.support, condition.shots)
         shots = Shots(support, [], targets, 2, labels=episode.labels, unlabelled=more, prior=prior)
-        answers = posterior_head(shots, Settings())(hear(episode.test, condition.test)).argmax(1).tolist()
+        answers = posterior_head(shots, Settings())(hear(episode.test, condition.test)).argmax(axis=1).tolist()
         found = score(episode.test_targets, answers)["macro_f1"]
         yield {"condition": condition.name, "speaker": episodes.speaker, "k": k, "macro_f1": found}
 
@@ -115,11 +113,11 @@ def main() -> None:
     pooled = pool_corpora(encoder, [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names])[0]
 
     @cache
-    def vector(clip: Clip, heard: Heard) -> Tensor:
-        return encoder.pool([encoder.front(heard(load_waveform(clip.path, clip.start, clip.end)))])[0]
+    def vector(clip: Clip, heard: Heard) -> np.ndarray:
+        return encoder.embed(heard(load_waveform(clip.path, clip.start, clip.end)))
 
-    def hear(clips: Sequence[Clip], heard: Heard) -> Tensor:
-        return torch.stack([vector(clip, heard) for clip in clips])
+    def hear(clips: Sequence[Clip], heard: Heard) -> np.ndarray:
+        return np.stack([vector(clip, heard) for clip in clips])
 
     means: dict[str, pd.Series] = {}
     for target in pooled:

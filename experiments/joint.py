@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
 from benchmarks.common import parse_options, publish
 from experiments.real_data import FOLDERS, WHISPER_BASE, WHISPER_TINY, folder
@@ -50,14 +48,14 @@ class Voice:
     """
 
     episodes: SpeakerEpisodes
-    vectors: dict[str, Tensor]
+    vectors: dict[str, np.ndarray]
     prior: Prior
     encoder: Encoder
 
-    def pooled(self, clips: Sequence[Clip]) -> Tensor:
+    def pooled(self, clips: Sequence[Clip]) -> np.ndarray:
         """Pooled vectors ``(clips, hidden_size)``."""
         rows = [self.vectors[clip.id] for clip in clips]
-        return torch.stack(rows) if rows else torch.empty(0)
+        return np.stack(rows) if rows else np.empty((0, self.encoder.hidden_size), np.float32)
 
     def recordings(self, episode: Episode, draw: int) -> list[Clip]:
         """All clips that are neither shots nor tested, shuffled."""
@@ -69,7 +67,7 @@ class Voice:
         return Shots(
             self.pooled(episode.support),
             [],
-            torch.tensor(episode.support_targets, dtype=torch.long),
+            np.array(episode.support_targets, dtype=np.int64),
             len(episode.labels),
             labels=episode.labels,
             unlabelled=self.pooled(recordings),
@@ -96,7 +94,7 @@ def uneven(clips: Sequence[Clip]) -> list[Clip]:
 
 def scored(voice: Voice, episode: Episode, head: Head) -> dict[str, float]:
     """Macro F1 and UAR on the test clips, and the mean macro F1 of each emotion against the rest by the same head."""
-    answers = head(voice.pooled(episode.test)).argmax(1).tolist()
+    answers = head(voice.pooled(episode.test)).argmax(axis=1).tolist()
     found = score(episode.test_targets, answers)
     each = [
         score([int(t == c) for t in episode.test_targets], [int(a == c) for a in answers])["macro_f1"]
@@ -159,7 +157,7 @@ def one_vs_rest_rows(voice: Voice, draws: int) -> Iterator[dict[str, Any]]:
 
 def voices(encoder: Encoder, target: PooledCorpus, prior: Prior) -> Iterator[Voice]:
     """Every speaker of a corpus."""
-    vectors = {clip.id: vector for clip, vector in zip(target.corpus.clips, target.vectors, strict=True)}
+    vectors = {clip.id: vector for clip, vector in zip(target.corpus.clips, target.vectors.numpy(), strict=True)}
     for speaker in target.corpus.speakers:
         yield Voice(SpeakerEpisodes(target.corpus, speaker), vectors, prior, encoder)
 

@@ -12,7 +12,6 @@ from itertools import product
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from benchmarks.common import parse_options, publish
 from experiments.joint import Voice, fitted, scored, taught_voices
@@ -77,8 +76,7 @@ def main() -> None:
     settings = [SHIPPED] if options.quick else list(product(*GRID.values()))
     scores = {}
     for target, found in taught_voices(options.quick):
-        with torch.no_grad():
-            scores[target] = measure(found, settings, 1 if options.quick else 3)
+        scores[target] = measure(found, settings, 1 if options.quick else 3)
     rows = []
     for target, own in scores.items():
         others = [found for name, found in scores.items() if name != target]

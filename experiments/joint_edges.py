@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks.common import parse_options, publish
 from experiments.joint import Voice, scored, taught_voices
@@ -35,7 +35,7 @@ def rows_of(voice: Voice, other: Voice, draws: int) -> Iterator[dict[str, Any]]:
         strangers = other.episodes.unlabelled(len(more), draw)
         for share in SECOND_VOICE_SHARES:
             count = min(len(strangers), round(len(more) * share / (1 - share)))
-            mixed = torch.cat([voice.pooled(more), other.pooled(strangers[:count])])
+            mixed = np.concatenate([voice.pooled(more), other.pooled(strangers[:count])])
             conditions[f"{share:.0%} of a second voice"] = replace(shots, unlabelled=mixed)
         missing = labels[draw % len(labels)]
         kept = [clip for clip in more if clip.label != missing]

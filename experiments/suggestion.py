@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 
 from benchmarks.common import parse_options, publish
 from experiments.joint import Voice, taught_voices
@@ -27,12 +26,9 @@ def with_labels(voice: Voice, pool: list[Clip], labelled: list[int]) -> Shots:
     """Shots of the pool's clips that have a label by now; the others are recordings."""
     labels = voice.episodes.labels
     rest = [clip for index, clip in enumerate(pool) if index not in set(labelled)]
-    pooled = (
-        voice.pooled([pool[index] for index in labelled]) if labelled else torch.empty(0, voice.encoder.hidden_size)
-    )
-    targets = torch.tensor([labels.index(str(pool[index].label)) for index in labelled], dtype=torch.long)
+    targets = np.array([labels.index(str(pool[index].label)) for index in labelled], dtype=np.int64)
     return Shots(
-        pooled,
+        voice.pooled([pool[index] for index in labelled]),
         [],
         targets,
         len(labels),
@@ -46,7 +42,7 @@ def with_labels(voice: Voice, pool: list[Clip], labelled: list[int]) -> Shots:
 def macro_f1(voice: Voice, shots: Shots) -> float:
     """Of the method `joint` on the test clips."""
     truth = [voice.episodes.labels.index(str(clip.label)) for clip in voice.episodes.test]
-    answers = joint_head(shots)(voice.pooled(voice.episodes.test)).argmax(1).tolist()
+    answers = joint_head(shots)(voice.pooled(voice.episodes.test)).argmax(axis=1).tolist()
     return score(truth, answers)["macro_f1"]
 
 

@@ -49,9 +49,9 @@ def transferability(group: Sequence[PooledCorpus], prior: Prior, voice: PooledCo
     Raises:
         VoicefitError: fewer than two labels.
     """
-    points, labels = prior.project(voice.vectors), np.array([str(clip.label) for clip in voice.corpus.clips])
+    points, labels = prior.project(voice.vectors.numpy()), np.array([str(clip.label) for clip in voice.corpus.clips])
     answers = expit(points @ prior.heads.T + prior.biases)
-    source = np.vstack([prior.project(part.vectors) for part in group])
+    source = np.vstack([prior.project(part.vectors.numpy()) for part in group])
     return {
         "h_score": h_score(points, labels),
         "nleep": nleep(points, labels),

@@ -9,7 +9,9 @@ import json
 import shutil
 from pathlib import Path
 
-from voicefit.checkpoints.checkpoint import PRIOR, RECORD, halve_weights
+from voicefit.checkpoints.checkpoint import halve_weights
+from voicefit.checkpoints.record import PRIOR, RECORD
+from voicefit.export.encoder import add_graph
 from voicefit.system.files import new_directory, write_json, write_text
 
 TERMS = {
@@ -31,7 +33,7 @@ def describe_terms(corpora: list[dict[str, str]]) -> str:
 
 
 def main() -> None:
-    """Copy, halve the weights, and write the card and the checksums."""
+    """Copy, halve the weights, and write the graph, the card and the checksums."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, what in (("checkpoint", "pre-finetuned"), ("student", "that it was made of"), ("out", "folder to write")):
         parser.add_argument(name, type=Path, help=what)
@@ -51,6 +53,7 @@ def main() -> None:
             shutil.copy(arguments.checkpoint / name, folder / name)
         halve_weights(folder)
         write_json(folder / RECORD, record)
+        add_graph(folder)
         write_text(folder / "README.md", card(record))
         sums = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}" for path in sorted(folder.iterdir())]
         write_text(folder / "SHA256SUMS", "\n".join(sums) + "\n")

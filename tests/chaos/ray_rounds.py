@@ -109,7 +109,7 @@ def stored(out: Path) -> pd.DataFrame:
     """What must be the same however a sweep was run."""
     with RunDirectory(out).open_store() as store:
         table = store.trials()
-    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+    return table.drop(columns=["seconds", "finished_at", "attempts", "worker"]).sort_values("key", ignore_index=True)
 
 
 def count(out: Path) -> int:

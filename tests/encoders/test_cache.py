@@ -21,6 +21,7 @@ from voicefit.corpora import Clip, folder
 from voicefit.encoders import FrontCache, FrontEnd, Reading, cache_limit, load_encoder
 from voicefit.encoders import cache as cache_module
 from voicefit.errors import VoicefitError
+from voicefit.system import digests
 
 torch.set_num_threads(1)
 
@@ -277,6 +278,7 @@ def test_a_disk_that_fills_up_meanwhile_is_an_error_that_says_what_to_do(encoder
 def test_a_file_is_read_once_for_all_of_its_clips_and_again_when_it_has_changed(encoder, model, tmp_path, monkeypatch):
     soundfile.write(tmp_path / "long.wav", make_waveform(2), 16_000)
     os.utime(tmp_path / "long.wav", (1e9, 1e9))
+    monkeypatch.setattr(digests, "_TIME_RESOLUTION_NS", 0)  # as if the file had been there for a while
     parts = [Clip("", tmp_path / "long.wav", "me", "anger", start=start / 4, end=start / 4 + 0.2) for start in range(6)]
     read, digest = [], cache_module.hashlib.file_digest
     monkeypatch.setattr(cache_module.hashlib, "file_digest", lambda *given: read.append(given) or digest(*given))

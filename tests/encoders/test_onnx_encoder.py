@@ -5,39 +5,20 @@ import shutil
 
 import numpy as np
 import onnx
-import pandas as pd
 import pytest
-import torch
 
 from support.adapted_models import build_adapted
-from support.tiny_models import BUILDERS, edit_json, make_prior, make_waveform, rewrite_weights
+from support.tiny_models import BUILDERS, build_start, edit_json, make_waveform, rewrite_weights
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
-from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.checkpoints.start import open_start
 from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.encoders.onnx_encoder import GRAPH, INPUT, OUTPUT, OnnxEncoder, new_session, open_graph
 from voicefit.errors import VoicefitError
 from voicefit.export.encoder import OPSET, add_graph, encoder_graph, load_for_graph
-from voicefit.heads.corpus_heads import CorpusHeads
 
 pytestmark = pytest.mark.slow(4)
 
 WINDOW = 5 * SAMPLE_RATE
-HISTORY = pd.DataFrame([{"epoch": 1, "train_loss": 1.0, "validation_mean_macro_f1": 0.5}])
-
-
-def build_checkpoint(folder, family, reading):
-    """A pre-finetuned checkpoint whose layers, if they are weighed, all have weights of their own."""
-    encoder = load_encoder(BUILDERS[family](folder / "encoder"), reading)
-    with torch.no_grad():
-        for weights in encoder.layer_weights:
-            weights.copy_(torch.linspace(-1, 1, len(weights)))
-    record = {"kind": "prefinetuned", "source": "encoder", "protocol": "clean", "seed": 0, "depth": encoder.depth}
-    record |= {"frozen_layers": reading.frozen_layers, "weighted_layers": reading.weighted_layers}
-    record |= {"front_end": reading.front_end.model_dump(), "corpora": [], "best": {"epoch": 1.0}}
-    heads = CorpusHeads({"c": ["anger", "neutral"]}, encoder.projector.out_features)
-    save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), folder / "checkpoint", record, HISTORY)
-    return folder / "checkpoint"
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +74,7 @@ def test_clips_of_one_length_together_give_what_each_gives_alone(plain, family):
     ids=["weighted", "frozen"],
 )
 def test_a_checkpoint_s_graph_reads_it_as_it_was_trained(tmp_path, family, reading):
-    folder = build_checkpoint(tmp_path, family, reading)
+    folder = build_start(tmp_path, family, reading)
     add_graph(folder)
     start = open_start(folder)
     graph = start.graph
@@ -218,7 +199,7 @@ def test_a_graph_that_differs_is_not_written(plain, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize("quirk", [{"pad_first": True}, {"resample": False}])
 def test_quirks_of_the_published_code_have_no_graph(tmp_path, quirk):
-    folder = build_checkpoint(tmp_path, "hubert", Reading(front_end=FrontEnd(**quirk)))
+    folder = build_start(tmp_path, "hubert", Reading(front_end=FrontEnd(**quirk)))
     assert add_graph(folder) is None
     assert not (folder / GRAPH).exists()
 

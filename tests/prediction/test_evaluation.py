@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score, recall_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score
 
 from voicefit.prediction.evaluation import _scored
 from voicefit.prediction.model import Prediction
+from voicefit.scores import score
 
 
 def scored(truth, answers):
@@ -26,13 +27,47 @@ def test_four_clips_by_hand():
     assert found.confusion == {"anger": {"anger": 1, "calm": 1}, "calm": {"anger": 0, "calm": 2}}
 
 
-def test_a_label_that_only_the_model_gives_is_a_wrong_answer():
-    truth, answers = ["a", "a", "b", "b", "b"], ["a", "c", "b", "b", "a"]
+TALES = [
+    (["a", "a", "b", "b", "b"], ["a", "c", "b", "b", "a"]),  # the model gives a label that no clip has
+    (["a", "a", "b", "c"], ["a", "a", "a", "a"]),  # clips have labels that it never gives
+    (["a", "b", "c"], ["d", "d", "c"]),  # both
+    (["a", "a"], ["b", "b"]),  # nothing in common
+    (["a", "a"], ["a", "a"]),  # one label
+]
+
+
+@pytest.mark.parametrize(("truth", "answers"), TALES)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.filterwarnings("ignore:A single label was found")
+def test_scores_are_those_of_scikit_learn_by_name(truth, answers):
+    found, of_clips = scored(truth, answers), sorted(set(truth))
+    assert found.macro_f1 == pytest.approx(f1_score(truth, answers, average="macro", zero_division=0))
+    assert found.macro_f1_of_clips == pytest.approx(f1_score(truth, answers, labels=of_clips, average="macro"))
+    assert found.uar == pytest.approx(balanced_accuracy_score(truth, answers))
+    assert found.uar_of_all == pytest.approx(recall_score(truth, answers, average="macro", zero_division=0))
+    assert found.accuracy == pytest.approx(accuracy_score(truth, answers))
+
+
+@pytest.mark.parametrize(("truth", "answers"), TALES)
+def test_a_sweep_scores_as_evaluate_does(truth, answers):
+    names = sorted({*truth, *answers})
+    of_trial = score([names.index(label) for label in truth], [names.index(label) for label in answers])
     found = scored(truth, answers)
-    assert found.macro_f1 == pytest.approx(f1_score(truth, answers, labels=["a", "b"], average="macro"))
+    expected = {"macro_f1": found.macro_f1, "accuracy": found.accuracy, "balanced_accuracy": found.uar}
+    assert of_trial == pytest.approx(expected)
+
+
+def test_a_label_that_only_the_model_gives_is_shown_without_clips():
+    found = scored(*TALES[0])
     assert found.labels["c"].clips == 0
-    assert found.uar == pytest.approx(recall_score(truth, answers, labels=["a", "b"], average="macro"))
     assert set(found.confusion) == {"a", "b"}
+    low, high = found.interval
+    assert low <= found.macro_f1 <= high
+    assert found.remark() == (
+        "No clip has the label c, which the model gave: macro F1 counts it as 0, UAR does not. "
+        f"Over the labels of the clips alone, macro F1 is {found.macro_f1_of_clips:.3f}."
+    )
+    assert scored(*TALES[1]).remark() == ""
 
 
 def test_the_interval_narrows_with_clips():

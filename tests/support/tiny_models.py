@@ -25,7 +25,7 @@ from transformers import (
 
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.corpora import Clip
-from voicefit.encoders import load_encoder
+from voicefit.encoders import Reading, load_encoder
 from voicefit.heads.corpus_heads import CorpusHeads
 from voicefit.heads.learn_prior import learn_prior
 from voicefit.heads.prior import Prior
@@ -161,12 +161,20 @@ def make_prior(size: int) -> Prior:
     return learn_prior({"corpus": pooled}, {"corpus": clips})
 
 
-def build_start(folder: Path) -> Path:
-    """A pre-finetuned checkpoint made without training, which knows anger, fear and neutral."""
-    encoder = load_encoder(build_wav2vec2_group_norm(folder / "encoder"))
+def build_start(folder: Path, family: str = "wav2vec2-group-norm", reading: Reading | None = None) -> Path:
+    """A pre-finetuned checkpoint made without training, which knows anger, fear and neutral.
+
+    If its layers are weighed, no weight is like another.
+    """
+    reading = reading or Reading()
+    encoder = load_encoder(BUILDERS[family](folder / "encoder"), reading)
+    with torch.no_grad():
+        for weights in encoder.layer_weights:
+            weights.copy_(torch.linspace(-1, 1, len(weights)))
     heads = CorpusHeads({"c": ["anger", "neutral"]}, encoder.projector.out_features)
     record = {"kind": "prefinetuned", "source": "encoder", "protocol": "clean", "seed": 0, "depth": encoder.depth}
-    record |= {"frozen_layers": 0, "front_end": encoder.front_end.model_dump(), "corpora": [], "best": {"epoch": 1.0}}
+    record |= {"frozen_layers": encoder.frozen_layers, "front_end": encoder.front_end.model_dump(), "corpora": []}
+    record |= {"weighted_layers": reading.weighted_layers, "best": {"epoch": 1.0}}
     history = pd.DataFrame([{"epoch": 1, "train_loss": 1.0, "validation_mean_macro_f1": 0.5}])
     save_prefinetuned(encoder, heads, make_prior(encoder.hidden_size), folder / "checkpoint", record, history)
     return folder / "checkpoint"

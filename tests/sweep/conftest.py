@@ -115,7 +115,9 @@ def stored() -> Callable[[Path], pd.DataFrame]:
     def read(out: Path) -> pd.DataFrame:
         with RunDirectory(out).open_store() as store:
             table = store.trials()
-        return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+        return table.drop(columns=["seconds", "finished_at", "attempts", "worker"]).sort_values(
+            "key", ignore_index=True
+        )
 
     return read
 
@@ -157,7 +159,7 @@ def results_of() -> Callable[[Iterable[Record[TrialSpec]]], dict[TrialSpec, tupl
     """Trial → its result but for the seconds, and its error; each trial once."""
 
     def collect(records: Iterable[Record[TrialSpec]]) -> dict[TrialSpec, tuple[dict[str, Any], str | None]]:
-        collected = list(records)
+        collected = [record for record in records if isinstance(record, Record)]
         results = {
             record.job: ({name: value for name, value in record.result.items() if name != "seconds"}, record.error)
             for record in collected

@@ -6,7 +6,7 @@ from voicefit.corpora import load_corpus
 from voicefit.sweep import estimate as module
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import expand_trials, make_plan
-from voicefit.sweep.run import DryRun
+from voicefit.sweep.preview import DryRun
 
 PROBES = 8  # clips that are measured
 CLIPS = {"alpha": 12, "beta": 12, "voices": 30}

@@ -156,7 +156,7 @@ class TestOnACluster:
         )
 
         assert results.pop(hanging) == ({}, "took longer than the limit of 4 s and was stopped")
-        assert results.pop(killing)[1].startswith("the worker died twice (The actor is dead because its worker")
+        assert results.pop(killing)[1].startswith("the worker died 3 times (")
         assert results == results_of(run_trials(good, trial_jobs, 1))
         wait_until(lambda: not workers_at_tasks())
 

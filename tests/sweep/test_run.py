@@ -30,7 +30,7 @@ def records(out: Path) -> pd.DataFrame:
     """What must be the same however a sweep was run."""
     with RunDirectory(out).open_store() as store:
         table = store.trials()
-    return table.drop(columns=["seconds", "finished_at"]).sort_values("key", ignore_index=True)
+    return table.drop(columns=["seconds", "finished_at", "attempts", "worker"]).sort_values("key", ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -299,16 +299,25 @@ def test_a_dry_run_counts_what_the_run_does_and_writes_nothing(raw_plan, finishe
     assert found.estimate.total > 0
 
 
-@pytest.mark.slow(3)
-def test_shots_that_no_speaker_has_clips_for_are_told(tmp_path, raw_plan):
-    grid = [{"starts": ["none"], "methods": ["prototype"], "k": [2, 200, 100], "draws": 1}]
-    words = "no trials with k = 100, 200: no speaker has clips enough"
-    assert dry_run(plan_of(raw_plan, grid=grid)).shots_without_trials == words
-    told: list[str] = []
-    run_sweep(plan_of(raw_plan, grid=grid), tmp_path / "out", notify=told.append)
-    assert told.count(words) == 1
-    run_sweep(plan_of(raw_plan, grid=[{**grid[0], "k": [2]}]), tmp_path / "other", notify=told.append)
-    assert told.count(words) == 1
+def test_cells_without_a_trial_are_told_and_recorded(tmp_path, raw_plan, cache):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2, 200], "draws": 1}])
+    words = [
+        f"voices/anna, ben, one-vs-rest of {label}, k = 200: too few clips of {label}"
+        for label in ("anger", "calm", "fear")
+    ]
+    assert [group.words() for group in dry_run(plan).not_run] == words
+    result = run_sweep(plan, tmp_path / "out", cache_root=cache)
+    assert [group.words() for group in result.not_run] == words
+    recorded = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["not_run"]
+    assert [group["reason"] for group in recorded] == [f"too few clips of {name}" for name in ("anger", "calm", "fear")]
+
+
+def test_a_plan_without_a_trial_is_an_error_and_leaves_no_folder(tmp_path, raw_plan, cache):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [200], "draws": 1}])
+    with pytest.raises(VoicefitError, match=r"no trial: voices/anna, ben, one-vs-rest of anger, k = 200: too few"):
+        run_sweep(plan, tmp_path / "out", cache_root=cache)
+    assert not (tmp_path / "out").exists()
+    assert not dry_run(plan).in_shards
 
 
 @pytest.mark.slow(3)

@@ -1,6 +1,7 @@
 import multiprocessing
 import multiprocessing.forkserver
 import os
+import re
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from support.reporter import Reporter
 from voicefit.adaptation import METHODS
 from voicefit.encoders import Reading
 from voicefit.errors import VoicefitError
+from voicefit.sweep.jobs import Lost
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId
@@ -88,13 +90,19 @@ def test_workers_are_spread_over_the_devices(trial_jobs, forked):
     assert [worker.device for worker in workers] == ["cpu", "cpu:0", "cpu", "cpu:0"]
 
 
-def test_a_trial_that_kills_two_workers_is_recorded_as_failed_and_the_others_run(
+def test_a_trial_that_kills_three_workers_is_recorded_as_failed_and_the_others_run(
     trials, trial_jobs, forked, results_of, errors_of
 ):
     deadly = replace(trial_jobs, methods={**trial_jobs.methods, "head": with_settings(Deadly("kill"))})
     head, others = trials[0], [trial for trial in trials if trial.method == "prototype"]
-    results = results_of(run_trials([*others[:2], replace(head, method="head"), *others[2:]], deadly, 2))
-    assert errors_of(results) == {replace(head, method="head"): "the worker process died twice (exit code -9)"}
+    head = replace(head, method="head")
+    outcomes = list(run_trials([*others[:2], head, *others[2:]], deadly, 2))
+    lost = [outcome for outcome in outcomes if isinstance(outcome, Lost)]
+    assert [(loss.job, loss.cause) for loss in lost] == [(head, "exit code -9")] * 2
+    results = results_of(outcomes)
+    (error,) = errors_of(results).values()
+    assert re.fullmatch(r"the worker process died 3 times \((\S+: exit code -9; ){2}\S+: exit code -9\)", error)
+    assert error.count(lost[0].worker) == error.count(lost[1].worker) == 1
     assert len(results) == len(others) + 1
 
 
@@ -119,6 +127,13 @@ def test_a_record_that_waits_to_be_read_is_not_overdue(trials, forked):
         errors.append(record.error)
         time.sleep(2.5)
     assert errors == [None, None]
+
+
+def test_losses_of_earlier_calls_count(trials, trial_jobs, forked, results_of, errors_of):
+    deadly = replace(trial_jobs, methods={**trial_jobs.methods, "head": with_settings(Deadly("kill"))})
+    head = replace(trials[0], method="head")
+    (record,) = run_trials([head], deadly, 2, losses={head: ["here:1: exit code -9", "there:2: exit code -11"]})
+    assert record.error.startswith("the worker process died 3 times (here:1: exit code -9; there:2: exit code -11; ")
 
 
 def test_workers_that_cannot_work_at_all_are_an_error(trials, trial_jobs, forked):

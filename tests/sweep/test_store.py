@@ -23,6 +23,7 @@ RESULT = {
     "support": ["anna/é/1.wav", "anna/b.wav"],
     "test_clips": 7,
     "seconds": 0.25,
+    "worker": "host:1",
 }
 COLUMNS = [
     *(
@@ -41,6 +42,7 @@ COLUMNS = [
     ),
     *("macro_f1", "accuracy", "balanced_accuracy", "floor_never", "floor_coin"),
     *("calibration", "confusion", "support", "test_clips", "seconds", "error", "finished_at"),
+    *("attempts", "worker"),
 ]
 
 
@@ -177,7 +179,7 @@ def test_no_store_to_read_is_an_error_and_makes_none(path):
 
 def test_a_store_opened_to_read_cannot_be_written(path):
     TrialStore(path).close()
-    with TrialStore(path, read_only=True) as store, pytest.raises(sqlite3.OperationalError, match="readonly"):
+    with TrialStore(path, read_only=True) as store, pytest.raises(VoicefitError, match="for reading alone"):
         store.add(SPEC, RESULT)
 
 

@@ -149,6 +149,10 @@ def predict(
     labels: Annotated[
         Path | None, typer.Option(help="Write the timeline's labels: .txt for Audacity, or .csv with a row per window.")
     ] = None,
+    out_path: Annotated[
+        Path | None,
+        typer.Option("--out", help="Write a .csv, a row per file as they come. The same command resumes it."),
+    ] = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Classify clips, or long recordings window by window, with an adapted model.
@@ -159,6 +163,8 @@ def predict(
     from voicefit.cli import tables
     from voicefit.prediction.model import load_model, split_model
 
+    if out_path is not None and (together or window is not None or as_json):
+        raise VoicefitError("--out writes a row per file: leave --together, --window and --json out")
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
     if window is None and (figure is not None or labels is not None):
@@ -175,6 +181,9 @@ def predict(
         require_figure(figure)
     model, audio = split_model(model_and_audio)
     _tell_of_mini(model)
+    if out_path is not None:
+        _predict_to_csv(model, audio, out_path, channel)
+        return
     with progress_bars() as progress:
         if window is not None:
             from voicefit.prediction.timeline import timelines
@@ -206,6 +215,19 @@ def predict(
         out.print(*shown, sep="\n")
     if all(errors):
         raise VoicefitError("none of the files could be read as audio")
+
+
+def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | None) -> None:
+    from voicefit.prediction.csv_file import predict_to_csv
+    from voicefit.prediction.model import load_model
+
+    if path.suffix.lower() != ".csv":
+        raise VoicefitError(f"--out {path}: give a file that ends in .csv")
+    with progress_bars() as progress:
+        before, unusable = predict_to_csv(load_model(model), audio, path, progress, channel)
+    tell_left_out({found.file: found.error for found in unusable})
+    resumed = f" ({before} files had a row before)" if before else ""
+    out.print(f"predictions: {path}{resumed}", soft_wrap=True)
 
 
 def evaluate(
@@ -247,6 +269,8 @@ def evaluate(
             f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
             soft_wrap=True,
         )
+        if found.remark():
+            out.print(escape(found.remark()), soft_wrap=True)
 
 
 def suggest(

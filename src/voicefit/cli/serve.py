@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from voicefit.cli.terminal import notify, out
-from voicefit.errors import VoicefitError
+from voicefit.system.extras import require
 
 
 def serve(
@@ -26,10 +26,8 @@ def serve(
 
     Example: `voicefit serve checkpoint`
     """
-    try:
-        from voicefit.serving.server import serve as run
-    except ModuleNotFoundError as error:
-        raise VoicefitError(f"{error.name} is not installed; run: pip install 'voicefit[serve]'") from error
+    require("serve", "serve opens a page and an API")
+    from voicefit.serving.server import serve as run
 
     def opened(address: str) -> None:
         out.print(f"page: {address}   API: {address}/docs", soft_wrap=True)

@@ -1,5 +1,6 @@
 """Commands around sweeps: run one, merge its shards, report it; and the demo, which is a small one."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,6 +12,9 @@ from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 
 _WORST = 10
+
+_MOST_REASONS = 20
+"""At the end of a sweep, so many lines are printed about cells that have no trial. A dry run prints all."""
 
 
 def sweep(
@@ -45,6 +49,18 @@ def sweep(
     again: Annotated[
         Path | None, typer.Option("--reproduce", help="Run this run's plan once more, and say what differs.")
     ] = None,
+    begin_anew: Annotated[
+        bool,
+        typer.Option(
+            "--begin-anew", help="Where a corpus or an encoder has changed since RUN began, set RUN's trials aside."
+        ),
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed/--leave-failed", help="Whether trials that failed before are tried again.")
+    ] = True,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Where another sweep is at work in RUN, go on after it.")
+    ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials, and estimate time and disk.")] = False,
 ) -> None:
     """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
@@ -60,7 +76,9 @@ def sweep(
     if again is not None and part is not None:
         raise VoicefitError("sweep: --reproduce repeats a whole run; leave --shard out")
     if dry:
-        _print_dry_run(dry_run(read, part))
+        with progress_bars() as progress:
+            found = dry_run(read, part, progress)
+        _print_dry_run(found)
         return
     if out_dir is None:
         raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
@@ -74,10 +92,15 @@ def sweep(
             workers=workers,
             max_failures=max_failures,
             trial_timeout=trial_timeout,
+            begin_anew=begin_anew,
+            retry_failed=retry_failed,
+            wait=wait,
             progress=progress,
             notify=notify,
         )
-    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed")
+    _print_not_run(result.not_run[:_MOST_REASONS], len(result.not_run))
+    left = f", {result.left_failed} had failed before and were left" if result.left_failed else ""
+    out.print(f"{result.finished} trials finished, {result.skipped} were finished before, {result.failed} failed{left}")
     if again is not None:
         _print_reproduction(again, out_dir)
     else:
@@ -141,9 +164,12 @@ def merge(
 
 
 def _print_dry_run(found: Any) -> None:
+    for remark in found.remarks:
+        out.print(escape(remark), soft_wrap=True)
+    _print_not_run(found.not_run, len(found.not_run))
+    if not found.in_shards:
+        raise VoicefitError("the plan has no trial: see above")
     out.print(f"trials: {found.trials:,}")
-    if found.shots_without_trials:
-        out.print(escape(found.shots_without_trials), soft_wrap=True)
     out.print(f"pre-finetunings: {len(found.prefinetunings)}")
     if found.cache is not None:
         out.print(escape(found.cache.words()), soft_wrap=True)
@@ -158,6 +184,14 @@ def _print_dry_run(found: Any) -> None:
     )
     out.print(f"time, in all, at most: {_duration(found.estimate.total)}")
     out.print("measured on a few clips here, for one worker and an empty cache")
+
+
+def _print_not_run(groups: Sequence[Any], count: int) -> None:
+    """The cells that have no trial, a line for those of one reason."""
+    for group in groups:
+        out.print(f"not run: {escape(group.words())}", soft_wrap=True)
+    if len(groups) < count:
+        out.print(f"… and {count - len(groups)} more such lines; the report and run.json have all")
 
 
 def _duration(seconds: float) -> str:

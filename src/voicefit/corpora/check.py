@@ -16,6 +16,7 @@ from rich.text import Text
 from voicefit.audio import SAMPLE_RATE, SILENCE_PEAK, AudioError, read_recording
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo
 from voicefit.corpora.left_out import Account
+from voicefit.corpora.same_audio import find_same_audio
 
 KINDS = (
     "missing",
@@ -27,6 +28,7 @@ KINDS = (
     "near-silent",
     "clipped",
     "duplicate",
+    "overlap",
     "unlabelled",
 )
 """The kinds of finding, the gravest first. Clips of the first five kinds cannot be loaded."""
@@ -188,6 +190,8 @@ def check_corpus(
         findings += clip_findings
         if progress is not None:
             progress(done, len(corpus.clips))
+    overlaps = [pair for pair in find_same_audio(corpus.clips) if pair.kind == "overlap"]
+    findings += [Finding(pair.clip.id, "overlap", str(pair).removeprefix(f"{pair.clip.id} ")) for pair in overlaps]
     return CheckReport(
         name=corpus.name,
         root=corpus.root,

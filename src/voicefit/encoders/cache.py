@@ -3,7 +3,6 @@
 import hashlib
 import math
 import os
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,6 +19,7 @@ from voicefit.corpora import Clip
 from voicefit.encoders.cache_limit import ADVICE, CachePlan, bytes_under, free_bytes, read_limit
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
+from voicefit.system.digests import file_digest
 from voicefit.system.files import new_file
 from voicefit.system.machine import limit_threads
 
@@ -31,9 +31,6 @@ _CLIPS_AHEAD = 8
 
 _HEADER_BYTES = 128
 """A file of the cache has so many bytes before its frames."""
-
-_MTIME_RESOLUTION_NS = 2 * 10**9
-"""On any file system, two changes that are so many nanoseconds apart have different times of change."""
 
 
 def default_cache_root() -> Path:
@@ -187,7 +184,7 @@ class FrontCache:
 
     def _entry(self, clip: Clip) -> Path:
         part = f"{clip.start}:{clip.end}:" + ("" if clip.channel is None else f"{clip.channel}:")
-        name = hashlib.blake2b(part.encode() + _file_digest(clip.path), digest_size=16)
+        name = hashlib.blake2b(part.encode() + file_digest(clip.path), digest_size=16)
         return self.folder / name.hexdigest()[:2] / f"{name.hexdigest()}.npy"
 
     def _entry_bytes(self, samples: int) -> int:
@@ -212,26 +209,6 @@ def _ahead(
         if len(pending) > _CLIPS_AHEAD:
             yield pending.popleft()
     yield from pending
-
-
-_digests: dict[str, tuple[int, int, bytes]] = {}
-"""The time of change, size and digest of each file: a file may hold thousands of clips, and a sweep has many caches."""
-
-
-def _file_digest(path: Path) -> bytes:
-    """Return a digest of a file, 16 bytes, or none if it cannot be read; ``load_waveform`` then reports the reason."""
-    try:
-        stat = path.stat()
-        *cached, digest = _digests.get(str(path), (0, 0, b""))
-        if cached == [stat.st_mtime_ns, stat.st_size]:
-            return digest
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
-    except OSError:
-        return b""
-    if abs(time.time_ns() - stat.st_mtime_ns) > _MTIME_RESOLUTION_NS:
-        _digests[str(path)] = (stat.st_mtime_ns, stat.st_size, digest)
-    return digest
 
 
 def _read(entry: Path) -> np.ndarray | None:

@@ -72,7 +72,9 @@ def embed_files(
 
 def threads_for(encoder: Embeds) -> int:
     """Return how many clips may be embedded at once."""
-    return len(os.sched_getaffinity(0)) if isinstance(encoder, OnnxEncoder) else 1
+    if not isinstance(encoder, OnnxEncoder):
+        return 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def in_order(act: Callable[[Item], Answer], items: Sequence[Item], threads: int) -> Iterator[Answer]:

@@ -43,10 +43,14 @@ class Evaluation:
 
     Attributes:
         clips: how many clips the scores are of.
-        macro_f1: mean F1 over the labels of the clips; an answer that no clip has as its label is a wrong answer.
+        macro_f1: mean F1 over all labels that clips have or the model gave, as scikit-learn's ``f1_score`` has it: a
+            label that the model gave and no clip has counts as one that is never right.
+        macro_f1_of_clips: the same over the labels that clips have; other answers are wrong, and no more than that.
         interval: in which ``macro_f1`` lies in 95 of 100 resamples of the clips.
         accuracy: share of clips that are right.
-        uar: unweighted average recall, the mean over the clips' labels of the share that is right.
+        uar: unweighted average recall over the labels that clips have, as scikit-learn's ``balanced_accuracy_score``.
+        uar_of_all: the same over all labels that clips have or the model gave, as its ``recall_score`` has it: a label
+            that no clip has counts as 0.
         most_common: ``macro_f1`` of always naming the label that most clips have.
         labels: label → its scores.
         confusion: label of the clips → label of the model → number of clips.
@@ -55,9 +59,11 @@ class Evaluation:
 
     clips: int
     macro_f1: float
+    macro_f1_of_clips: float
     interval: tuple[float, float]
     accuracy: float
     uar: float
+    uar_of_all: float
     most_common: float
     labels: dict[str, LabelScores]
     confusion: dict[str, dict[str, int]]
@@ -66,6 +72,16 @@ class Evaluation:
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         return asdict(self)
+
+    def remark(self) -> str:
+        """What to know of these scores where the model gave a label that no clip has; empty otherwise."""
+        given = [name for name, scores in self.labels.items() if not scores.clips]
+        if not given:
+            return ""
+        return (
+            f"No clip has the label {', '.join(given)}, which the model gave: macro F1 counts it as 0, UAR does not. "
+            f"Over the labels of the clips alone, macro F1 is {self.macro_f1_of_clips:.3f}."
+        )
 
 
 def evaluate(
@@ -147,12 +163,15 @@ def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[st
     drawn = np.random.default_rng(0).multinomial(len(truth), counts.ravel() / len(truth), size=_RESAMPLES)
     low, high = np.quantile([_macro_f1(one.reshape(counts.shape)) for one in drawn], [0.025, 0.975])
     scores = {name: _label_scores(counts, index) for index, name in enumerate(names)}
+    of_clips = [scores[name] for name in set(truth)]
     return Evaluation(
         clips=len(truth),
         macro_f1=_macro_f1(counts),
+        macro_f1_of_clips=float(np.mean([label.f1 for label in of_clips])),
         interval=(float(low), float(high)),
         accuracy=float(np.trace(counts) / len(truth)),
-        uar=float(np.mean([scores[name].recall for name in set(truth)])),
+        uar=float(np.mean([label.recall for label in of_clips])),
+        uar_of_all=float(np.mean([label.recall for label in scores.values()])),
         most_common=_macro_f1(most_common),
         labels=scores,
         confusion={
@@ -165,9 +184,9 @@ def _scored(truth: Sequence[str], found: Sequence[Prediction], left_out: dict[st
 
 
 def _macro_f1(counts: np.ndarray) -> float:
-    """Mean F1 over the labels that clips have; ``counts`` as :func:`voicefit.scores.confusion` returns them."""
+    """Mean F1 over the labels that clips or answers have, of :func:`voicefit.scores.confusion`."""
     right, clips, answers = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    occurs = clips > 0
+    occurs = clips + answers > 0
     return float((2 * right[occurs] / (clips + answers)[occurs]).mean())
 
 

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,8 +98,13 @@ class Model:
         Raises:
             VoicefitError: a path does not exist, or there is no audio file at all.
         """
-        files = find_audio(paths, stdin=True)
-        return list(embed_files(self.encoder, files, self._prediction, progress, channel))
+        return list(self.iterate_files(find_audio(paths, stdin=True), progress, channel))
+
+    def iterate_files(
+        self, files: Sequence[Path], progress: Progress = silent, channel: int | None = None
+    ) -> Iterator[Prediction]:
+        """Classify files as :meth:`predict_files` does, and yield each answer as soon as it is there, in order."""
+        return embed_files(self.encoder, files, self._prediction, progress, channel)
 
     def _prediction(self, file: Path, vector: np.ndarray | None, error: str, remark: str) -> Prediction:
         if vector is None:

@@ -6,10 +6,10 @@ speakers are never trained on.
 """
 
 import hashlib
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, count
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from voicefit.checkpoints import checkpoint
 from voicefit.corpora import Clip, Corpus
 from voicefit.corpora.left_out import told_of_corpus
+from voicefit.corpora.same_audio import corpus_audio
 from voicefit.encoders import Encoder, FrontCache
 from voicefit.errors import VoicefitError
 from voicefit.heads.discriminants import discriminant_projector
@@ -34,8 +35,11 @@ from voicefit.prefinetuning.batches import (
 from voicefit.prefinetuning.settings import PrefinetuneSettings
 from voicefit.prefinetuning.trainer import Trainer
 from voicefit.system.distributed import ALONE, Processes
-from voicefit.system.files import require_absent
+from voicefit.system.files import require_absent, write_json
 from voicefit.system.progress import Notify, Progress, silent
+
+_AUDIO = "audio.json"
+"""The file of an unfinished run that says what audio it was begun with: corpus → digest."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +117,12 @@ def prefinetune(
     splits = _split(usable, settings, run.seed)
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
+    audio = {corpus.name: corpus_audio(corpus) for corpus in usable}
+    _check_audio(unfinished, audio)
     with torch.random.fork_rng(devices=[]):
         _begin_projector(encoder, splits, cache, settings, run.seed, processes.is_rank_zero)
         trainer = Trainer(encoder, splits, cache, settings, run.seed, processes)
-        _train(trainer, unfinished, identity, run.save_every, progress)
+        _train(trainer, unfinished, identity, audio, run.save_every, progress)
     if processes.is_rank_zero:
         record = {
             "kind": "prefinetuned",
@@ -154,11 +160,18 @@ def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> Non
         )
 
 
-def _train(trainer: Trainer, folder: Path, identity: str, save_every: float, progress: Progress) -> None:
+def _train(
+    trainer: Trainer, folder: Path, identity: str, audio: Mapping[str, str], save_every: float, progress: Progress
+) -> None:
     """Go on from the state in ``folder``, if there is one, to the end; the trainer then has the best weights."""
     trainer.load_state(folder, identity)
     trainer.processes.require_same((len(trainer.history), trainer.epoch.steps), f"state in {folder}")
-    save = partial(trainer.save_state, folder, identity)
+
+    def save() -> None:
+        trainer.save_state(folder, identity)
+        if trainer.processes.is_rank_zero:
+            write_json(folder / _AUDIO, audio)
+
     while not trainer.finished:
         trainer.run_epoch(progress, _at_most_every(60 * save_every, save))
         save()
@@ -269,6 +282,7 @@ def _corpus_record(corpus: Corpus, split: CorpusSplit, left_out: Mapping[str, st
         "train_clips": len(split.train),
         "validation_clips": len(split.validation),
         "validation_speakers": sorted({clip.speaker for clip in split.validation}),
+        "audio": corpus_audio(corpus),
         "left_out": dict(left_out),
     }
 
@@ -281,6 +295,15 @@ def _identity(encoder: Encoder, splits: Sequence[CorpusSplit], settings: Prefine
     for name, tensor in encoder.trainable_state().items():  # encoders may share a front end
         digest.update(name.encode() + tensor.cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def _check_audio(folder: Path, audio: Mapping[str, str]) -> None:
+    """Refuse to go on with an unfinished run whose audio has changed; one that does not say what it had goes on."""
+    path = folder / _AUDIO
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    for name, now in audio.items():
+        if before.get(name, now) != now:
+            raise VoicefitError(f"{folder}: was begun when corpus {name} had other audio; remove it to start afresh")
 
 
 def _remove(folder: Path) -> None:

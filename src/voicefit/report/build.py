@@ -11,6 +11,7 @@ import pandas as pd
 from voicefit.errors import VoicefitError
 from voicefit.report import page, style
 from voicefit.report.formats import write_tables
+from voicefit.report.not_run import not_run_rows
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
@@ -73,6 +74,8 @@ def write_report(
         with style.drawing():
             report_sections = sections(scored, read_history(run), out)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
+        if record.get("not_run"):
+            not_run_rows(record).to_csv(out / "data" / "not_run.csv", index=False)
         write_json(out / "summary.json", summary(scored))
         if formats:
             (out / "tables").mkdir()

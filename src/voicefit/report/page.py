@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from voicefit.report.not_run import not_run_table
 from voicefit.report.tables import Table
 from voicefit.report.text import count
 from voicefit.report.writer import Section
@@ -53,6 +54,8 @@ def render(
             reload_seconds=reload,
             progress=progress(tried, int(run.get("planned_trials", 0))),
             failures=failures,
+            not_run=not_run_table(run),
+            same_audio=run.get("same_audio") or {},
             sections=sections,
             corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
             settings=flatten(run.get("plan", {})),

@@ -1,16 +1,20 @@
 """Start a server: API and page on one port."""
 
+import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 
 from voicefit.errors import VoicefitError
 from voicefit.serving.app import LOOPBACK, create_app
 from voicefit.serving.kept_audio import KeptAudio
+from voicefit.serving.late_page import LatePage
 from voicefit.serving.limits import Limits
 from voicefit.serving.service import Service, open_served
 from voicefit.system.progress import Notify, silent
@@ -76,14 +80,28 @@ def check_token(host: str, token: str) -> None:
 
 def create_site(service: Service, token: str = "", host: str = LOOPBACK[0]) -> FastAPI:
     """Return the API and the page; with a token, the page asks for it as the password of any user name."""
+    app = create_app(service, token, LOOPBACK if host in LOOPBACK else ())
+    page = LatePage(partial(_mount_page, service, token))
+    app.mount("/", page)
+    lifespan = app.router.lifespan_context
+
+    @contextlib.asynccontextmanager
+    async def with_page(app: FastAPI) -> AsyncIterator[Any]:
+        async with lifespan(app) as state, page.built():
+            yield state
+
+    app.router.lifespan_context = with_page
+    return app
+
+
+def _mount_page(service: Service, token: str) -> FastAPI:
+    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # uploads are removed with the service
     import gradio as gr
 
-    os.environ["GRADIO_TEMP_DIR"] = str(service.uploads)  # uploads are removed with the service
     from voicefit.serving.page import CSS, THEME, build_page
 
-    app = create_app(service, token, LOOPBACK if host in LOOPBACK else ())
     return gr.mount_gradio_app(
-        app,
+        FastAPI(),
         build_page(service),
         path="/",
         auth=(lambda _, password: _same(password, token)) if token else None,

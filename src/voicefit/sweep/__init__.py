@@ -7,8 +7,9 @@ from voicefit.system.lazy import lazy_names
 if TYPE_CHECKING:
     from voicefit.sweep.merge import merge_runs
     from voicefit.sweep.plan import Plan, make_plan, read_plan, read_preset
+    from voicefit.sweep.preview import dry_run
     from voicefit.sweep.reproduce import compare_with, recorded_plan
-    from voicefit.sweep.run import dry_run, run_sweep
+    from voicefit.sweep.run import run_sweep
     from voicefit.sweep.shard import Shard
     from voicefit.sweep.specs import TrialSpec
     from voicefit.sweep.store import TrialStore
@@ -19,7 +20,7 @@ _HOMES = {
     "TrialSpec": "voicefit.sweep.specs",
     "TrialStore": "voicefit.sweep.store",
     "compare_with": "voicefit.sweep.reproduce",
-    "dry_run": "voicefit.sweep.run",
+    "dry_run": "voicefit.sweep.preview",
     "make_plan": "voicefit.sweep.plan",
     "merge_runs": "voicefit.sweep.merge",
     "read_plan": "voicefit.sweep.plan",

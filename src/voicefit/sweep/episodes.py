@@ -75,13 +75,13 @@ class SpeakerEpisodes:
             raise VoicefitError(
                 f"corpus {corpus.name}: two emotions are needed, speaker {speaker} has {len(self.labels)}"
             )
-        own_split = all(clip.split for clip in clips)
+        self._own_split = all(clip.split for clip in clips)
         self.pool: dict[str, list[Clip]] = {}
         self.test: list[Clip] = []
         self.validation: list[Clip] = []
         for label in self.labels:
             mine = [clip for clip in clips if clip.label == label]
-            if own_split:
+            if self._own_split:
                 self.pool[label], held_out, test = (_with_split(mine, name) for name in ("train", "validation", "test"))
                 self.validation += held_out if validation else []
             else:
@@ -96,6 +96,47 @@ class SpeakerEpisodes:
         count = max(1, round(share * len(clips)))
         return sorted(order[count:], key=lambda c: c.id), sorted(order[:count], key=lambda c: c.id)
 
+    def why_not(self, task: str, emotion: str, k: int, draw: int) -> str:
+        """Say why there is no episode of this task, emotion, k and draw; empty where there is one."""
+        return self._no_clip_of_a_part() or (
+            self._why_not_one_vs_rest(emotion, k) if task == ONE_VS_REST else self._why_not_multiclass(k, draw)
+        )
+
+    def _no_clip_of_a_part(self) -> str:
+        parts = {"train": any(self.pool.values()), "test": bool(self.test)} if self._own_split else {}
+        for part, has_clips in parts.items():
+            if not has_clips:
+                return f"no clip of the split {part}; leave `split` empty to have Voicefit divide each speaker's clips"
+        return ""
+
+    def _why_not_one_vs_rest(self, emotion: str, k: int) -> str:
+        if emotion not in self.labels:
+            return f"no clip of {emotion}"
+        tested = {clip.label for clip in self.test}
+        if emotion not in tested:
+            return f"no test clip of {emotion}"
+        if tested == {emotion}:
+            return f"no test clip but of {emotion}"
+        if len(self.pool[emotion]) < (k + 1) // 2:
+            return f"too few clips of {emotion}"
+        others = sum(len(self.pool[label]) for label in self.labels if label != emotion)
+        return f"too few clips beside {emotion}" if others < k // 2 else ""
+
+    def _why_not_multiclass(self, k: int, draw: int) -> str:
+        if k < len(self.labels):
+            return f"fewer shots than the {len(self.labels)} emotions"
+        tested = {clip.label for clip in self.test}
+        if untested := [label for label in self.labels if label not in tested]:
+            return f"no test clip of {', '.join(untested)}"
+        least, more = divmod(k, len(self.labels))
+        order = self._multiclass_order(draw) if more else range(len(self.labels))
+        shots = {self.labels[index]: least + (place < more) for place, index in enumerate(order)}
+        scarce = [label for label in self.labels if len(self.pool[label]) < shots[label]]
+        return f"too few clips of {', '.join(scarce)}" if scarce else ""
+
+    def _multiclass_order(self, draw: int) -> np.ndarray:
+        return self._generator("multiclass order", str(draw)).permutation(len(self.labels))
+
     def make(self, task: str, emotion: str, k: int, draw: int) -> Episode | None:
         """:meth:`one_vs_rest` or :meth:`multiclass`, by the name of the task."""
         return self.one_vs_rest(emotion, k, draw) if task == ONE_VS_REST else self.multiclass(k, draw)
@@ -108,8 +149,7 @@ class SpeakerEpisodes:
         Returns:
             ``None`` if the speaker has too few clips for ``k`` shots, or no test clip of either class.
         """
-        tested = {clip.label for clip in self.test}
-        if emotion not in tested or tested == {emotion}:
+        if self.why_not(ONE_VS_REST, emotion, k, draw):
             return None
         others = [clip for label in self.labels if label != emotion for clip in self.pool[label]]
         positives = self._shuffled(self.pool[emotion], "one-vs-rest", emotion, str(draw), "positive")
@@ -134,17 +174,13 @@ class SpeakerEpisodes:
             ``None`` if an emotion has too few clips for its shots or no test clip, or there are fewer shots
             than emotions.
         """
-        if k < len(self.labels) or len({clip.label for clip in self.test}) < len(self.labels):
+        if self.why_not(MULTICLASS, "", k, draw):
             return None
         decks = [self._shuffled(self.pool[label], "multiclass", label, str(draw)) for label in self.labels]
-        order = self._generator("multiclass order", str(draw)).permutation(len(decks))
-        support = _deal([decks[index] for index in order], k)
+        support = _deal([decks[index] for index in self._multiclass_order(draw)], k)
         return self._episode(tuple(self.labels), support)
 
-    def _episode(self, labels: tuple[str, ...], support: Sequence[Clip] | None) -> Episode | None:
-        if support is None:
-            return None
-
+    def _episode(self, labels: tuple[str, ...], support: Sequence[Clip]) -> Episode:
         def target(clip: Clip) -> int:
             return labels.index(str(clip.label)) if clip.label in labels else 0
 
@@ -170,8 +206,7 @@ def _with_split(clips: Sequence[Clip], split: str) -> list[Clip]:
     return [clip for clip in clips if clip.split == split]
 
 
-def _deal(decks: Sequence[Sequence[Clip]], k: int) -> list[Clip] | None:
-    """The first k cards dealt from the decks in turn; ``None`` once a deck is exhausted."""
-    turns = (card for turn in zip_longest(*decks) for card in turn)
-    dealt = [card for card in islice(turns, k) if card is not None]
-    return dealt if len(dealt) == k else None
+def _deal(decks: Sequence[Sequence[Clip]], k: int) -> list[Clip]:
+    """The first k cards dealt from the decks in turn, which have enough of them."""
+    turns = (card for turn in zip_longest(*decks) for card in turn if card is not None)
+    return list(islice(turns, k))

@@ -1,5 +1,7 @@
 """What a scheduler and its workers pass to each other: jobs in groups, and what comes of them."""
 
+import os
+import platform
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
@@ -16,11 +18,28 @@ class Record(Generic[Job]):
         job: the job.
         result: what came of it; empty where it failed.
         error: why it failed; ``None`` where it did not.
+        worker: the process that ran it, as ``host:pid``; empty where it is not known.
     """
 
     job: Job
     result: Mapping[str, Any] = field(default_factory=dict)
     error: str | None = None
+    worker: str = ""
+
+
+@dataclass(frozen=True)
+class Lost(Generic[Job]):
+    """An attempt at a job that was lost with its worker; the job is tried again.
+
+    Attributes:
+        job: the job.
+        worker: the worker's name.
+        cause: what ended it.
+    """
+
+    job: Job
+    worker: str
+    cause: str
 
 
 @dataclass(frozen=True)
@@ -38,6 +57,17 @@ class ProgressReport(Generic[Job]):
 
 Message = Record[Job] | ProgressReport[Job]
 """What a worker sends to the scheduler."""
+
+Event = Message[Job] | Lost[Job]
+"""What a scheduler tells of its jobs."""
+
+Outcome = Record[Job] | Lost[Job]
+"""How an attempt at a job ended."""
+
+
+def worker_name(pid: int | None = None) -> str:
+    """Return what stores call this process, or another of this machine."""
+    return f"{platform.node()}:{os.getpid() if pid is None else pid}"
 
 
 class Runner(Protocol[Job]):

@@ -11,11 +11,18 @@ from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import cache_corpora
-from voicefit.sweep.plan import NONE, Plan, expand_trials
+from voicefit.sweep.both_sides import find_shared_audio
+from voicefit.sweep.cells import NotRun
+from voicefit.sweep.plan import NONE, Plan, expand_trials, plan_cells
 from voicefit.sweep.record import describe_corpus
 from voicefit.sweep.specs import StartId, TrialSpec, digest
+from voicefit.system.digests import combined_digest, file_digest
+from voicefit.system.hub import locate
 from voicefit.system.machine import devices
-from voicefit.system.progress import Notify, Progress
+from voicefit.system.progress import Notify, Progress, silent
+
+_ENCODER_FILES = ("*.safetensors", "config.json", "preprocessor_config.json")
+"""What an encoder is loaded from."""
 
 
 @dataclass
@@ -27,16 +34,31 @@ class LoadedPlan:
         corpora: name → pre-finetuning corpus, with the clips that can be used as far as is known.
         targets: name → target corpus, likewise.
         left_out: corpus → clip id → why the clip cannot be used.
+        key_sources: encoder → the source that stands in its trials' keys, which is that of the run's first call: a run
+            may be moved, and so may its encoders.
+        encoder_digests: encoder → digest of its files, of those that have been loaded.
+        same_audio: target → lines about clips that have the audio of another one, as far as has been looked for.
     """
 
     plan: Plan
     corpora: dict[str, Corpus]
     targets: dict[str, Corpus]
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
+    key_sources: Mapping[str, str] = field(default_factory=dict)
+    encoder_digests: dict[str, str | None] = field(default_factory=dict)
+    same_audio: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Remember the targets as they are before clips are left out."""
+        self._whole_targets = dict(self.targets)
 
     @classmethod
-    def load(cls, plan: Plan) -> "LoadedPlan":
+    def load(cls, plan: Plan, key_sources: Mapping[str, str] | None = None) -> "LoadedPlan":
         """Load a plan's corpora.
+
+        Args:
+            plan: the plan.
+            key_sources: see there; left out, the plan's own.
 
         Raises:
             VoicefitError: a corpus cannot be loaded, or a target holds clips that are pre-finetuned on.
@@ -45,22 +67,37 @@ class LoadedPlan:
         def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
             return {name: load_corpus(name, path) for name, path in paths.items()}
 
-        loaded = cls(plan, read(plan.corpora), read(plan.targets))
+        loaded = cls(plan, read(plan.corpora), read(plan.targets), key_sources=key_sources or {})
         loaded._check_targets_are_new()
         return loaded
 
     def _check_targets_are_new(self) -> None:
         """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""
-        used = {name for _, start in self.plan.start_ids for name in start.split("+")} & set(self.corpora)
-        files = {name: {os.path.abspath(clip.path) for clip in self.corpora[name].clips} for name in used}
+        files = {name: _real_paths(corpus) for name, corpus in self._trained_on().items()}
         for target in self.targets.values():
-            target_files = {os.path.abspath(clip.path) for clip in target.clips}
-            for name in sorted(used):
+            target_files = _real_paths(target)
+            for name in sorted(files):
                 if not target_files.isdisjoint(files[name]):
                     raise VoicefitError(
                         f"targets.{target.name} holds clips of corpora.{name}, which is pre-finetuned on: "
                         "its speakers would not be new. Leave it out of one of the two"
                     )
+
+    def _trained_on(self) -> dict[str, Corpus]:
+        names = {name for _, start in self.plan.start_ids for name in start.split("+")}
+        return {name: corpus for name, corpus in self.corpora.items() if name in names}
+
+    def compare_audio(self, progress: Progress = silent) -> None:
+        """Look for the same audio in targets and in what is pre-finetuned on, and twice in a target.
+
+        Args:
+            progress: called after every clip.
+
+        Raises:
+            VoicefitError: most clips of a target's speaker are trained on.
+        """
+        for name, target in self.targets.items():
+            self.same_audio[name] = find_shared_audio(target, self._trained_on(), progress)
 
     def used(self, encoder: str | None = None) -> dict[str, Corpus]:
         """Return the corpora that the grids need, by name: those of one encoder, or of all."""
@@ -72,6 +109,7 @@ class LoadedPlan:
     def start_key(self, start_id: StartId) -> str:
         """Return a digest of everything that a starting point is made of."""
         settings = self.plan.encoders[start_id.encoder].model_dump(exclude={"prefinetune"})
+        settings["source"] = self.key_sources.get(start_id.encoder, settings["source"])
         # Nothing stands for plain layers, as before weights could be learnt.
         weighted = ["weighted layers"] if settings.pop("weighted_layers") else []
         if start_id.start == NONE:
@@ -86,8 +124,15 @@ class LoadedPlan:
 
     def trials(self) -> list[TrialSpec]:
         """Return every trial of the plan."""
+        return self.expand()[0]
+
+    def expand(self) -> tuple[list[TrialSpec], list[NotRun]]:
+        """Return every trial of the plan, and the cells of its grids that have none."""
         keys = {start_id: self.start_key(start_id) for start_id in self.plan.start_ids}
-        return expand_trials(self.plan, list(self.targets.values()), keys)
+        targets = list(self.targets.values())
+        cells = plan_cells(self.plan, targets, [self._whole_targets[corpus.name] for corpus in targets])
+        not_run = dict.fromkeys(group for found in cells for group in found.not_run)
+        return expand_trials(self.plan, targets, keys, cells), list(not_run)
 
     def describe(self) -> dict[str, dict[str, Any]]:
         """Return what `run.json` records of each corpus."""
@@ -95,6 +140,16 @@ class LoadedPlan:
         return {
             name: describe_corpus(corpus, self.left_out.get(name, {}), name in used)
             for name, corpus in {**self.corpora, **self.targets}.items()
+        }
+
+    def describe_encoders(self) -> dict[str, dict[str, Any]]:
+        """Return what `run.json` records of each encoder: the source in its trials' keys, and a digest of its files."""
+        return {
+            name: {
+                "source": self.key_sources.get(name, encoder.source),
+                "digest": self.encoder_digests.get(name),
+            }
+            for name, encoder in self.plan.encoders.items()
         }
 
     def fill_cache(self, cache_root: Path | None, progress: Progress, notify: Notify) -> None:
@@ -113,6 +168,7 @@ class LoadedPlan:
             if not used:
                 continue
             cache = FrontCache(encoder_plan.load().to(devices()[0]), cache_root)
+            self.encoder_digests[name] = _files_digest(encoder_plan.source)  # weights of the hub are here by now
             needed = [
                 (group, corpus)
                 for group in (self.corpora, self.targets)
@@ -144,3 +200,16 @@ class LoadedPlan:
         if not every:
             return None
         return replace(every[0], clips=sum(plan.clips for plan in every), bytes=sum(plan.bytes for plan in every))
+
+
+def _real_paths(corpus: Corpus) -> set[str]:
+    return {os.path.realpath(path) for path in {clip.path for clip in corpus.clips}}
+
+
+def _files_digest(source: str) -> str | None:
+    """Return a digest of an encoder's files; ``None`` where there is no folder of them."""
+    folder = locate(source).folder
+    if folder is None:
+        return None
+    paths = [path for pattern in _ENCODER_FILES for path in sorted(folder.glob(pattern))]
+    return combined_digest(part for path in paths for part in (path.name.encode(), file_digest(path)))

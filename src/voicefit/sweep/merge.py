@@ -7,6 +7,7 @@ from typing import Any
 
 from voicefit.checkpoints.record import read_record
 from voicefit.errors import VoicefitError
+from voicefit.sweep.record import with_key_sources
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.shard import Shard
 from voicefit.system.files import new_directory, write_json
@@ -49,18 +50,23 @@ def merge_runs(runs: Sequence[Path], out: Path, notify: Notify = silent) -> int:
             count = len(store.trials())
         for part in parts:
             _copy_checkpoints(part.checkpoints, merged.checkpoints)
+        for part in parts:
+            if part.clips_path.is_file():
+                shutil.copyfile(part.clips_path, merged.clips_path)
         write_json(merged.record_path, _merged_record(records))
     return count
 
 
 def _check_same(first: RunDirectory, ours: dict[str, Any], run: RunDirectory, theirs: dict[str, Any]) -> None:
-    changed = sorted(name for name in {*ours["plan"], *theirs["plan"]} if not _same(name, ours["plan"], theirs["plan"]))
+    plans = [with_key_sources(record) for record in (ours, theirs)]
+    changed = sorted(name for name in {*plans[0], *plans[1]} if not _same(name, *plans))
     if changed:
         raise VoicefitError(f"{run}: is of another plan than {first}: they differ in {', '.join(changed)}")
     for name, corpus in ours["corpora"].items():
-        digests = {record.get("digest") for record in (corpus, theirs["corpora"].get(name, {}))} - {None}
-        if len(digests) > 1:
-            raise VoicefitError(f"{run}: corpus {name} has other usable clips there than in {first}")
+        both = (corpus, theirs["corpora"].get(name, {}))
+        for field, what in (("digest", "usable clips"), ("audio", "audio")):  # a run of 0.1.0 has no digest of audio
+            if len({record.get(field) for record in both} - {None}) > 1:
+                raise VoicefitError(f"{run}: corpus {name} has other {what} there than in {first}")
 
 
 def _same(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib import resources
 from itertools import combinations, product, starmap
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -17,7 +17,8 @@ from voicefit.corpora import CORPORA, Corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.settings import PAPER, PrefinetuneSettings
-from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
+from voicefit.sweep.cells import Cells, find_cells
+from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan_paths import Paths, set_paths
 from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
 from voicefit.sweep.specs import StartId, TrialSpec, digest
@@ -268,23 +269,50 @@ def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None
         raise VoicefitError(f"{origin}: {_in_one_line(error)}") from error
 
 
-def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[StartId, str]) -> list[TrialSpec]:
+def plan_cells(plan: Plan, targets: Sequence[Corpus], whole: Sequence[Corpus] | None = None) -> list[Cells]:
+    """Return the cells of each grid, those that its targets have enough clips for and the others.
+
+    Args:
+        plan: the plan.
+        targets: the target corpora, with the clips that can be used.
+        whole: the same with all their clips, which name the speakers and labels that were meant; left out, ``targets``.
+
+    Raises:
+        VoicefitError: a grid names a speaker or a label that no target has.
+    """
+    whole = targets if whole is None else whole
+    held_out = plan.protocol == PAPER
+    for index, grid in enumerate(plan.grid):
+        _check_selection(index, grid, whole)
+    return [
+        find_cells(
+            grid.tasks, grid.k, grid.draws, grid.speakers, grid.labels, zip(targets, whole, strict=True), held_out
+        )
+        for grid in plan.grid
+    ]
+
+
+def expand_trials(
+    plan: Plan,
+    targets: Sequence[Corpus],
+    start_keys: Mapping[StartId, str],
+    cells: Sequence[Cells] | None = None,
+) -> list[TrialSpec]:
     """Every trial of the plan that its targets have enough clips for, each once.
 
     Args:
         plan: the plan.
         targets: the target corpora, with the clips that can be used.
         start_keys: starting point → digest of what makes it.
+        cells: of each grid, see :func:`plan_cells`, where they are known.
 
     Raises:
         VoicefitError: a grid names a speaker or a label that no target has.
     """
     trials: dict[TrialSpec, None] = {}
     method_keys = {method: _method_key(plan, method) for grid in plan.grid for method in grid.methods}
-    for index, grid in enumerate(plan.grid):
-        _check_selection(index, grid, targets)
-        cells = [cell for target in targets for cell in _cells(grid, target, plan.protocol)]
-        for start_id, cell, method in product(plan.grid_start_ids(grid), cells, grid.methods):
+    for grid, found in zip(plan.grid, cells or plan_cells(plan, targets), strict=True):
+        for start_id, cell, method in product(plan.grid_start_ids(grid), found.run, grid.methods):
             spec = TrialSpec(
                 encoder=start_id.encoder,
                 start=start_id.start,
@@ -299,17 +327,6 @@ def expand_trials(plan: Plan, targets: Sequence[Corpus], start_keys: Mapping[Sta
     return list(trials)
 
 
-def shots_without_trials(plan: Plan, trials: Sequence[TrialSpec]) -> str:
-    """In words, the k of a plan for which no speaker of its targets has clips enough; empty where there is none.
-
-    Args:
-        plan: the plan.
-        trials: all of its trials, see :func:`expand_trials`.
-    """
-    without = sorted({k for grid in plan.grid for k in grid.k} - {trial.k for trial in trials})
-    return f"no trials with k = {', '.join(map(str, without))}: no speaker has clips enough" if without else ""
-
-
 def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
     for field, wanted, existing in (
         ("speakers", grid.speakers, {speaker for target in targets for speaker in target.speakers}),
@@ -320,33 +337,6 @@ def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
             raise VoicefitError(
                 f"grid.{index}.{field}: no target has {unknown[0]!r}; there are {', '.join(sorted(existing))}"
             )
-
-
-class _Cell(NamedTuple):
-    """What the trials of all starting points and methods share: a task on one draw of a speaker's clips."""
-
-    target: str
-    speaker: str
-    task: str
-    label: str
-    k: int
-    draw: int
-
-
-def _cells(grid: Grid, target: Corpus, protocol: str) -> Iterator[_Cell]:
-    for speaker in target.speakers:
-        if grid.speakers is not None and speaker not in grid.speakers:
-            continue
-        try:
-            episodes = SpeakerEpisodes(target, speaker, validation=protocol == PAPER)
-        except VoicefitError:
-            continue  # one emotion alone: too few clips for any trial
-        labels = [label for label in episodes.labels if grid.labels is None or label in grid.labels]
-        for task in grid.tasks:
-            for label, k in product(labels if task == ONE_VS_REST else [""], grid.k):
-                if episodes.make(task, label, k, draw=0):  # enough clips for one draw are enough for all
-                    for draw in range(grid.draws):
-                        yield _Cell(target.name, speaker, task, label, k, draw)
 
 
 def _method_key(plan: Plan, name: str) -> str:

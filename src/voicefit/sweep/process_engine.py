@@ -6,11 +6,11 @@ make runs the trials of those that are there. Fewer starting points than workers
 
 import contextlib
 from collections import defaultdict, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from voicefit.sweep.jobs import Message, Record, Runner
+from voicefit.sweep.jobs import Lost, Message, Outcome, Record, Runner
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId, TrialSpec
@@ -26,7 +26,8 @@ def run_jobs(
     workers: int,
     trial_timeout: float | None,
     progress: Progress,
-) -> Generator[Record[TrialSpec]]:
+    losses: Mapping[TrialSpec, Sequence[str]] | None = None,
+) -> Generator[Outcome[TrialSpec]]:
     """Make every missing starting point and run every trial.
 
     Args:
@@ -36,16 +37,17 @@ def run_jobs(
         workers: how many; 1 is this process, as in :func:`voicefit.sweep.trial_jobs.run_trials`.
         trial_timeout: seconds that a trial may take, see there; starting points have no limit.
         progress: called at every step of a starting point.
+        losses: trial → what ended the attempts at it that were lost in earlier calls.
 
     Yields:
-        the record of each trial as soon as it is there.
+        the record of each trial as soon as it is there, and each attempt that was lost with its worker.
 
     Raises:
         VoicefitError: a starting point cannot be made, or worker processes cannot be started.
     """
     if workers == 1 or starts_at_once(start_jobs, workers) < workers:
         make_starts(start_jobs, progress, workers)
-        yield from run_trials(trials, trial_jobs, workers, trial_timeout)
+        yield from run_trials(trials, trial_jobs, workers, trial_timeout, losses)
         return
     shared = start_jobs.shared(workers)
     groups: deque[deque[Any]] = deque(shared.groups)
@@ -53,10 +55,10 @@ def run_jobs(
     for group in group_trials(trials):
         start_id = group[0].start_id
         (waiting[start_id] if start_id in shared.keys else groups).append(group)
-    scheduler = Scheduler(groups, ProcessTransport(MixedJobs(shared, trial_jobs)), workers, trial_timeout)
+    scheduler = Scheduler(groups, ProcessTransport(MixedJobs(shared, trial_jobs)), workers, trial_timeout, losses)
     with contextlib.closing(scheduler.run()) as messages:
         for message in messages:
-            if isinstance(message, Record) and isinstance(message.job, TrialSpec):
+            if isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec):
                 yield message
             elif handle_message(shared, message, progress):
                 groups.extend(waiting[message.job])

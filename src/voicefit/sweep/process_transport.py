@@ -14,7 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.jobs import JobSource, Message
+from voicefit.sweep.jobs import JobSource, Message, worker_name
 from voicefit.sweep.scheduler import WorkerLostError
 from voicefit.system.heap import keep_freed_memory
 
@@ -44,6 +44,11 @@ class ProcessWorker:
     def is_ready(self) -> bool:
         """Always: a pipe keeps a group until the process reads it."""
         return True
+
+    @property
+    def name(self) -> str:
+        """Its machine and process."""
+        return worker_name(self.process.pid)
 
     def send(self, group: Sequence[Any]) -> None:
         """Write a group of jobs into the pipe."""

@@ -12,7 +12,7 @@ import ray
 
 from voicefit.corpora import Corpus
 from voicefit.encoders.cache import default_cache_root
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome
 from voicefit.sweep.ray_cluster import most_on_a_node, share_out
 from voicefit.sweep.ray_transport import NeededFile, RayTransport
 from voicefit.sweep.run_directory import RunDirectory
@@ -30,7 +30,8 @@ def run_jobs(
     workers: int | None,
     trial_timeout: float | None,
     progress: Progress,
-) -> Generator[Record[TrialSpec]]:
+    losses: Mapping[TrialSpec, Sequence[str]] | None = None,
+) -> Generator[Outcome[TrialSpec]]:
     """Make every missing starting point and run every trial on the cluster that this process is connected to.
 
     Args:
@@ -40,20 +41,25 @@ def run_jobs(
         workers: how many at most, see :func:`make_starts` and :func:`run_trials`.
         trial_timeout: seconds that a trial may take, see :func:`run_trials`.
         progress: called at every step of a starting point.
+        losses: trial → what ended the attempts at it that were lost in earlier calls.
 
     Yields:
-        the record of each trial as soon as it is there.
+        the record of each trial as soon as it is there, and each attempt that was lost with its worker.
 
     Raises:
         VoicefitError: see :func:`make_starts` and :func:`run_trials`.
     """
     make_starts(start_jobs, progress, workers)
-    yield from run_trials(trials, trial_jobs, workers, trial_timeout)
+    yield from run_trials(trials, trial_jobs, workers, trial_timeout, losses)
 
 
 def run_trials(
-    trials: Iterable[TrialSpec], jobs: TrialJobs, workers: int | None = None, trial_timeout: float | None = None
-) -> Generator[Record[TrialSpec]]:
+    trials: Iterable[TrialSpec],
+    jobs: TrialJobs,
+    workers: int | None = None,
+    trial_timeout: float | None = None,
+    losses: Mapping[TrialSpec, Sequence[str]] | None = None,
+) -> Generator[Outcome[TrialSpec]]:
     """Run every trial on the cluster that this process is connected to.
 
     Args:
@@ -64,9 +70,11 @@ def run_trials(
             no room for begin when a node with room joins.
         trial_timeout: seconds that a trial may take, with the loading of its starting point and speaker where these
             fall to it; ``None`` is for ever.
+        losses: trial → what ended the attempts at it that were lost in earlier calls.
 
     Yields:
-        the record of each trial as soon as it is there; that of a failed trial has an error.
+        the record of each trial as soon as it is there; that of a failed trial has an error; and each attempt that was
+        lost with its worker.
 
     Raises:
         VoicefitError: a node cannot see a clip or a starting point, or has other versions than this one; or there is
@@ -79,7 +87,7 @@ def run_trials(
         together = most_on_a_node(ray.nodes(), count, needs)
         shared = _absolute_trial_jobs(replace(jobs, threads=needs["num_cpus"], workers=together))
         transport = RayTransport(shared, files_of_trials(shared, needed), needs)
-        yield from Scheduler(groups, transport, count, trial_timeout).records()
+        yield from Scheduler(groups, transport, count, trial_timeout, losses).outcomes()
 
 
 def make_starts(jobs: StartJobs, progress: Progress, workers: int | None = None) -> None:

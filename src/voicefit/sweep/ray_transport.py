@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import ray
 
 from voicefit.errors import VoicefitError
-from voicefit.sweep.jobs import JobSource, Message, Record
+from voicefit.sweep.jobs import JobSource, Message, Record, worker_name
 from voicefit.sweep.ray_cluster import last_line
 from voicefit.sweep.scheduler import WorkerLostError
 from voicefit.system.heap import keep_freed_memory
@@ -52,8 +52,11 @@ class _Actor:
         keep_freed_memory()
         self._runner = source.runner("cuda:0" if ray.get_gpu_ids() else "cpu")
 
-    def check_node(self, files: Sequence[NeededFile], versions: dict[str, str]) -> str:
-        """Return what keeps this node from working like the scheduler's; empty if nothing does."""
+    def check_node(self, files: Sequence[NeededFile], versions: dict[str, str]) -> tuple[str, str]:
+        """Return the worker's name, and what keeps its node from working like the scheduler's; empty for nothing."""
+        return worker_name(), self._fault(files, versions)
+
+    def _fault(self, files: Sequence[NeededFile], versions: dict[str, str]) -> str:
         node = f"node {platform.node()} ({ray.util.get_node_ip_address()})"
         for name, version in describe_versions().items():
             if version != versions[name]:
@@ -87,6 +90,7 @@ class RayWorker:
         self.awaited = check
         """What is to be read next: the check, then the stream of messages of a group; ``None`` at rest."""
         self._jobs_left = 0
+        self.name = "a worker that was not ready"
 
     def send(self, group: Sequence[Any]) -> None:
         """Give the actor a group of jobs."""
@@ -114,7 +118,7 @@ class RayWorker:
                 self._transport.count_failed_start(last_line(error))
             raise WorkerLostError(last_line(error)) from error
         if not self.is_ready:
-            self._become_ready(answer)
+            self._become_ready(*answer)
             return None
         if isinstance(answer, Record):
             self._jobs_left -= 1
@@ -123,7 +127,8 @@ class RayWorker:
         message: Message[Any] = answer
         return message
 
-    def _become_ready(self, fault: str) -> None:
+    def _become_ready(self, name: str, fault: str) -> None:
+        self.name = name
         if fault:
             raise VoicefitError(f"Ray: {fault}")
         self.is_ready, self.awaited = True, None

@@ -2,8 +2,8 @@
 
 import contextlib
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Literal, Protocol
@@ -11,15 +11,17 @@ from typing import Literal, Protocol
 import torch
 
 from voicefit.corpora.left_out import Account, told_of_corpus
-from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.sweep import process_engine, ray_cluster
-from voicefit.sweep.estimate import Estimate, estimate_time
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.both_sides import describe_shared
+from voicefit.sweep.cells import NotRun
+from voicefit.sweep.clip_table import write_clip_table
+from voicefit.sweep.jobs import Lost, Outcome
 from voicefit.sweep.loaded_plan import LoadedPlan
-from voicefit.sweep.plan import NONE, Plan, shots_without_trials
-from voicefit.sweep.record import check_run_directory, clips_digest, write_record
+from voicefit.sweep.plan import NONE, Plan
+from voicefit.sweep.record import EarlierCall, check_run_directory, find_changes, write_record
 from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.run_lock import RunLock
 from voicefit.sweep.shard import Shard
 from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, has_checkpoint
@@ -28,6 +30,9 @@ from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
 from voicefit.system.heap import give_back_freed_memory
 from voicefit.system.machine import devices
 from voicefit.system.progress import Notify, Progress, silent
+
+_MOST_REASONS = 5
+"""Where a plan has no trial, so many reasons are named."""
 
 _MOST_LINES_OF_ONE_ERROR = 10
 """This many trials that fail with one error are named; a start that lacks a label fails thousands in the same way."""
@@ -43,64 +48,30 @@ class SweepResult:
         skipped: trials that were finished before.
         finished: trials that were finished now.
         failed: trials that failed now.
+        left_failed: trials that failed before and were left so.
+        not_run: the cells of the plan that have no trial.
     """
 
     skipped: int
     finished: int
     failed: int
-
-
-@dataclass(frozen=True)
-class DryRun:
-    """What a plan would do.
-
-    Attributes:
-        trials: number of trials that the targets have enough clips for.
-        prefinetunings: starting points that must be trained, ``encoder/start``.
-        estimate: seconds by stage, or ``None`` when nothing could be measured.
-        cache: what would be added to the front-end cache, or ``None`` when an encoder is not here.
-        unknown: why there is no estimate; empty when there is one.
-        shots_without_trials: of which k there are no trials, and why; empty when of none.
-    """
-
-    trials: int
-    prefinetunings: list[str]
-    estimate: Estimate | None
-    cache: CachePlan | None
-    unknown: str = ""
-    shots_without_trials: str = ""
+    left_failed: int = 0
+    not_run: tuple[NotRun, ...] = field(default=(), compare=False)
 
 
 class RunJobs(Protocol):
     """An engine at work: it makes missing starting points and runs trials."""
 
     def __call__(
-        self, trials: Sequence[TrialSpec], start_jobs: StartJobs, trial_jobs: TrialJobs, *, progress: Progress
-    ) -> Generator[Record[TrialSpec]]:
-        """Yield the record of each trial as soon as it is there."""
-
-
-def dry_run(plan: Plan, shard: Shard | None = None) -> DryRun:
-    """Count a plan's trials, or those of one shard, and estimate their time by measuring a few steps on this machine.
-
-    Args:
-        plan: the plan.
-        shard: the part of it that is meant; ``None`` is all of it.
-
-    Raises:
-        VoicefitError: a corpus cannot be loaded.
-    """
-    loaded = LoadedPlan.load(plan)
-    all_trials = loaded.trials()
-    trials, without = _trials_of_shard(all_trials, shard), shots_without_trials(plan, all_trials)
-    needed = [str(start_id) for start_id in _prefinetuned_starts(trials)]
-    try:
-        estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials)
-        cache = loaded.plan_cache()
-    except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
-        return DryRun(len(trials), needed, None, None, str(error), without)
-    unknown = "" if estimate else "no clip could be read to measure on"
-    return DryRun(len(trials), needed, estimate, cache, unknown, without)
+        self,
+        trials: Sequence[TrialSpec],
+        start_jobs: StartJobs,
+        trial_jobs: TrialJobs,
+        *,
+        progress: Progress,
+        losses: Mapping[TrialSpec, Sequence[str]],
+    ) -> Generator[Outcome[TrialSpec]]:
+        """Yield the record of each trial as soon as it is there, and each attempt that was lost with its worker."""
 
 
 def run_sweep(
@@ -114,6 +85,9 @@ def run_sweep(
     cache_root: Path | None = None,
     max_failures: int | None = None,
     trial_timeout: float | None = None,
+    begin_anew: bool = False,
+    retry_failed: bool = True,
+    wait: bool = False,
     progress: Progress = silent,
     notify: Notify = silent,
 ) -> SweepResult:
@@ -136,40 +110,82 @@ def run_sweep(
         max_failures: end when more trials than this have failed in this call; ``None`` never does.
         trial_timeout: seconds after which a trial is stopped and has failed, see
             :func:`voicefit.sweep.trial_jobs.run_trials`; ``None`` is never.
+        begin_anew: where the audio of a corpus, or an encoder, is not what it was when the run began, keep what there
+            is in ``out/earlier`` and run everything again; otherwise the run is refused.
+        retry_failed: try trials again that failed in an earlier call; otherwise they are left failed.
+        wait: where another sweep is at work in ``out``, wait until it has ended; otherwise this one is refused.
         progress: called at every step.
-        notify: called with a line about what the front-end cache will take, about clips that are left out, and about
-            trials that fail: the first ten with the same error.
+        notify: called with a line about what the front-end cache will take, about clips that are left out or there
+            twice, and about trials that fail: the first ten with the same error.
 
     Returns:
         how many trials were skipped, finished and failed.
 
     Raises:
-        VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; its store is
-            damaged; a corpus or encoder cannot be loaded; a starting point cannot be made; the disk has no room for the
-            front-end cache; more than ``max_failures`` trials have failed; or the cluster cannot be reached, or has a
-            node that cannot run the trials.
+        VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; another sweep is
+            at work there; its store is damaged, or its disk is full; a corpus or encoder cannot be loaded; a target has
+            audio that is pre-finetuned on; there is no trial; a starting point cannot be made; more than
+            ``max_failures`` trials have failed; or the cluster cannot be reached, or has a node that cannot run the
+            trials.
     """
     run = RunDirectory(Path(out))
-    digests_before = check_run_directory(plan, run, shard)
+    check_run_directory(plan, run, shard)
     loaded = LoadedPlan.load(plan)
-    with _connected(engine, address, workers, trial_timeout) as run_jobs, _created_store(run) as store:
-        loaded.fill_cache(cache_root, progress, notify)
+    _refuse_no_trials(*loaded.expand())  # before anything is written
+    run.path.mkdir(parents=True, exist_ok=True)
+    with RunLock(run.path).held(wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
+        earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
+        loaded.key_sources = earlier.key_sources
+        _prepare_clips(loaded, earlier, run, cache_root, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers
-        _notify_of_broken_clips(loaded, notify)
-        _check_clips(loaded, digests_before, run)
-        trials = _plan_trials(loaded, run, shard, notify)
-        finished = store.finished_keys()
-        todo = [trial for trial in trials if trial.key not in finished]
-        start_jobs = _start_jobs(loaded, todo, run, cache_root)
-        trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
-        skipped, failures = len(trials) - len(todo), _Failures(run, max_failures, notify)
-        with contextlib.closing(run_jobs(todo, start_jobs, trial_jobs, progress=progress)) as records:
-            for done, record in enumerate(records, skipped + 1):
-                store.add(record.job, {**record.result, "error": record.error})
-                progress("trials", done, len(trials))
-                if record.error is not None:
-                    failures.add(record.job, record.error)
-    return SweepResult(skipped, len(todo) - failures.total, failures.total)
+        all_trials, not_run = loaded.expand()
+        _refuse_no_trials(all_trials, not_run)
+        trials = _trials_of_shard(all_trials, shard)
+        with run.open_store(read_only=False) as store:
+            if store.remark:
+                notify(store.remark)
+            _write_record(loaded, run, not_run, trials, all_trials, shard)
+            finished = store.finished_keys()
+            left = set() if retry_failed else store.failed_keys() - finished
+            todo = [trial for trial in trials if trial.key not in finished and trial.key not in left]
+            start_jobs = _start_jobs(loaded, todo, run, cache_root)
+            trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
+            left_failed = sum(trial.key in left for trial in trials)
+            skipped, failures = len(trials) - len(todo) - left_failed, _Failures(run, max_failures, notify)
+            losses = _lost_before(store, todo)
+            with contextlib.closing(
+                run_jobs(todo, start_jobs, trial_jobs, progress=progress, losses=losses)
+            ) as outcomes:
+                _keep(outcomes, store, lock, failures, partial(progress, "trials"), skipped + left_failed, len(trials))
+    return SweepResult(skipped, len(todo) - failures.total, failures.total, left_failed, tuple(not_run))
+
+
+def _keep(
+    outcomes: Iterable[Outcome[TrialSpec]],
+    store: TrialStore,
+    lock: RunLock,
+    failures: "_Failures",
+    progress: Callable[[int, int], None],
+    done: int,
+    total: int,
+) -> None:
+    """Write every record and every lost attempt as it comes."""
+    for outcome in outcomes:
+        lock.check()
+        if isinstance(outcome, Lost):
+            store.add_lost(outcome.job, outcome.worker, outcome.cause)
+            continue
+        error = store.add(outcome.job, {**outcome.result, "error": outcome.error, "worker": outcome.worker})
+        done += 1
+        progress(done, total)
+        if error is not None:
+            failures.add(outcome.job, error)
+
+
+def _lost_before(store: TrialStore, trials: Iterable[TrialSpec]) -> dict[TrialSpec, list[str]]:
+    """Return the trials that were lost with their workers in earlier calls → what ended these attempts."""
+    lost = store.lost_attempts()
+    return {trial: lost[trial.key] for trial in trials if trial.key in lost} if lost else {}
 
 
 @contextlib.contextmanager
@@ -188,20 +204,33 @@ def _connected(
         yield partial(ray_engine.run_jobs, workers=workers, trial_timeout=trial_timeout)
 
 
-def _created_store(run: RunDirectory) -> TrialStore:
-    """Open the store for writing, in a folder that is created where it is missing."""
-    run.path.mkdir(parents=True, exist_ok=True)
-    return run.open_store(read_only=False)
+def _write_record(
+    loaded: LoadedPlan,
+    run: RunDirectory,
+    not_run: Sequence[NotRun],
+    trials: Sequence[TrialSpec],
+    all_trials: Sequence[TrialSpec],
+    shard: Shard | None,
+) -> None:
+    write_clip_table(run.clips_path, loaded.used().values())
+    write_record(
+        run,
+        loaded.plan,
+        loaded.describe(),
+        encoders=loaded.describe_encoders(),
+        same_audio=loaded.same_audio,
+        not_run=not_run,
+        planned=len(trials),
+        shard=shard,
+        planned_in_all=len(all_trials),
+    )
 
 
-def _plan_trials(loaded: LoadedPlan, run: RunDirectory, shard: Shard | None, notify: Notify) -> list[TrialSpec]:
-    """Return the trials of this run, and write `run.json`."""
-    all_trials = loaded.trials()
-    if without := shots_without_trials(loaded.plan, all_trials):
-        notify(without)
-    trials = _trials_of_shard(all_trials, shard)
-    write_record(run, loaded.plan, loaded.describe(), planned=len(trials), shard=shard, planned_in_all=len(all_trials))
-    return trials
+def _refuse_no_trials(trials: Sequence[TrialSpec], not_run: Sequence[NotRun]) -> None:
+    if not trials:
+        reasons = "; ".join(group.words() for group in not_run[:_MOST_REASONS])
+        more = f"; and so on, {len(not_run)} reasons in all (see --dry-run)" if len(not_run) > _MOST_REASONS else ""
+        raise VoicefitError(f"the plan has no trial: {reasons}{more}")
 
 
 def _trials_of_shard(trials: list[TrialSpec], shard: Shard | None) -> list[TrialSpec]:
@@ -217,13 +246,38 @@ def _notify_of_broken_clips(loaded: LoadedPlan, notify: Notify) -> None:
             notify(words)
 
 
-def _check_clips(loaded: LoadedPlan, digests_before: Mapping[str, str | None], run: RunDirectory) -> None:
-    """Refuse to continue with other clips: checkpoints, draws and test sets would not be those of before."""
-    for name, corpus in loaded.used().items():
-        if digests_before.get(name) not in (None, clips_digest(corpus)):
-            raise VoicefitError(
-                f"{run}: was begun when corpus {name} had other usable clips than now; choose another --out"
-            )
+def _prepare_clips(
+    loaded: LoadedPlan,
+    earlier: EarlierCall,
+    run: RunDirectory,
+    cache_root: Path | None,
+    begin_anew: bool,
+    progress: Progress,
+    notify: Notify,
+) -> None:
+    """Fill the front-end cache, and refuse clips or encoders that a run may not have."""
+    was_compared = earlier.has_compared(loaded.used())
+    if not was_compared:  # before hours of the front end
+        loaded.compare_audio(progress)
+    loaded.fill_cache(cache_root, progress, notify)
+    _notify_of_broken_clips(loaded, notify)
+    changes = find_changes(run, earlier, loaded.used(), loaded.encoder_digests)
+    if changes and not begin_anew:
+        raise VoicefitError(
+            f"{run}: was begun when {'; '.join(changes)}; put that back, choose another --out, or add --begin-anew, "
+            "which keeps what there is in a folder of its own"
+        )
+    if changes and was_compared:
+        loaded.compare_audio(progress)
+    elif was_compared:
+        loaded.same_audio = dict(earlier.same_audio or {})
+    if changes:
+        place = run.set_aside()
+        loaded.key_sources = {}
+        notify(f"{run}: was begun when {'; '.join(changes)}; begins anew, and what there was is in {place}")
+    for name, pairs in loaded.same_audio.items():
+        if line := describe_shared(name, pairs):
+            notify(line)
 
 
 class _Failures:
@@ -262,7 +316,7 @@ class _Failures:
             )
 
 
-def _prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
+def prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
     """Return the starting points of trials, each once, without those that are not pre-finetuned."""
     return list(dict.fromkeys(trial.start_id for trial in trials if trial.start != NONE))
 
@@ -271,10 +325,14 @@ def _start_jobs(
     loaded: LoadedPlan, trials: Sequence[TrialSpec], run: RunDirectory, cache_root: Path | None
 ) -> StartJobs:
     """Return the jobs for the starting points that the trials need and the run lacks."""
-    keys = {start_id: loaded.start_key(start_id) for start_id in _prefinetuned_starts(trials)}
+    keys = {start_id: loaded.start_key(start_id) for start_id in prefinetuned_starts(trials)}
     return StartJobs(
         plan=loaded.plan,
-        keys={start_id: key for start_id, key in keys.items() if not has_checkpoint(run.checkpoint(start_id), key)},
+        keys={
+            start_id: key
+            for start_id, key in keys.items()
+            if not has_checkpoint(run.checkpoint(start_id), key, loaded.corpora)
+        },
         sources={name: encoder.source for name, encoder in loaded.plan.encoders.items()},
         corpora=loaded.corpora,
         run=run,

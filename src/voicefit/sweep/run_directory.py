@@ -2,15 +2,20 @@
 
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from voicefit.errors import VoicefitError
+from voicefit.sweep.run_lock import LOCK
 from voicefit.sweep.specs import StartId
 from voicefit.sweep.store import TrialStore
 
 _RECORD = "run.json"
+_CLIPS = "clips.csv"
 _STORE = "trials.sqlite"
+_STORE_SIDES = ("-journal", "-wal", "-shm")
+_EARLIER = "earlier"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,11 @@ class RunDirectory:
     def record_path(self) -> Path:
         """`run.json`: what the run is made of."""
         return self.path / _RECORD
+
+    @property
+    def clips_path(self) -> Path:
+        """`clips.csv`: the audio of every clip."""
+        return self.path / _CLIPS
 
     @property
     def store_path(self) -> Path:
@@ -56,10 +66,23 @@ class RunDirectory:
 
         A sweep that was killed before its `run.json` was whole leaves a part of it, the store and SQLite's files.
         """
-        ours = (_STORE, f".{_RECORD}-")
+        ours = (_STORE, _CLIPS, f".{_RECORD}-", f".{_CLIPS}-", _EARLIER, LOCK, ".probe-")
         return not self.path.exists() or (
             self.path.is_dir() and all(path.name.startswith(ours) for path in self.path.iterdir())
         )
+
+    def set_aside(self) -> Path:
+        """Move what the run has made into a new folder of its own in `earlier`, and return that folder.
+
+        The record is moved last: a run that still has it can be set aside again.
+        """
+        place = self.path / _EARLIER / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%S.%f")
+        place.mkdir(parents=True)
+        names = [*(f"{_STORE}{end}" for end in ("", *_STORE_SIDES)), "checkpoints", "report", _CLIPS, _RECORD]
+        for name in names:
+            if (self.path / name).exists():
+                (self.path / name).rename(place / name)
+        return place
 
     def require_files(self) -> None:
         """Refuse a folder without a record or without a store.

@@ -2,7 +2,7 @@
 
 A worker is given one group of jobs at a time: the trials of one encoder, start, target and speaker, so that it loads
 the starting point and pools the speaker's clips once; or one starting point to pre-finetune. A worker that is lost is
-replaced, and its job in hand is tried once more and has failed the second time. A worker whose trial takes longer than
+replaced, and its job in hand is tried again and has failed the third time. A worker whose trial takes longer than
 the limit is killed, and the trial has failed. The rest of a group goes to another worker.
 
 The shape is that of submitit (https://github.com/facebookincubator/submitit): one interface, and behind it what starts
@@ -11,13 +11,16 @@ workers and talks to them.
 
 import contextlib
 import time
-from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from voicefit.sweep.jobs import Job, Message, Record
+from voicefit.sweep.jobs import Event, Job, Lost, Message, Outcome, ProgressReport, Record
 from voicefit.sweep.specs import TrialSpec
+
+_MOST_LOSSES = 3
+"""A job whose worker is lost so often has failed."""
 
 
 class WorkerLostError(Exception):
@@ -30,6 +33,10 @@ class Worker(Protocol):
     @property
     def is_ready(self) -> bool:
         """Whether the worker can be given jobs."""
+
+    @property
+    def name(self) -> str:
+        """The worker's name in stores, ``host:pid``."""
 
     def send(self, group: Sequence[Any]) -> None:
         """Give a group of jobs to a worker that is ready and has none; one that is lost shows it when it is read."""
@@ -98,6 +105,7 @@ class Scheduler(Generic[Job, WorkerT]):
         workers: how many there are at most; there are never more than groups.
         trial_timeout: seconds that a trial may take, with the loading of its starting point and speaker where these
             fall to it, and with the start of its worker; ``None`` is for ever. Starting points have no limit.
+        losses: job → what ended the attempts at it that were lost in earlier calls.
     """
 
     def __init__(
@@ -106,17 +114,18 @@ class Scheduler(Generic[Job, WorkerT]):
         transport: Transport[WorkerT],
         workers: int,
         trial_timeout: float | None = None,
+        losses: Mapping[Job, Sequence[str]] | None = None,
     ):
         self._groups, self._transport = groups, transport
         self._count, self._trial_timeout = workers, trial_timeout
         self._assignments: dict[WorkerT, _Assignment] = {}
-        self._losses: Counter[Job] = Counter()
+        self._losses: dict[Job, list[str]] = {job: list(causes) for job, causes in (losses or {}).items()}
 
-    def run(self) -> Generator[Message[Job]]:
+    def run(self) -> Generator[Event[Job]]:
         """Run all jobs; closing the generator ends the workers.
 
         Yields:
-            each message as soon as it is there, and one record for every job.
+            each message as soon as it is there, each attempt that is lost, and one record for every job.
 
         Raises:
             VoicefitError: workers cannot be started, or cannot work at all.
@@ -133,10 +142,15 @@ class Scheduler(Generic[Job, WorkerT]):
             for worker in self._assignments:
                 worker.kill()
 
+    def outcomes(self) -> Generator[Outcome[Job]]:
+        """Run all jobs as :meth:`run` does, and yield the records and the attempts that are lost."""
+        with contextlib.closing(self.run()) as events:
+            yield from (event for event in events if not isinstance(event, ProgressReport))
+
     def records(self) -> Generator[Record[Job]]:
         """Run all jobs as :meth:`run` does, and yield the records alone."""
-        with contextlib.closing(self.run()) as messages:
-            yield from (message for message in messages if isinstance(message, Record))
+        with contextlib.closing(self.outcomes()) as outcomes:
+            yield from (outcome for outcome in outcomes if isinstance(outcome, Record))
 
     def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
@@ -152,7 +166,7 @@ class Scheduler(Generic[Job, WorkerT]):
                 assignment.begun_at = time.monotonic()
                 worker.send(assignment.jobs)
 
-    def _receive(self, worker: WorkerT) -> Iterator[Message[Job]]:
+    def _receive(self, worker: WorkerT) -> Iterator[Event[Job]]:
         assignment = self._assignments[worker]
         try:
             message = worker.receive()
@@ -165,16 +179,20 @@ class Scheduler(Generic[Job, WorkerT]):
         if message is not None:
             yield message
 
-    def _replace(self, worker: WorkerT, cause: str) -> Iterator[Record[Job]]:
-        """Remove a lost worker and put its jobs back; give up on the one in hand if it was tried before.
+    def _replace(self, worker: WorkerT, cause: str) -> Iterator[Outcome[Job]]:
+        """Remove a lost worker and put its jobs back; give up on the one in hand if it was lost too often.
 
         A worker without jobs was lost at rest, or before it was ready. That is held against no job.
         """
-        jobs = self._remove(worker)
+        jobs, name = self._remove(worker), worker.name
         if jobs:
-            self._losses[jobs[0]] += 1
-            if self._losses[jobs[0]] == 2:  # one lost worker may be an accident
-                yield Record(jobs.popleft(), error=f"the {self._transport.worker_name} died twice ({cause})")
+            losses = self._losses.setdefault(jobs[0], [])
+            losses.append(f"{name}: {cause}")
+            if len(losses) < _MOST_LOSSES:  # a lost worker may be an accident
+                yield Lost(jobs[0], name, cause)
+            else:
+                error = f"the {self._transport.worker_name} died {len(losses)} times ({'; '.join(losses)})"
+                yield Record(jobs.popleft(), error=error, worker=name)
         self._put_back(jobs)
 
     def _seconds_to_timeout(self) -> float | None:
@@ -204,7 +222,8 @@ class Scheduler(Generic[Job, WorkerT]):
         jobs = self._remove(worker)
         trial = jobs.popleft()
         self._put_back(jobs)
-        return Record(trial, error=f"took longer than the limit of {self._trial_timeout:g} s and was stopped")
+        error = f"took longer than the limit of {self._trial_timeout:g} s and was stopped"
+        return Record(trial, error=error, worker=worker.name)
 
     def _remove(self, worker: WorkerT) -> deque[Job]:
         worker.kill()

@@ -15,9 +15,10 @@ from pathlib import Path
 
 from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Corpus
+from voicefit.corpora.same_audio import corpus_audio
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import Run, prefinetune
-from voicefit.sweep.jobs import Message, ProgressReport, Record
+from voicefit.sweep.jobs import Event, Lost, Message, ProgressReport, Record
 from voicefit.sweep.plan import Plan
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.run_directory import RunDirectory
@@ -31,23 +32,31 @@ _PROGRESS_INTERVAL_S = 1.0
 """A worker reports this often how far a starting point is. One whose scheduler has died notices at the next report."""
 
 
-def has_checkpoint(path: Path, start_key: str) -> bool:
+def has_checkpoint(path: Path, start_key: str, corpora: Mapping[str, Corpus]) -> bool:
     """Return whether a starting point is finished.
 
     Args:
         path: the directory of its checkpoint.
         start_key: digest of what it is to be made of.
+        corpora: name → corpus, with the clips that can be used. The audio of those that it is made of is compared,
+            where the checkpoint says what it was.
 
     Raises:
         VoicefitError: there is a checkpoint that was made of something else.
     """
     if not path.exists():
         return False
-    if read_record(path).get("start_key") != start_key:
+    record = read_record(path)
+    if record.get("start_key") != start_key:
         raise VoicefitError(
             f"{path}: was made of other clips, settings or another encoder than the plan now names; "
             "remove it, or choose another --out"
         )
+    for made_of in record.get("corpora", ()):
+        if made_of.get("audio") and made_of["audio"] != corpus_audio(corpora[made_of["name"]]):
+            raise VoicefitError(
+                f"{path}: was made when corpus {made_of['name']} had other audio; remove it, or choose another --out"
+            )
     return True
 
 
@@ -107,7 +116,9 @@ class StartJobs:
         """
         encoder, start = start_id
         path = self.run.checkpoint(start_id)
-        if has_checkpoint(path, self.keys[start_id]):  # of a worker that was lost before it could report it
+        if has_checkpoint(
+            path, self.keys[start_id], self.corpora
+        ):  # of a worker that was lost before it could report it
             return
         encoder_plan = self.plan.encoders[encoder]
         loaded = encoder_plan.model_copy(update={"source": self.sources[encoder]}).load()
@@ -203,7 +214,7 @@ def starts_at_once(jobs: StartJobs, workers: int) -> int:
     return min(workers, most, len(jobs.keys))
 
 
-def follow_starts(jobs: StartJobs, messages: Generator[Message[StartId]], progress: Progress) -> None:
+def follow_starts(jobs: StartJobs, messages: Generator[Event[StartId]], progress: Progress) -> None:
     """Follow workers until all starting points are there.
 
     Args:
@@ -219,7 +230,7 @@ def follow_starts(jobs: StartJobs, messages: Generator[Message[StartId]], progre
             handle_message(jobs, message, progress)
 
 
-def handle_message(jobs: StartJobs, message: Message[StartId], progress: Progress) -> bool:
+def handle_message(jobs: StartJobs, message: Event[StartId], progress: Progress) -> bool:
     """Pass on what a worker reports, or check that the starting point that it has finished is there.
 
     Args:
@@ -236,6 +247,8 @@ def handle_message(jobs: StartJobs, message: Message[StartId], progress: Progres
     if isinstance(message, ProgressReport):
         for step in message.steps:
             progress(*step)
+        return False
+    if isinstance(message, Lost):  # another worker goes on from the state that was last saved
         return False
     if message.error is not None:
         raise VoicefitError(f"pre-finetuning of {message.job}: {message.error}")

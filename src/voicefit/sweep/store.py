@@ -1,8 +1,11 @@
 """The trial store: one SQLite file, one transaction per trial."""
 
+import contextlib
 import json
+import math
 import sqlite3
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -11,12 +14,14 @@ import pandas as pd
 
 from voicefit.errors import VoicefitError
 from voicefit.sweep.specs import TRIAL_COLUMNS, TrialSpec
+from voicefit.sweep.store_disk import Journal, find_journal, set_journal, store_fault
+from voicefit.sweep.store_reader import StoreReader
 
 _APPLICATION_ID = 0x56664974
 """The application id in the header of every store: "VfIt" in ASCII."""
 
 _VERSION = 1
-"""The version of the table below. A store of another version is refused; a column more is none."""
+"""The version of the tables below. A store of a later one is refused; a column or a table more is none."""
 
 _COLUMNS: dict[str, str] = {
     "key": "TEXT PRIMARY KEY",
@@ -33,7 +38,19 @@ _COLUMNS: dict[str, str] = {
     "seconds": "REAL",
     "error": "TEXT",
     "finished_at": "TEXT NOT NULL",
+    "attempts": "INTEGER",
+    "worker": "TEXT",
 }
+"""A trial's last attempt, and the number of all; null in stores from before that was recorded."""
+
+_ATTEMPTS = (
+    "CREATE TABLE IF NOT EXISTS attempts (key TEXT NOT NULL, number INTEGER NOT NULL, worker TEXT, "
+    "cause TEXT NOT NULL, ended_at TEXT NOT NULL, PRIMARY KEY (key, number)) WITHOUT ROWID"
+)
+"""The attempts that ended without a score: those of trials that failed, and those that were lost with their worker."""
+
+NOT_A_NUMBER = "the score is not a number"
+"""The error of a trial whose score is NaN or missing."""
 
 _JSON = {"calibration", "confusion", "support"}
 """The columns that hold JSON."""
@@ -45,6 +62,8 @@ _TRIAL = ", ".join(TRIAL_COLUMNS)
 class TrialStore:
     """Trial records by key. A record is either whole in the file or not there; writing one again replaces it.
 
+    One process writes at a time, which the lock of the run sees to; any number may read meanwhile.
+
     Args:
         path: the file; created if it is not there.
         read_only: open for reading alone, while a sweep may be writing.
@@ -55,74 +74,151 @@ class TrialStore:
 
     def __init__(self, path: Path, *, read_only: bool = False):
         self.path = path
+        self.remark = ""
+        """Why a store that is written is slower than it might be; empty where it is not."""
+        self._reader, self._writer = StoreReader(path), None
+        self._tried: Counter[str] = Counter()
         fresh = not path.exists()
         if fresh and read_only:
             raise VoicefitError(f"{path}: no trial store here; is this the --out folder of a sweep?")
-        try:
+        if path.is_dir():
+            raise VoicefitError(f"{path}: is a folder, not a trial store; it was left as it is")
+        with self._faults():
             if not fresh:
                 self._check(read_only)
-            self._connection = self._open("ro" if read_only else "rwc")
             if not read_only:
-                self._create()
-        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the schema's text may be what is damaged
-            raise VoicefitError(f"{path}: is damaged, or not a trial store ({error}); it was left as it is") from error
+                self._reader.close()
+                self._writer = self._open_writer()
+                self._tried.update(self._count_attempts())
 
-    def _open(self, mode: str) -> sqlite3.Connection:
-        return sqlite3.connect(f"{self.path.resolve().as_uri()}?mode={mode}", uri=True, timeout=30)
+    @contextlib.contextmanager
+    def _faults(self) -> Iterator[None]:
+        """Say in words what SQLite raises."""
+        try:
+            yield
+        except (sqlite3.Error, pd.errors.DatabaseError) as error:
+            cause = error if isinstance(error, sqlite3.Error) else error.__cause__
+            known = cause if isinstance(cause, sqlite3.Error) else sqlite3.DatabaseError(str(error))
+            raise store_fault(self.path, known) from error
+        except UnicodeDecodeError as error:  # the schema's text may be what is damaged
+            raise store_fault(self.path, sqlite3.DatabaseError(str(error))) from error
+
+    @contextlib.contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        if self._writer is not None:
+            yield self._writer
+        else:
+            with self._reader.reading() as connection:
+                yield connection
 
     def _check(self, read_only: bool) -> None:
-        connection = self._open("ro")
-        try:
+        with self._reading() as connection:
             identity = connection.execute("PRAGMA application_id").fetchone()[0]
             version = connection.execute("PRAGMA user_version").fetchone()[0]
             empty = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
-            if (identity, version) != (_APPLICATION_ID, _VERSION) and not (empty and identity == 0):
+            if identity == _APPLICATION_ID and version > _VERSION:
                 raise VoicefitError(
-                    f"{self.path}: is not a trial store of this version of Voicefit; it was left as it is"
+                    f"{self.path}: is of a newer version of Voicefit (format {version}, and this one reads up to "
+                    f"{_VERSION}); use that version; it was left as it is"
                 )
+            if (identity, version) != (_APPLICATION_ID, _VERSION) and not (empty and identity == 0):
+                raise VoicefitError(f"{self.path}: is not a trial store of Voicefit; it was left as it is")
             if empty and read_only:
                 raise VoicefitError(f"{self.path}: holds no trials yet")
             fault = connection.execute("PRAGMA quick_check(1)").fetchone()[0].splitlines()[-1]
             if fault != "ok":
                 raise VoicefitError(f"{self.path}: is damaged ({fault}); it was left as it is")
-        finally:
-            connection.close()
 
-    def _create(self) -> None:
-        self._connection.execute("PRAGMA journal_mode=WAL")
-        self._connection.execute("PRAGMA synchronous=NORMAL")
+    def _open_writer(self) -> sqlite3.Connection:
+        journal, reason = find_journal(self.path.resolve().parent)
+        if reason:
+            self.remark = f"{self.path}: is written without SQLite's write-ahead log, which is slower: {reason}"
+        uri = f"{self.path.resolve().as_uri()}?mode=rwc{journal.query}"
+        connection = sqlite3.connect(uri, uri=True, timeout=30)
+        try:
+            if journal is not Journal.WAL:  # the log of a store that was moved here needs no shared memory then
+                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
+            set_journal(connection, journal)
+            connection.execute("PRAGMA locking_mode=NORMAL")
+            self._create(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self, connection: sqlite3.Connection) -> None:
         columns = ", ".join(f"{name} {kind}" for name, kind in _COLUMNS.items())
-        self._connection.executescript(  # one transaction: a table without an identity would be refused
+        connection.executescript(  # one transaction: a table without an identity would be refused
             f"BEGIN IMMEDIATE; "
             f"CREATE TABLE IF NOT EXISTS trials ({columns}, UNIQUE ({_TRIAL})) WITHOUT ROWID; "
+            f"{_ATTEMPTS}; "
             f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
             f"COMMIT"
         )
-        for name in set(_COLUMNS) - self._columns("main"):  # a store from before trials recorded this
-            self._connection.execute(f"ALTER TABLE trials ADD COLUMN {name} {_COLUMNS[name]}")
+        for name in [name for name in _COLUMNS if name not in _columns(connection, "main")]:
+            connection.execute(f"ALTER TABLE trials ADD COLUMN {name} {_COLUMNS[name]}")  # from before it was recorded
 
-    def _columns(self, schema: str) -> set[str]:
-        return {row[1] for row in self._connection.execute(f"PRAGMA {schema}.table_info(trials)")}
+    @property
+    def _connection(self) -> sqlite3.Connection:
+        """The connection that writes."""
+        if self._writer is None:
+            raise VoicefitError(f"{self.path}: was opened for reading alone")
+        return self._writer
 
-    def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> None:
+    def _count_attempts(self) -> dict[str, int]:
+        return dict(self._connection.execute("SELECT key, max(number) FROM attempts GROUP BY key"))
+
+    def add(self, spec: TrialSpec, result: Mapping[str, Any]) -> str | None:
         """Write one record in a transaction of its own.
 
         Args:
             spec: the trial.
             result: scores, floors, ``calibration`` and ``support`` (lists), ``confusion`` (``labels``, and ``counts``
-                with a row for each true label), ``test_clips``, ``seconds`` and ``error``; what is not there is stored
-                as null.
+                with a row for each true label), ``test_clips``, ``seconds``, ``worker`` and ``error``; what is not
+                there is stored as null.
+
+        Returns:
+            why the trial failed, ``None`` if it has a score: one whose score is not a number has failed.
+
+        Raises:
+            VoicefitError: the record cannot be written, as on a full disk.
         """
         record = {**vars(spec), "key": spec.key, **result}
+        if record.get("error") is None and not _is_number(record.get("macro_f1")):
+            record["error"] = NOT_A_NUMBER
         for name in _JSON & set(record):
             record[name] = json.dumps(record[name], ensure_ascii=False)
-        record["finished_at"] = datetime.now(UTC).isoformat(timespec="seconds")
+        record["finished_at"] = _now()
+        record["attempts"] = number = self._tried[spec.key] + 1
         names = list(_COLUMNS)
-        with self._connection:
-            self._connection.execute(
+        with self._faults(), self._connection as connection:
+            connection.execute(
                 f"INSERT OR REPLACE INTO trials ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
                 [record.get(name) for name in names],
             )
+            if record.get("error") is not None:
+                self._insert_attempt(spec.key, number, record.get("worker"), str(record["error"]))
+        if record.get("error") is not None:
+            self._tried[spec.key] = number
+        return record.get("error")
+
+    def add_lost(self, spec: TrialSpec, worker: str, cause: str) -> None:
+        """Write that an attempt at a trial was lost with its worker; the trial is still to be run.
+
+        Args:
+            spec: the trial.
+            worker: its name.
+            cause: what ended it.
+        """
+        number = self._tried[spec.key] + 1
+        with self._faults(), self._connection:
+            self._insert_attempt(spec.key, number, worker, cause)
+        self._tried[spec.key] = number
+
+    def _insert_attempt(self, key: str, number: int, worker: str | None, cause: str) -> None:
+        self._connection.execute(
+            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (key, number, worker, cause, _now())
+        )
 
     def absorb(self, path: Path) -> int:
         """Take over the records of another store that this one has not finished, in one transaction.
@@ -146,8 +242,10 @@ class TrialStore:
             ).fetchone()[0]
             if clash:
                 raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
-            names = ", ".join(sorted(self._columns("other")))
-            with self._connection:
+            names = ", ".join(sorted(_columns(self._connection, "other")))
+            with self._faults(), self._connection:
+                if _has_attempts(self._connection, "other"):
+                    self._connection.execute("INSERT OR IGNORE INTO main.attempts SELECT * FROM other.attempts")
                 return self._connection.execute(
                     f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
                     f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
@@ -156,8 +254,31 @@ class TrialStore:
             self._connection.execute("DETACH DATABASE other")
 
     def finished_keys(self) -> set[str]:
-        """Keys of the trials that ended without an error."""
-        return {key for (key,) in self._connection.execute("SELECT key FROM trials WHERE error IS NULL")}
+        """Keys of the trials that ended in a score."""
+        return self._keys("error IS NULL AND macro_f1 IS NOT NULL")
+
+    def failed_keys(self) -> set[str]:
+        """Keys of the trials that ended without a score."""
+        return self._keys("error IS NOT NULL OR macro_f1 IS NULL")
+
+    def _keys(self, condition: str) -> set[str]:
+        with self._faults(), self._reading() as connection:
+            return {key for (key,) in connection.execute(f"SELECT key FROM trials WHERE {condition}")}
+
+    def lost_attempts(self) -> dict[str, list[str]]:
+        """Key of each trial that has not ended → what ended its attempts so far."""
+        lost: dict[str, list[str]] = {}
+        for row in self.attempts().to_dict("records"):
+            lost.setdefault(row["key"], []).append(f"{row['worker']}: {row['cause']}")
+        ended = self._keys("1")
+        return {key: causes for key, causes in lost.items() if key not in ended}
+
+    def attempts(self) -> pd.DataFrame:
+        """Every attempt that ended without a score, a row each: key, number, worker, cause, ended_at."""
+        with self._faults(), self._reading() as connection:
+            if not _has_attempts(connection, "main"):
+                return pd.DataFrame(columns=["key", "number", "worker", "cause", "ended_at"])
+            return pd.read_sql_query("SELECT * FROM attempts ORDER BY key, number", connection)
 
     def trials(self) -> pd.DataFrame:
         """Every record, a row each, the columns as stored (``support``, ``calibration`` and ``confusion`` as JSON).
@@ -165,14 +286,14 @@ class TrialStore:
         Raises:
             VoicefitError: what is stored cannot be read.
         """
-        try:
-            return pd.read_sql_query("SELECT * FROM trials", self._connection)
-        except (pd.errors.DatabaseError, UnicodeDecodeError) as error:
-            raise VoicefitError(f"{self.path}: is damaged ({error})") from error
+        with self._faults(), self._reading() as connection:
+            return pd.read_sql_query("SELECT * FROM trials", connection)
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._reader.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def __enter__(self) -> Self:
         """Close the file at the end of a ``with`` block."""
@@ -181,3 +302,20 @@ class TrialStore:
     def __exit__(self, *_: object) -> None:
         """Close the file."""
         self.close()
+
+
+def _columns(connection: sqlite3.Connection, schema: str) -> set[str]:
+    return {row[1] for row in connection.execute(f"PRAGMA {schema}.table_info(trials)")}
+
+
+def _has_attempts(connection: sqlite3.Connection, schema: str) -> bool:
+    found = connection.execute(f"SELECT count(*) FROM {schema}.sqlite_master WHERE name = 'attempts'").fetchone()[0]
+    return bool(found)
+
+
+def _is_number(value: Any) -> bool:
+    return value is not None and not math.isnan(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -164,6 +164,8 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
 
 def _outcome(episode: Episode, logits: np.ndarray, confused: bool) -> dict[str, Any]:
     """Score the logits of the test clips, and count which emotion was taken for which if ``confused``."""
+    if np.isnan(logits).any():
+        raise VoicefitError("the method's answers are not numbers (NaN)")
     truth, predicted = episode.test_targets, logits.argmax(axis=1).tolist()
     outcome = {
         **score(truth, predicted),

@@ -9,7 +9,7 @@ from pathlib import Path
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome, Record, worker_name
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
@@ -54,8 +54,12 @@ class TrialJobs:
 
 
 def run_trials(
-    trials: Iterable[TrialSpec], jobs: TrialJobs, workers: int, trial_timeout: float | None = None
-) -> Generator[Record[TrialSpec]]:
+    trials: Iterable[TrialSpec],
+    jobs: TrialJobs,
+    workers: int,
+    trial_timeout: float | None = None,
+    losses: Mapping[TrialSpec, Sequence[str]] | None = None,
+) -> Generator[Outcome[TrialSpec]]:
     """Run every trial on this machine.
 
     Args:
@@ -64,9 +68,11 @@ def run_trials(
         workers: how many; 1 is this process, unless there is a timeout: no process can stop itself.
         trial_timeout: seconds that a trial may take, with the start of its worker and the loading of its starting
             point and speaker where these fall to it; ``None`` is for ever.
+        losses: trial → what ended the attempts at it that were lost in earlier calls.
 
     Yields:
-        the record of each trial as soon as it is there; that of a failed trial has an error.
+        the record of each trial as soon as it is there; that of a failed trial has an error; and each attempt that was
+        lost with its worker.
 
     Raises:
         VoicefitError: worker processes cannot be started.
@@ -77,7 +83,7 @@ def run_trials(
         for group in groups:
             yield from runner.run(group)
     else:
-        yield from Scheduler(groups, ProcessTransport(jobs), workers, trial_timeout).records()
+        yield from Scheduler(groups, ProcessTransport(jobs), workers, trial_timeout, losses).outcomes()
 
 
 def group_trials(trials: Iterable[TrialSpec]) -> deque[deque[TrialSpec]]:
@@ -93,6 +99,7 @@ class TrialRunner:
 
     def __init__(self, jobs: TrialJobs, device: str):
         self.jobs, self.device = jobs, device
+        self._name = worker_name()
         self._opened: tuple[StartId, Start, FrontCache] | None = None
 
     def run(self, group: Iterable[TrialSpec]) -> Iterator[Record[TrialSpec]]:
@@ -102,9 +109,11 @@ class TrialRunner:
             for trial in group:
                 try:
                     bench = bench or self._bench(trial)
-                    record = Record(trial, run_trial(bench, trial, self.jobs.methods[trial.method]))
+                    result = run_trial(bench, trial, self.jobs.methods[trial.method])
+                    record = Record(trial, result, worker=self._name)
                 except Exception as error:  # a trial that fails is a result too, and the sweep continues
-                    record = Record(trial, error="".join(traceback.format_exception_only(error)).strip())
+                    text = "".join(traceback.format_exception_only(error)).strip()
+                    record = Record(trial, error=text, worker=self._name)
                 yield record
 
     def _bench(self, trial: TrialSpec) -> SpeakerBench:

@@ -1,0 +1,166 @@
+"""Clips that hold the same audio, whatever they are called: links, copies, other encodings, segments that overlap."""
+
+import hashlib
+import os
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from voicefit.audio import AudioError, load_waveform, waveform_length
+from voicefit.corpora.corpus import Clip, Corpus
+from voicefit.system.digests import combined_digest, file_digest
+
+Kind = Literal["file", "bytes", "samples", "overlap"]
+
+_WORDS: dict[Kind, str] = {
+    "file": "is the same file as",
+    "bytes": "has the same bytes as",
+    "samples": "has the same samples as",
+    "overlap": "overlaps",
+}
+
+_GLANCE_S = 0.25
+"""Of clips that are equally long, their first so many seconds are compared first; few are then read whole."""
+
+
+@dataclass(frozen=True)
+class SameAudio:
+    """Two clips with the same audio, or a part of it.
+
+    Attributes:
+        clip: the one.
+        other: the other.
+        kind: how it is known; ``overlap`` is of segments of one file, or of copies of it.
+    """
+
+    clip: Clip
+    other: Clip
+    kind: Kind
+
+    def __str__(self) -> str:
+        """What is the same, as messages say it."""
+        return f"{self.clip.id} {_WORDS[self.kind]} {self.other.id}"
+
+
+class _Unit(NamedTuple):
+    """A file, or a segment of one."""
+
+    path: Path
+    start: float = 0.0
+    end: float | None = None
+
+
+def clip_audio(clip: Clip) -> str:
+    """Return a digest of a clip's audio: the bytes of its file, and its bounds."""
+    return _bytes_digest(_Unit(clip.path, clip.start, clip.end))
+
+
+def corpus_audio(corpus: Corpus) -> str:
+    """Return a digest of the ids of a corpus's clips and of their audio, wherever the files are."""
+    parts = (part for clip in corpus.clips for part in (clip.id, clip_audio(clip)))
+    return combined_digest(part.encode(errors="surrogateescape") for part in parts)
+
+
+def find_same_audio(
+    clips: Sequence[Clip], others: Sequence[Clip] = (), progress: Callable[[], None] | None = None
+) -> list[SameAudio]:
+    """Return the clips whose audio is in another one, each with the first of these.
+
+    Bytes are compared first. Of clips that are equally long by their headers, the beginning is decoded and compared,
+    and of those that are then still alike, all samples. A clip that cannot be read is like its own copies alone.
+
+    Args:
+        clips: each is compared with those before it.
+        others: each clip is compared with these first; they are not compared with each other.
+        progress: called after each clip, the others included.
+    """
+    audio = _audio_of(clips, others, progress)
+    by_audio: dict[Hashable, Clip] = {}
+    by_file: dict[Hashable, list[Clip]] = defaultdict(list)
+    found: list[SameAudio] = []
+    for place, clip in enumerate(chain(others, clips)):
+        mine, its_file = audio[_unit(clip)], by_file[audio[_Unit(clip.path)]]
+        if place >= len(others):
+            same = by_audio.get(mine)
+            overlapping = None if same else next((other for other in its_file if _overlap(clip, other)), None)
+            if same:
+                found.append(SameAudio(clip, same, _kind(clip, same)))
+            elif overlapping:
+                found.append(SameAudio(clip, overlapping, "overlap"))
+        by_audio.setdefault(mine, clip)
+        its_file.append(clip)
+    return found
+
+
+def _unit(clip: Clip) -> _Unit:
+    return _Unit(clip.path, clip.start, clip.end)
+
+
+def _overlap(clip: Clip, other: Clip) -> bool:
+    infinity = float("inf")
+    first_end, second_end = (infinity if c.end is None else c.end for c in (clip, other))
+    return clip.start < second_end and other.start < first_end
+
+
+def _kind(clip: Clip, other: Clip) -> Kind:
+    if os.path.realpath(clip.path) == os.path.realpath(other.path):
+        return "file"
+    return "bytes" if clip_audio(clip) == clip_audio(other) else "samples"
+
+
+def _audio_of(
+    clips: Sequence[Clip], others: Sequence[Clip], progress: Callable[[], None] | None
+) -> dict[_Unit, Hashable]:
+    """Return for each file and segment what those of the same samples share, and no other has."""
+    wanted = {unit for clip in clips for unit in (_Unit(clip.path), _unit(clip))}
+    by_length: dict[int, dict[str, list[_Unit]]] = defaultdict(lambda: defaultdict(list))
+    seen: set[_Unit] = set()
+    for clip in chain(clips, others):
+        for unit in {_Unit(clip.path), _unit(clip)} - seen:
+            length = waveform_length(unit.path, unit.start, unit.end)
+            by_length[length][_bytes_digest(unit)].append(unit)
+            seen.add(unit)
+        if progress:
+            progress()
+    audio: dict[_Unit, Hashable] = {}
+    for length, by_bytes in by_length.items():
+        comparable = length and not wanted.isdisjoint(chain.from_iterable(by_bytes.values()))
+        for names in _same_samples(by_bytes) if comparable else ([name] for name in by_bytes):
+            audio.update((unit, (length, names[0])) for name in names for unit in by_bytes[name])
+    return audio
+
+
+def _same_samples(by_bytes: Mapping[str, Sequence[_Unit]]) -> Iterator[list[str]]:
+    """Yield the digests of bytes in groups that stand for the same samples."""
+    for alike in _alike(list(by_bytes), by_bytes, _GLANCE_S):
+        yield from _alike(alike, by_bytes, None)
+
+
+def _alike(names: list[str], by_bytes: Mapping[str, Sequence[_Unit]], seconds: float | None) -> list[list[str]]:
+    """Group digests of bytes by the samples that they stand for, or by the first so many seconds of them."""
+    if len(names) < 2:
+        return [names]
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[_samples_digest(by_bytes[name][0], seconds) or name].append(name)
+    return list(groups.values())
+
+
+def _samples_digest(unit: _Unit, seconds: float | None) -> str:
+    """Return a digest of a unit's samples, or of the first of them; empty where it cannot be read."""
+    end = unit.end
+    if seconds is not None and (end is None or end > unit.start + seconds):
+        end = unit.start + seconds
+    try:
+        return hashlib.sha256(load_waveform(unit.path, unit.start, end).tobytes()).hexdigest()
+    except (AudioError, OSError):
+        return ""
+
+
+def _bytes_digest(unit: _Unit) -> str:
+    """Return a digest of a unit's bytes and bounds; where they cannot be read, one of its path."""
+    content = file_digest(unit.path) or os.path.realpath(unit.path).encode(errors="surrogateescape")
+    return combined_digest([f"{unit.start}:{unit.end}".encode(), content])

@@ -1,0 +1,68 @@
+"""What a plan would do: its trials, the cells that have none, and the time and disk that it would take."""
+
+from dataclasses import dataclass
+
+from voicefit.encoders.cache_limit import CachePlan
+from voicefit.errors import VoicefitError
+from voicefit.sweep.both_sides import describe_shared
+from voicefit.sweep.cells import NotRun
+from voicefit.sweep.estimate import Estimate, estimate_time
+from voicefit.sweep.loaded_plan import LoadedPlan
+from voicefit.sweep.plan import Plan
+from voicefit.sweep.run import prefinetuned_starts
+from voicefit.sweep.shard import Shard
+from voicefit.system.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a plan would do.
+
+    Attributes:
+        trials: number of trials that the targets have enough clips for, in this shard.
+        prefinetunings: starting points that must be trained, ``encoder/start``.
+        estimate: seconds by stage, or ``None`` when nothing could be measured.
+        cache: what would be added to the front-end cache, or ``None`` when an encoder is not here.
+        unknown: why there is no estimate; empty when there is one.
+        not_run: the cells of the plan that have no trial.
+        remarks: lines about audio that is twice in a target, or trained on as well.
+        in_shards: whether the plan has trials, in this shard or in others.
+    """
+
+    trials: int
+    prefinetunings: list[str]
+    estimate: Estimate | None
+    cache: CachePlan | None
+    unknown: str = ""
+    not_run: tuple[NotRun, ...] = ()
+    remarks: tuple[str, ...] = ()
+    in_shards: bool = True
+
+
+def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent) -> DryRun:
+    """Count a plan's trials, or those of one shard, and estimate their time by measuring a few steps on this machine.
+
+    Args:
+        plan: the plan.
+        shard: the part of it that is meant; ``None`` is all of it.
+        progress: called as clips are compared.
+
+    Raises:
+        VoicefitError: a corpus cannot be loaded, or a target has audio that is pre-finetuned on.
+    """
+    loaded = LoadedPlan.load(plan)
+    loaded.compare_audio(progress)
+    remarks = tuple(filter(None, (describe_shared(name, pairs) for name, pairs in loaded.same_audio.items())))
+    all_trials, not_run = loaded.expand()
+    trials = all_trials if shard is None else shard.of(all_trials)
+    needed = [str(start_id) for start_id in prefinetuned_starts(trials)]
+    unknown = "there are no trials" if not trials else ""
+    estimate, cache = None, None
+    try:
+        if trials:
+            estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials)
+            cache = loaded.plan_cache()
+            unknown = "" if estimate else "no clip could be read to measure on"
+    except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
+        estimate, unknown = None, str(error)
+    return DryRun(len(trials), needed, estimate, cache, unknown, tuple(not_run), remarks, bool(all_trials))
