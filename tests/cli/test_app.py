@@ -391,13 +391,6 @@ def test_adapt_tells_of_recordings_that_cannot_be_read_and_of_labels_that_it_doe
         (clips / name).write_bytes(b"\0\0\0\x18ftypM4A ")
     code, out, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
     assert code == 0, err
-<<<<<<< HEAD
-=======
-    reason = (
-        "(unreadable: is an MP4 or M4A recording, which is not read without FFmpeg's decoders: "
-        "pip install 'voicefit[formats]', or convert it to WAV or FLAC)"
-    )
->>>>>>> light-tests
     for name in ("Angry/phone.m4a", "Calm/phone.M4A"):
         assert f"left out: {name} (unreadable: is an MP4 or M4A recording, " in err
     assert "no clip of calm can be used: the model does not know this label" in err

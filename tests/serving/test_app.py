@@ -200,11 +200,7 @@ def test_more_voices_than_fit_are_refused(start):
         (shots("a", "../b"), 422, "write 1 to 40 letters"),
         (shots("a", "A"), 422, "at least two labels"),
         (shots(*"abcdefgh"), 400, "Too many fields"),
-<<<<<<< HEAD
         ({"data": {"labels": ["a", "b"]}, "files": [("files", b"x")] * 2}, 422, "is text, not readable as audio"),
-=======
-        ({"data": {"labels": ["a", "b"]}, "files": [("files", b"x")] * 2}, 422, "upload: is text; give a recording"),
->>>>>>> light-tests
         ({"headers": {"content-type": "multipart/form-data"}, "content": b"x"}, 400, "boundary"),
     ],
 )
