@@ -92,13 +92,14 @@ def test_files_have_their_vectors_in_order_and_errors_in_place(tmp_path):
             soundfile.write(files[-1], make_waveform(0.5 - 0.03 * index), SAMPLE_RATE)
     told = []
     found = list(embed_files(Length(), files, lambda *answer: answer, lambda *progress: told.append(progress)))
-    assert [file for file, _, _ in found] == files
-    assert [index for index, (_, vector, _) in enumerate(found) if vector is None] == [2, 7]
-    for index, (_, vector, error) in enumerate(found):
+    assert [file for file, *_ in found] == files
+    assert [index for index, (_, vector, *_) in enumerate(found) if vector is None] == [2, 7]
+    for index, (_, vector, error, remark) in enumerate(found):
         if vector is None:
-            assert error == "is text; give a recording"
+            assert (error, remark) == ("is text, not readable as audio; give a recording", "")
         else:
-            assert (vector.tolist(), error) == ([round((0.5 - 0.03 * index) * SAMPLE_RATE)], "")
+            samples = round((0.5 - 0.03 * index) * SAMPLE_RATE)
+            assert (vector.tolist(), error, remark) == ([samples], "", "")
     assert told == [("predicting", done, 12) for done in range(1, 13)]
 
 
@@ -113,7 +114,7 @@ def test_several_threads_give_what_one_gives_to_the_last_bit(tmp_path, monkeypat
     rows = []
     for threads in (1, 4):
         monkeypatch.setattr(embedding, "threads_for", lambda encoder, threads=threads: threads)
-        rows.append(np.stack(list(embed_files(encoder, files, lambda file, vector, error: vector, silent))))
+        rows.append(np.stack(list(embed_files(encoder, files, lambda file, vector, *_: vector, silent))))
     assert np.array_equal(*rows)
     assert len(np.unique(rows[0][:, 0])) == 20
 
@@ -127,7 +128,7 @@ def test_a_graph_takes_a_thread_a_clip_and_pytorch_takes_them_all(monkeypatch):
 def test_standard_input_is_a_recording_and_too_much_of_it_is_refused(monkeypatch):
     content = encode(make_waveform(0.5))
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
-    assert len(read_recording(STDIN)) == SAMPLE_RATE // 2
+    assert len(read_recording(STDIN).waveform) == SAMPLE_RATE // 2
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(content)))
     monkeypatch.setattr(embedding, "MAX_STDIN_BYTES", len(content) - 1)
     with pytest.raises(AudioError, match="on standard input; give a file"):
