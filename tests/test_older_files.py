@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
+from support.stored_trials import RESULT, SPEC
 from support.tones import build_tones
 from voicefit import PrefinetuneSettings, Run, adapt, build_report, load_corpus, load_encoder, load_model
 from voicefit.checkpoints.start import open_start
@@ -100,3 +102,22 @@ def test_a_stopped_pre_finetuning_resumes(older):
     assert weights.keys() == before.keys()
     for name, tensor in weights.items():
         np.testing.assert_allclose(tensor, before[name], atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["before-calibration", "0.1.0", "confusion", "attempts"])
+def test_a_store_of_each_schema_is_read_absorbed_and_written(name, older, tmp_path):
+    path = older / "stores" / f"{name}.sqlite"
+    with TrialStore(path, read_only=True) as store:
+        rows = store.trials().set_index("draw").sort_index()
+        assert list(rows["macro_f1"].dropna()) == [0.1, 0.7] and rows.loc[1, "error"] == "ValueError: no"
+        assert store.finished_keys() == set(rows.loc[[0, 2], "key"]) and store.failed_keys() == {rows.loc[1, "key"]}
+        assert list(store.attempts()["cause"]) == (["ValueError: no"] if name == "attempts" else [])
+    with TrialStore(tmp_path / "merged.sqlite") as merged:
+        assert merged.absorb(path) == 3
+    with TrialStore(path) as store:
+        assert store.trials().set_index("draw").sort_index()[rows.columns].equals(rows)
+        store.add_lost(replace(SPEC, draw=1), "node1:7", "exit code -9")
+        store.add(replace(SPEC, draw=1), RESULT)
+        after = store.trials().set_index("draw").sort_index()
+    assert list(after["macro_f1"]) == [0.1, RESULT["macro_f1"], 0.7]
+    assert after.loc[1, "attempts"] == (3 if name == "attempts" else 2)

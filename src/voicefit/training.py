@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from voicefit.errors import VoicefitError
-from voicefit.system.files import read_metadata
+from voicefit.system.files import disk_faults, read_metadata
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +37,16 @@ def save_state(
         optimizer: the optimiser, whose state is saved too.
         **record: values to save as JSON.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     moments = {
         f"{_OPTIMIZER}{index}/{name}": tensor
         for index, state in optimizer.state_dict()["state"].items()
         for name, tensor in state.items()
     }
     metadata = {"identity": identity} | {name: json.dumps(value) for name, value in record.items()}
-    save_file({**tensors, **moments}, folder / "state.part", metadata=metadata)
-    os.replace(folder / "state.part", folder / _FILE)
+    with disk_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file({**tensors, **moments}, folder / "state.part", metadata=metadata)
+        os.replace(folder / "state.part", folder / _FILE)
 
 
 def load_state(

@@ -2,7 +2,8 @@
    NO_LOCKS=1         fcntl locks fail, as on NFS without a lock daemon;
    NO_SHARED_MEMORY=1 SQLite's -shm files cannot be mapped, as on many network file systems;
    FULL_UNDER=FOLDER  with FULL_FROM=N, the N-th write below FOLDER and all that follow find no space;
-                      with COUNT_TO=FILE, their number is written there in the end. */
+                      with COUNT_TO=FILE, their number is written there in the end;
+   CLOCK_JUMP_AFTER=S with CLOCK_JUMP_BY=T, the clock of the day jumps by T seconds S seconds after it was first asked. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -13,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 static atomic_long writes;
@@ -74,6 +76,20 @@ int fcntl64(int fd, int command, ...) {
     va_end(list);
     if (refused(command)) { errno = ENOLCK; return -1; }
     return ((int (*)(int, int, void *))dlsym(RTLD_NEXT, "fcntl64"))(fd, command, argument);
+}
+
+int clock_gettime(clockid_t clock, struct timespec *now) {
+    static struct timespec first;
+    int (*real)(clockid_t, struct timespec *) = (int (*)(clockid_t, struct timespec *))dlsym(RTLD_NEXT, "clock_gettime");
+    const char *after = getenv("CLOCK_JUMP_AFTER"), *by = getenv("CLOCK_JUMP_BY");
+    int result = real(clock, now);
+    if (clock == CLOCK_REALTIME && after && by) {
+        struct timespec steady;
+        real(CLOCK_MONOTONIC, &steady);
+        if (!first.tv_sec) first = steady;
+        if (steady.tv_sec + steady.tv_nsec / 1e9 - first.tv_sec - first.tv_nsec / 1e9 > atof(after)) now->tv_sec += atol(by);
+    }
+    return result;
 }
 
 static int unmappable(int flags, int fd) {

@@ -1,6 +1,7 @@
 import json
 import multiprocessing
 import os
+import platform
 import random
 import shutil
 import signal
@@ -18,6 +19,7 @@ from voicefit.sweep import dry_run, run_sweep
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.run import SweepResult
 from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.run_lock import RunLock
 
 TRIALS = 2 * 2 * 3 * 2 * 2 * 2  # starts, speakers, labels, k, draws, methods
 
@@ -241,6 +243,46 @@ def test_failures_are_told_as_they_happen(tmp_path, raw_plan, cache, monkeypatch
     assert len(told) == 6
     assert told[0] == "failed trial 1: tiny/none, prototype, voices/anna, anger, k=4, draw 0: ArithmeticError: poison"
     assert events[events.index(told[0]) - 1] == 1  # right after its own step of the progress
+
+
+@pytest.mark.slow(2)
+def test_failed_trials_are_left_where_it_is_asked_for(tmp_path, raw_plan, cache, monkeypatch):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
+    with monkeypatch.context() as patched:
+        poison_four_shots(patched)
+        run_sweep(plan, tmp_path / "out", cache_root=cache)
+    left = run_sweep(plan, tmp_path / "out", cache_root=cache, retry_failed=False)
+    assert left == SweepResult(skipped=6, finished=0, failed=0, left_failed=6)
+    again = run_sweep(plan, tmp_path / "out", cache_root=cache)
+    assert again == SweepResult(skipped=6, finished=6, failed=0)
+    with RunDirectory(tmp_path / "out").open_store() as store:
+        table = store.trials().set_index("k")
+        assert set(store.attempts()["cause"]) == {"ArithmeticError: poison"}
+    assert set(table.loc[4, "attempts"]) == {2} and set(table.loc[2, "attempts"]) == {1}
+    assert set(table["worker"]) == {f"{platform.node()}:{os.getpid()}"}
+
+
+@pytest.mark.slow(1)
+def test_answers_that_are_not_numbers_are_a_failed_trial(tmp_path, raw_plan, cache, monkeypatch):
+    prototype = METHODS["prototype"]
+
+    def spoilt(encoder, shots, settings, seed):
+        head = prototype.fit(encoder, shots, settings, seed)
+        return replace(head, classifier_bias=head.classifier_bias * float("nan"))
+
+    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit=spoilt))
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}])
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=0, finished=0, failed=6)
+    assert "are not numbers (NaN)" in records(tmp_path / "out")["error"][0]
+
+
+def test_a_sweep_into_a_folder_where_another_is_at_work_is_refused(tmp_path, raw_plan, cache):
+    plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}])
+    (tmp_path / "out").mkdir()
+    with RunLock(tmp_path / "out").held(), pytest.raises(VoicefitError, match="another sweep is at work here: process"):
+        run_sweep(plan, tmp_path / "out", cache_root=cache)
+    assert not (tmp_path / "out" / "run.json").exists()
+    assert run_sweep(plan, tmp_path / "out", cache_root=cache).finished == 6
 
 
 def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, cache, monkeypatch):

@@ -7,24 +7,10 @@ from datetime import datetime
 
 import pytest
 
+from support.stored_trials import RESULT, SPEC
 from voicefit.errors import VoicefitError
-from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.store import TrialStore
 
-SPEC = TrialSpec("tiny", "a+b", "s", "t", "clean", "one-vs-rest", "head", "m", "anna", "anger", 2, 0, 0)
-RESULT = {
-    "macro_f1": 0.1,
-    "accuracy": 1 / 3,
-    "balanced_accuracy": 0.5,
-    "floor_never": 0.4,
-    "floor_coin": 0.45,
-    "calibration": [[1, 6], [0.25, 5.5], [0, 4]],
-    "confusion": {"labels": ["fear", "joie é"], "counts": [[3, 1], [0, 3]]},
-    "support": ["anna/é/1.wav", "anna/b.wav"],
-    "test_clips": 7,
-    "seconds": 0.25,
-    "worker": "host:1",
-}
 COLUMNS = [
     *(
         "key",
@@ -249,3 +235,62 @@ def test_a_store_from_before_a_column_was_recorded_goes_on(column, path, tmp_pat
     with TrialStore(path) as store:
         store.add(replace(SPEC, draw=1), RESULT)
         assert store.trials().set_index("draw")[column].isna().to_dict() == {0: True, 1: False}
+
+
+# What is kept of attempts.
+
+
+def test_a_score_that_is_not_a_number_is_a_failed_trial(path):
+    with TrialStore(path) as store:
+        for draw, score in enumerate((float("nan"), None)):
+            error = store.add(replace(SPEC, draw=draw), {**RESULT, "macro_f1": score})
+            assert error == "the score is not a number"
+        assert store.finished_keys() == set() and len(store.failed_keys()) == 2
+        assert set(store.trials()["error"]) == {"the score is not a number"}
+
+
+def test_what_ended_each_attempt_is_kept(path):
+    with TrialStore(path) as store:
+        store.add_lost(SPEC, "node1:7", "exit code -9")
+        assert store.lost_attempts() == {SPEC.key: ["node1:7: exit code -9"]}
+        assert store.finished_keys() == store.failed_keys() == set()
+        store.add(SPEC, {"error": "ValueError: no", "worker": "node1:8"})
+        assert store.lost_attempts() == {}  # it has ended, and begins at none when it is tried again
+    with TrialStore(path) as store:
+        store.add(SPEC, {**RESULT, "worker": "node2:9"})
+        store.add(replace(SPEC, draw=1), RESULT)
+        rows = store.trials().set_index("draw")
+    assert dict(rows["attempts"]) == {0: 3, 1: 1} and rows.loc[0, "worker"] == "node2:9"
+    with TrialStore(path, read_only=True) as store:
+        history = store.attempts()
+    assert [tuple(row)[:4] for row in history.itertuples(index=False)] == [
+        (SPEC.key, 1, "node1:7", "exit code -9"),
+        (SPEC.key, 2, "node1:8", "ValueError: no"),
+    ]
+
+
+def test_attempts_are_taken_over_with_the_records(path, tmp_path):
+    with TrialStore(path) as store:
+        store.add_lost(SPEC, "node1:7", "exit code -9")
+        store.add(SPEC, RESULT)
+    with TrialStore(tmp_path / "merged.sqlite") as merged:
+        assert merged.absorb(path) == 1
+        assert list(merged.attempts()["cause"]) == ["exit code -9"]
+        assert list(merged.trials()["attempts"]) == [2]
+
+
+def test_a_record_of_an_older_version_without_a_score_is_run_again(path):
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE trials SET macro_f1 = NULL")  # what NaN became
+        connection.commit()
+    with TrialStore(path, read_only=True) as store:
+        assert store.finished_keys() == set() and store.failed_keys() == {SPEC.key}
+
+
+def test_a_store_of_a_newer_version_is_refused_in_words(path):
+    make_future(path)
+    for read_only in (True, False):
+        with pytest.raises(VoicefitError, match=r"a newer version .* \(format 99, .* up to 1\); use that version"):
+            TrialStore(path, read_only=read_only)

@@ -1,3 +1,4 @@
+import errno
 import json
 import os
 import signal
@@ -175,3 +176,23 @@ def test_json_is_readable_by_people(tmp_path):
     assert json.loads(text) == {"name": "Æsop", "n": [1]}
     assert "Æsop" in text
     assert text.endswith("}\n")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, error):
+    words = r"model: cannot be written \(No space left on device\); the same command goes on where it can$"
+    with pytest.raises(VoicefitError, match=words), new_directory(tmp_path / "model") as folder:
+        (folder / "begun").touch()
+        raise error
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_errors_stay_what_they_are(tmp_path):
+    with pytest.raises(KeyError), new_directory(tmp_path / "model"):
+        raise KeyError("something")

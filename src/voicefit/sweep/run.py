@@ -132,8 +132,7 @@ def run_sweep(
     check_run_directory(plan, run, shard)
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
-    run.path.mkdir(parents=True, exist_ok=True)
-    with RunLock(run.path).held(wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
+    with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
         earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
         loaded.key_sources = earlier.key_sources
         _prepare_clips(loaded, earlier, run, cache_root, begin_anew, progress, notify)
@@ -186,6 +185,21 @@ def _lost_before(store: TrialStore, trials: Iterable[TrialSpec]) -> dict[TrialSp
     """Return the trials that were lost with their workers in earlier calls → what ended these attempts."""
     lost = store.lost_attempts()
     return {trial: lost[trial.key] for trial in trials if trial.key in lost} if lost else {}
+
+
+@contextlib.contextmanager
+def _locked(run: RunDirectory, wait: bool, notify: Notify) -> Iterator[RunLock]:
+    """Hold the lock of a run, whose folder is made; one in which nothing was written is removed after an error."""
+    is_new = not run.path.exists()
+    run.path.mkdir(parents=True, exist_ok=True)
+    try:
+        with RunLock(run.path).held(wait, notify) as lock:
+            yield lock
+    except BaseException:
+        with contextlib.suppress(OSError):
+            if is_new:
+                run.path.rmdir()
+        raise
 
 
 @contextlib.contextmanager

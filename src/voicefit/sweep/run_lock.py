@@ -35,7 +35,7 @@ BEAT_S = 10.0
 GRACE_S = 60.0
 """A holder on another machine is taken for dead when it has not touched its lock for this long."""
 
-_POLL_S = 0.25
+_POLL_S = 0.1
 """Whoever waits looks this often at most."""
 
 

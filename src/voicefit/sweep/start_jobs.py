@@ -24,6 +24,7 @@ from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId
+from voicefit.system.files import read_metadata
 from voicefit.system.heap import give_back_freed_memory
 from voicefit.system.machine import limit_threads
 from voicefit.system.progress import Progress
@@ -46,6 +47,8 @@ def has_checkpoint(path: Path, start_key: str, corpora: Mapping[str, Corpus]) ->
     """
     if not path.exists():
         return False
+    for weights in sorted(path.glob("*.safetensors")):
+        _require_whole(weights, path)
     record = read_record(path)
     if record.get("start_key") != start_key:
         raise VoicefitError(
@@ -58,6 +61,14 @@ def has_checkpoint(path: Path, start_key: str, corpora: Mapping[str, Corpus]) ->
                 f"{path}: was made when corpus {made_of['name']} had other audio; remove it, or choose another --out"
             )
     return True
+
+
+def _require_whole(weights: Path, folder: Path) -> None:
+    """Refuse a checkpoint whose weights were cut off, as by a disk that lost what it had taken."""
+    try:
+        read_metadata(weights)
+    except VoicefitError as error:
+        raise VoicefitError(f"{error}; remove {folder}, and the same command makes it again") from error
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import pandas as pd
 
 from voicefit.errors import VoicefitError
 from voicefit.sweep.specs import TRIAL_COLUMNS, TrialSpec
-from voicefit.sweep.store_disk import Journal, find_journal, set_journal, store_fault
+from voicefit.sweep.store_disk import Journal, drop_log, find_journal, set_journal, store_fault
 from voicefit.sweep.store_reader import StoreReader
 
 _APPLICATION_ID = 0x56664974
@@ -133,13 +133,12 @@ class TrialStore:
         journal, reason = find_journal(self.path.resolve().parent)
         if reason:
             self.remark = f"{self.path}: is written without SQLite's write-ahead log, which is slower: {reason}"
+        if journal is not Journal.WAL:
+            drop_log(self.path.resolve())
         uri = f"{self.path.resolve().as_uri()}?mode=rwc{journal.query}"
         connection = sqlite3.connect(uri, uri=True, timeout=30)
         try:
-            if journal is not Journal.WAL:  # the log of a store that was moved here needs no shared memory then
-                connection.execute("PRAGMA locking_mode=EXCLUSIVE")
             set_journal(connection, journal)
-            connection.execute("PRAGMA locking_mode=NORMAL")
             self._create(connection)
         except BaseException:
             connection.close()

@@ -6,18 +6,25 @@ share through a file, and one machine, which network file systems do not give: h
 
 import contextlib
 import os
+import shutil
 import sqlite3
+import tempfile
 import uuid
 from enum import Enum
 from pathlib import Path
 
 from voicefit.errors import VoicefitError
+from voicefit.system.files import new_file
 
 _NETWORK = {
     *("9p", "afs", "beegfs", "ceph", "cifs", "gfs2", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "ocfs2"),
     *("panfs", "pvfs2", "smb3", "smbfs", "virtiofs", "fuse.ceph", "fuse.glusterfs", "fuse.s3fs", "fuse.sshfs"),
 }
 """File systems that several machines may have mounted; a probe by one of them cannot show that."""
+
+
+_FORMATS = slice(18, 20)
+"""The bytes of a store that say whether it is written with a log (2) or without (1)."""
 
 
 class Journal(Enum):
@@ -67,6 +74,54 @@ def set_journal(connection: sqlite3.Connection, journal: Journal) -> None:
     if found.upper() != wanted:
         raise sqlite3.OperationalError(f"journal mode {found} in place of {wanted}")
     connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def copy_without_log(path: Path, folder: Path) -> Path:
+    """Copy a store that nobody writes, as one without a write-ahead log, which SQLite reads without locks.
+
+    Args:
+        path: the store; its log and journal are copied as well.
+        folder: where to, on a disk that has locks if there is a log.
+
+    Raises:
+        sqlite3.DatabaseError: the store is damaged.
+    """
+    copy = folder / path.name
+    for end in ("", "-wal", "-journal"):
+        part = path.with_name(path.name + end)
+        if part.exists():
+            shutil.copyfile(part, copy.with_name(copy.name + end))
+    log = copy.with_name(f"{copy.name}-wal")
+    if log.exists() and log.stat().st_size:
+        with contextlib.closing(sqlite3.connect(copy, timeout=1)) as connection:
+            connection.execute("PRAGMA locking_mode=EXCLUSIVE")  # else the log needs shared memory
+            connection.execute("PRAGMA journal_mode=DELETE")
+    elif _has_log(copy):
+        with copy.open("r+b") as file:
+            file.seek(_FORMATS.start)
+            file.write(b"\x01\x01")
+    return copy
+
+
+def drop_log(path: Path) -> None:
+    """Turn a store that was written with a log elsewhere into one without, in one step.
+
+    Raises:
+        sqlite3.DatabaseError: the store is damaged.
+    """
+    if not (path.exists() and _has_log(path)):
+        return
+    with tempfile.TemporaryDirectory() as name:
+        copy = copy_without_log(path, Path(name))
+        with new_file(path) as file, copy.open("rb") as source:
+            shutil.copyfileobj(source, file)
+    for end in ("-wal", "-shm"):  # what a log that is left would be read for is in the store now
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _has_log(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(_FORMATS.stop)[_FORMATS] == b"\x02\x02"
 
 
 def file_system(folder: Path) -> str:

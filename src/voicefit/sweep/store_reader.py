@@ -1,7 +1,6 @@
 """Reading a store while a sweep may be writing it: the writer is never held up, and nothing needs to be locked."""
 
 import contextlib
-import shutil
 import sqlite3
 import tempfile
 import time
@@ -9,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voicefit.errors import VoicefitError
+from voicefit.sweep.store_disk import copy_without_log
 
 _PATIENCE_S = 1.0
 """A writer holds its locks for milliseconds; where they last for longer, locks do not work on that disk."""
@@ -92,15 +92,9 @@ class StoreReader:
                 time.sleep(_PAUSE_S)
                 continue
             with tempfile.TemporaryDirectory() as name:
-                copy = Path(name) / self._path.name
-                for end in ("", "-wal", "-journal"):
-                    part = self._path.with_name(self._path.name + end)
-                    if part.exists():
-                        shutil.copyfile(part, copy.with_name(copy.name + end))
+                copy = copy_without_log(self._path, Path(name))
                 if self._state() == before:
-                    # Nobody else has the copy; SQLite does not read a log without locks.
-                    query = "" if copy.with_name(f"{copy.name}-wal").exists() else "?nolock=1"
-                    with contextlib.closing(sqlite3.connect(f"{copy.as_uri()}{query}", uri=True)) as on_disk:
+                    with contextlib.closing(sqlite3.connect(f"{copy.as_uri()}?nolock=1", uri=True)) as on_disk:
                         return _in_memory(on_disk)
             time.sleep(_PAUSE_S)
         raise VoicefitError(f"{self._path}: is written to all the time on a disk without locks; try again later")

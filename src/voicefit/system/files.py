@@ -1,6 +1,7 @@
 """Files and folders written whole or not at all: under a temporary name first, then renamed."""
 
 import contextlib
+import errno
 import json
 import os
 import re
@@ -13,6 +14,9 @@ from typing import IO, Any
 from safetensors import safe_open
 
 from voicefit.errors import VoicefitError
+
+_DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
+"""A disk that is full, that has no room for this user, that may only be read, or that has no room for such a file."""
 
 _LOCK_ERRORS = (OSError, NotImplementedError)
 """A lock raises these when another process holds it, or when the file system has no locks."""
@@ -62,7 +66,7 @@ def new_directory(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
-    with _locked(building):
+    with disk_faults(path), _locked(building):
         try:
             building.mkdir(mode=0o700)
             yield building
@@ -73,6 +77,35 @@ def new_directory(path: Path) -> Iterator[Path]:
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
+
+
+@contextlib.contextmanager
+def disk_faults(path: Path) -> Iterator[None]:
+    """Say in one line that a disk is full or may not be written to, whichever library meets it.
+
+    Args:
+        path: what is being written.
+
+    Raises:
+        VoicefitError: the disk does not take it.
+    """
+    try:
+        yield
+    except Exception as error:
+        reason = _disk_fault(error)
+        if not reason:
+            raise
+        raise VoicefitError(f"{path}: cannot be written ({reason}); the same command goes on where it can") from error
+
+
+def _disk_fault(error: BaseException) -> str:
+    """Return what keeps a disk from being written to, in the system's words; empty for other errors."""
+    if isinstance(error, VoicefitError):
+        return ""
+    if isinstance(error, OSError) and error.errno in _DISK_FAULTS:
+        return str(error.strerror)
+    texts = (os.strerror(number) for number in _DISK_FAULTS)  # safetensors has a class and a text of its own
+    return next((text for text in texts if text in str(error)), "")
 
 
 @contextlib.contextmanager

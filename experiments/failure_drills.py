@@ -1,0 +1,323 @@
+"""Sweeps of real speech to which something happens at random moments: is anything lost, doubled or changed?
+
+Each round sweeps the same plan anew, with a pre-finetuning in it, in a process of its own. At a random moment something
+fails. What failed is put right, and the same command resumes. Then the store is compared with that of a sweep to which
+nothing happened, trial for trial. A full disk and a clock that jumps are made by `tests/support/refusing_disk.c`,
+which is compiled here (Linux, gcc). `tests/chaos/ray_rounds.py` kills workers, nodes and drivers of a Ray cluster.
+"""
+
+import contextlib
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import torch
+
+from benchmarks.common import parse_options, publish
+from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from voicefit.errors import VoicefitError
+from voicefit.sweep import make_plan, run_sweep
+from voicefit.sweep.plan import Plan
+from voicefit.sweep.run_directory import RunDirectory
+
+SHIM = Path(__file__).resolve().parents[1] / "tests" / "support" / "refusing_disk.c"
+ROUNDS = {False: 10, True: 1}
+_NOT_COMPARED = ["seconds", "finished_at", "attempts", "worker"]
+_GRID = {"starts": ["none", "emodb"], "methods": ["prototype", "head"], "k": [4], "draws": 2}
+
+
+@dataclass
+class Round:
+    """One sweep to which something happens.
+
+    Attributes:
+        place: a folder of its own, with the run directory, the cache and links to the corpora.
+        generator: for what is random.
+        workers: processes that run trials.
+        environment: what the process of the disturbed sweep gets.
+    """
+
+    place: Path
+    generator: random.Random
+    workers: int = 1
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def out(self) -> Path:
+        """The run directory."""
+        return self.place / "run"
+
+    @property
+    def cache(self) -> Path:
+        """The front-end cache."""
+        return self.place / "cache"
+
+    def plan(self) -> Plan:
+        """The plan, which reads the corpora in this folder."""
+        return make_plan(
+            {
+                "encoders": {
+                    "tiny": {
+                        "source": str(folder("VOICEFIT_MODELS") / WHISPER_TINY),
+                        "depth": 2,
+                        "frozen_layers": 2,
+                        "prefinetune": {"train_encoder": False, "max_epochs": 40, "patience": 40},
+                    }
+                },
+                "corpora": {"emodb": str(self.place / "emodb")},
+                "targets": {"emovo": str(self.place / "emovo")},
+                "grid": [_GRID],
+            },
+            "plan",
+        )
+
+    def start(self, disturbed: bool = True) -> int:
+        """Begin the sweep, or resume it, in a fork of this process; return its number."""
+        pid = os.fork()
+        if pid:
+            return pid
+        os.setsid()
+        with open(self.place / "said.txt", "w", encoding="utf-8") as said, contextlib.redirect_stderr(said):
+            os.dup2(said.fileno(), 2)
+            os.environ.update(self.environment if disturbed else {})
+            try:
+                run_sweep(self.plan(), self.out, cache_root=self.cache, workers=self.workers)
+                os._exit(0)
+            except (VoicefitError, OSError) as error:
+                print(error, file=said, flush=True)
+                os._exit(2)
+            except BaseException as error:
+                print(f"TRACEBACK {error!r}", file=said, flush=True)
+                os._exit(1)
+
+    def end(self, pid: int) -> str:
+        """Wait for a sweep; say how it ended."""
+        status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        if status == 1:
+            raise SystemExit((self.place / "said.txt").read_text())
+        return {0: "well", 2: "with a line", -signal.SIGKILL: "killed"}.get(status, f"with exit code {status}")
+
+    def count(self) -> int:
+        """How many trials are finished."""
+        try:
+            with RunDirectory(self.out).open_store() as store:
+                return len(store.finished_keys())
+        except VoicefitError:
+            return 0
+
+
+Drill = Callable[[Round, float], str]
+"""Disturbs a sweep so many seconds after its start, waits for its end, puts right what failed; says how it ended."""
+
+
+def kill(this: Round, moment: float) -> str:
+    """The sweep is killed."""
+    pid = this.start()
+    time.sleep(moment)
+    os.kill(pid, signal.SIGKILL)
+    return this.end(pid)
+
+
+def fill_disk(this: Round, moment: float) -> str:
+    """From a random write on, the disk of run and cache is full."""
+    lose_entries(this)
+    this.environment |= {"FULL_UNDER": str(this.place), "FULL_FROM": str(this.generator.randrange(1, 900))}
+    return this.end(this.start())
+
+
+def lose_entries(this: Round) -> None:
+    """Take a tenth of the front-end cache away, so that there is something to write."""
+    entries = sorted(this.cache.rglob("*.npy"))
+    for entry in this.generator.sample(entries, len(entries) // 10):
+        entry.unlink()
+
+
+def write_protect(this: Round, moment: float) -> str:
+    """The cache may only be read, and lacks some of what is needed."""
+    lose_entries(this)
+    pid = this.start()
+    time.sleep(moment / 2)
+    mounted = os.geteuid() == 0
+    if mounted:
+        subprocess.run(["mount", "--bind", this.cache, this.cache], check=True)
+        subprocess.run(["mount", "-o", "remount,ro,bind", this.cache], check=True)
+    else:
+        subprocess.run(["chmod", "-R", "a-w", this.cache], check=True)
+    ended = this.end(pid)
+    subprocess.run(["umount", this.cache] if mounted else ["chmod", "-R", "u+w", this.cache], check=True)
+    return ended
+
+
+def hide_corpus(this: Round, moment: float) -> str:
+    """A corpus, or the target, is gone; the cache lacks some of its clips."""
+    lose_entries(this)
+    path = this.place / this.generator.choice(["emodb", "emovo"])
+    pid = this.start()
+    time.sleep(moment)
+    path.rename(path.with_suffix(".gone"))
+    ended = this.end(pid)
+    path.with_suffix(".gone").rename(path)
+    return ended
+
+
+def turn_clock(this: Round, moment: float) -> str:
+    """The clock of the day jumps by days, and the sweep is killed some time after."""
+    days = this.generator.choice([-400, -1, 1, 400])
+    this.environment |= {"CLOCK_JUMP_AFTER": str(moment / 2), "CLOCK_JUMP_BY": str(days * 86400)}
+    return kill(this, moment)
+
+
+def kill_worker(this: Round, moment: float) -> str:
+    """A worker is killed, as by the system when memory runs out."""
+    this.workers = 2
+    pid = this.start()
+    time.sleep(moment)
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process(pid).children(recursive=True)
+        while not children and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.02)
+            children = psutil.Process(pid).children(recursive=True)
+        if children:
+            this.generator.choice(children).kill()
+    ended = this.end(pid)
+    this.workers = 1
+    return ended
+
+
+def tear_checkpoint(this: Round, moment: float) -> str:
+    """The sweep is killed, and a file of a checkpoint, or of an unfinished one, is cut off somewhere."""
+    ended = kill(this, moment)
+    files = [path for path in sorted((this.out / "checkpoints").rglob("*.safetensors")) if path.stat().st_size]
+    if files:
+        path = this.generator.choice(files)
+        os.truncate(path, this.generator.randrange(path.stat().st_size))
+        said = this.end(this.start())
+        if said != "well":  # it names the folder to remove
+            shutil.rmtree(path.parent)
+    return ended
+
+
+DRILLS: dict[str, Drill] = {
+    "kill -9": kill,
+    "a full disk": fill_disk,
+    "a read-only cache": write_protect,
+    "a vanished corpus": hide_corpus,
+    "a clock that jumps": turn_clock,
+    "a worker out of memory": kill_worker,
+    "a torn checkpoint": tear_checkpoint,
+}
+
+
+def stored(out: Path) -> pd.DataFrame:
+    """What must be the same however a sweep was run."""
+    with RunDirectory(out).open_store() as store:
+        return store.trials().drop(columns=_NOT_COMPARED).sort_values("key", ignore_index=True)
+
+
+def differences(found: pd.DataFrame, expected: pd.DataFrame) -> Counter[str]:
+    """Trials that are not there, there twice, failed, or there with other numbers."""
+    cell = ["encoder", "start", "target", "task", "method", "speaker", "label", "k", "draw", "seed"]
+    both = expected.merge(found, on="key", suffixes=("", " found"))
+    pairs = [(both[name], both[f"{name} found"]) for name in expected.columns.drop("key")]
+    same = [ours.eq(theirs) | (ours.isna() & theirs.isna()) for theirs, ours in pairs]
+    return Counter(
+        {
+            "lost": len(set(expected["key"]) - set(found["key"])),
+            "twice": int(found.duplicated(cell).sum()),
+            "failed": int(found["error"].notna().sum()),
+            "other numbers": int((~pd.concat(same, axis=1).all(axis=1)).sum()),
+        }
+    )
+
+
+def make_place(root: Path, name: str, cache: Path | None) -> Path:
+    """A folder with links to every clip, so that a corpus can vanish, and a copy of the cache by links."""
+    place = root / name
+    place.mkdir()
+    for corpus in ("emodb", "emovo"):
+        shutil.copytree(folder("VOICEFIT_DATA") / FOLDERS[corpus], place / corpus, copy_function=os.symlink)
+    if cache is not None:
+        shutil.copytree(cache, place / "cache", copy_function=os.link)
+    return place
+
+
+def measure(root: Path, rounds: int, whole: Round, seconds: float) -> Iterator[dict[str, Any]]:
+    """A row for each drill."""
+    expected = stored(whole.out)
+    for name, drill in DRILLS.items():
+        generator, ends, wrong, before = random.Random(name), Counter[str](), Counter[str](), []
+        for number in range(rounds):
+            place = make_place(root, f"{name.replace(' ', '-')}-{number}", whole.cache)
+            this = Round(place, generator)
+            ends[drill(this, generator.uniform(0.05, 0.95) * seconds)] += 1
+            before.append(this.count())
+            resumed = this.end(this.start(disturbed=False))
+            if resumed != "well":
+                raise SystemExit(f"{name}, round {number}: {(place / 'said.txt').read_text()}")
+            wrong.update(differences(stored(this.out), expected))
+            shutil.rmtree(place)
+        row = {
+            "what happens": name,
+            "rounds": rounds,
+            "ended": ", ".join(f"{count} {end}" for end, count in ends.items()),
+            "finished by then": f"{min(before)} to {max(before)}",
+            **{kind: wrong[kind] for kind in ("lost", "twice", "failed", "other numbers")},
+        }
+        print(row, file=sys.stderr, flush=True)
+        yield row
+
+
+def with_shim(root: Path) -> None:
+    """Start this script again with the library that makes disks and clocks misbehave where a process asks for it."""
+    if "LD_PRELOAD" in os.environ:
+        return
+    library = root / "refusing_disk.so"
+    subprocess.run(["gcc", "-shared", "-fPIC", "-O1", "-o", library, SHIM, "-ldl"], check=True)
+    module = [sys.executable, "-m", "experiments.failure_drills", *sys.argv[1:]]
+    environment = {**os.environ, "LD_PRELOAD": str(library), "OMP_NUM_THREADS": "1"}
+    raise SystemExit(subprocess.run(module, env=environment, check=False).returncode)
+
+
+def main() -> None:
+    """Print the table; exit code 1 where anything was lost, twice there, failed or changed."""
+    import multiprocessing
+
+    options = parse_options(__doc__)
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        with_shim(root)
+        torch.set_num_threads(1)
+        context = multiprocessing.get_context("fork")  # so that workers start at once
+        multiprocessing.get_context = lambda method=None: context  # type: ignore[assignment]
+        whole = Round(make_place(root, "whole", None), random.Random(0))
+        whole.end(whole.start())  # fills the cache
+        shutil.rmtree(whole.out)
+        began = time.monotonic()
+        if whole.end(whole.start()) != "well":
+            raise SystemExit((whole.place / "said.txt").read_text())
+        seconds = time.monotonic() - began
+        count = len(stored(whole.out))
+        rows = list(measure(root, ROUNDS[options.quick], whole, seconds))
+    notes = [
+        f"{count} trials on EMOVO, one-vs-rest, methods prototype and head, with and without pre-finetuning of heads "
+        f"on EmoDB (40 epochs), Whisper tiny.en cut at layer 2. Undisturbed it takes {seconds:.1f} s with a full cache."
+    ]
+    publish(rows, options, notes)
+    if any(row[name] for row in rows for name in ("lost", "twice", "failed", "other numbers")):
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
