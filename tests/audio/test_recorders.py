@@ -1,10 +1,12 @@
 """What phones, browsers, messengers, call centres and field recorders make is read, or refused with the right words."""
 
+import io
+
 import numpy as np
 import pytest
 
-from support.recorders import PITCH, write
-from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, read_recording
+from support.recorders import PITCH, by_ffmpeg, tone, write
+from voicefit.audio import SAMPLE_RATE, AudioError, decode_recording, find_audio, read_recording
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +56,31 @@ def test_without_pyav_the_way_to_it_is_named(folder, monkeypatch):
     with pytest.raises(AudioError, match=r"voicefit\[formats\]' reads more encodings"):
         read_recording(folder[0] / "g722.wav")
     assert len(read_recording(folder[0] / "asterisk.gsm").waveform)
+
+
+@pytest.mark.parametrize("layout", ["stereo", "7.1", "16 channels"])
+def test_however_many_channels_ffmpeg_gives_they_are_mixed(layout):
+    """PyAV counts the planes of more than eight channels wrongly, and then reads beyond them."""
+    av = pytest.importorskip("av")
+    count = av.AudioLayout(layout).nb_channels
+    samples = np.repeat(tone(16_000, 1.0)[:, None], count, axis=1)
+    file = io.BytesIO()
+    with av.open(file, "w", format="wv") as out:
+        stream = out.add_stream("wavpack", rate=16_000, layout=layout)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
+        frame.sample_rate = 16_000
+        resampler = av.AudioResampler(stream.codec_context.format.name, layout, 16_000, 4000)
+        for part in [*resampler.resample(frame), *resampler.resample(None)]:
+            out.mux(stream.encode(part))
+        out.mux(stream.encode(None))
+    found = decode_recording(file.getvalue(), "a", 5.0)
+    assert found.channels == count
+    assert np.allclose(found.waveform, tone(16_000, 1.0), atol=0.01)  # of 8 bits
+
+
+def test_frames_of_another_rate_in_the_middle_are_heard(tmp_path):
+    pytest.importorskip("av")
+    parts = by_ffmpeg("aac", "adts", 16_000, tone(seconds=1.0)), by_ffmpeg("aac", "adts", 48_000, tone(seconds=1.0))
+    found = decode_recording(b"".join(parts), "a", 5.0)
+    assert len(found.waveform) / SAMPLE_RATE == pytest.approx(2.0, abs=0.25)
+    assert pitch_of(found.waveform) == pytest.approx(PITCH, abs=5)

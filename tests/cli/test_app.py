@@ -1,7 +1,9 @@
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -470,3 +472,48 @@ def test_who_stops_a_command_is_told_that_it_can_go_on():
         process.send_signal(signal.SIGINT)
         assert "the same command resumes from here" in process.communicate(timeout=60)[1]
     assert process.returncode == 130
+
+
+def test_square_brackets_and_names_that_are_no_utf8_are_printed(run, tmp_path, start):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    (clips / "neutral").rename(clips / "[calm]")
+    os.rename(os.fsencode(clips / "Angry" / "1.wav"), os.fsencode(clips / "Angry") + b"/w\xfctend.wav")
+    code, out, err = run("adapt", start, clips, "--out", tmp_path / "[m]")
+    assert code == 0, err
+    assert "adapted on 2 [calm], 2 anger" in out and "model: " in out and "/[m]" in out
+    code, out, err = run("predict", tmp_path / "[m]", clips, "--json")
+    assert code == 0, err
+    names = {os.fsencode(Path(item["file"]).name) for item in json.loads(out)}
+    assert b"w\xfctend.wav" in names
+
+
+def test_tables_are_taken_where_folders_are(run, tmp_path, start):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    rows = [f"{path.relative_to(clips)};{path.parent.name}" for path in sorted(clips.rglob("*.wav"))]
+    (clips / "t.csv").write_text("file;emotion\n" + "\n".join([*rows, rows[0]]))
+    code, out, err = run("adapt", start, clips / "t.csv", "--out", tmp_path / "m", "--unlabelled", clips / "t.csv")
+    assert code == 2 and "every recording there has a label already" in err
+    code, out, err = run("adapt", start, clips / "t.csv", "--out", tmp_path / "m")
+    assert code == 0, err
+    assert "adapted on 2 anger, 2 neutral" in out
+    assert "left out: row 6 of t.csv (lists Angry/1.wav again)" in err
+    code, out, err = run("evaluate", tmp_path / "m", clips / "t.csv", "--json")
+    assert code == 0 and json.loads(out)["clips"] == 4, err
+
+
+def test_one_channel_can_be_chosen_and_labels_are_written(run, tmp_path, start):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    assert run("adapt", start, clips, "--out", tmp_path / "m")[0] == 0
+    stereo = np.zeros((32_000, 2))
+    stereo[:16_000, 0] = stereo[16_000:, 1] = np.random.default_rng(0).uniform(-0.5, 0.5, 16_000)
+    soundfile.write(tmp_path / "call.wav", stereo, 16_000)
+    code, _, err = run("predict", tmp_path / "m", tmp_path / "call.wav")
+    assert code == 0 and "channels differ" in err and "--channel 1" in err
+    labels = tmp_path / "a.txt"
+    window = ("--window", "1", "--channel", "1", "--labels", labels)
+    code, out, err = run("predict", tmp_path / "m", tmp_path / "call.wav", *window)
+    assert code == 0 and "channels differ" not in err, err
+    assert "(silence)" in out
+    assert [line.split("\t")[:2] for line in labels.read_text().splitlines()] == [["0.000", "1.000"]]
+    code, _, err = run("predict", tmp_path / "m", tmp_path / "call.wav", "--channel", "3")
+    assert code == 2 and "none of the files" in err

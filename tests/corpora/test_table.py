@@ -203,6 +203,7 @@ def two(tmp_path):
         "path,label\rcalm/1.wav,calm\rupset/2.wav,upset\r",
         "Path,Label\n./calm/1.wav,calm\nC:\\Users\\me\\clips\\upset\\2.wav,upset\n",
         "file_name,emotion\n/home/me/clips/calm/1.wav,calm\nfile:///home/me/upset/2.wav,upset\n",
+        "path,label,,\ncalm/1.wav,calm,x,2\nupset/2.wav,upset,,y\n",
         "wav,class\ncalm/1.wav,calm\nupset/2.wav,upset\nupset/2.wav,upset\n",
     ],
 )
@@ -324,6 +325,22 @@ def test_recordings_inside_parquet_with_labels_that_are_numbers(tmp_path, monkey
     corpus = table.load("mine", tmp_path / "data.parquet")
     assert rows_of(corpus) == [("1.wav", "sadness"), ("2.wav", "calm")]
     assert corpus.clips[0].path.read_bytes() == audio[0]["bytes"]
+
+
+def test_a_folder_of_parquet_tables_is_a_data_set_with_its_splits(tmp_path, monkeypatch):
+    pytest.importorskip("pyarrow")
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "set" / "data").mkdir(parents=True)
+    for seed, split in enumerate(("train", "test")):
+        write_noise(tmp_path / "a.wav", seed)
+        audio = [{"bytes": (tmp_path / "a.wav").read_bytes(), "path": f"{split}.wav"}]
+        frame = pd.DataFrame({"audio": audio, "emotion": ["sad"]})
+        frame.to_parquet(tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet")
+    corpus = load_corpus("mine", tmp_path / "set")
+    assert [(clip.id, clip.label, clip.split) for clip in corpus.clips] == [
+        ("test.wav", "sadness", "test"),
+        ("train.wav", "sadness", "train"),
+    ]
 
 
 def test_parquet_without_pyarrow_says_what_to_do(tmp_path, monkeypatch):

@@ -3,8 +3,9 @@
     pip install atheris
     python tests/fuzz/readers.py audio -max_total_time=600
 
-Targets are `audio`, `plan` and `store`; what follows is for libFuzzer. Coverage is that of the Python code: libsndfile
-and SQLite are run as they come. An input that fails, or takes over 10 s, is left as a file in the current folder.
+Targets are `audio`, `table`, `plan` and `store`; what follows is for libFuzzer. Coverage is that of the Python code:
+libsndfile, FFmpeg and SQLite are run as they come. An input that fails, or takes over 10 s, is left as a file in the
+current folder.
 """
 
 import sys
@@ -16,15 +17,18 @@ import atheris
 
 with atheris.instrument_imports(include=["voicefit", "tomllib"]):
     from voicefit.audio import decode_waveform
+    from voicefit.corpora.table import load as load_table
     from voicefit.errors import VoicefitError
     from voicefit.sweep.plan import read_plan
     from voicefit.sweep.store import TrialStore
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from support.bad_audio import bad_files, encode
+from support.recorders import recordings
 from support.tiny_models import make_waveform
 
 SCRATCH = Path(tempfile.mkdtemp(prefix="voicefit-fuzz-"))
+TABLES = (".csv", ".tsv", ".jsonl")
 PRESETS = Path(sys.modules["voicefit"].__file__ or "").parent / "presets"
 
 
@@ -32,6 +36,15 @@ def audio(data: bytes) -> None:
     """An upload."""
     waveform = decode_waveform(data, "fuzz", 5.0)
     assert 400 <= len(waveform) <= 5 * 16_000 + 1
+
+
+def table(data: bytes) -> None:
+    """A table that somebody sent: the first byte says which kind."""
+    suffix = TABLES[data[0] % len(TABLES)] if data else TABLES[0]
+    path = SCRATCH / f"clips{suffix}"
+    path.write_bytes(data[1:])
+    for clip in load_table("fuzz", path).clips:
+        assert clip.path.is_relative_to(SCRATCH)
 
 
 def plan(data: bytes) -> None:
@@ -55,7 +68,19 @@ def audio_seeds() -> dict[str, bytes]:
     kinds = (("WAV", "PCM_16"), ("WAV", "FLOAT"), ("WAV", "IMA_ADPCM"), ("FLAC", None), ("OGG", "VORBIS"))
     kinds += (("OGG", "OPUS"), ("AIFF", None), ("MP3", None), ("AU", None), ("CAF", None), ("W64", None))
     good = {f"{kind}-{subtype}": encode(clip, kind=kind, subtype=subtype) for kind, subtype in kinds}
+    good |= {name: content for name, content, _ in recordings() if len(content) < 60_000}
     return good | {name: content for name, content in bad_files().items() if len(content) < 30_000}
+
+
+def table_seeds() -> dict[str, bytes]:
+    """A table of each kind."""
+    rows = "path,label,start,end,split,channel\na.wav,sad,0,1.5,train,1\n'b.wav',calm,0 days 00:00:01,,test,left\n"
+    lines = '{"audio_filepath": "a.wav", "offset": 0.1, "duration": 1, "label": "sad"}\n'
+    cut = '{"start": 1, "recording": {"sources": [{"source": "a"}]}, "supervisions": [{"custom": {"emotion": "x"}}]}\n'
+    texts = (rows.replace("'", '"'), rows.replace(",", "\t"), lines + cut)
+    return {
+        suffix: bytes([index]) + text.encode() for index, (suffix, text) in enumerate(zip(TABLES, texts, strict=True))
+    }
 
 
 def plan_seeds() -> dict[str, bytes]:
@@ -72,6 +97,7 @@ def store_seeds() -> dict[str, bytes]:
 
 TARGETS: dict[str, tuple[Callable[[bytes], None], Callable[[], dict[str, bytes]]]] = {
     "audio": (audio, audio_seeds),
+    "table": (table, table_seeds),
     "plan": (plan, plan_seeds),
     "store": (store, store_seeds),
 }

@@ -96,7 +96,7 @@ def test_files_have_their_vectors_in_order_and_errors_in_place(tmp_path):
     assert [index for index, (_, vector, *_) in enumerate(found) if vector is None] == [2, 7]
     for index, (_, vector, error, remark) in enumerate(found):
         if vector is None:
-            assert error == "is text, not readable as audio; give a recording"
+            assert (error, remark) == ("is text, not readable as audio; give a recording", "")
         else:
             assert (vector.tolist(), error, remark) == ([round((0.5 - 0.03 * index) * SAMPLE_RATE)], "", "")
     assert told == [("predicting", done, 12) for done in range(1, 13)]

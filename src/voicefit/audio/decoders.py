@@ -152,16 +152,20 @@ class AvStream:
         """Yield rate, channels and samples; all with the rate and channels of the first."""
         import av
 
+        rate, channels, layout, like = 0, 0, None, None
         resampler: Any = None
         for frame in self._frames():
-            if resampler is None:
-                rate, layout = frame.sample_rate, frame.layout
-                resampler = av.AudioResampler(format="fltp", layout=layout, rate=rate)
+            now = frame.sample_rate, frame.layout.nb_channels, frame.format.name
+            if not all(now[:2]):
+                continue
+            rate, channels, layout = rate or now[0], channels or now[1], layout or frame.layout.name
+            if now != like:  # also in the middle, as of a broadcast, or of joined files
+                yield from ((rate, channels, block) for block in _flushed(resampler, channels))
+                # All samples in one plane: of planes, PyAV counts too many where there are more than eight.
+                resampler, like = av.AudioResampler(format="flt", layout=layout, rate=rate), now
             for part in resampler.resample(frame):
-                yield rate, len(layout.channels), part.to_ndarray().T
-        if resampler is not None:
-            for part in resampler.resample(None):
-                yield rate, len(layout.channels), part.to_ndarray().T
+                yield rate, channels, part.to_ndarray().reshape(-1, channels)
+        yield from ((rate, channels, block) for block in _flushed(resampler, channels))
 
     def _frames(self) -> Iterator[Any]:
         import av
@@ -181,6 +185,12 @@ class AvStream:
                 self._broken += 1
         if self._broken:
             self.remarks.append(f"{self._broken} of its packets are damaged and were not heard")
+
+
+def _flushed(resampler: Any, channels: int) -> Iterator[np.ndarray]:
+    """What a resampler still holds."""
+    for part in resampler.resample(None) if resampler is not None else ():
+        yield part.to_ndarray().reshape(-1, channels)
 
 
 @contextlib.contextmanager

@@ -142,12 +142,19 @@ def _walk(folder: str, depth: int | None, folders: list[Path] | None, above: fro
         if entry.name.startswith("."):
             if re.fullmatch(r"\..+\.icloud", entry.name):
                 yield Path(entry.path)
-        elif not entry.is_dir():
+        elif not _is_folder(entry):
             yield Path(entry.path)
         elif entry.name not in _OF_THE_SYSTEM and depth != 1:
             if folders is not None:
                 folders.append(Path(entry.path))
             yield from _walk(entry.path, depth and depth - 1, folders, above | {here})
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads in a circle, or where nobody may look
+        return False
 
 
 def unusable(path: Path) -> str:

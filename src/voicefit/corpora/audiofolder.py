@@ -1,4 +1,4 @@
-"""Folders as Hugging Face's ``audiofolder`` has them: ``metadata.csv`` or ``metadata.jsonl`` beside the recordings."""
+"""Folders of Hugging Face's ``datasets``: ``metadata.csv`` or ``metadata.jsonl`` beside the recordings, or Parquet."""
 
 from pathlib import Path
 
@@ -19,6 +19,12 @@ def find_metadata(root: Path) -> dict[Path, str | None]:
     }
     tables = {folder / name: split for folder, split in folders.items() for name in _NAMES}
     return {table: split for table, split in tables.items() if table.is_file()}
+
+
+def find_parquet(root: Path) -> dict[Path, str | None]:
+    """Return the Parquet tables of a data set as the hub has it, and the split that each name begins with."""
+    tables = [*sorted(root.glob("*.parquet")), *sorted((root / "data").glob("*.parquet"))]
+    return {table: SPLIT_FOLDERS.get(table.stem.split("-")[0].lower()) for table in tables}
 
 
 def load(name: str, root: Path, tables: dict[Path, str | None], info: CorpusInfo) -> Corpus:

@@ -46,7 +46,8 @@ def load(name: str, root: Path) -> Corpus:
     """Read a folder whose subfolders are named after labels, in one folder per speaker or in none.
 
     Folders called ``train``, ``validation`` and ``test`` may be around them: the splits. A folder with
-    ``metadata.csv`` or ``metadata.jsonl`` is read as :mod:`voicefit.corpora.audiofolder` says. Recordings are known by
+    ``metadata.csv`` or ``metadata.jsonl``, or with Parquet tables and no recording, is read as
+    :mod:`voicefit.corpora.audiofolder` says. Recordings are known by
     their names or by their first bytes; those that cannot be read are clips too, and reading them says why. What else
     is there is in the corpus's account.
 
@@ -63,6 +64,8 @@ def load(name: str, root: Path) -> Corpus:
         return audiofolder.load(name, root, tables, INFO)
     found = look_into(root)
     paths = [path.relative_to(root) for path in found.recordings]
+    if not paths and (tables := audiofolder.find_parquet(root)):
+        return audiofolder.load(name, root, tables, INFO)
     if not paths:
         raise VoicefitError(_nothing(root, found))
     # Of folders train/ and test/, the first part of a path is no speaker.

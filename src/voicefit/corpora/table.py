@@ -119,26 +119,31 @@ def _clip(
     for column in (columns.path, columns.label):
         if column not in row and rows.word == "row" and rows.columns.index(column) >= len(row) and row:
             raise RowError(f"{len(row)} values, fewer than the header, which has {len(rows.columns)}")
-    path, clip_id = _path(row.get(columns.path), folder, root)
-    start = seconds_of(row.get(columns.start), columns.start, rows.decimal_comma) or 0.0
-    end = seconds_of(row.get(columns.end), columns.end, rows.decimal_comma)
-    length = seconds_of(row.get(columns.duration), columns.duration, rows.decimal_comma)
+    path, clip_id = _path(_value(row, columns.path), folder, root)
+    start = seconds_of(_value(row, columns.start), columns.start, rows.decimal_comma) or 0.0
+    end = seconds_of(_value(row, columns.end), columns.end, rows.decimal_comma)
+    length = seconds_of(_value(row, columns.duration), columns.duration, rows.decimal_comma)
     if end is None and length is not None:
         end = start + length
-    channel = _channel(text_of(row.get(columns.channel)))
+    channel = _channel(text_of(_value(row, columns.channel)))
     if end is not None and start >= end:
         raise RowError(f"start ({start:g} s) is not before end ({end:g} s)")
     return Clip(
         id=clip_id + _segment(start, end) + ("" if channel is None else f"#channel-{channel}"),
         path=path,
-        speaker=_spelled(text_of(row.get(columns.speaker))) or name,
+        speaker=_spelled(text_of(_value(row, columns.speaker))) or name,
         label=None,
-        native_label=_label(row.get(columns.label), rows.features.get(columns.label)),
+        native_label=_label(_value(row, columns.label), rows.features.get(columns.label)),
         start=start,
         end=end,
-        split=_split(text_of(row.get(columns.split))) or split,
+        split=_split(text_of(_value(row, columns.split))) or split,
         channel=channel,
     )
+
+
+def _value(row: dict[str, Any], column: str) -> Any:
+    """What a row has in a column; nothing if no column says it. Spreadsheets write columns without a name."""
+    return row.get(column) if column else None
 
 
 def _path(value: Any, folder: Path, root: Path) -> tuple[Path, str]:
@@ -178,7 +183,7 @@ def _channel(text: str) -> int | None:
 
 def _with_channels(rows: Rows, columns: Columns, account: Account) -> Columns:
     """Leave the column of channels out if it holds anything but their numbers: it is then about something else."""
-    texts = {str(row.get(columns.channel) or "").strip().lower() for row in rows.rows.values()}
+    texts = {str(_value(row, columns.channel) or "").strip().lower() for row in rows.rows.values()}
     wrong = [text for text in sorted(texts) if text and text not in ("left", "right") and not _CHANNEL.fullmatch(text)]
     if not columns.channel or not wrong:
         return columns
