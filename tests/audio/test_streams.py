@@ -1,6 +1,7 @@
 """Lengths are what was decoded: joined files, headers that are wrong, encodings that cannot be sought."""
 
 import io
+import resource
 
 import numpy as np
 import pytest
@@ -187,6 +188,16 @@ def test_an_array_that_is_a_waveform_is_one():
 def test_what_is_no_recording_is_called_by_its_name(head, words):
     with pytest.raises(AudioError, match=words):
         decode_waveform(head, "a.wav", 5)
+
+
+def test_notes_that_claim_gigabytes_cost_no_memory():
+    note = b"LIST" + (0x5A00001A).to_bytes(4, "little") + b"INFOISFT" + (14).to_bytes(4, "little") + b"Lavf59.27.100"
+    content = bytearray(by_libsndfile("WAV", "PCM_16", 16_000, tone(16_000, 1.0)))
+    content[36:36] = note
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(AudioError):
+        decode_waveform(bytes(content), "a", 5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @pytest.mark.parametrize(("kind", "subtype"), KINDS.items())
