@@ -110,7 +110,7 @@ def test_an_empty_folder_names_a_label_without_a_clip(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / "@eaDir" / "calm").mkdir(parents=True)
     assert folder.load("me", tmp_path).account.empty_labels == {"sadness": "sad/"}
-    assert folder.label_folders(tmp_path) == {"calm": "calm", "sadness": "sad", "@eadir": "@eaDir"}
+    assert folder.label_folders(tmp_path) == {"calm": "calm", "sadness": "sad"}
 
 
 def test_links_are_followed_and_one_to_nowhere_is_missing(tmp_path):
