@@ -79,6 +79,15 @@ def test_tags_between_joined_mp3s_do_not_matter(between):
     assert pitches(waveform[-SAMPLE_RATE:], 1) == pytest.approx([880.0], abs=3)
 
 
+def test_junk_behind_the_first_frame_does_not_matter():
+    content = mp3(2.0)
+    second = content.index(b"\xff\xfb", 4)
+    told = bytearray(content[:second])
+    told[told.index(b"Info" if b"Info" in told else b"Xing") + 8 :][:4] = bytes(4)
+    waveform = decode_waveform(bytes(told) + bytes(range(256)) * 3 + content[second:], "a", 60)
+    assert len(waveform) == pytest.approx(2 * SAMPLE_RATE, abs=2500)
+
+
 def test_an_mp3_in_a_wav_is_read_whole():
     frames = without_first_frame(mp3(3.0))
     layout = b"U\0" + (1).to_bytes(2, "little") + (44_100).to_bytes(4, "little") + (8000).to_bytes(4, "little")
