@@ -1,6 +1,7 @@
 """Lengths are what was decoded: joined files, headers that are wrong, encodings that cannot be sought."""
 
 import io
+import resource
 
 import numpy as np
 import pytest
@@ -76,6 +77,15 @@ def test_tags_between_joined_mp3s_do_not_matter(between):
     assert len(waveform) == pytest.approx(4 * SAMPLE_RATE, abs=2500)
     assert pitches(waveform[: 2 * SAMPLE_RATE], 1) == pytest.approx([PITCH], abs=3)
     assert pitches(waveform[-SAMPLE_RATE:], 1) == pytest.approx([880.0], abs=3)
+
+
+def test_junk_behind_the_first_frame_does_not_matter():
+    content = mp3(2.0)
+    second = content.index(b"\xff\xfb", 4)
+    told = bytearray(content[:second])
+    told[told.index(b"Info" if b"Info" in told else b"Xing") + 8 :][:4] = bytes(4)
+    waveform = decode_waveform(bytes(told) + bytes(range(256)) * 3 + content[second:], "a", 60)
+    assert len(waveform) == pytest.approx(2 * SAMPLE_RATE, abs=2500)
 
 
 def test_an_mp3_in_a_wav_is_read_whole():
@@ -187,6 +197,16 @@ def test_an_array_that_is_a_waveform_is_one():
 def test_what_is_no_recording_is_called_by_its_name(head, words):
     with pytest.raises(AudioError, match=words):
         decode_waveform(head, "a.wav", 5)
+
+
+def test_notes_that_claim_gigabytes_cost_no_memory():
+    note = b"LIST" + (0x5A00001A).to_bytes(4, "little") + b"INFOISFT" + (14).to_bytes(4, "little") + b"Lavf59.27.100"
+    content = bytearray(by_libsndfile("WAV", "PCM_16", 16_000, tone(16_000, 1.0)))
+    content[36:36] = note
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(AudioError):
+        decode_waveform(bytes(content), "a", 5)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000
 
 
 @pytest.mark.parametrize(("kind", "subtype"), KINDS.items())

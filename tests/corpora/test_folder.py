@@ -110,7 +110,7 @@ def test_an_empty_folder_names_a_label_without_a_clip(tmp_path):
     (tmp_path / ".git").mkdir()
     (tmp_path / "@eaDir" / "calm").mkdir(parents=True)
     assert folder.load("me", tmp_path).account.empty_labels == {"sadness": "sad/"}
-    assert folder.label_folders(tmp_path) == {"calm": "calm", "sadness": "sad", "@eadir": "@eaDir"}
+    assert folder.label_folders(tmp_path) == {"calm": "calm", "sadness": "sad"}
 
 
 def test_links_are_followed_and_one_to_nowhere_is_missing(tmp_path):
@@ -121,7 +121,9 @@ def test_links_are_followed_and_one_to_nowhere_is_missing(tmp_path):
     (root / "sad").symlink_to("../elsewhere")
     (root / "angry" / "2.wav").symlink_to("../../.git/annex/objects/x.wav")
     (root / "calm" / "loop").symlink_to("..")
+    (root / "bored").symlink_to("../nowhere")
     corpus = folder.load("me", root)
+    assert corpus.account.left_out == {"bored": "a link to ../nowhere, which is not there"}
     assert labels_of(corpus) == {"anger": 2, "calm": 1, "sadness": 1, "upset": 1}
     findings = check_corpus(corpus).of_kind("missing")
     assert [finding.clip_id for finding in findings] == ["angry/2.wav"]

@@ -10,6 +10,7 @@ import soundfile
 
 from voicefit.audio.kinds import GSM, Kind
 from voicefit.audio.part import Part
+from voicefit.audio.riff import has_fitting_notes
 
 UNREADABLE = (soundfile.SoundFileError, RuntimeError, OSError, TypeError, ValueError)
 """For a file that it cannot read, soundfile raises one of these."""
@@ -204,6 +205,8 @@ def av_stream(source: BinaryIO, kind: Kind) -> Iterator[AvStream]:
         import av
     except ImportError as error:
         raise MissingPyAV from error
+    if kind.demuxer in ("wav", "avi") and not has_fitting_notes(source):
+        raise ValueError("its header is damaged")
     source.seek(0)
     with av.open(source, format=kind.demuxer, mode="r", metadata_errors="replace") as container:
         audio = container.streams.audio

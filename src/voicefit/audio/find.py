@@ -108,6 +108,8 @@ def look_into(folder: Path, depth: int | None = None) -> Found:
             found.recordings.append(path)
         elif words := unusable(path):
             found.left_out[path] = words
+        elif path.is_symlink() and not path.exists():  # of a folder, or of a recording without a suffix
+            found.left_out[path] = f"a link to {os.readlink(path)}, which is not there"
         elif suffix not in _COMPANIONS and _sounds(path):
             found.recordings.append(path)
         elif path.name not in _OWN:
@@ -176,7 +178,7 @@ def _sounds(path: Path) -> bool:
         with path.open("rb", buffering=0) as file:
             return is_recording(file)
     except OSError:
-        return path.is_symlink() and not path.exists()  # of a recording that was not fetched, perhaps
+        return False
 
 
 def count_kinds(paths: Iterable[Path]) -> str:

@@ -80,10 +80,9 @@ def _streams(content: bytes) -> Iterator[_Stream]:
         if stream is None or told is not None or like != stream.like:
             if stream is not None:
                 yield stream
-            stream = _Stream(
-                place, place + size, int(told is None), like, told, place + (size if told is not None else 0)
-            )
-        else:
+            stream = _Stream(place, place, 0, like, told, place)
+        if told is None:
+            stream.first = stream.first if stream.frames else place
             stream.stop, stream.frames = place + size, stream.frames + 1
     if stream is not None:
         yield stream

@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from io import SEEK_END
 from typing import BinaryIO, Literal
 
 from voicefit.audio.part import Part, cut_at
@@ -45,6 +46,16 @@ def mpeg_part(file: BinaryIO, size: int) -> Part | None:
                 Part(file, start, size if _is_unknown(length) else min(size, start + length)) if code in MPEG else None
             )
     return None
+
+
+def has_fitting_notes(file: BinaryIO) -> bool:
+    """Whether the notes in a WAV or AVI fit into it: FFmpeg takes as much memory for them as they say they need."""
+    size = file.seek(0, SEEK_END)
+    for name, start, length, _ in _chunks(file, size):
+        file.seek(start)
+        if name == b"LIST" and start + length > size + 1 and file.read(4) == b"INFO":
+            return False
+    return True
 
 
 def _is_unknown(length: int) -> bool:

@@ -100,8 +100,8 @@ def load(name: str, root: Path) -> Corpus:
 
 def label_folders(root: Path) -> dict[str, str]:
     """Return label → folder of a folder whose folders are named after labels, with recordings or without."""
-    folders = sorted(path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    return {label: native for native, label in settle_labels(map(_text, folders), Account()).items()}
+    names = [_text(path.name) for path in look_into(root, depth=2).folders if path.parent == root]
+    return {label: native for native, label in settle_labels(names, Account()).items()}
 
 
 def _nothing(root: Path, found: Found) -> str:

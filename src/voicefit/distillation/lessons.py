@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import soundfile
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
-from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, UNREADABLE, AudioError, find_audio, load_waveform
+from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio, load_waveform, waveform_length
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
 from voicefit.encoders.cache import default_cache_root
@@ -77,9 +76,10 @@ def find_windows(audio: Sequence[Path]) -> tuple[list[Window], dict[str, str]]:
     windows, left_out = [], {}
     for path in find_audio(audio):
         try:
-            seconds = soundfile.info(path).duration
-        except UNREADABLE as error:
-            left_out[str(path)] = f"not readable as audio ({getattr(error, 'error_string', error)})"
+            # Of a file of which no header tells the length, or that cannot be read, all is decoded, which tells why.
+            seconds = (waveform_length(path) or len(load_waveform(path))) / SAMPLE_RATE
+        except AudioError as error:
+            left_out[str(path)] = str(error).removeprefix(f"{path}: ")
             continue
         for index in range(math.ceil(seconds / WINDOW_S)):
             start, end = index * WINDOW_S, min((index + 1) * WINDOW_S, seconds)
