@@ -146,6 +146,18 @@ def test_a_checkpoint_knows_when_its_audio_has_changed(run, corpora, plan_of, ca
         run_sweep(plan_of([*GRID, {**GRID[0], "k": [4]}]), run, cache_root=cache)
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "prior.safetensors"])
+def test_a_torn_checkpoint_is_told_and_made_again_once_it_is_removed(run, plan_of, cache, file):
+    folder = run / "checkpoints" / "tiny" / "alpha"
+    os.truncate(folder / file, (folder / file).stat().st_size // 2)
+    more = plan_of([*GRID, {**GRID[0], "k": [4]}])
+    with pytest.raises(VoicefitError, match=rf"{file}: is damaged.*; remove \S*alpha, and the same command makes it"):
+        run_sweep(more, run, cache_root=cache)
+    shutil.rmtree(folder)
+    again = run_sweep(more, run, cache_root=cache)
+    assert (again.skipped, again.finished, again.failed) == (12, 12, 0)
+
+
 def test_an_encoder_of_other_weights_is_refused(run, plan_of, raw_plan, cache, tmp_path):
     moved = Path(shutil.copytree(raw_plan["encoders"]["tiny"]["source"], tmp_path / "encoder"))
     config = json.loads((moved / "config.json").read_text())
