@@ -5,7 +5,7 @@ tiny.en after two layers: averaged over the clip, over the louder and the quiete
 twentieth, and over two seconds of digital silence after it, without the clip's own frames.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,38 +25,36 @@ MOST = 3 * SAMPLE_RATE
 """Clips are cut to so many samples, so that silence after them has room in the window."""
 
 
-def hidden(encoder: Encoder) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from a waveform to the encoder's frames, ``(frames, size)``."""
-
-    @torch.no_grad()
-    def run(waveform: np.ndarray) -> np.ndarray:
-        entered = encoder._entry(torch.as_tensor(encoder.front(waveform))[None], None)
-        return encoder._exit(encoder._run_layers(entered, None, 0, encoder.depth))[0].double().numpy()
-
-    return run
+@torch.no_grad()
+def frames_of(encoder: Encoder, waveform: np.ndarray) -> np.ndarray:
+    """What the encoder makes of a clip before it takes the mean, ``(frames, size)``."""
+    entered = encoder._entry(torch.as_tensor(encoder.front(waveform))[None], None)
+    return encoder._exit(encoder._run_layers(entered, None, 0, encoder.depth))[0].double().numpy()
 
 
-def means(run: Callable[[np.ndarray], np.ndarray], waveform: np.ndarray) -> dict[str, np.ndarray]:
+def means(encoder: Encoder, waveform: np.ndarray) -> dict[str, np.ndarray]:
     """Means over parts of a clip, and over silence after it."""
     waveform = waveform[:MOST]
-    spoken = len(waveform) // SAMPLES_PER_FRAME - 1
-    levels = (waveform[: spoken * SAMPLES_PER_FRAME].reshape(spoken, -1) ** 2).mean(1)
-    output = run(waveform)[:spoken]
-    after = run(np.concatenate([waveform, SILENCE]))[spoken + 10 : spoken + 90]
+    output, longer = frames_of(encoder, waveform), frames_of(encoder, np.concatenate([waveform, SILENCE]))
+    centres = encoder.first_centre + SAMPLES_PER_FRAME * np.arange(len(longer))
+    spoken = min(len(output), int((centres < len(waveform) - SAMPLES_PER_FRAME).sum()))
+    starts = np.maximum(0, centres[:spoken] - SAMPLES_PER_FRAME / 2).astype(int)
+    levels = np.array([(waveform[start : start + SAMPLES_PER_FRAME] ** 2).mean() for start in starts])
+    within = output[:spoken]
     return {
-        "clip": output.mean(0),
-        "louder half": output[levels >= np.median(levels)].mean(0),
-        "quieter half": output[levels < np.median(levels)].mean(0),
-        "quietest twentieth": output[levels <= np.quantile(levels, 0.05)].mean(0),
-        "silence after it": after.mean(0),
+        "clip": within.mean(0),
+        "louder half": within[levels >= np.median(levels)].mean(0),
+        "quieter half": within[levels < np.median(levels)].mean(0),
+        "quietest twentieth": within[levels <= np.quantile(levels, 0.05)].mean(0),
+        "silence after it": longer[centres > len(waveform) + 0.2 * SAMPLE_RATE].mean(0),
     }
 
 
-def of_speaker(run: Callable[[np.ndarray], np.ndarray], clips: Sequence[Clip]) -> Iterator[dict[str, Any]]:
+def of_speaker(encoder: Encoder, clips: Sequence[Clip]) -> Iterator[dict[str, Any]]:
     """A row per part."""
     names = sorted({str(clip.label) for clip in clips})
     labels = np.array([names.index(str(clip.label)) for clip in clips])
-    found = [means(run, load_waveform(clip.path, clip.start, clip.end)) for clip in clips]
+    found = [means(encoder, load_waveform(clip.path, clip.start, clip.end)) for clip in clips]
     for part in found[0]:
         points = np.array([one[part] for one in found])
         yield {"mean over": part, "macro_f1": float(np.mean(list(scores(points, labels))))}
@@ -78,7 +76,7 @@ def main() -> None:
         ]
         some = [clip for clips in by_label for clip in clips[: TRAIN + TEST]]
         for name, encoder in encoders.items():
-            rows += [{"encoder": name, **row} for row in of_speaker(hidden(encoder), some)]
+            rows += [{"encoder": name, **row} for row in of_speaker(encoder, some)]
     found = pd.DataFrame(rows).groupby(["mean over", "encoder"], sort=False)["macro_f1"].mean().unstack(sort=False)
     table = [{"mean over": str(part)} | {str(name): f"{value:.3f}" for name, value in row.items()}
              for part, row in found.iterrows()]  # fmt: skip
