@@ -54,3 +54,22 @@ def test_subfolders_leave_files_out(tmp_path):
     (tmp_path / "a").mkdir()
     (tmp_path / "file").touch()
     assert [path.name for path in subfolders(tmp_path)] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("*", ["a.wav"]),
+        ("*/*", ["s 1/b.wav", "t/c.wav"]),
+        ("**/*", ["a.wav", "s 1/b.wav", "s 1/x/y/d.wav", "t/c.wav"]),
+        ("s */**/*", ["s 1/b.wav", "s 1/x/y/d.wav"]),
+        ("*/x/*/*", ["s 1/x/y/d.wav"]),
+    ],
+)
+def test_patterns_are_those_of_glob_and_links_are_followed(tmp_path, pattern, expected):
+    root, elsewhere = tmp_path / "root", tmp_path / "elsewhere"
+    for path in (root / "a.wav", root / "s 1" / "b.wav", root / "s 1" / "x" / "y" / "d.wav", elsewhere / "c.wav"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    (root / "t").symlink_to(elsewhere)
+    assert [path.relative_to(root).as_posix() for path in audio_files(root, pattern)] == expected

@@ -357,6 +357,30 @@ def test_a_file_that_a_mac_unpacked_is_found(tmp_path):
     assert clip.path.is_file()
 
 
+def test_columns_that_are_about_something_else_are_not_read_and_that_is_told(two):
+    text = "path,label,channel,partition,begin\ncalm/1.wav,calm,phone,fold 1,soon\nupset/2.wav,upset,phone,,later\n"
+    corpus = load_csv(two, text)
+    assert [(clip.channel, clip.split, clip.start) for clip in corpus.clips] == [(None, None, 0.0)] * 2
+    assert corpus.account.remarks == [
+        "the column channel holds 'phone', which is no channel; it is not read",
+        "the column partition holds 'fold 1', which is no split; it is not read",
+        "the column begin holds 'soon', which is no time; it is not read",
+    ]
+
+
+def test_one_wrong_value_of_many_is_an_error(two):
+    with pytest.raises(VoicefitError, match="row 3: channel is '0'; channels are numbered from 1"):
+        load_csv(two, "path,label,channel\ncalm/1.wav,calm,1\nupset/2.wav,upset,0\n")
+
+
+def test_a_row_names_a_channel(two):
+    corpus = load_csv(two, "path,label,channel\ncalm/1.wav,calm,right\ncalm/1.wav,upset,1\n")
+    assert [(clip.id, clip.label, clip.channel) for clip in corpus.clips] == [
+        ("calm/1.wav#channel-1", "upset", 1),
+        ("calm/1.wav#channel-2", "calm", 2),
+    ]
+
+
 def test_a_row_that_is_there_twice_is_told(two):
     corpus = load_csv(two, "path,label\ncalm/1.wav,calm\nupset/2.wav,upset\ncalm/1.wav,calm\n")
     assert corpus.account.left_out == {"row 4 of clips.csv": "lists calm/1.wav again"}

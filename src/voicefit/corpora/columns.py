@@ -2,10 +2,13 @@
 
 import math
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from voicefit.corpora.left_out import Account
+from voicefit.corpora.splits import SPLIT_FOLDERS, SPLITS
 from voicefit.corpora.table_rows import Rows
 
 _NAMES = {
@@ -58,7 +61,48 @@ def find_columns(rows: Rows, account: Account) -> Columns:
     for what in ("path", "label"):
         if found[what] and found[what].lower() not in (what, "file_name", "file", "audio_filepath"):
             account.remark(f"the column {found[what]} is taken for the {what}")
-    return Columns(**found)
+    return _fitting(rows, Columns(**found), account)
+
+
+def _fitting(rows: Rows, columns: Columns, account: Account) -> Columns:
+    """Leave out columns that are about something else: of their values, none is one. One wrong value is an error."""
+    times = partial(seconds_of, column="", decimal_comma=rows.decimal_comma)
+    readers: dict[str, Callable[[Any], Any]] = {"channel": channel_of, "split": split_of}
+    for what, read in (readers | dict.fromkeys(("start", "end", "duration"), times)).items():
+        column = getattr(columns, what)
+        if not column or (column.lower() == what and what != "channel"):
+            continue
+        values = [row[column] for row in rows.rows.values() if row.get(column) not in (None, "")]
+        if values and all(_fails(read, value) for value in values):
+            noun = what if what in ("channel", "split") else "time"
+            account.remark(f"the column {column} holds {str(values[0])[:40]!r}, which is no {noun}; it is not read")
+            columns = replace(columns, **{what: ""})
+    return columns
+
+
+def _fails(read: Callable[[Any], Any], value: Any) -> bool:
+    try:
+        read(value)
+    except RowError:
+        return True
+    return False
+
+
+def split_of(value: Any) -> str | None:
+    """A split, by any of its names."""
+    text = text_of(value)
+    if text and text.lower() not in SPLIT_FOLDERS:
+        raise RowError(f"split is {text!r}; it may be {', '.join(SPLITS)} or empty")
+    return SPLIT_FOLDERS[text.lower()] if text else None
+
+
+def channel_of(value: Any) -> int | None:
+    """The number of a channel, from 1, which may be called left or right."""
+    text = text_of(value).lower()
+    text = {"left": "1", "right": "2"}.get(text, text)
+    if text and not re.fullmatch("[1-9][0-9]?", text):
+        raise RowError(f"channel is {text!r}; channels are numbered from 1")
+    return int(text) if text else None
 
 
 def text_of(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Functions that readers share: they find the corpus inside the given folder, and its audio files."""
 
 from collections.abc import Callable, Set
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from voicefit.audio import AUDIO_SUFFIXES
@@ -19,13 +20,21 @@ def audio_files(folder: Path, pattern: str = "*", suffixes: Set[str] = AUDIO_SUF
 
     Args:
         folder: the folder.
-        pattern: ``*`` is what lies in it, ``*/*`` what lies in its folders, and ``**/*`` what lies anywhere below it.
+        pattern: a glob pattern: ``*`` is what lies in the folder, ``**/*`` what lies anywhere below it.
         suffixes: in lower case.
     """
-    deep = pattern.split("/")
-    depth = None if deep[0] == "**" else len(deep)
-    files = (path for path in walk(folder, depth) if path.suffix.lower() in suffixes)
-    return sorted(path for path in files if depth in (None, len(path.relative_to(folder).parts)))
+    wanted = tuple(pattern.split("/"))
+    files = (path for path in walk(folder, None if "**" in wanted else len(wanted)) if path.suffix.lower() in suffixes)
+    return sorted(path for path in files if _matches(path.relative_to(folder).parts, wanted))
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a glob pattern; ``**`` stands for any number of folders."""
+    if not wanted or not parts:
+        return not wanted and not parts
+    if wanted[0] == "**":
+        return _matches(parts, wanted[1:]) or _matches(parts[1:], wanted)
+    return fnmatchcase(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
 
 
 def subfolders(folder: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """A table of your own: CSV, TSV, JSON lines or Parquet, with a path and a label in each row."""
 
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -8,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from voicefit.audio.find import printable
-from voicefit.corpora.columns import Columns, RowError, find_columns, seconds_of, text_of
+from voicefit.corpora.columns import Columns, RowError, channel_of, find_columns, seconds_of, split_of, text_of
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus
 from voicefit.corpora.labels import settle_labels
 from voicefit.corpora.left_out import Account
 from voicefit.corpora.lhotse import flatten
 from voicefit.corpora.parquet import Embedded
 from voicefit.corpora.paths import resolve
-from voicefit.corpora.splits import SPLIT_FOLDERS, SPLITS
+from voicefit.corpora.splits import SPLITS
 from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.errors import VoicefitError
 
@@ -31,9 +30,6 @@ INFO = CorpusInfo(
     citation="",
 )
 """The registry lists tables of the user's own under this entry."""
-
-
-_CHANNEL = re.compile("[1-9][0-9]?")
 
 
 @dataclass(frozen=True)
@@ -78,7 +74,7 @@ def load_rows(
         folder: ids begin there; the table's own if left out.
     """
     rows = flatten(read_rows(table))
-    columns = _with_channels(rows, find_columns(rows, account), account)
+    columns = find_columns(rows, account)
     missing = [what for what in ("path", "label") if not getattr(columns, what)]
     if missing:
         raise VoicefitError(f"{table}: no column {' and '.join(missing)}; the columns are {', '.join(rows.columns)}")
@@ -125,7 +121,7 @@ def _clip(
     length = seconds_of(_value(row, columns.duration), columns.duration, rows.decimal_comma)
     if end is None and length is not None:
         end = start + length
-    channel = _channel(text_of(_value(row, columns.channel)))
+    channel = channel_of(_value(row, columns.channel))
     if end is not None and start >= end:
         raise RowError(f"start ({start:g} s) is not before end ({end:g} s)")
     return Clip(
@@ -136,7 +132,7 @@ def _clip(
         native_label=_label(_value(row, columns.label), rows.features.get(columns.label)),
         start=start,
         end=end,
-        split=_split(text_of(_value(row, columns.split))) or split,
+        split=split_of(_value(row, columns.split)) or split,
         channel=channel,
     )
 
@@ -165,30 +161,6 @@ def _label(value: Any, feature: Any) -> str:
 def _spelled(text: str) -> str:
     """One way to write letters with accents, of which a Mac and others have two."""
     return unicodedata.normalize("NFC", text)
-
-
-def _split(text: str) -> str | None:
-    if not text:
-        return None
-    if text.lower() not in SPLIT_FOLDERS:
-        raise RowError(f"split is {text!r}; it may be {', '.join(SPLITS)} or empty")
-    return SPLIT_FOLDERS[text.lower()]
-
-
-def _channel(text: str) -> int | None:
-    """The number of a channel, from 1, which may be called left or right."""
-    number = {"left": "1", "right": "2"}.get(text.lower(), text)
-    return int(number) if number else None
-
-
-def _with_channels(rows: Rows, columns: Columns, account: Account) -> Columns:
-    """Leave the column of channels out if it holds anything but their numbers: it is then about something else."""
-    texts = {str(_value(row, columns.channel) or "").strip().lower() for row in rows.rows.values()}
-    wrong = [text for text in sorted(texts) if text and text not in ("left", "right") and not _CHANNEL.fullmatch(text)]
-    if not columns.channel or not wrong:
-        return columns
-    account.remark(f"the column {columns.channel} holds {wrong[0]!r}, which is no channel from 1; it is not read")
-    return replace(columns, channel="")
 
 
 def _segment(start: float, end: float | None) -> str:
