@@ -3,7 +3,7 @@
 #
 # Versions: opensmile 2.6.0, numpy 2.3.5, Python 3.11.
 #
-# Guess before the run: leading silence of one second lowers the peaks a second of a two-second clip by a third.
+# Guess before the run: a second of silence before two of voice halves the peaks a second.
 # Seen: from 48.7 to 0.33. A peak is one that stands out by a share of the clip's own range of loudness. Without a pause
 # that range is the ripple between frames, and half of the frames are peaks; a pause makes it the range of the voice.
 #

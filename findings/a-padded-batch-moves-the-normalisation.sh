@@ -6,10 +6,10 @@
 # Guess before the run: each clip is normalised over its own samples, whatever the batch.
 # Seen: so it is with an attention mask, as of the large models. Without one, as the base models of wav2vec 2.0 and
 # HuBERT have it (return_attention_mask false), padding counts: a clip of half a second beside one of two seconds gets
-# twice its amplitude, and silence that is not 0 where the clip has an offset.
+# half as much again of amplitude, and silence that is not 0 where the clip has an offset.
 #
 #     with a mask: 1.00 times the clip alone, padding +0.00
-#     without: 2.00 times the clip alone, padding -0.58
+#     without: 1.51 times the clip alone, padding -0.38
 #
 # So: extract features clip by clip and pad afterwards, or a score depends on its neighbours.
 

@@ -3,7 +3,7 @@
 #
 # Versions: webrtcvad-wheels 2.0.14.post1, numpy 2.3.5, Python 3.11.
 #
-# Guess before the run: white noise is no speech, at -20 dBFS or at -40; a tone may be.
+# Guess before the run: white noise is no speech in any mode; a tone may be.
 # Seen: of noise at -20 dBFS every frame is speech in every mode; of the same noise at -40 dBFS hardly any is. A tone of
 # 3 kHz is speech, too. The detector follows the level above its own idea of the floor.
 #

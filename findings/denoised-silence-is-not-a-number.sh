@@ -3,7 +3,7 @@
 #
 # Versions: noisereduce 3.0.3, scipy 1.17.1, numpy 2.3.5, Python 3.11.
 #
-# Guess before the run: silence stays silence, and a loud vowel stays nearly as loud.
+# Guess before the run: silence stays silence.
 # Seen: all samples of the silent clip are NaN (0 / 0 in the mask), without an error; with stationary=True they are 0. A
 # clip that is silent in part has none. A vowel of two seconds, held as in singing, loses 21 dB: it is the floor of its
 # own clip.

@@ -1,9 +1,9 @@
 #!/bin/sh
-# A verifier that gives every trial the same score has an equal error rate of 1 in audmetric, as one that is always wrong.
+# A verifier that gives every trial one score has an equal error rate of 1 in audmetric, as one that is always wrong.
 #
 # Versions: audmetric 1.4.2, numpy 2.3.5, Python 3.11.
 #
-# Guess before the run: 0.5, as that of guessing.
+# Expected: 0.5, as that of guessing.
 # Seen: 1.0, with a warning that the two curves do not intersect. Only thresholds at scores that occur are tried, and
 # acceptance is "at least"; with one score everybody is let in, and that point counts. Scores that are all but one alike
 # give 1.0 too, although the odd one is on the right side.

@@ -8,12 +8,12 @@
 # 1.0, by the format that was asked for. The other way, mono 0.5 becomes 0.354 in each of two channels, and 5.1
 # channels of 0.5 become 1.707 in mono.
 #
-#     stereo 0.5, fltp to fltp mono: 0.707
-#     stereo 0.5, fltp to s16 mono: 0.500
-#     stereo 0.5, s16p to fltp mono: 0.707
-#     stereo 0.5, s16p to s16 mono: 0.500
-#     mono 0.5 to fltp stereo: 0.354
-#     5.1 channels 0.5 to fltp mono: 1.707
+#     stereo fltp to fltp mono: 0.707
+#     stereo fltp to s16 mono: 0.500
+#     stereo s16p to fltp mono: 0.707
+#     stereo s16p to s16 mono: 0.500
+#     mono fltp to fltp stereo: 0.354
+#     5.1 fltp to fltp mono: 1.707
 #
 # So: keep the channels, and average them yourself.
 

@@ -3,7 +3,7 @@
 #
 # Versions: statsmodels 0.15.0, scipy 1.17.1, numpy 2.3.5, Python 3.11.
 #
-# Guess before the run: without a clip on which only one of two models is right, nothing can be tested: not a number.
+# Expected: without a clip on which only one of two models is right, nothing can be tested: not a number.
 # Seen: the corrected statistic is (|0 - 0| - 1)^2 / (0 + 0), which is infinite, and p is 0. Without the correction p
 # is not a number, and the exact test answers 1. The correction is the default of exact=False.
 #

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Of a stereo clip whose channels cancel each other out, Praat finds pitch, level and pulses, and no formants.
 #
-# Versions: praat-parselmouth 0.4.7 (Praat 6.4), numpy 2.3.5, Python 3.11.
+# Versions: praat-parselmouth 0.4.7 (Praat 6.1.38), numpy 2.3.5, Python 3.11.
 #
 # Guess before the run: channels are averaged, so that such a clip is unvoiced, as it is after "Convert to mono".
 # Seen: pitch adds up the correlations of the channels and intensity their power, so both are those of one channel;
