@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from voicefit.heads.linear import Head
 
 from benchmarks.common import parse_options, publish
 from experiments.enrolment import other_microphone
@@ -25,6 +24,7 @@ from voicefit.adaptation import Shots, find_method
 from voicefit.audio import load_waveform
 from voicefit.corpora import Clip, load_corpus
 from voicefit.encoders import Encoder, Reading, load_encoder
+from voicefit.heads.head import Head
 from voicefit.selection.ranking import PooledCorpus, learn_together, pool_corpora
 from voicefit.sweep.episodes import Episode
 
