@@ -517,3 +517,10 @@ def test_one_channel_can_be_chosen_and_labels_are_written(run, tmp_path, start):
     assert [line.split("\t")[:2] for line in labels.read_text().splitlines()] == [["0.000", "1.000"]]
     code, _, err = run("predict", tmp_path / "m", tmp_path / "call.wav", "--channel", "3")
     assert code == 2 and "none of the files" in err
+
+
+def test_evaluate_asks_for_clips_where_it_is_given_a_model_alone(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    code, _, err = run("evaluate", encoder)
+    assert code == 2
+    assert f"error: {encoder}: is a model; give labelled clips after it" in err
