@@ -31,21 +31,25 @@ RESULT = {
 }
 
 
-def fill(folder: Path, count: int) -> tuple[float, float]:
-    """Seconds to add so many trials, each in a transaction of its own, and to read all of them."""
+def fill(folder: Path, count: int) -> tuple[float, float, float]:
+    """Add so many trials, each in a transaction of its own, and read all of them.
+
+    Returns:
+        seconds that adding takes, seconds of the processor for it, which other work delays less, and seconds to read.
+    """
     path = folder / "trials.sqlite"
-    began = time.perf_counter()
+    began, used = time.perf_counter(), time.process_time()
     with TrialStore(path) as store:
         for draw in range(count):
             store.add(replace(SPEC, draw=draw), RESULT)
-    added = time.perf_counter()
+    added, used = time.perf_counter(), time.process_time() - used
     with TrialStore(path, read_only=True) as store:
         if len(store.finished_keys()) != count or len(store.trials()) != count:
             raise SystemExit("trials are missing")
-    return added - began, time.perf_counter() - added
+    return added - began, used, time.perf_counter() - added
 
 
-def fill_elsewhere(source: str, count: int) -> tuple[float, float]:
+def fill_elsewhere(source: str, count: int) -> tuple[float, float, float]:
     """The same with the code of another checkout, in a process of its own."""
     with tempfile.TemporaryDirectory() as name:
         code = f"import json, store; print(json.dumps(store.fill(store.Path({name!r}), {count})))"
@@ -53,8 +57,8 @@ def fill_elsewhere(source: str, count: int) -> tuple[float, float]:
         path = os.pathsep.join([source, str(here), str(here.parent)])
         command, environment = [sys.executable, "-c", code], {**os.environ, "PYTHONPATH": path}
         done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-        added, read = json.loads(done.stdout)
-        return added, read
+        added, used, read = json.loads(done.stdout)
+        return added, used, read
 
 
 def append(folder: Path, number: int, count: int) -> None:
@@ -102,16 +106,18 @@ def main() -> None:
         "this code": str(Path(voicefit.__file__).parents[1]),
         **({"beside": given.beside} if given.beside else {}),
     }
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in sources}
+    times: dict[str, list[tuple[float, float, float]]] = {name: [] for name in sources}
     for _ in range(rounds):
         for name, source in sources.items():
             times[name].append(fill_elsewhere(source, count))
     rows: list[dict[str, Any]] = [
         {
             "what": f"{count:,} trials, {name}",
-            "s": statistics.median(added for added, _ in found),
-            "all rounds, s": ", ".join(f"{added:.2f}" for added, _ in found),
-            "read, s": statistics.median(read for _, read in found),
+            "s": statistics.median(added for added, _, _ in found),
+            "all rounds, s": ", ".join(f"{added:.2f}" for added, _, _ in found),
+            "processor, s": statistics.median(used for _, used, _ in found),
+            "all rounds, processor": ", ".join(f"{used:.2f}" for _, used, _ in found),
+            "read, s": statistics.median(read for _, _, read in found),
         }
         for name, found in times.items()
     ]

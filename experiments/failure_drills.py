@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -60,6 +61,11 @@ class Round:
         return self.place / "run"
 
     @property
+    def said(self) -> Path:
+        """What the sweep prints; not on the disk that may be full."""
+        return self.place.parent / f"said-{self.place.name}.txt"
+
+    @property
     def cache(self) -> Path:
         """The front-end cache."""
         return self.place / "cache"
@@ -73,7 +79,7 @@ class Round:
                         "source": str(folder("VOICEFIT_MODELS") / WHISPER_TINY),
                         "depth": 2,
                         "frozen_layers": 2,
-                        "prefinetune": {"train_encoder": False, "max_epochs": 40, "patience": 40},
+                        "prefinetune": {"train_encoder": False, "max_epochs": 10, "patience": 10},
                     }
                 },
                 "corpora": {"emodb": str(self.place / "emodb")},
@@ -88,25 +94,33 @@ class Round:
         pid = os.fork()
         if pid:
             return pid
-        os.setsid()
-        with open(self.place / "said.txt", "w", encoding="utf-8") as said, contextlib.redirect_stderr(said):
-            os.dup2(said.fileno(), 2)
+        code = 1
+        try:
+            os.setsid()
+            with self.said.open("w", encoding="utf-8") as said:
+                os.dup2(said.fileno(), 1)
+                os.dup2(said.fileno(), 2)
             os.environ.update(self.environment if disturbed else {})
-            try:
-                run_sweep(self.plan(), self.out, cache_root=self.cache, workers=self.workers)
-                os._exit(0)
-            except (VoicefitError, OSError) as error:
-                print(error, file=said, flush=True)
-                os._exit(2)
-            except BaseException as error:
-                print(f"TRACEBACK {error!r}", file=said, flush=True)
-                os._exit(1)
+            code = self._sweep()
+        finally:
+            os._exit(code)  # and nothing of what the parent does after its sweeps
+
+    def _sweep(self) -> int:
+        try:
+            run_sweep(self.plan(), self.out, cache_root=self.cache, workers=self.workers)
+        except (VoicefitError, OSError) as error:
+            print(error, flush=True)
+            return 2
+        except BaseException:
+            traceback.print_exc()
+            return 1
+        return 0
 
     def end(self, pid: int) -> str:
         """Wait for a sweep; say how it ended."""
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         if status == 1:
-            raise SystemExit((self.place / "said.txt").read_text())
+            raise SystemExit(self.said.read_text())
         return {0: "well", 2: "with a line", -signal.SIGKILL: "killed"}.get(status, f"with exit code {status}")
 
     def count(self) -> int:
@@ -133,7 +147,7 @@ def kill(this: Round, moment: float) -> str:
 def fill_disk(this: Round, moment: float) -> str:
     """From a random write on, the disk of run and cache is full."""
     lose_entries(this)
-    this.environment |= {"FULL_UNDER": str(this.place), "FULL_FROM": str(this.generator.randrange(1, 900))}
+    this.environment |= {"FULL_UNDER": f"{this.place}/", "FULL_FROM": str(this.generator.randrange(1, 900))}
     return this.end(this.start())
 
 
@@ -265,7 +279,7 @@ def measure(root: Path, rounds: int, whole: Round, seconds: float) -> Iterator[d
             before.append(this.count())
             resumed = this.end(this.start(disturbed=False))
             if resumed != "well":
-                raise SystemExit(f"{name}, round {number}: {(place / 'said.txt').read_text()}")
+                raise SystemExit(f"{name}, round {number}: {this.said.read_text()}")
             wrong.update(differences(stored(this.out), expected))
             shutil.rmtree(place)
         row = {
@@ -306,13 +320,13 @@ def main() -> None:
         shutil.rmtree(whole.out)
         began = time.monotonic()
         if whole.end(whole.start()) != "well":
-            raise SystemExit((whole.place / "said.txt").read_text())
+            raise SystemExit(whole.said.read_text())
         seconds = time.monotonic() - began
         count = len(stored(whole.out))
         rows = list(measure(root, ROUNDS[options.quick], whole, seconds))
     notes = [
         f"{count} trials on EMOVO, one-vs-rest, methods prototype and head, with and without pre-finetuning of heads "
-        f"on EmoDB (40 epochs), Whisper tiny.en cut at layer 2. Undisturbed it takes {seconds:.1f} s with a full cache."
+        f"on EmoDB (10 epochs), Whisper tiny.en cut at layer 2. Undisturbed it takes {seconds:.1f} s with a full cache."
     ]
     publish(rows, options, notes)
     if any(row[name] for row in rows for name in ("lost", "twice", "failed", "other numbers")):

@@ -45,7 +45,7 @@ def lines(what: str, cells: pd.DataFrame, value: str) -> Iterator[dict[str, Any]
             words = score(cell[value], 3) if p is None else signed(cell[value], 3)
             words += " " + interval(cell["low"], cell["high"], sign=p is not None)
             columns[str(cell["k"])] = words if p is None else f"{words}, {p_value(p)}"
-        speakers = "–".join(str(count) for count in sorted({own["speakers"].min(), own["speakers"].max()}))
+        speakers = ", ".join(str(count) for count in own["speakers"])
         draws = "–".join(str(count) for count in sorted(set(own["trials"] // own["speakers"])))
         about = {"target": target, "corpora": start, "method": method, "speakers": speakers, "draws": draws}
         yield {"what": what, **about, **columns}
@@ -82,7 +82,7 @@ def main() -> None:
     root = Path(os.environ.get("VOICEFIT_RUNS", "runs"))
     rows: list[dict[str, Any]] = []
     counts = []
-    for target in TARGETS[:1] if options.quick else TARGETS:
+    for target in (name for name in TARGETS if (root / f"{name}-multiclass").is_dir()):
         trials, failed = read(root / f"{target}-multiclass")
         rows += [*of_target(trials), *by_emotion(trials)]
         counts.append(f"{target}: {len(trials):,} trials, {failed} failed")

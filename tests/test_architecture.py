@@ -101,3 +101,22 @@ from voicefit.sweep import TrialStore
 assert not {{"torch", "transformers"}} & set(sys.modules)
 """
     subprocess.run([sys.executable, "-c", check], check=True)
+
+
+def test_a_voice_needs_no_package_of_an_extra():
+    """Installed or not: importing torch takes seconds, and pandas and scipy half of one."""
+    names = ("api", "adaptation", "prediction.model", "prediction.together", "prediction.evaluation", "export.onnx")
+    check = f"""
+import importlib, sys
+for name in {names}:
+    importlib.import_module(f"voicefit.{{name}}")
+from voicefit.adaptation import LIGHT_METHODS, find_method
+from voicefit.prediction.model import load_model
+import numpy
+for name in LIGHT_METHODS:
+    find_method(name)
+load_model("mini").predict(numpy.zeros(16_000, numpy.float32))
+heavy = {{"torch", "transformers", "sklearn", "scipy", "pandas", "pyarrow", "matplotlib", "huggingface_hub"}}
+assert not heavy & set(sys.modules), heavy & set(sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", check], check=True)

@@ -1,25 +1,18 @@
 """Every command and example of the README runs as it stands, on miniature corpora in the native layouts."""
 
-import re
 import shlex
-from pathlib import Path
 
 import pytest
 
 from support.layouts import build_emodb, build_ravdess, write_noise
 from support.new_process import run_command_line
+from support.readme import blocks_to_test, commands_of
 from support.tiny_models import build_wav2vec2_group_norm
 
 pytestmark = pytest.mark.slow(30)
 
-README = Path(__file__).resolve().parents[1] / "README.md"
 EMOTIONS = ("anger", "neutral")
 """Enough to tell one from the rest: the README's plan has 1440 trials of six emotions, in each of two sweeps."""
-
-
-def blocks_to_test(kind):
-    pattern = rf"<!-- tested(?:: (\S+))? -->\n```{kind}\n(.*?)```"
-    return re.findall(pattern, README.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.fixture
@@ -58,10 +51,6 @@ def run_command(line, folder):
     code, printed, errors = run_command_line(words, folder)
     assert code == 0, f"{line}\n{printed}\n{errors}"
     return printed
-
-
-def commands_of(block):
-    return [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
 
 
 @pytest.mark.parametrize(

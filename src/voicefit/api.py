@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.adaptation.copies import groups_of
 from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
+from voicefit.adaptation.shots import OTHER
 from voicefit.adaptation.suggestion import suggest as choose_recordings
 from voicefit.audio.find import look_into
 from voicefit.checkpoints.adapted import can_copy, save_small, save_whole
@@ -161,7 +162,7 @@ def adapt(
         raise VoicefitError(f"{clips}: holds no clip that can be used ({first_reason(voice.left_out)})")
     with_clips = {str(clip.label) for clip in voice.clips}
     taught = _taught_by_corpora(chosen, begin) & (_named_labels(corpus) - with_clips)
-    labels = sorted(with_clips | taught)
+    labels = _in_order(with_clips | taught)
     if len(labels) < 2:
         raise VoicefitError(f"{clips}: {len(labels)} label has clips that can be used; at least two are needed")
     shots, left_out = voice.shots(labels, begin, partial=bool(taught)), corpus.account.left_out | voice.left_out
@@ -201,6 +202,11 @@ def adapt(
             *_found_in_recordings(head, labels, shots.unlabelled),
         ),
     )
+
+
+def _in_order(labels: set[str]) -> list[str]:
+    """Sort labels; where one is told from a rest that has no name, the rest comes first, as methods expect it."""
+    return sorted(labels, key=lambda label: (label != OTHER, label) if len(labels) == 2 else (False, label))
 
 
 def _save(
@@ -252,7 +258,7 @@ def suggest(
         progress: reports every clip.
 
     Returns:
-        the recordings, the most useful first; and clip → why it was not used.
+        the recordings, the most useful first; and clip → why it was not used, or label → why it cannot be found.
 
     Raises:
         VoicefitError: the start knows no labels, there are fewer than two labels, or no recording can be used.
@@ -268,7 +274,11 @@ def suggest(
     rows, chances = choose_recordings(shots, count)
     best = chances.argmax(axis=1)
     chosen = [Suggestion(found.clips[row].id, labels[best[row]], float(chances[row, best[row]])) for row in rows]
-    return chosen, voice.left_out | found.left_out
+    guessed = {
+        label: "no clip has this label and no corpus of the start knows it; label one to have more of it found"
+        for label in sorted(set(labels) - set(begin.prior.labels) - {str(clip.label) for clip in voice.clips})
+    }
+    return chosen, voice.left_out | found.left_out | guessed
 
 
 def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:

@@ -393,8 +393,11 @@ def test_adapt_tells_of_recordings_that_cannot_be_read_and_of_labels_that_it_doe
         (clips / name).write_bytes(b"\0\0\0\x18ftypM4A ")
     code, out, err = run("adapt", encoder, clips, "--out", tmp_path / "model")
     assert code == 0, err
+    reason = (
+        "which is not read without FFmpeg's decoders: pip install 'voicefit[formats]', or convert it to WAV or FLAC"
+    )
     for name in ("Angry/phone.m4a", "Calm/phone.M4A"):
-        assert f"left out: {name} (unreadable: is an MP4 or M4A recording, " in err
+        assert f"left out: {name} (unreadable: is an MP4 or M4A recording, {reason})" in err
     assert "no clip of calm can be used: the model does not know this label" in err
     assert "adapted on 2 anger, 2 neutral" in out
 
@@ -514,3 +517,10 @@ def test_one_channel_can_be_chosen_and_labels_are_written(run, tmp_path, start):
     assert [line.split("\t")[:2] for line in labels.read_text().splitlines()] == [["0.000", "1.000"]]
     code, _, err = run("predict", tmp_path / "m", tmp_path / "call.wav", "--channel", "3")
     assert code == 2 and "none of the files" in err
+
+
+def test_evaluate_asks_for_clips_where_it_is_given_a_model_alone(run, tmp_path):
+    encoder = build_wav2vec2_group_norm(tmp_path / "encoder")
+    code, _, err = run("evaluate", encoder)
+    assert code == 2
+    assert f"error: {encoder}: is a model; give labelled clips after it" in err

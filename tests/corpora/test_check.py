@@ -129,6 +129,18 @@ def test_duplicates_are_found_by_their_samples(tmp_path):
     ]
 
 
+def test_a_copy_under_another_speaker_is_said_to_be_one(tmp_path):
+    samples = np.random.default_rng(0).integers(-9000, 9000, 800, dtype=np.int16)
+    for name in ("ann/angry/1.wav", "ann/angry/2.wav", "bob/angry/1.wav"):
+        (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+        soundfile.write(tmp_path / name, samples, 16_000)
+    report = check_corpus(load_corpus("mine", tmp_path))
+    assert [finding.detail for finding in report.of_kind("duplicate")] == [
+        "same samples as ann/angry/1.wav",
+        "same samples as ann/angry/1.wav; that is of speaker ann, this one of bob; held out, either has been heard",
+    ]
+
+
 def test_unlabelled_clips_and_published_counts(tmp_path):
     write_noise(build_nemo(tmp_path) / "samples" / "EB0_extra_1.wav", 99)
     report = check_corpus(load_corpus("nemo", tmp_path))

@@ -98,8 +98,7 @@ def test_files_have_their_vectors_in_order_and_errors_in_place(tmp_path):
         if vector is None:
             assert (error, remark) == ("is text, not readable as audio; give a recording", "")
         else:
-            samples = round((0.5 - 0.03 * index) * SAMPLE_RATE)
-            assert (vector.tolist(), error, remark) == ([samples], "", "")
+            assert (vector.tolist(), error, remark) == ([round((0.5 - 0.03 * index) * SAMPLE_RATE)], "", "")
     assert told == [("predicting", done, 12) for done in range(1, 13)]
 
 
@@ -114,7 +113,7 @@ def test_several_threads_give_what_one_gives_to_the_last_bit(tmp_path, monkeypat
     rows = []
     for threads in (1, 4):
         monkeypatch.setattr(embedding, "threads_for", lambda encoder, threads=threads: threads)
-        rows.append(np.stack(list(embed_files(encoder, files, lambda file, vector, *_: vector, silent))))
+        rows.append(np.stack(list(embed_files(encoder, files, lambda file, vector, error, remark: vector, silent))))
     assert np.array_equal(*rows)
     assert len(np.unique(rows[0][:, 0])) == 20
 

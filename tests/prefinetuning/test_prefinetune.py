@@ -3,6 +3,7 @@ import math
 import shutil
 import signal
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -414,6 +415,27 @@ def test_a_run_stopped_within_an_epoch_resumes_to_the_same_bits(run, finished, l
     out = run(resume=True)
     assert (out / "model.safetensors").read_bytes() == (finished[0] / "model.safetensors").read_bytes()
     histories_agree(out, finished[0])
+
+
+def test_an_unfinished_run_knows_when_its_audio_has_changed(run, corpora_root, tmp_path):
+    root = Path(shutil.copytree(corpora_root, tmp_path / "corpora"))
+
+    def stop(what, done, total):
+        if what.startswith("epoch 2/"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(corpora=load_corpora(root), progress=stop)
+    corpus = load_corpora(root)[0]
+    first, second = (clip.path for clip in corpus.clips[:2])
+    shutil.copy(second, first)
+    words = rf"out\.unfinished: was begun when corpus {corpus.name} had other audio; remove it to start afresh"
+    with pytest.raises(VoicefitError, match=words):
+        run(corpora=load_corpora(root), resume=True)
+    shutil.rmtree(tmp_path / "out.unfinished")
+    out = run(corpora=load_corpora(root))
+    recorded = json.loads((out / "voicefit.json").read_text())["corpora"]
+    assert len({record["audio"] for record in recorded}) == len(recorded)
 
 
 def test_only_the_same_run_is_continued(run, model, corpora_root, tmp_path):

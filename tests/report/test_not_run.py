@@ -4,6 +4,7 @@ from support.synthetic_runs import RECORD, grid
 from voicefit.report.build import write_report
 from voicefit.report.not_run import MAX_LINES, not_run_rows, not_run_table
 
+TRAINED_ON = "c.wav has the same samples as d.wav of emodb, which is pre-finetuned on"
 GROUP = {
     "target": "nemo",
     "task": "one-vs-rest",
@@ -36,8 +37,9 @@ def test_a_long_table_is_cut_and_says_so():
 
 
 def test_the_page_and_the_files_of_a_report_have_them(tmp_path, without_pdfs):
-    record = {**RECORD, "not_run": [GROUP], "same_audio": {"nemo": ["a.wav has the same bytes as b.wav"]}}
+    record = {**RECORD, "not_run": [GROUP], "same_audio": {"nemo": ["a.wav has the same bytes as b.wav", TRAINED_ON]}}
     page = write_report(tmp_path, record, grid({"none": 0.5, "a": 0.6})).read_text(encoding="utf-8")
     assert "4 cells not run" in page and "too few clips of &lt;fear&gt;" in page
-    assert "1 clip of nemo with the audio of another one" in page and "a.wav has the same bytes as b.wav" in page
+    assert "2 clips of nemo with the audio of another one" in page and "a.wav has the same bytes as b.wav" in page
+    assert "warning: targets.nemo holds audio that starting points are trained on, 1 clip" in page
     assert len((tmp_path / "report" / "data" / "not_run.csv").read_text().splitlines()) == 5

@@ -44,16 +44,11 @@ def encode(path, other):
     soundfile.write(other, samples, rate)
 
 
-@pytest.mark.parametrize("how", ["the same", "linked", "copied", "in another encoding"])
-def test_a_target_with_audio_that_is_trained_on_is_refused(corpora, plan_of, tmp_path, how):
+@pytest.mark.parametrize("how", ["the same", "linked"])
+def test_a_target_with_files_that_are_trained_on_is_refused(corpora, plan_of, tmp_path, how):
     target = corpora["alpha"] if how == "the same" else tmp_path / "t"
     if how == "linked":
         target.symlink_to(corpora["alpha"])
-    elif how == "copied":
-        shutil.copytree(corpora["alpha"], target)
-    elif how == "in another encoding":
-        for path in corpora["alpha"].glob("ben/*/*.wav"):
-            encode(path, target / path.relative_to(corpora["alpha"]).with_suffix(".flac"))
     for act in (dry_run, lambda plan: run_sweep(plan, tmp_path / "run")):
         with pytest.raises(VoicefitError, match=r"targets\.voices holds clips of corpora\.alpha, .* would not be new"):
             act(plan_of(target=target))
@@ -61,17 +56,33 @@ def test_a_target_with_audio_that_is_trained_on_is_refused(corpora, plan_of, tmp
     dry_run(plan_of(NONE, target))  # alpha is not trained on
 
 
-def test_a_few_clips_that_are_trained_on_are_told_and_not_refused(corpora, plan_of):
-    encode(corpora["alpha"] / "ben" / "calm" / "1.wav", corpora["voices"] / "anna" / "calm" / "new.flac")
+@pytest.mark.parametrize("how", ["copied", "in another encoding"])
+def test_audio_of_a_target_that_is_trained_on_is_told_and_recorded(corpora, plan_of, tmp_path, cache, how):
+    for path in sorted(corpora["alpha"].glob("*/*/*.wav")):
+        other = corpora["voices"] / path.relative_to(corpora["alpha"]).with_name(f"x{path.stem}.flac")
+        if how == "copied":
+            shutil.copy(path, other.with_suffix(".wav"))
+        else:
+            encode(path, other)
     (line,) = dry_run(plan_of()).remarks
-    words = "anna/calm/new.flac has the same samples as ben/calm/1.wav of alpha, which is pre-finetuned on; what is"
-    assert line.startswith(f"voices: 1 clip has the audio of another one, the first: {words}")
+    what = "bytes as" if how == "copied" else "samples as"
+    assert line.startswith(
+        "warning: targets.voices holds audio that starting points are trained on, 12 clips, the first: "
+    )
+    assert (
+        f"has the same {what} anna/anger/0.wav of alpha, which is pre-finetuned on. Such speakers are not new" in line
+    )
+    told = []
+    run_sweep(plan_of(), tmp_path / "run", cache_root=cache, notify=told.append)
+    assert line in told
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["same_audio"]["voices"]) == 12
+    assert not dry_run(plan_of(NONE)).remarks  # alpha is not trained on
 
 
 def test_audio_that_is_twice_in_a_target_is_told_and_recorded(corpora, plan_of, tmp_path, cache):
     shutil.copy(corpora["voices"] / "anna" / "calm" / "0.wav", corpora["voices"] / "anna" / "calm" / "again.wav")
-    words = "voices: 1 clip has the audio of another one, the first: anna/calm/again.wav has the same bytes as "
-    assert dry_run(plan_of(NONE)).remarks[0].startswith(words + "anna/calm/0.wav; what is a shot")
+    words = "voices: 1 clip with the audio of another one, the first: anna/calm/again.wav has the same bytes as "
+    assert dry_run(plan_of(NONE)).remarks[0].startswith(words + "anna/calm/0.wav; one may be")
     for _ in range(2):  # the second time it is read from the record
         told = []
         run_sweep(plan_of(NONE), tmp_path / "run", cache_root=cache, notify=told.append)
@@ -133,6 +144,18 @@ def test_a_checkpoint_knows_when_its_audio_has_changed(run, corpora, plan_of, ca
     (run / "run.json").write_text(json.dumps(record))
     with pytest.raises(VoicefitError, match=r"tiny/alpha: was made when corpus alpha had other audio; remove it"):
         run_sweep(plan_of([*GRID, {**GRID[0], "k": [4]}]), run, cache_root=cache)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "prior.safetensors"])
+def test_a_torn_checkpoint_is_told_and_made_again_once_it_is_removed(run, plan_of, cache, file):
+    folder = run / "checkpoints" / "tiny" / "alpha"
+    os.truncate(folder / file, (folder / file).stat().st_size // 2)
+    more = plan_of([*GRID, {**GRID[0], "k": [4]}])
+    with pytest.raises(VoicefitError, match=rf"{file}: is damaged.*; remove \S*alpha, and the same command makes it"):
+        run_sweep(more, run, cache_root=cache)
+    shutil.rmtree(folder)
+    again = run_sweep(more, run, cache_root=cache)
+    assert (again.skipped, again.finished, again.failed) == (12, 12, 0)
 
 
 def test_an_encoder_of_other_weights_is_refused(run, plan_of, raw_plan, cache, tmp_path):

@@ -251,10 +251,13 @@ def evaluate(
     """
     from voicefit.cli import tables
     from voicefit.prediction.evaluation import evaluate as run
+    from voicefit.prediction.model import holds_model
 
     if len(model_and_clips) > 2:
         raise VoicefitError(f"evaluate: {len(model_and_clips)} arguments; give a model, or none, and one folder")
     model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
+    if holds_model(Path(clips)):
+        raise VoicefitError(f"{clips}: is a model; give labelled clips after it")
     _tell_of_mini(model)
     with progress_bars() as progress:
         found = run(model, clips, together=together, channel=channel, progress=progress)

@@ -236,6 +236,8 @@ def _duplicate(clip: Clip, first: Clip) -> list[Finding]:
     detail = f"same samples as {first.id}"
     if first.label != clip.label:
         detail += f", which is labelled {first.label or 'not at all'}, this one {clip.label or 'not at all'}"
+    if first.speaker != clip.speaker:
+        detail += f"; that is of speaker {first.speaker}, this one of {clip.speaker}; held out, either has been heard"
     return [Finding(clip.id, "duplicate", detail)]
 
 

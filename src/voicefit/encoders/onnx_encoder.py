@@ -83,7 +83,8 @@ def new_session(graph: Path | bytes) -> Any:
 def open_graph(path: Path) -> OnnxEncoder:
     """Return the graph of a file, loaded once for all who use it."""
     stat = path.stat()
-    return _open(path.resolve(), stat.st_mtime_ns, stat.st_size)
+    # Not resolved: on the hub, names are links, and beside what they lead to lies no model.safetensors.
+    return _open(path.absolute(), stat.st_mtime_ns, stat.st_size)
 
 
 @lru_cache(maxsize=4)

@@ -88,7 +88,7 @@ def fit_softmax(
     """Return weights ``(classes, d)`` and biases ``(classes,)`` of multinomial logistic regression.
 
     They minimise Σ importance · cross-entropy + l2 / 2 · ‖weights‖², by Newton's method with conjugate gradients
-    (Nocedal & Wright 2006, "Numerical Optimization", algorithm 7.1); steps that overshoot are halved.
+    (Nocedal & Wright 2006, "Numerical Optimization", section 7.1); steps that overshoot are halved.
 
     Args:
         points: ``(clips, d)``.
@@ -134,14 +134,14 @@ def _newton_step(
         return np.asarray((importance * change).T @ points + penalty * direction)
 
     size = float(np.sqrt((gradient**2).sum()))
-    return _conjugate_gradients(curvature, -gradient, min(0.5, size) * size)
+    return _conjugate_gradients(curvature, -gradient, min(0.01, size) * size)
 
 
 def _conjugate_gradients(product: Callable[[np.ndarray], np.ndarray], goal: np.ndarray, tolerance: float) -> np.ndarray:
     """Solve ``product(solution) = goal`` for a positive semidefinite product, until the residual is small."""
     solution, residual = np.zeros_like(goal), goal
     direction, size = residual, float((residual**2).sum())
-    for _ in range(goal.size):
+    for _ in range(10 * goal.size):  # in exact arithmetic the size would do
         if np.sqrt(size) <= tolerance:
             break
         image = product(direction)

@@ -137,11 +137,16 @@ def split_model(arguments: Sequence[str]) -> tuple[str, list[Path]]:
     """
     first = Path(arguments[0])
     may_be_on_hub = not first.exists() and first != STDIN and first.suffix.lower() not in RECORDING_SUFFIXES
-    is_model = any((first / name).is_file() for name in (CONFIG, HEAD)) or (len(arguments) > 1 and may_be_on_hub)
+    is_model = holds_model(first) or (len(arguments) > 1 and may_be_on_hub)
     if is_model and len(arguments) == 1:
         raise VoicefitError(f"{first}: is a model; give audio files after it")
     model, audio = (arguments[0], arguments[1:]) if is_model else (MINI, arguments)
     return model, [Path(part) for part in audio]
+
+
+def holds_model(folder: Path) -> bool:
+    """Report whether a folder is a model's, and not one of recordings."""
+    return any((folder / name).is_file() for name in (CONFIG, HEAD))
 
 
 def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:

@@ -14,6 +14,7 @@ from voicefit.report.not_run import not_run_table
 from voicefit.report.tables import Table
 from voicefit.report.text import count
 from voicefit.report.writer import Section
+from voicefit.sweep.both_sides import describe_shared
 
 HERE = Path(__file__).parent
 """The folder of the page's template, style and script."""
@@ -40,6 +41,7 @@ def render(
     Returns:
         HTML that loads nothing, and forbids the browser to load anything; every text of the run is escaped.
     """
+    same_audio = run.get("same_audio") or {}
     script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
         _environment()
@@ -55,7 +57,8 @@ def render(
             progress=progress(tried, int(run.get("planned_trials", 0))),
             failures=failures,
             not_run=not_run_table(run),
-            same_audio=run.get("same_audio") or {},
+            same_audio=same_audio,
+            same_audio_lines=[line for name, pairs in same_audio.items() for line in describe_shared(name, pairs)],
             sections=sections,
             corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
             settings=flatten(run.get("plan", {})),

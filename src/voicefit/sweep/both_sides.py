@@ -1,15 +1,12 @@
-"""The same audio where a sweep may not have it: in a target and in what is pre-finetuned on, or twice in a target."""
+"""The same audio where it should not be: in a target and in what is pre-finetuned on, or twice in a target."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from voicefit.corpora import Clip, Corpus
-from voicefit.corpora.same_audio import SameAudio, find_same_audio
-from voicefit.errors import VoicefitError
+from voicefit.corpora.same_audio import find_same_audio
 from voicefit.system.progress import Progress, silent
 
-_MOST_SHARED = 0.5
-"""A target with a speaker of whose clips a larger share is trained on is refused: that speaker would not be new."""
+_TRAINED_ON = ", which is pre-finetuned on"
 
 
 def find_shared_audio(target: Corpus, corpora: Mapping[str, Corpus], progress: Progress = silent) -> list[str]:
@@ -22,9 +19,6 @@ def find_shared_audio(target: Corpus, corpora: Mapping[str, Corpus], progress: P
 
     Returns:
         a line about each clip of the target whose audio is in another clip, linked, copied or in another encoding.
-
-    Raises:
-        VoicefitError: most clips of a speaker of the target are trained on.
     """
     clips, others = _labelled(target), [clip for corpus in corpora.values() for clip in _labelled(corpus)]
     done = 0
@@ -36,41 +30,35 @@ def find_shared_audio(target: Corpus, corpora: Mapping[str, Corpus], progress: P
 
     found = find_same_audio(clips, others, count)
     trained_on = {id(clip): name for name, corpus in corpora.items() for clip in corpus.clips}
-    _check_speakers(target, [pair for pair in found if id(pair.other) in trained_on], trained_on)
-    return [
-        f"{pair} of {trained_on[id(pair.other)]}, which is pre-finetuned on"
-        if id(pair.other) in trained_on
-        else str(pair)
-        for pair in found
-    ]
+    names = [trained_on.get(id(pair.other)) for pair in found]
+    return [f"{pair} of {name}{_TRAINED_ON}" if name else str(pair) for pair, name in zip(found, names, strict=True)]
 
 
-def _check_speakers(target: Corpus, shared: Sequence[SameAudio], trained_on: Mapping[int, str]) -> None:
-    clips = Counter(clip.speaker for clip in _labelled(target))
-    for speaker, count in Counter(pair.clip.speaker for pair in shared).items():
-        if count > _MOST_SHARED * clips[speaker]:
-            first = next(pair for pair in shared if pair.clip.speaker == speaker)
-            name = trained_on[id(first.other)]
-            raise VoicefitError(
-                f"targets.{target.name} holds clips of corpora.{name}, which is pre-finetuned on: its speakers would "
-                f"not be new ({count} of {clips[speaker]} clips of {speaker}; {first}). Leave them out of one side"
-            )
-
-
-def describe_shared(target: str, lines: Sequence[str]) -> str:
-    """Say in a line that clips of a target have the audio of others; empty where none has.
+def describe_shared(target: str, lines: Sequence[str]) -> list[str]:
+    """Say in a line each what audio of a target is trained on, and what it has twice.
 
     Args:
         target: its name.
         lines: of :func:`find_shared_audio`.
     """
-    if not lines:
-        return ""
-    clips = "1 clip has" if len(lines) == 1 else f"{len(lines)} clips have"
-    return (
-        f"{target}: {clips} the audio of another one, the first: {lines[0]}; what is a shot or trained on may so be "
-        "tested too"
-    )
+    trained_on = [line for line in lines if line.endswith(_TRAINED_ON)]
+    twice = [line for line in lines if not line.endswith(_TRAINED_ON)]
+    said = []
+    if trained_on:
+        said.append(
+            f"warning: targets.{target} holds audio that starting points are trained on, {_clips(trained_on)}, the "
+            f"first: {trained_on[0]}. Such speakers are not new, and what pre-finetuning gains on them means nothing"
+        )
+    if twice:
+        said.append(
+            f"{target}: {_clips(twice)} with the audio of another one, the first: {twice[0]}; one may be among the "
+            "shots and the other be tested"
+        )
+    return said
+
+
+def _clips(lines: Sequence[str]) -> str:
+    return "1 clip" if len(lines) == 1 else f"{len(lines)} clips"
 
 
 def _labelled(corpus: Corpus) -> list[Clip]:

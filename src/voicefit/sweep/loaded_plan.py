@@ -92,9 +92,6 @@ class LoadedPlan:
 
         Args:
             progress: called after every clip.
-
-        Raises:
-            VoicefitError: most clips of a target's speaker are trained on.
         """
         for name, target in self.targets.items():
             self.same_audio[name] = find_shared_audio(target, self._trained_on(), progress)

@@ -48,11 +48,11 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
         progress: called as clips are compared.
 
     Raises:
-        VoicefitError: a corpus cannot be loaded, or a target has audio that is pre-finetuned on.
+        VoicefitError: a corpus cannot be loaded, or a target has files that are pre-finetuned on.
     """
     loaded = LoadedPlan.load(plan)
     loaded.compare_audio(progress)
-    remarks = tuple(filter(None, (describe_shared(name, pairs) for name, pairs in loaded.same_audio.items())))
+    remarks = tuple(line for name, pairs in loaded.same_audio.items() for line in describe_shared(name, pairs))
     all_trials, not_run = loaded.expand()
     trials = all_trials if shard is None else shard.of(all_trials)
     needed = [str(start_id) for start_id in prefinetuned_starts(trials)]

@@ -124,7 +124,7 @@ def run_sweep(
     Raises:
         VoicefitError: ``out`` belongs to another plan, shard or other clips, or holds something else; another sweep is
             at work there; its store is damaged, or its disk is full; a corpus or encoder cannot be loaded; a target has
-            audio that is pre-finetuned on; there is no trial; a starting point cannot be made; more than
+            files that are pre-finetuned on; there is no trial; a starting point cannot be made; more than
             ``max_failures`` trials have failed; or the cluster cannot be reached, or has a node that cannot run the
             trials.
     """
@@ -290,7 +290,7 @@ def _prepare_clips(
         loaded.key_sources = {}
         notify(f"{run}: was begun when {'; '.join(changes)}; begins anew, and what there was is in {place}")
     for name, pairs in loaded.same_audio.items():
-        if line := describe_shared(name, pairs):
+        for line in describe_shared(name, pairs):
             notify(line)
 
 
