@@ -2,7 +2,7 @@
 
 Pairs of spectral peaks that follow each other alike name candidates; they are copies where the waveforms, shifted to
 fit, correlate above 0.7 over half a second. Twenty clips of each corpus, coded as Vorbis and cut, are put among them:
-how many are found tells what the search is worth.
+how many are found tells what the search is worth. Clips below half a second are compared as they are alone.
 """
 
 from collections import Counter, defaultdict
