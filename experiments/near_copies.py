@@ -2,7 +2,8 @@
 
 Pairs of spectral peaks that follow each other alike name candidates; they are copies where the waveforms, shifted to
 fit, correlate above 0.7 over half a second. Twenty clips of each corpus, coded as Vorbis and cut, are put among them:
-how many are found tells what the search is worth.
+how many are found tells what the search is worth. Clips of less than half a second are compared
+sample by sample alone.
 """
 
 from collections import Counter, defaultdict
@@ -88,13 +89,13 @@ def main() -> None:
         truth = {(index, len(files) + number) for number, index in enumerate(long)}
         own = [pair for pair in pairs if pair[1] < len(files)]
         copies = [(i, j) for i, j in own if alike(waveforms[i], waveforms[j]) > ALIKE]
-        equal = [pair for pair in copies if np.array_equal(*(waveforms[index] for index in pair))]
+        equal = len(files) - len({waveform.tobytes() for waveform in waveforms})
         table.append(
             {
                 "corpus": name,
                 "clips": f"{len(files):,}",
                 "pairs of copies": str(len(copies)),
-                "of equal samples": str(len(equal)),
+                "of equal samples": str(equal),
                 "planted ones found": f"{len(truth & set(pairs))} of {len(long)}",
             }
         )
