@@ -34,7 +34,7 @@ from voicefit.sweep.plan import Plan
 from voicefit.sweep.run_directory import RunDirectory
 
 SHIM = Path(__file__).resolve().parents[1] / "tests" / "support" / "refusing_disk.c"
-ROUNDS = {False: 10, True: 1}
+ROUNDS = {False: 10, True: 3}
 _NOT_COMPARED = ["seconds", "finished_at", "attempts", "worker"]
 _GRID = {"starts": ["none", "emodb"], "methods": ["prototype", "head"], "k": [4], "draws": 2}
 

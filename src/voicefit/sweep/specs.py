@@ -88,7 +88,9 @@ A trial whose starting point or method has changed since has another key, and th
 """
 
 
+_encode = json.JSONEncoder(sort_keys=True, default=str).encode  # json.dumps would make one for each trial
+
+
 def digest(value: Any) -> str:
     """Return 32 hexadecimal digits that stand for a value that JSON can write."""
-    text = json.dumps(value, sort_keys=True, default=str)
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    return hashlib.blake2b(_encode(value).encode(), digest_size=16).hexdigest()

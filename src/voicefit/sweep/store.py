@@ -52,6 +52,10 @@ _ATTEMPTS = (
 NOT_A_NUMBER = "the score is not a number"
 """The error of a trial whose score is NaN or missing."""
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
+
+_INSERT = f"INSERT OR REPLACE INTO trials ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
 _JSON = {"calibration", "confusion", "support"}
 """The columns that hold JSON."""
 
@@ -182,24 +186,26 @@ class TrialStore:
         Raises:
             VoicefitError: the record cannot be written, as on a full disk.
         """
-        record = {**vars(spec), "key": spec.key, **result}
-        if record.get("error") is None and not _is_number(record.get("macro_f1")):
-            record["error"] = NOT_A_NUMBER
-        for name in _JSON & set(record):
-            record[name] = json.dumps(record[name], ensure_ascii=False)
+        key = spec.key  # which takes longer to compute than all else here
+        record = {**vars(spec), "key": key, **result}
+        error = record.get("error")
+        if error is None and not _is_number(record.get("macro_f1")):
+            error = record["error"] = NOT_A_NUMBER
+        for name in _JSON & record.keys():
+            record[name] = _encode(record[name])
         record["finished_at"] = _now()
-        record["attempts"] = number = self._tried[spec.key] + 1
-        names = list(_COLUMNS)
-        with self._faults(), self._connection as connection:
-            connection.execute(
-                f"INSERT OR REPLACE INTO trials ({', '.join(names)}) VALUES ({', '.join('?' * len(names))})",
-                [record.get(name) for name in names],
-            )
-            if record.get("error") is not None:
-                self._insert_attempt(spec.key, number, record.get("worker"), str(record["error"]))
-        if record.get("error") is not None:
-            self._tried[spec.key] = number
-        return record.get("error")
+        record["attempts"] = number = self._tried.get(key, 0) + 1
+        connection = self._connection
+        try:
+            with connection:
+                connection.execute(_INSERT, [record.get(name) for name in _COLUMNS])
+                if error is not None:
+                    self._insert_attempt(key, number, record.get("worker"), str(error))
+        except sqlite3.Error as fault:
+            raise store_fault(self.path, fault) from fault
+        if error is not None:
+            self._tried[key] = number
+        return error
 
     def add_lost(self, spec: TrialSpec, worker: str, cause: str) -> None:
         """Write that an attempt at a trial was lost with its worker; the trial is still to be run.
@@ -209,10 +215,11 @@ class TrialStore:
             worker: its name.
             cause: what ended it.
         """
-        number = self._tried[spec.key] + 1
+        key = spec.key
+        number = self._tried.get(key, 0) + 1
         with self._faults(), self._connection:
-            self._insert_attempt(spec.key, number, worker, cause)
-        self._tried[spec.key] = number
+            self._insert_attempt(key, number, worker, cause)
+        self._tried[key] = number
 
     def _insert_attempt(self, key: str, number: int, worker: str | None, cause: str) -> None:
         self._connection.execute(
