@@ -76,6 +76,7 @@ def encoder_graph(encoder: Encoder) -> Any:
     if program is None:  # not with these arguments
         raise VoicefitError("torch.onnx returned no program")
     proto = program.model_proto
+    _forget_sources(proto)
     halve(proto.graph)
     facts = {
         "hidden_size": str(encoder.hidden_size),
@@ -87,6 +88,16 @@ def encoder_graph(encoder: Encoder) -> Any:
     }
     helper.set_model_props(proto, facts)
     return proto
+
+
+def _forget_sources(proto: Any) -> None:
+    """Remove what the exporter notes of files and lines on this machine; the scope of each node stays."""
+    del proto.metadata_props[:], proto.graph.metadata_props[:]
+    for part in (*proto.graph.node, *proto.graph.value_info, *proto.graph.input, *proto.graph.output):
+        scopes = [entry for entry in part.metadata_props if entry.key.endswith("name_scopes")]
+        part.doc_string = ""
+        del part.metadata_props[:]
+        part.metadata_props.extend(scopes)
 
 
 def load_for_graph(folder: str | Path) -> Encoder:
