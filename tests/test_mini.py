@@ -64,6 +64,12 @@ def test_it_knows_the_labels_and_gives_finite_vectors_of_the_shortest_clip():
     assert pooled.isfinite().all()
 
 
+def test_its_graph_names_no_file_of_the_machine_that_made_it():
+    content = (FOLDER / "encoder.onnx").read_bytes()
+    assert b"name_scopes" in content  # what the exporter noted of modules is there
+    assert b".py" not in content and b"site-packages" not in content
+
+
 def test_its_graph_is_that_of_its_weights():
     start = open_start("mini")
     assert start.graph is not None and start.graph.digest == start.encoder.digest()

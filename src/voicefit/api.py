@@ -16,7 +16,7 @@ from voicefit.adaptation.leave_one_out import LeaveOneOut, leave_one_out
 from voicefit.adaptation.shots import OTHER
 from voicefit.adaptation.suggestion import suggest as choose_recordings
 from voicefit.audio.find import look_into
-from voicefit.checkpoints.adapted import can_copy, save_small, save_whole
+from voicefit.checkpoints.adapted import can_copy, encoder_digest, save_small, save_whole
 from voicefit.checkpoints.start import Start, open_start
 from voicefit.corpora import Clip, Corpus, load_clips, load_corpus
 from voicefit.corpora.advice import advice
@@ -151,6 +151,8 @@ def adapt(
         raise VoicefitError(f"method {named.name} changes the encoder: a model by it is whole; leave --small out")
     corpus = _load_voice(clips, channel)
     begin = _open_repeatable(start)
+    if small:
+        encoder_digest(begin)  # a start without one is refused before the work
     chosen = named or choose(_default_method(begin, unlabelled is not None))
     trains = chosen.method.trains_encoder
     encoder = _on_first_device(begin) if trains else begin.fixed_encoder

@@ -63,19 +63,29 @@ def save_whole(start: "Start", head: Head, labels: Sequence[str], out: Path, rec
         _save_record(folder, record, head)
 
 
+def encoder_digest(start: "Start") -> str:
+    """Return the digest that tells a start's encoder from others.
+
+    Raises:
+        VoicefitError: the start has no graph.
+    """
+    if start.graph is None:
+        raise VoicefitError(
+            f"{start.source}: has no {GRAPH}; run `voicefit export {start.source} --format encoder` first"
+        )
+    return start.graph.digest
+
+
 def save_small(start: "Start", head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
     """Write the head alone, and which encoder it belongs to; the arguments are those of :func:`save_whole`.
 
     Raises:
         VoicefitError: the start has no graph, whose digest names the encoder.
     """
-    if start.graph is None:
-        raise VoicefitError(
-            f"{start.source}: has no {GRAPH}; run `voicefit export {start.source} --format encoder` first"
-        )
+    digest = encoder_digest(start)
     path = Path(start.source)
     source = str(path.resolve()) if path.exists() else start.source
-    encoder = {"source": source, "digest": start.graph.digest}
+    encoder = {"source": source, "digest": digest}
     with new_directory(out) as folder:
         save_file(head_tensors(head), folder / HEAD, metadata={"format": "pt"})
         _save_record(folder, {**record, "labels": list(labels), "encoder": encoder}, head)
