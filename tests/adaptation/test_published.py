@@ -101,7 +101,7 @@ def test_published_hears_clips_that_were_told_wrongly_first_and_ends_where_it_wo
     monkeypatch.setattr(published, "_macro_f1", hear_all)
     whole = run()
     assert all(np.array_equal(quick[name], value) for name, value in whole.items())
-    assert 48 < in_part < 0.8 * 12 * 48  # the first epoch is heard whole
+    assert 48 < in_part < 0.8 * 12 * 48  # the first epoch is read whole
 
 
 def test_published_without_validation_clips_is_an_error(encoder, make_shots):

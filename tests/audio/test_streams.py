@@ -139,7 +139,7 @@ def test_channels_that_cancel_out_are_heard_and_that_is_told(tmp_path):
     soundfile.write(tmp_path / "a.wav", np.stack([left, -left], axis=1), 16_000, subtype="FLOAT")
     found = read_recording(tmp_path / "a.wav")
     assert np.array_equal(found.waveform, left)
-    assert found.remarks == ("its channels cancel each other out, so that channel 1 alone is heard",)
+    assert found.remarks == ("its channels cancel each other out, so that channel 1 alone is read",)
 
 
 @pytest.mark.parametrize("channels", [2, 6])

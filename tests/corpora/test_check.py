@@ -137,7 +137,7 @@ def test_a_copy_under_another_speaker_is_said_to_be_one(tmp_path):
     report = check_corpus(load_corpus("mine", tmp_path))
     assert [finding.detail for finding in report.of_kind("duplicate")] == [
         "same samples as ann/angry/1.wav",
-        "same samples as ann/angry/1.wav; that is of speaker ann, this one of bob; held out, either has been heard",
+        "same samples as ann/angry/1.wav; that is of speaker ann, this one of bob; held out, either has been learnt from",
     ]
 
 
@@ -221,7 +221,7 @@ def test_a_stretch_that_is_not_there_and_what_is_left_out_are_told(tmp_path):
     (tmp_path / "clips.csv").write_text("path,label,start,end\na.wav,sad,0.5,3\na.wav,sad,0.5,3\n")
     report = check_corpus(load_corpus("mine", tmp_path / "clips.csv"))
     assert [(finding.kind, finding.detail) for finding in report.findings] == [
-        ("heard-in-part", "it ends at 1.0 s, before 3 s")
+        ("read-in-part", "it ends at 1.0 s, before 3 s")
     ]
     assert "row 3 of clips.csv is left out: lists a.wav#0.5-3.0 again" in shown(report)
     assert report.to_json()["account"]["left_out"] == {"row 3 of clips.csv": "lists a.wav#0.5-3.0 again"}

@@ -113,7 +113,7 @@ def test_a_folder_of_the_hub_is_downloaded(tmp_path, site):
 @pytest.mark.parametrize("ranges", [True, False])
 def test_the_next_call_goes_on_where_one_broke_off(tmp_path, site, get, ranges):
     site.breaks_after = 100
-    with pytest.raises(VoicefitError, match=rf"100 of {len(CONTENT):,} bytes are here; the same command goes on there"):
+    with pytest.raises(VoicefitError, match=rf"100 of {len(CONTENT):,} bytes are here; the same command resumes there"):
         get()
     assert not (tmp_path / "CaFE").exists()
     site.breaks_after, site.ranges = None, ranges

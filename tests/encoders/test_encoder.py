@@ -124,7 +124,7 @@ def test_clips_keep_their_order_and_gradients_when_they_are_run_in_several_batch
 
 @pytest.mark.parametrize("taps", [8, 9])
 def test_positions_over_normalised_channels_are_the_plain_model_s_and_never_those_of_a_batch(tmp_path, taps):
-    """As in mHuBERT; means and variances are those that the model was saved with, whatever is heard."""
+    """As in mHuBERT; means and variances are those that the model was saved with, whatever is read."""
     folder = build_hubert(tmp_path / "model", conv_pos_batch_norm=True, num_conv_pos_embeddings=taps, **QUIET)
     weights = load_file(folder / "model.safetensors")
     mean = next(name for name in weights if name.endswith("batch_norm.running_mean"))

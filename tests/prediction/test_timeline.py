@@ -165,13 +165,13 @@ def test_what_is_no_waveform_is_refused(model, array):
 def test_a_prediction_says_what_was_not_heard(model, tmp_path):
     long = make_waveform(model.max_seconds + 2)
     assert (
-        f"first {model.max_seconds:g} of {model.max_seconds + 2:.1f} s were heard; --window"
+        f"first {model.max_seconds:g} of {model.max_seconds + 2:.1f} s were read; --window"
         in model.predict(long).remark
     )
     assert "nearly silent" in model.predict(np.zeros(16_000, np.float32)).remark
     assert model.predict(make_waveform(1.0)).remark == ""
     soundfile.write(tmp_path / "a.wav", np.stack([long, -long], axis=1), 16_000)
     (found,) = model.predict_files([tmp_path / "a.wav"])
-    assert "cancel each other out" in found.remark and "were heard" in found.remark
+    assert "cancel each other out" in found.remark and "were read" in found.remark
     (one,) = model.predict_files([tmp_path / "a.wav"], channel=2)
     assert "cancel" not in one.remark

@@ -269,4 +269,4 @@ def test_a_long_clip_is_answered_with_what_was_heard(start):
         assert predict(client, model).json()["remark"] == ""
         file = {"file": ("a.wav", encode(make_waveform(8.0)))}
         long = client.post("/predict", files=file, headers={"Voicefit-Model": model}).json()
-        assert "the first 5 of 8.0 s were heard; send it in parts" in long["remark"]
+        assert "the first 5 of 8.0 s were read; send it in parts" in long["remark"]

@@ -186,7 +186,7 @@ def test_json_is_readable_by_people(tmp_path):
     ],
 )
 def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, error):
-    words = r"model: cannot be written \(No space left on device\); the same command goes on where it can$"
+    words = r"model: cannot be written \(No space left on device\); the same command resumes where it can$"
     with pytest.raises(VoicefitError, match=words), new_directory(tmp_path / "model") as folder:
         (folder / "begun").touch()
         raise error

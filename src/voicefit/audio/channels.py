@@ -56,7 +56,7 @@ class Channels:
     def remarks(self) -> list[str]:
         """What a listener should know."""
         if self._cancelled:
-            return ["its channels cancel each other out, so that channel 1 alone is heard"]
+            return ["its channels cancel each other out, so that channel 1 alone is read"]
         if self._differ:
             return ["its channels differ, as the two sides of a call do, and are mixed; choose one, as by --channel 1"]
         return []

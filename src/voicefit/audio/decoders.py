@@ -176,16 +176,16 @@ class AvStream:
             try:
                 packet = next(packets, None)
             except (av.FFmpegError, LookupError):  # PyAV looks in vain for a track that begins in the middle
-                self.remarks.append("it breaks off in the middle; what is behind is not heard")
+                self.remarks.append("it breaks off in the middle; what is behind is not read")
                 return
             if packet is None:
                 break
             try:
                 yield from packet.decode()
-            except av.FFmpegError:  # one packet is damaged; what is before and behind it is heard
+            except av.FFmpegError:  # one packet is damaged; what is before and behind it is read
                 self._broken += 1
         if self._broken:
-            self.remarks.append(f"{self._broken} of its packets are damaged and were not heard")
+            self.remarks.append(f"{self._broken} of its packets are damaged and were not read")
 
 
 def _flushed(resampler: Any, channels: int) -> Iterator[np.ndarray]:
@@ -214,7 +214,7 @@ def av_stream(source: BinaryIO, kind: Kind) -> Iterator[AvStream]:
             raise ValueError("it holds no sound")
         stream = AvStream(container, 0)
         if len(audio) > 1:
-            stream.remarks.append(f"it has {len(audio)} sound tracks, of which the first is heard")
+            stream.remarks.append(f"it has {len(audio)} sound tracks, of which the first is read")
         yield stream
 
 

@@ -29,7 +29,7 @@ class Recording:
         channels: channels in the file.
         flat: the longest run of samples at one value at full scale, or at the loudest; see
             :class:`voicefit.audio.flat_tops.FlatTops`.
-        remarks: what a listener should know, as "its channels cancel each other out, so that channel 1 alone is heard".
+        remarks: what a listener should know, as "its channels cancel each other out, so that channel 1 alone is read".
     """
 
     waveform: np.ndarray

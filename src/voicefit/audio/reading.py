@@ -60,7 +60,7 @@ class Reading:
                 if not self._passed or error.kind == "too-long":
                     raise
                 words = str(error).removeprefix(f"{wanted.name}: ")
-                self._tell(f"another recording is joined to it at {self._passed:.1f} s, which is not heard: {words}")
+                self._tell(f"another recording is joined to it at {self._passed:.1f} s, which is not read: {words}")
         if wanted.end is not None and 0 < self.seconds < wanted.end - wanted.start - _TOLERANCE_S:
             self._tell(f"it ends at {wanted.start + self.seconds:.1f} s, before {wanted.end:g} s")
         if not self.seconds:

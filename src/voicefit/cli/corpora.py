@@ -63,7 +63,7 @@ def corpora_download(
     name: Annotated[str, typer.Argument(help="A name of `voicefit corpora list`.")],
     out_dir: Annotated[Path | None, typer.Option("--out", help="The folder to make; NAME without it.")] = None,
 ) -> None:
-    """Download a corpus whose licence lets anybody do so, from where its authors put it; the same command goes on.
+    """Download a corpus whose licence lets anybody do so, from where its authors put it; the same command resumes.
 
     Example: `voicefit corpora download emozionalmente --out ~/data/emozionalmente`
     """

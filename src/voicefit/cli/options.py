@@ -13,7 +13,7 @@ JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program
 
 
 Channel = Annotated[
-    int | None, typer.Option(min=1, help="Of recordings with several channels, hear the one of this number.")
+    int | None, typer.Option(min=1, help="Of recordings with several channels, read the one of this number.")
 ]
 
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]

@@ -32,8 +32,8 @@ def _words(finding: Finding) -> str:
         return "nearly silent"
     if finding.kind == "clipped":
         return "overdriven (record it again, further from the microphone)"
-    if finding.kind == "heard-in-part":
-        return f"heard in part: {finding.detail}"
+    if finding.kind == "read-in-part":
+        return f"read in part: {finding.detail}"
     if finding.kind == "duplicate":
         return f"a copy: {finding.detail}"
     return ""

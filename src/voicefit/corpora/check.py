@@ -24,7 +24,7 @@ KINDS = (
     "empty",
     "too-short",
     "too-long",
-    "heard-in-part",
+    "read-in-part",
     "near-silent",
     "clipped",
     "duplicate",
@@ -175,7 +175,7 @@ def check_corpus(
     Args:
         corpus: the corpus to check.
         progress: called after each clip with the number done and the number of all.
-        heard: a model hears so many seconds of a clip, from its start; only these are looked at. All, if left out.
+        heard: a model reads so many seconds of a clip, from its start; only these are looked at. All, if left out.
     """
     facts: list[ClipFacts] = []
     findings: list[Finding] = []
@@ -210,7 +210,7 @@ def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list
         recording = read_recording(clip.path, clip.start, clip.end, channel=clip.channel)
         seconds, remarks = len(recording.waveform) / SAMPLE_RATE, recording.remarks
         is_cut = heard is not None and seconds > heard
-        if is_cut and heard is not None:  # what is not heard says nothing about what is
+        if is_cut and heard is not None:  # what is not read says nothing about what is
             recording = read_recording(clip.path, clip.start, clip.start + heard, channel=clip.channel)
     except AudioError as error:
         return None, [Finding(clip.id, error.kind, str(error))]
@@ -221,7 +221,7 @@ def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list
     peak = float(np.abs(waveform - waveform.mean()).max())
     digest = hashlib.sha256(waveform.tobytes()).hexdigest()
     facts = ClipFacts(clip.id, seconds, recording.rate, recording.channels, peak, digest)
-    findings = [Finding(clip.id, "heard-in-part", words) for words in remarks]
+    findings = [Finding(clip.id, "read-in-part", words) for words in remarks]
     if peak < SILENCE_PEAK:
         level = f"{20 * np.log10(peak):.0f} dBFS" if peak > 0 else "zero"
         findings.append(Finding(clip.id, "near-silent", f"{part}its loudest sample is {level}"))
@@ -237,7 +237,7 @@ def _duplicate(clip: Clip, first: Clip) -> list[Finding]:
     if first.label != clip.label:
         detail += f", which is labelled {first.label or 'not at all'}, this one {clip.label or 'not at all'}"
     if first.speaker != clip.speaker:
-        detail += f"; that is of speaker {first.speaker}, this one of {clip.speaker}; held out, either has been heard"
+        detail += f"; that is of speaker {first.speaker}, this one of {clip.speaker}; held out, either has been learnt from"
     return [Finding(clip.id, "duplicate", detail)]
 
 

@@ -152,7 +152,7 @@ def _fetch(file: _File, part: Path, progress: Progress) -> None:
     except _FAILURES as error:
         problem = _reason(error)
     if _size(part) != file.size:
-        here = f"{_size(part):,} of {file.size:,} bytes are here; the same command goes on there"
+        here = f"{_size(part):,} of {file.size:,} bytes are here; the same command resumes there"
         raise VoicefitError(f"{file.address}: {problem}; {here}")
     kind, _, expected = file.digest.partition(":")
     with part.open("rb") as opened:

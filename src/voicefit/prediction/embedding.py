@@ -110,15 +110,15 @@ def read_recording(file: Path, channel: int | None = None) -> Recording:
 
 
 def to_tell(recording: Recording, max_seconds: float, advice: str = "") -> str:
-    """What a person should know of how a recording was heard, and what to do about its length; else empty."""
+    """What a person should know of how a recording was read, and what to do about its length; else empty."""
     seconds = len(recording.waveform) / SAMPLE_RATE
     heard = recording.waveform[: int(max_seconds * SAMPLE_RATE)]
     words = list(recording.remarks)
     if seconds > max_seconds:
-        advice = advice or f"--window {max_seconds:g} hears all of it"
-        words.append(f"the first {max_seconds:g} of {seconds:.1f} s were heard; {advice}")
+        advice = advice or f"--window {max_seconds:g} reads all of it"
+        words.append(f"the first {max_seconds:g} of {seconds:.1f} s were read; {advice}")
     if np.abs(heard - heard.mean()).max() < SILENCE_PEAK:
-        words.append("what was heard is nearly silent, so that the answer says nothing")
+        words.append("what was read is nearly silent, so that the answer says nothing")
     return "; ".join(words)
 
 

@@ -39,7 +39,7 @@ class Prediction:
         label: the likeliest label; empty if the file could not be used.
         probabilities: label → probability; they add up to 1.
         error: why the file could not be used, else empty.
-        remark: what a person should know of how it was heard, as that only a part was; else empty.
+        remark: what a person should know of how it was read, as that only a part was; else empty.
     """
 
     file: str

@@ -46,7 +46,7 @@ class Timeline:
         silent: ``(windows,)``, whether a window is nearly silent, so that its probabilities say nothing.
         outline: ``(points, 2)``, the lowest and the highest sample of each hundredth of a second.
         error: the reason why the file cannot be used, otherwise empty; with an error, the arrays are empty.
-        remark: what a person should know of how it was heard, else empty.
+        remark: what a person should know of how it was read, else empty.
     """
 
     file: str

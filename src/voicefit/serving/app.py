@@ -52,7 +52,7 @@ class Answer(BaseModel):
 
     label: str = Field(description="the likeliest label")
     probabilities: dict[str, float] = Field(description="they add up to 1")
-    remark: str = Field(default="", description="what was not heard, as the rest of a long recording")
+    remark: str = Field(default="", description="what was not read, as the rest of a long recording")
 
 
 class NewModel(BaseModel):

@@ -107,7 +107,7 @@ class Service:
         return self.hear(content, name)[0]
 
     def hear(self, content: bytes, name: str) -> tuple[np.ndarray, str]:
-        """Return the waveform of an uploaded audio file, and what its sender should know of how it was heard.
+        """Return the waveform of an uploaded audio file, and what its sender should know of how it was read.
 
         Raises:
             AudioError: as :meth:`read_clip`.
@@ -116,7 +116,7 @@ class Service:
         if len(content) > self.limits.clip_bytes:
             raise AudioError("too-long", f"{shown}: over {self.limits.clip_bytes / 2**20:.0f} MB")
         recording = decode_recording(content, shown, self.limits.clip_seconds)
-        words = to_tell(recording, self.served.max_seconds, "send it in parts to hear all of it")
+        words = to_tell(recording, self.served.max_seconds, "send it in parts to have all of it read")
         return recording.waveform[: int(self.served.max_seconds * SAMPLE_RATE)], words
 
     def predict(self, waveform: np.ndarray, session: Session | None = None) -> dict[str, float]:

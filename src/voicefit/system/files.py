@@ -95,7 +95,7 @@ def disk_faults(path: Path) -> Iterator[None]:
         reason = _disk_fault(error)
         if not reason:
             raise
-        raise VoicefitError(f"{path}: cannot be written ({reason}); the same command goes on where it can") from error
+        raise VoicefitError(f"{path}: cannot be written ({reason}); the same command resumes where it can") from error
 
 
 def _disk_fault(error: BaseException) -> str:
