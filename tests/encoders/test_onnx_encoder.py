@@ -64,14 +64,14 @@ def test_clips_of_one_length_together_give_what_each_gives_alone(plain, family):
 
 
 @pytest.mark.usefixtures("without_curves")
-@pytest.mark.parametrize("family", ["wav2vec2-layer-norm", "wavlm", "whisper"])
 @pytest.mark.parametrize(
-    "reading",
+    ("family", "reading"),
     [
-        Reading(depth=2, weighted_layers=True),
-        Reading(frozen_layers=2, front_end=FrontEnd(max_seconds=0.4)),
+        ("wav2vec2-layer-norm", Reading(depth=2, weighted_layers=True)),
+        ("wavlm", Reading(frozen_layers=2, front_end=FrontEnd(max_seconds=0.4))),
+        ("whisper", Reading(frozen_layers=2, front_end=FrontEnd(max_seconds=0.4))),
     ],
-    ids=["weighted", "frozen"],
+    ids=["weighted", "wavlm, frozen", "whisper, frozen"],
 )
 def test_a_checkpoint_s_graph_reads_it_as_it_was_trained(tmp_path, family, reading):
     folder = build_start(tmp_path, family, reading)
