@@ -237,7 +237,7 @@ def _duplicate(clip: Clip, first: Clip) -> list[Finding]:
     if first.label != clip.label:
         detail += f", which is labelled {first.label or 'not at all'}, this one {clip.label or 'not at all'}"
     if first.speaker != clip.speaker:
-        detail += f"; that is of speaker {first.speaker}, this one of {clip.speaker}; held out, either has been learnt from"
+        detail += f"; that is of speaker {first.speaker}, this one of {clip.speaker}; held out, either is known"
     return [Finding(clip.id, "duplicate", detail)]
 
 
