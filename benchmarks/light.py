@@ -6,8 +6,8 @@ Whole processes of both run in turn. The other commit has an environment of its 
     ../other/.venv/bin/pip install --constraint constraints.txt '../other[serve]'
     python -m benchmarks.light --other ../other/.venv/bin/python --clips SPEAKER
 
-SPEAKER is a folder with a folder of clips per label, eight of each or more, of one voice. Add ``--light PYTHON``, an
-environment with this commit and no extra, to weigh both installations.
+SPEAKER is a folder with a folder of clips per label, eight of each or more, of one voice. ``--installed THIS OTHER``,
+the Pythons of two environments with either commit and no extra, weighs both installations.
 """
 
 import argparse
@@ -36,16 +36,24 @@ CLIENTS, LOAD_SECONDS = 45, 20.0
 MANY = 1000
 
 
+_MEASURE = """
+import json, os, subprocess, sys, time
+began = time.perf_counter()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+_, status, usage = os.wait4(process.pid, 0)
+print(json.dumps([status, time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024]))
+"""
+"""Runs a command and measures it. Linux counts the peak of whoever starts a process: here a small one."""
+
+
 def run(python: str, arguments: Sequence[str]) -> tuple[float, float, float]:
     """Wall-clock seconds, processor seconds and peak memory in MB of one process."""
-    began = time.perf_counter()
-    process = subprocess.Popen(
-        [python, "-m", "voicefit", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"
-    )
-    _, status, usage = os.wait4(process.pid, 0)
+    command = [sys.executable, "-S", "-c", _MEASURE, python, "-m", "voicefit", *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    status, wall, processor, peak = json.loads(done.stdout)
     if status:
         raise SystemExit(f"{python} -m voicefit {' '.join(arguments)} failed")
-    return time.perf_counter() - began, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024
+    return wall, processor, peak
 
 
 def compare(pythons: dict[str, str], name: str, commands: dict[str, list[str]], rounds: int) -> dict[str, Any]:
@@ -100,6 +108,7 @@ def serve(python: str, model: Path, clip: bytes, seconds: float) -> dict[str, fl
             reply = httpx.post(f"{found[0]}/predict", files={"file": ("clip.flac", clip)}, timeout=120)
             reply.raise_for_status()
             first = time.monotonic() - began
+            httpx.get(f"{found[0]}/", timeout=120).raise_for_status()  # the page is built, as it is before a user comes
             answers = asyncio.run(load(found[0], clip, seconds))
         finally:
             process.send_signal(signal.SIGINT)
@@ -153,7 +162,7 @@ def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--other", required=True, help="Python of the other commit's environment")
-    parser.add_argument("--light", help="Python of an environment with this commit and no extra")
+    parser.add_argument("--installed", nargs=2, help="Pythons of environments with either commit and no extra")
     parser.add_argument("--clips", type=Path, required=True, help="a folder of clips per label, of one voice")
     parser.add_argument("--quick", action="store_true", help="one round, few clips: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
@@ -175,11 +184,9 @@ def main() -> None:
         ]
         seconds = 2.0 if given.quick else LOAD_SECONDS
         rows += compare_servers(pythons, models, clip.read_bytes(), 1 if given.quick else 3, seconds)
-    if given.light:
-        sizes = {"this": bytes_of(given.light), "other": bytes_of(pythons["other"])}
-        rows.append(
-            {"installation": "MB", **{k: v / 1e6 for k, v in sizes.items()}, "ratio": sizes["this"] / sizes["other"]}
-        )
+    if given.installed:
+        sizes = {which: bytes_of(python) / 1e6 for which, python in zip(pythons, given.installed, strict=True)}
+        rows.append({"installation": "MB", **sizes, "ratio": sizes["this"] / sizes["other"]})
     notes = [f"{ROUNDS} processes of each in turn, medians (3 where 1,000 clips or a server); {CLIENTS} clients."]
     publish(
         [{key: json.loads(json.dumps(value)) for key, value in row.items()} for row in rows],
