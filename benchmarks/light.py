@@ -61,9 +61,8 @@ def compare(pythons: dict[str, str], name: str, commands: dict[str, list[str]], 
     found: dict[str, list[tuple[float, float, float]]] = {which: [] for which in pythons}
     for _ in range(rounds):
         for which, python in pythons.items():
-            for option in ("--out",):
-                if option in commands[which]:
-                    shutil.rmtree(commands[which][commands[which].index(option) + 1], ignore_errors=True)
+            if "--out" in commands[which]:
+                shutil.rmtree(commands[which][commands[which].index("--out") + 1], ignore_errors=True)
             found[which].append(run(python, commands[which]))
     row: dict[str, Any] = {"command": name}
     for place, what in enumerate(("wall s", "processor s", "peak MB")):
@@ -189,7 +188,7 @@ def main() -> None:
         rows.append({"installation": "MB", **sizes, "ratio": sizes["this"] / sizes["other"]})
     notes = [f"{ROUNDS} processes of each in turn, medians (3 where 1,000 clips or a server); {CLIENTS} clients."]
     publish(
-        [{key: json.loads(json.dumps(value)) for key, value in row.items()} for row in rows],
+        rows,
         Options(given.quick, given.json),
         notes,
     )

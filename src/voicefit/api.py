@@ -66,7 +66,7 @@ def prefinetune(
     """
     require("train", "pre-finetuning trains an encoder")
     from voicefit.encoders.load import load_encoder
-    from voicefit.export.encoder import add_graph
+    from voicefit.export.encoder import complete_with_graph
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.prefinetune import prefinetune as run_prefinetuning
     from voicefit.system.distributed import joined
@@ -84,7 +84,7 @@ def prefinetune(
             run=replace(run or Run(), processes=processes),
         )
         if processes.rank == 0:
-            add_graph(path)
+            complete_with_graph(path, run.notify if run else silent)
         return path
 
 
@@ -268,7 +268,7 @@ def suggest(
     begin = _open_repeatable(start)
     if begin.prior is None:
         raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
-    labels, clips = _labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [])
+    labels, clips, more = _labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [], {})
     encoder = begin.fixed_encoder
     voice = embed_clips(encoder, clips, progress)
     found = embed_recordings(encoder, recordings, clips, progress)
@@ -278,24 +278,24 @@ def suggest(
     chosen = [Suggestion(found.clips[row].id, labels[best[row]], float(chances[row, best[row]])) for row in rows]
     guessed = {
         label: "no clip has this label and no corpus of the start knows it; label one to have more of it found"
-        for label in sorted(set(labels) - set(begin.prior.labels) - {str(clip.label) for clip in voice.clips})
+        for label in sorted(set(labels) - {OTHER, *begin.prior.labels} - {str(clip.label) for clip in voice.clips})
     }
-    return chosen, voice.left_out | found.left_out | guessed
+    return chosen, more | voice.left_out | found.left_out | guessed
 
 
-def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip]]:
-    """The names of a folder's folders, in the vocabulary, and the clips in them."""
+def _labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip], dict[str, str]]:
+    """The names of a folder's folders, in the vocabulary, the clips in them, and what else is there → why not used."""
     root = Path(folder)
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds <label>/<audio file>")
     if look_into(root).recordings:
         corpus = _load_voice(root)
-        labels, clips = _named_labels(corpus), list(corpus.clips)
+        labels, clips, left_out = _named_labels(corpus), list(corpus.clips), corpus.account.left_out
     else:
-        labels, clips = set(label_folders(root)), []
+        labels, clips, left_out = set(label_folders(root)), [], {}
     if len(labels) < 2:
         raise VoicefitError(f"{root}: names {len(labels)} label; make a folder, empty if need be, for each")
-    return sorted(labels), clips
+    return _in_order(set(labels)), clips, left_out
 
 
 def _default_method(start: Start, has_unlabelled: bool) -> str:

@@ -51,6 +51,19 @@ def start(start_with_graph, tmp_path):
     return shutil.copytree(start_with_graph, tmp_path / "start")
 
 
+def test_the_card_of_a_small_model_does_not_promise_that_transformers_loads_it(small):
+    card = (small / "README.md").read_text(encoding="utf-8")
+    assert "pipeline(" not in card
+    assert "It holds the head alone; `voicefit predict` finds its encoder, `" in card
+
+
+def test_a_folder_other_beside_one_label_is_the_rest(start_with_graph, clips, tmp_path):
+    shutil.copytree(clips / "clips" / "anger", tmp_path / "clips" / "anger")
+    shutil.copytree(clips / "clips" / "neutral", tmp_path / "clips" / "other")
+    adapted = voicefit.adapt(start_with_graph, tmp_path / "clips", out=tmp_path / "model")
+    assert adapted.model.labels == ["other", "anger"]  # as methods expect one emotion against the rest
+
+
 @pytest.fixture(scope="module")
 def small(start_with_graph, clips, tmp_path_factory):
     out = tmp_path_factory.mktemp("small") / "model"

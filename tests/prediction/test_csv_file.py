@@ -36,9 +36,9 @@ def rows_of(path):
 
 
 def test_every_file_has_a_row_that_agrees_with_predict_files(clips, mini, tmp_path):
-    before, unusable = predict_to_csv(mini, [clips], tmp_path / "p.csv")
+    before, written, unusable = predict_to_csv(mini, [clips], tmp_path / "p.csv")
     rows, found = rows_of(tmp_path / "p.csv"), mini.predict_files([clips])
-    assert before == 0
+    assert (before, written) == (0, CLIPS + 1)
     assert [row["file"] for row in rows] == [item.file for item in found]
     for row, item in zip(rows, found, strict=True):
         assert (row["label"], row["error"], row["remark"]) == (item.label, item.error, item.remark)
@@ -72,8 +72,8 @@ def test_killed_again_and_again_it_is_whole_in_the_end(clips, mini, tmp_path):
 def test_a_second_call_reads_nothing_again(clips, mini, tmp_path):
     out, read = tmp_path / "p.csv", []
     predict_to_csv(mini, [clips / "000.wav", clips / "001.wav"], out)
-    before, _ = predict_to_csv(mini, [clips], out, lambda what, done, total: read.append(total))
-    assert before == 2
+    before, written, _ = predict_to_csv(mini, [clips], out, lambda what, done, total: read.append(total))
+    assert (before, written) == (2, CLIPS - 1)
     assert set(read) == {CLIPS + 1 - 2}
     files = [row["file"] for row in rows_of(out)]
     assert len(files) == len(set(files)) == CLIPS + 1
@@ -94,10 +94,29 @@ def test_two_processes_do_not_write_one_file(clips, mini, tmp_path):
 
 
 def test_names_with_commas_quotes_and_line_breaks_are_one_row(mini, tmp_path):
-    names = ['a,"b".wav', "c d.wav"] + (["e\nf.wav"] if os.name == "posix" else [])
+    names = ['a,"b".wav', "c d.wav"] + (["e\nf.wav", os.fsdecode(b"g\xff.wav")] if os.name == "posix" else [])
     for seed, name in enumerate(names):
         write_noise(tmp_path / "odd" / name, seed, seconds=0.3)
     out = tmp_path / "p.csv"
     predict_to_csv(mini, [tmp_path / "odd"], out)
     assert predict_to_csv(mini, [tmp_path / "odd"], out)[0] == len(names)
     assert len(out.read_text().splitlines()) == len(names) + 1
+
+
+def test_a_folder_without_a_file_that_can_be_read_is_an_error_of_one_line(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "broken.wav").write_bytes(b"RIFF no audio")
+    command = [
+        sys.executable,
+        "-m",
+        "voicefit",
+        "predict",
+        "mini",
+        str(tmp_path / "a"),
+        "--out",
+        str(tmp_path / "p.csv"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "none of these files could be read as audio" in done.stderr and "Traceback" not in done.stderr
+    assert [row["file"] for row in rows_of(tmp_path / "p.csv")] == [str(tmp_path / "a" / "broken.wav")]

@@ -77,10 +77,7 @@ def adapted_card(record: Mapping[str, Any], head: Head) -> str:
 
 Adapted from `{shown_name(record["source"])}` by Voicefit with method `{record["method"]}`.
 
-```python
-from transformers import pipeline
-pipeline("audio-classification", model="this directory")("clip.wav")  # transformers reads files by ffmpeg
-```
+{_usage(record)}
 
 | label | clips |
 |---|---|
@@ -114,6 +111,17 @@ the pipeline, which may read all of them.
 A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
 languages, and to answer with one of its labels whatever the clip.
 """
+
+
+def _usage(record: Mapping[str, Any]) -> str:
+    if "encoder" in record:
+        encoder = shown_name(record["encoder"]["source"])
+        return f"""It holds the head alone; `voicefit predict` finds its encoder, `{encoder}`. A directory that needs no
+Voicefit is written by `voicefit export this-directory --format transformers --out whole`."""
+    return """```python
+from transformers import pipeline
+pipeline("audio-classification", model="this directory")("clip.wav")  # transformers reads files by ffmpeg
+```"""
 
 
 def _adapter_alone(record: Mapping[str, Any], head: Head) -> str:

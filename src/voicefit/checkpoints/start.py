@@ -1,6 +1,6 @@
 """The starting point of an adaptation: a pre-finetuned checkpoint or a plain encoder, opened once."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -34,7 +34,6 @@ class Start:
     reading: Reading
     prior: Prior | None
     has_graph: bool
-    _device: list[str] = field(default_factory=lambda: ["cpu"])
 
     @property
     def source(self) -> str:
@@ -56,7 +55,7 @@ class Start:
         require("train", f"{self.source}: is opened in PyTorch")
         from voicefit.encoders.load import load_encoder
 
-        return load_encoder(self.located, self.reading).to(self._device[0])
+        return load_encoder(self.located, self.reading)
 
     @cached_property
     def graph(self) -> OnnxEncoder | None:
@@ -82,7 +81,6 @@ class Start:
 
     def to(self, device: str) -> Self:
         """Move the encoder in PyTorch to ``device``."""
-        self._device[0] = device
         self.encoder.to(device)
         return self
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.terminal import err, escape, out, progress_bars
+from voicefit.cli.terminal import err, escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 
@@ -37,7 +37,7 @@ def distill(
     require("train", "distill trains an encoder")
     from voicefit.distillation import DistillSettings
     from voicefit.distillation import distill as run
-    from voicefit.export.encoder import add_graph
+    from voicefit.export.encoder import complete_with_graph
     from voicefit.system.machine import devices
 
     settings = DistillSettings(
@@ -60,7 +60,7 @@ def distill(
             device=devices()[0],
             progress=progress,
         )
-    add_graph(out_dir)
+    complete_with_graph(out_dir, notify)
     for path, reason in distilled.left_out.items():
         err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
     out.print(

@@ -224,8 +224,10 @@ def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | No
     if path.suffix.lower() != ".csv":
         raise VoicefitError(f"--out {path}: give a file that ends in .csv")
     with progress_bars() as progress:
-        before, unusable = predict_to_csv(load_model(model), audio, path, progress, channel)
+        before, written, unusable = predict_to_csv(load_model(model), audio, path, progress, channel)
     tell_left_out({found.file: found.error for found in unusable})
+    if written and len(unusable) == written:
+        raise VoicefitError(f"none of these files could be read as audio; {path} has a row for each")
     resumed = f" ({before} files had a row before)" if before else ""
     out.print(f"predictions: {path}{resumed}", soft_wrap=True)
 
@@ -367,7 +369,11 @@ def export(
         f"{found.difference:.2g}, the label on {found.changed}",
         soft_wrap=True,
     )
-    torch = f" (PyTorch, all threads: {1000 * found.torch_seconds:.1f} ms)" if found.torch_seconds else ""
+    torch = (
+        f" (PyTorch, all threads: {1000 * found.torch_seconds:.1f} ms)"
+        if found.torch_seconds
+        else "; PyTorch is not installed: compared with the model's own graph"
+    )
     out.print(f"a clip on one thread, median: {1000 * found.seconds:.1f} ms{torch}")
 
 

@@ -23,6 +23,7 @@ from voicefit.export.graph import EncoderGraph
 from voicefit.export.half import halve
 from voicefit.system.files import new_file
 from voicefit.system.hub import locate
+from voicefit.system.progress import Notify
 
 OPSET = 20
 """Exported graphs use this version of the ONNX operators."""
@@ -46,16 +47,28 @@ def add_graph(folder: str | Path) -> Path | None:
         ``resample``).
 
     Raises:
-        VoicefitError: there is no encoder, or the graph differs from it by more than :data:`TOLERANCE`.
+        VoicefitError: there is no encoder, its graph cannot be made, or differs from it by more than :data:`TOLERANCE`.
     """
     encoder = load_for_graph(folder).cpu()
     if encoder.front_end.pad_first or not encoder.front_end.resample:
         return None
-    content = encoder_graph(encoder).SerializeToString()
+    try:
+        content = encoder_graph(encoder).SerializeToString()
+    except Exception as error:  # the exporter has a class of its own for many faults; over 2 GB, protobuf has another
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise VoicefitError(f"{folder}: its ONNX graph cannot be made ({reason})") from error
     _compare(encoder, content, str(folder))
     with new_file(Path(folder) / GRAPH) as file:
         file.write(content)
     return Path(folder) / GRAPH
+
+
+def complete_with_graph(folder: Path, notify: Notify) -> None:
+    """Add the graph to what a long training has written; ``notify`` reports it where there can be none."""
+    try:
+        add_graph(folder)
+    except VoicefitError as error:
+        notify(f"{error}; {folder} is whole without it, and needs PyTorch")
 
 
 def encoder_graph(encoder: Encoder) -> Any:

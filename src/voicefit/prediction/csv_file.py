@@ -23,11 +23,11 @@ def predict_to_csv(
     out: Path,
     progress: Progress = silent,
     channel: int | None = None,
-) -> tuple[int, list[Prediction]]:
+) -> tuple[int, int, list[Prediction]]:
     """Classify files and write a row for each: file, label, a probability for each label, error and remark.
 
-    A row is on disk before the next file is answered. Files that have a row already are not read again, so that the
-    same call after a stop, by whatever means, completes the file. A row that a kill has torn is written anew.
+    Rows are written one by one, in the order of the files. Files that have a row already are not read again: the same
+    call after a stop, by whatever means, completes the file. A row that a kill has torn is written anew.
 
     Args:
         model: the model.
@@ -37,7 +37,7 @@ def predict_to_csv(
         channel: of several channels, take this one, from 1.
 
     Returns:
-        how many files had a row before; and the files that cannot be used, with their ``error``.
+        how many files had a row before, how many rows were written, and of these the files that cannot be used.
 
     Raises:
         VoicefitError: a path does not exist or there is no audio file; or ``out`` is no file of predictions, has other
@@ -53,7 +53,7 @@ def predict_to_csv(
             file.flush()
             if found.error:
                 unusable.append(found)
-    return len(files) - len(left), unusable
+    return len(files) - len(left), len(left), unusable
 
 
 def _row(found: Prediction, labels: Sequence[str]) -> bytes:
@@ -62,7 +62,8 @@ def _row(found: Prediction, labels: Sequence[str]) -> bytes:
 
 
 def _one_line(cell: str) -> str:
-    return " ".join(cell.splitlines())
+    """The cell as the file has it; names of files need not be UTF-8."""
+    return " ".join(cell.splitlines()).encode("utf-8", "backslashreplace").decode()
 
 
 def _line(cells: Sequence[str]) -> bytes:

@@ -71,15 +71,19 @@ def embed_recordings(
     Raises:
         VoicefitError: none is left, or none can be used.
     """
-    taken = {(clip.path.resolve(), clip.start, clip.end) for clip in labelled}
+    taken = {_place(clip) for clip in labelled}
     clips = _unlabelled(Path(recordings), channel)
-    free = [clip for clip in clips if (clip.path.resolve(), clip.start, clip.end) not in taken]
+    free = [clip for clip in clips if _place(clip) not in taken]
     if not free:
         raise VoicefitError(f"{recordings}: every recording there has a label already")
     found = embed_clips(encoder, free, progress)
     if not found.clips:
         raise VoicefitError(f"{recordings}: holds no clip that can be used ({first_reason(found.left_out)})")
     return found
+
+
+def _place(clip: Clip) -> tuple[Path, float, float | None, int | None]:
+    return clip.path.resolve(), clip.start, clip.end, clip.channel
 
 
 def _unlabelled(recordings: Path, channel: int | None) -> list[Clip]:

@@ -19,7 +19,7 @@ class BusyError(VoicefitError):
 class Lane:
     """Threads for one kind of work, and a count of its requests.
 
-    PyTorch lets other threads run while it computes: a lane does not block another lane, nor the event loop.
+    Encoders let other threads run while they compute: a lane does not block another lane, nor the event loop.
     """
 
     def __init__(self, name: str, workers: int, waiting: int):

@@ -60,8 +60,8 @@ class Located:
 def locate(source: str | Path | Located) -> Located:
     """Find a model: a directory, ``mini`` or a hub id. The hub is asked once, for the commit that it has.
 
-    Everything but the weights is downloaded, once for each commit. Without a connection, what was downloaded before is
-    taken.
+    Everything but the weights for PyTorch is downloaded, once for each commit. Without a connection, what was
+    downloaded before is taken.
 
     Args:
         source: a directory, ``mini``, a hub id, or what this function returned.
