@@ -95,3 +95,11 @@ def test_progress_counts_all(tmp_path, first):
     calls = []
     find_same_audio([clip(first)], [clip(write(tmp_path / "2.wav", 2))], lambda: calls.append(1))
     assert len(calls) == 2
+
+
+def test_two_channels_of_one_file_are_not_the_same_audio(tmp_path):
+    left, right = (Clip(f"call#{n}", tmp_path / "call.wav", "s", "calm", channel=n) for n in (1, 2))
+    soundfile.write(left.path, np.random.default_rng(0).normal(scale=0.1, size=(8000, 2)), 16_000)
+    assert find_same_audio([left, right]) == []
+    assert clip_audio(left) != clip_audio(right)
+    assert [same.kind for same in find_same_audio([left, left])] == ["file"]

@@ -384,3 +384,31 @@ def test_a_row_names_a_channel(two):
 def test_a_row_that_is_there_twice_is_told(two):
     corpus = load_csv(two, "path,label\ncalm/1.wav,calm\nupset/2.wav,upset\ncalm/1.wav,calm\n")
     assert corpus.account.left_out == {"row 4 of clips.csv": "lists calm/1.wav again"}
+
+
+def test_every_supervision_of_every_cut_is_a_row(tmp_path):
+    write_noise(tmp_path / "a.wav", 0, seconds=2)
+    cuts = [["anger", "calm"], ["fear", "joy", "calm"]]
+    lines = [
+        {
+            "recording": {"sources": [{"source": "a.wav"}]},
+            "start": float(cut),
+            "supervisions": [
+                {"start": 0.1 * part, "duration": 0.1, "custom": {"emotion": label}, "speaker": f"{cut}-{part}"}
+                for part, label in enumerate(labels)
+            ],
+        }
+        for cut, labels in enumerate(cuts)
+    ]
+    manifest = tmp_path / "cuts.jsonl"
+    manifest.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    found = sorted(clip.speaker for clip in load_corpus("mine", manifest).clips)
+    assert found == ["0-0", "0-1", "1-0", "1-1", "1-2"]
+
+
+def test_a_parquet_row_without_a_label_is_unlabelled(tmp_path):
+    for name in ("a", "b"):
+        write_noise(tmp_path / f"{name}.wav", ord(name), seconds=0.3)
+    frame = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["calm", None]})
+    found = table.load("mine", write(frame, tmp_path / "clips.parquet"))
+    assert [clip.native_label for clip in found.clips] == ["calm", ""]

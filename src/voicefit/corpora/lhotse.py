@@ -14,10 +14,12 @@ def flatten(rows: Rows) -> Rows:
         return rows
     flat: dict[int, dict[str, Any]] = {}
     columns: dict[str, None] = {}
+    more = max(rows.rows)
     for number, row in rows.rows.items():
         for part, values in enumerate(_cut(row)):
             columns |= dict.fromkeys(values)
-            flat[number if not part else max(flat) + 1] = values
+            more += bool(part)
+            flat[more if part else number] = values
     return Rows(list(columns), flat, rows.word)
 
 

@@ -30,9 +30,7 @@ def read_parquet(path: Path) -> Rows:
         found = Rows([str(name).strip() for name in file.schema_arrow.names], {}, features=features)
         for batch in file.iter_batches(_BATCH):
             for row in _plain(batch):
-                found.rows[len(found.rows) + 2] = {
-                    name: _embedded(path, value) for name, value in row.items() if value is not None
-                }
+                found.rows[len(found.rows) + 2] = {name: _embedded(path, value) for name, value in row.items()}
     except (OSError, ValueError, pyarrow.ArrowException) as error:
         raise VoicefitError(f"{path}: not readable as a .parquet table ({str(error).splitlines()[0]})") from error
     return found

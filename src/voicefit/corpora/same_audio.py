@@ -46,16 +46,17 @@ class SameAudio:
 
 
 class _Unit(NamedTuple):
-    """A file, or a segment of one."""
+    """A file, or a segment or channel of one."""
 
     path: Path
     start: float = 0.0
     end: float | None = None
+    channel: int | None = None
 
 
 def clip_audio(clip: Clip) -> str:
     """Return a digest of a clip's audio: the bytes of its file, and its bounds."""
-    return _bytes_digest(_Unit(clip.path, clip.start, clip.end))
+    return _bytes_digest(_unit(clip))
 
 
 def corpus_audio(corpus: Corpus) -> str:
@@ -82,7 +83,7 @@ def find_same_audio(
     by_file: dict[Hashable, list[Clip]] = defaultdict(list)
     found: list[SameAudio] = []
     for place, clip in enumerate(chain(others, clips)):
-        mine, its_file = audio[_unit(clip)], by_file[audio[_Unit(clip.path)]]
+        mine, its_file = audio[_unit(clip)], by_file[audio[_Unit(clip.path, channel=clip.channel)]]
         if place >= len(others):
             same = by_audio.get(mine)
             overlapping = None if same else next((other for other in its_file if _overlap(clip, other)), None)
@@ -96,7 +97,7 @@ def find_same_audio(
 
 
 def _unit(clip: Clip) -> _Unit:
-    return _Unit(clip.path, clip.start, clip.end)
+    return _Unit(clip.path, clip.start, clip.end, clip.channel)
 
 
 def _overlap(clip: Clip, other: Clip) -> bool:
@@ -115,11 +116,11 @@ def _audio_of(
     clips: Sequence[Clip], others: Sequence[Clip], progress: Callable[[], None] | None
 ) -> dict[_Unit, Hashable]:
     """Return for each file and segment what those of the same samples share, and no other has."""
-    wanted = {unit for clip in clips for unit in (_Unit(clip.path), _unit(clip))}
+    wanted = {unit for clip in clips for unit in (_Unit(clip.path, channel=clip.channel), _unit(clip))}
     by_length: dict[int, dict[str, list[_Unit]]] = defaultdict(lambda: defaultdict(list))
     seen: set[_Unit] = set()
     for clip in chain(clips, others):
-        for unit in {_Unit(clip.path), _unit(clip)} - seen:
+        for unit in {_Unit(clip.path, channel=clip.channel), _unit(clip)} - seen:
             length = waveform_length(unit.path, unit.start, unit.end)
             by_length[length][_bytes_digest(unit)].append(unit)
             seen.add(unit)
@@ -155,7 +156,7 @@ def _samples_digest(unit: _Unit, seconds: float | None) -> str:
     if seconds is not None and (end is None or end > unit.start + seconds):
         end = unit.start + seconds
     try:
-        return hashlib.sha256(load_waveform(unit.path, unit.start, end).tobytes()).hexdigest()
+        return hashlib.sha256(load_waveform(unit.path, unit.start, end, channel=unit.channel).tobytes()).hexdigest()
     except (AudioError, OSError):
         return ""
 
@@ -163,4 +164,5 @@ def _samples_digest(unit: _Unit, seconds: float | None) -> str:
 def _bytes_digest(unit: _Unit) -> str:
     """Return a digest of a unit's bytes and bounds; where they cannot be read, one of its path."""
     content = file_digest(unit.path) or os.path.realpath(unit.path).encode(errors="surrogateescape")
-    return combined_digest([f"{unit.start}:{unit.end}".encode(), content])
+    channel = "" if unit.channel is None else f":{unit.channel}"
+    return combined_digest([f"{unit.start}:{unit.end}{channel}".encode(), content])

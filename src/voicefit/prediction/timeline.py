@@ -129,7 +129,8 @@ def timelines(
         remarks: list[str] = []
         try:
             if file == STDIN:
-                blocks = iter([read_recording(file, channel).waveform])
+                recording = read_recording(file, channel)
+                blocks, remarks = iter([recording.waveform]), list(recording.remarks)
             else:
                 blocks = stream_waveform(file, channel=channel, remarks=remarks)
             results.append(_timeline(model, blocks, window, hop, str(file), remarks))
@@ -150,10 +151,11 @@ def _timeline(
     while some := list(islice(windows, _AT_ONCE)):
         starts += [start for start, _ in some]
         ends += [start + len(samples) for start, samples in some]
+        if ends[-1] < MIN_SAMPLES:  # of a recording shorter than a window alone
+            length = 1000 * ends[-1] / SAMPLE_RATE
+            raise AudioError("too-short", f"{file}: {length:.0f} ms long, at least 25 ms are needed")
         quiet += [np.abs(samples - samples.mean()).max() < SILENCE_PEAK for _, samples in some]
         rows += list(in_order(model.probabilities, [samples for _, samples in some], threads_for(model.encoder)))
-    if ends[-1] < MIN_SAMPLES:
-        raise AudioError("too-short", f"{file}: {1000 * ends[-1] / SAMPLE_RATE:.0f} ms long, at least 25 ms are needed")
     return Timeline(
         file,
         model.labels,

@@ -67,6 +67,9 @@ def _check_same(first: RunDirectory, ours: dict[str, Any], run: RunDirectory, th
         for field, what in (("digest", "usable clips"), ("audio", "audio")):  # a run of 0.1.0 has no digest of audio
             if len({record.get(field) for record in both} - {None}) > 1:
                 raise VoicefitError(f"{run}: corpus {name} has other {what} there than in {first}")
+    for name, encoder in ours.get("encoders", {}).items():
+        if len({encoder.get("digest"), theirs.get("encoders", {}).get(name, {}).get("digest")} - {None}) > 1:
+            raise VoicefitError(f"{run}: encoder {name} has other files there than in {first}")
 
 
 def _same(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> bool:
