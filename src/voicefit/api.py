@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from voicefit.corpora import load_corpus
 from voicefit.encoders.front_end import Reading
 from voicefit.enrolment.adapt import adapt
+from voicefit.enrolment.each import Speaker, adapt_each
 from voicefit.enrolment.fitting import Adapted
+from voicefit.enrolment.grow import grow
 from voicefit.enrolment.suggest import Suggestion, suggest
 from voicefit.system.extras import require
 from voicefit.system.files import require_absent
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
 
-__all__ = ["Adapted", "Suggestion", "adapt", "prefinetune", "suggest"]
+__all__ = ["Adapted", "Speaker", "Suggestion", "adapt", "adapt_each", "grow", "prefinetune", "suggest"]
 
 
 def prefinetune(

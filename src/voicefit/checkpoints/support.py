@@ -104,7 +104,7 @@ class Support:
         save_file(
             {name: np.ascontiguousarray(values, dtype=np.float32) for name, values in arrays.items()},
             path,
-            metadata={"format": "pt", "support": json.dumps(facts)},
+            metadata={"support": json.dumps(facts)},  # one entry: of several, the order is not always the same
         )
 
 

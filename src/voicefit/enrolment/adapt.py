@@ -26,6 +26,7 @@ def adapt(
     channel: int | None = None,
     small: bool = False,
     seed: int = 0,
+    overwrite: bool = False,
     progress: Progress = silent,
 ) -> Adapted:
     """Fit a model to one voice and write it to ``out``, a `transformers` directory.
@@ -41,6 +42,7 @@ def adapt(
         channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
         small: write kilobytes: the head alone, and the name and digest of its encoder, which stays where it is.
         seed: fixes what the method draws at random.
+        overwrite: take the place of an adapted model at ``out``; anything else there stays and is an error.
         progress: reports every clip.
 
     Raises:
@@ -56,6 +58,7 @@ def adapt(
         channel=channel,
         small=small,
         seed=seed,
+        overwrite=overwrite,
         progress=progress,
     )
     request.check()

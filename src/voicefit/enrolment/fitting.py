@@ -2,7 +2,9 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +31,7 @@ class Adapted:
     """An adapted model and what it was made of.
 
     Attributes:
-        model: ready to predict.
+        out: the model's directory.
         method: the method that made it.
         shots: label → number of clips used.
         left_out: clip id → why it was not used.
@@ -39,13 +41,18 @@ class Adapted:
         remarks: what else is not as one would expect, a sentence each.
     """
 
-    model: Model
+    out: Path
     method: str
     shots: dict[str, int]
     left_out: dict[str, str]
     advice: dict[str, str]
     leave_one_out: LeaveOneOut | None
     remarks: tuple[str, ...]
+
+    @cached_property
+    def model(self) -> Model:
+        """The model, ready to predict; loaded when it is first asked for."""
+        return load_model(self.out)
 
 
 @dataclass(frozen=True)
@@ -115,6 +122,8 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
         support: all that is known of the voice.
         given: what was given this time: its frames, and what there is to tell of it.
     """
+    # In an order of their own, the same clips give the same model, whichever came first.
+    support = support if task.trains else support.sorted()
     request, shots = task.request, _shots(task, labels, support, given)
     how_sure = leave_one_out(task.method, task.encoder, shots, request.seed, groups_of(support.digests))
     request.progress(f"adapting ({task.method.name})", 0, 1)
@@ -124,6 +133,7 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
     record = {
         "source": task.begin.source,
         "method": task.method.name,
+        "settings": task.method.settings.model_dump(mode="json", exclude_unset=True),
         "seed": request.seed,
         "front_end": task.begin.front_end.model_dump(),
         "shots": counts,
@@ -132,9 +142,9 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": task.begin.record.get("corpora", []),
     }
-    _save(task, head, labels.all, record)
+    _save(task, head, labels.all, record, replace(support, named=tuple(sorted(labels.all))))
     return Adapted(
-        model=load_model(request.out),
+        out=request.out,
         method=task.method.name,
         shots=counts,
         left_out=given.left_out,
@@ -163,15 +173,16 @@ def _shots(task: Task, labels: Labels, support: Support, given: Given) -> Shots:
     )
 
 
-def _save(task: Task, head: Head, labels: Sequence[str], record: dict[str, Any]) -> None:
+def _save(task: Task, head: Head, labels: Sequence[str], record: dict[str, Any], support: Support) -> None:
     """Write an adapted model: small, or whole from the start's files, or from the encoder in PyTorch."""
-    begin, out = task.begin, task.request.out
+    begin, out, overwrite = task.begin, task.request.out, task.request.overwrite
     if task.request.small:
-        save_small(begin, head, labels, out, record)
+        save_small(begin, head, labels, out, record, support, overwrite=overwrite)
     elif not task.trains and can_copy(begin):
-        save_whole(begin, head, labels, out, record)
+        save_whole(begin, head, labels, out, record, support, overwrite=overwrite)
     else:
         require("train", f"{begin.source}: is a plain encoder, whose whole model (without --small) is written")
         from voicefit.checkpoints.checkpoint import save_adapted
 
-        save_adapted(begin.encoder, head, labels, out, record, None if task.trains else begin.prior)
+        known = (None, None) if task.trains else (begin.prior, support)
+        save_adapted(begin.encoder, head, labels, out, record, *known, overwrite=overwrite)

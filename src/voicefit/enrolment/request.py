@@ -8,10 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from voicefit.adaptation import ConfiguredMethod, find_method
-from voicefit.checkpoints.adapted import encoder_digest
+from voicefit.checkpoints.adapted import encoder_digest, is_adapted, require_replaceable
 from voicefit.checkpoints.start import Start
 from voicefit.errors import VoicefitError
-from voicefit.system.files import require_absent
+from voicefit.system.files import require_absent, require_writable
 from voicefit.system.progress import Progress, silent
 
 
@@ -28,6 +28,7 @@ class Request:
         channel: the number of the one channel to take of each recording, from 1; ``None`` mixes all.
         small: write the head alone.
         seed: fixes what the method draws at random.
+        overwrite: take the place of an adapted model at ``out``.
         progress: reports every clip.
     """
 
@@ -39,6 +40,7 @@ class Request:
     channel: int | None = None
     small: bool = False
     seed: int = 0
+    overwrite: bool = False
     progress: Progress = silent
 
     def check(self) -> None:
@@ -47,7 +49,15 @@ class Request:
         Raises:
             VoicefitError: ``out`` exists, or method, settings, ``unlabelled`` and ``small`` do not go together.
         """
-        require_absent(self.out)
+        check_output(self.out, overwrite=self.overwrite)
+        self.check_method()
+
+    def check_method(self) -> None:
+        """Refuse a wrong call that concerns the method alone.
+
+        Raises:
+            VoicefitError: method, settings, ``unlabelled`` and ``small`` do not go together.
+        """
         if self.method is None:
             return
         named = choose_method(self.method, self.settings, self.unlabelled is not None)
@@ -64,6 +74,21 @@ class Request:
             encoder_digest(begin)  # a start without one is refused before the work
         has_unlabelled = self.unlabelled is not None
         return choose_method(self.method or default_method(begin, has_unlabelled), self.settings, has_unlabelled)
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output before the work.
+
+    Raises:
+        VoicefitError: it is taken, by anything but an adapted model that may be overwritten, or cannot be written.
+    """
+    if overwrite:
+        require_replaceable(out)
+        require_writable(out)
+    elif is_adapted(out):
+        raise VoicefitError(f"{out}: exists already; choose another output, or take its place with --overwrite")
+    else:
+        require_absent(out)
 
 
 def default_method(start: Start, has_unlabelled: bool) -> str:
