@@ -109,6 +109,8 @@ def _adapt_each(given: list[str], out_dir: Path, options: dict[str, Any]) -> Non
         if speaker.adapted:
             _tell_of_clips(speaker.adapted, f"{speaker.name}: ")
     out.print(tables.speaker_table(speakers))
+    if any(speaker.adapted for speaker in speakers):
+        out.print(escape(f"models: {out_dir}/SPEAKER"), soft_wrap=True)
     failed = [speaker for speaker in speakers if speaker.error]
     if failed:
         names = "; ".join(f"{speaker.name} ({speaker.error})" for speaker in failed)

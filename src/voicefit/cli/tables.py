@@ -17,7 +17,7 @@ _MOST_COLUMNS = 5
 
 _LIKELIEST = 3
 
-_TEXT_COLUMNS = ("file", "label", "speaker", "clips of", "model", "likeliest", "label next", "looks like", "taken for")
+_TEXT_COLUMNS = ("file", "label", "speaker", "clips of", "likeliest", "label next", "looks like", "taken for")
 """Columns that are read, not compared."""
 
 
@@ -55,10 +55,10 @@ def suggestion_table(found: Sequence["Suggestion"]) -> Table:
 
 def speaker_table(found: Sequence["Speaker"]) -> Table:
     """A row per speaker: the clips of each label, how sure the model is, and how much was left out."""
-    table = _table("speaker", "clips of", "right, each left out", "by chance", "macro F1", "left out", "model")
+    table = _table("speaker", "clips of", "right, each left out", "by chance", "macro F1", "left out")
     for item in found:
         if item.adapted is None:
-            table.add_row(Text(item.name), "", "", "", "", "", Text("none", style="red"))
+            table.add_row(Text(item.name), Text("no model", style="red"), "", "", "", "")
             continue
         sure = item.adapted.leave_one_out
         numbers = (
@@ -67,7 +67,7 @@ def speaker_table(found: Sequence["Speaker"]) -> Table:
             else ("not measured", "", "")
         )
         clips = ", ".join(f"{count} {label}" for label, count in item.adapted.shots.items())
-        table.add_row(Text(item.name), Text(clips), *numbers, str(len(item.adapted.left_out)), Text(str(item.out)))
+        table.add_row(Text(item.name), Text(clips), *numbers, str(len(item.adapted.left_out)))
     return table
 
 
