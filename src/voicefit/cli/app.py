@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import adapt, corpora, distill, models, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, example, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -67,6 +67,7 @@ def _root(
 app.add_typer(corpora.corpora_app, name="corpora")
 for _command in (
     sweeps.demo,
+    example.example,
     models.prefinetune,
     corpora.select,
     adapt.adapt,
