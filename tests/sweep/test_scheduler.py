@@ -61,7 +61,7 @@ started = []
 
 def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, trial_jobs, forked, results_of):
     started.clear()
-    records = Scheduler(group_trials(trials), FirstIsKilled(trial_jobs), 2).records()
+    records = Scheduler(group_trials(trials, trial_jobs.methods), FirstIsKilled(trial_jobs), 2).records()
     assert results_of(records) == results_of(run_trials(trials, trial_jobs, 1))
     assert len(started) == 3
 
