@@ -205,4 +205,4 @@ def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> t
 
 fit = fit_alone(fit_many)
 
-METHOD = Method("joint", fit, Settings, version=1, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
+METHOD = Method("joint", fit, Settings, version=2, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
