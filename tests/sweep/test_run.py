@@ -79,7 +79,7 @@ def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan,
     def refuse(*args):
         raise AssertionError("nothing is left to fit")
 
-    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit=refuse))
+    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit_many=refuse))
     before, written = records(copy), modified(copy)
     result = run_sweep(plan_of(raw_plan), copy, cache_root=cache)
     assert result == SweepResult(skipped=TRIALS, finished=0, failed=0)
@@ -296,7 +296,7 @@ def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, ca
 
 
 @pytest.mark.slow(3)
-@pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
+@pytest.mark.parametrize(("allowed", "failed"), [(0, 3), (3, 6)], ids=["one batch", "two"])
 def test_a_sweep_ends_after_too_many_failures_and_can_go_on(tmp_path, raw_plan, cache, monkeypatch, allowed, failed):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
     with monkeypatch.context() as patched:

@@ -1,6 +1,7 @@
 """A linear head on frozen, pooled frames: L2-regularised logistic regression."""
 
 from dataclasses import replace
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -131,6 +132,6 @@ def centre_and_scale(projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centre, np.maximum(deviation, 1e-12)
 
 
-fit = fit_alone(fit_many)
+fit = partial(fit_alone, fit_many)
 
 METHOD = Method("head", fit, Settings, version=3, fit_many=fit_many)

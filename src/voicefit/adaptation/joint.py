@@ -11,6 +11,7 @@ research/joint.md; research/joint_constants.md has what the other targets would 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -203,6 +204,6 @@ def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> t
     return np.where(is_other[:, None], names, -np.inf), is_other
 
 
-fit = fit_alone(fit_many)
+fit = partial(fit_alone, fit_many)
 
 METHOD = Method("joint", fit, Settings, version=2, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)

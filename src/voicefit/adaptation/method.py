@@ -39,13 +39,11 @@ def _one_epoch(settings: MethodSettings, k: int) -> tuple[int, int]:
     return 1, 1
 
 
-def fit_alone(fit_many: Callable[[Any, ShotsBatch, S], Heads]) -> Callable[[Any, Shots, S, int], Head]:
-    """Return the ``fit`` of a method that fits many sets of shots at once: that of a batch of one."""
-
-    def fit(encoder: Any, shots: Shots, settings: S, seed: int) -> Head:
-        return fit_many(encoder, shots.alone(), settings)[0]
-
-    return fit
+def fit_alone(
+    fit_many: Callable[[Any, ShotsBatch, S], Heads], encoder: Any, shots: Shots, settings: S, seed: int
+) -> Head:
+    """Fit shots as a batch of one: the ``fit`` of a method that fits many at once; the seed is not used."""
+    return fit_many(encoder, shots.alone(), settings)[0]
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has thei
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -221,6 +222,6 @@ def weight_variance(prior: Prior) -> np.ndarray:
     return np.append(_KERNEL_SCALE * power / power.sum(), _BIAS_VARIANCE)
 
 
-fit = fit_alone(fit_many)
+fit = partial(fit_alone, fit_many)
 
 METHOD = Method("prior", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)

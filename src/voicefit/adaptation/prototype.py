@@ -4,6 +4,7 @@ With squared Euclidean distances the softmax over classes is linear in the clip'
 so that the classifier is an ordinary linear head.
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -48,6 +49,6 @@ def _mean_of(vectors: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return np.asarray(sums / chosen.sum(axis=1, dtype=np.float32)[:, None])
 
 
-fit = fit_alone(fit_many)
+fit = partial(fit_alone, fit_many)
 
 METHOD = Method("prototype", fit, Settings, version=1, fit_many=fit_many)

@@ -4,6 +4,7 @@ The heads of :mod:`voicefit.heads.prior`, matched by label name; unlabelled clip
 reference, as in :mod:`voicefit.adaptation.prior`, which continues from here as shots come.
 """
 
+from functools import partial
 from typing import Any
 
 from voicefit.adaptation import prior as posterior
@@ -34,6 +35,6 @@ def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
     return posterior.posterior_heads(shots, posterior.Settings(), use_shots=False)
 
 
-fit = fit_alone(fit_many)
+fit = partial(fit_alone, fit_many)
 
 METHOD = Method("zero-shot", fit, Settings, version=1, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
