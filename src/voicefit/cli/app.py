@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import corpora, distill, models, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -69,7 +69,7 @@ for _command in (
     sweeps.demo,
     models.prefinetune,
     corpora.select,
-    models.adapt,
+    adapt.adapt,
     models.predict,
     models.evaluate,
     models.suggest,
