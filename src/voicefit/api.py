@@ -184,6 +184,7 @@ def adapt(
         "seed": seed,
         "front_end": begin.front_end.model_dump(),
         "shots": counts,
+        "clips": {digests[clip.id]: str(clip.label) for clip in voice.clips if clip.id in digests},
         "unlabelled": len(shots.unlabelled),
         "left_out": left_out,
         "leave_one_out": how_sure.to_json() if how_sure else None,

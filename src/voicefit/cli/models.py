@@ -1,11 +1,11 @@
-"""Commands that make models and use them: pre-finetune, adapt, predict, evaluate, suggest, export, push."""
+"""Commands that make models and use them: pre-finetune, adapt, predict, suggest, export, push."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out
+from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out, tell_of_mini
 from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
@@ -93,7 +93,7 @@ def adapt(
     if len(start_and_clips) > 2:
         raise VoicefitError(f"adapt: {len(start_and_clips)} arguments; give a start, or none, and one folder of clips")
     start, clips = start_and_clips if len(start_and_clips) == 2 else (MINI, start_and_clips[0])
-    _tell_of_mini(start)
+    tell_of_mini(start)
 
     with progress_bars() as progress:
         adapted = run(
@@ -120,14 +120,6 @@ def adapt(
         else "not measured; two different clips of each label, and a fixed encoder, allow it"
     )
     out.print(escape(f"how sure: {sure}"), soft_wrap=True)
-
-
-def _tell_of_mini(source: str) -> None:
-    """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
-    from voicefit.checkpoints.record import read_record
-
-    if source == MINI:
-        notify(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def predict(
@@ -180,7 +172,7 @@ def predict(
 
         require_figure(figure)
     model, audio = split_model(model_and_audio)
-    _tell_of_mini(model)
+    tell_of_mini(model)
     if out_path is not None:
         _predict_to_csv(model, audio, out_path, channel)
         return
@@ -232,52 +224,6 @@ def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | No
     out.print(f"predictions: {path}{resumed}", soft_wrap=True)
 
 
-def evaluate(
-    model_and_clips: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[MODEL] CLIPS",
-            help="Directory or hub id of a model (mini, if left out), and a folder with a folder of audio files per "
-            "label, or a table. Clips that the model was adapted on tell nothing.",
-        ),
-    ],
-    together: Annotated[
-        bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
-    ] = False,
-    channel: Channel = None,
-    as_json: JsonFlag = False,
-) -> None:
-    """Score a model on labelled clips.
-
-    Example: `voicefit evaluate my-model more-clips`, where more-clips holds `angry/1.wav`, `calm/1.wav` …
-    """
-    from voicefit.cli import tables
-    from voicefit.prediction.evaluation import evaluate as run
-    from voicefit.prediction.model import holds_model
-
-    if len(model_and_clips) > 2:
-        raise VoicefitError(f"evaluate: {len(model_and_clips)} arguments; give a model, or none, and one folder")
-    model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
-    if holds_model(Path(clips)):
-        raise VoicefitError(f"{clips}: is a model; give labelled clips after it")
-    _tell_of_mini(model)
-    with progress_bars() as progress:
-        found = run(model, clips, together=together, channel=channel, progress=progress)
-    tell_left_out(found.left_out)
-    if as_json:
-        print_json(found.to_json())
-    else:
-        out.print(tables.evaluation_table(found))
-        low, high = found.interval
-        out.print(
-            f"{found.clips} clips: macro F1 {found.macro_f1:.3f} (95 % interval {low:.3f} to {high:.3f}; always the "
-            f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
-            soft_wrap=True,
-        )
-        if found.remark():
-            out.print(escape(found.remark()), soft_wrap=True)
-
-
 def suggest(
     start_and_recordings: Annotated[
         list[str],
@@ -307,7 +253,7 @@ def suggest(
     if len(start_and_recordings) > 2:
         raise VoicefitError(f"suggest: {len(start_and_recordings)} arguments; give a start, or none, and one folder")
     start, recordings = start_and_recordings if len(start_and_recordings) == 2 else (MINI, start_and_recordings[0])
-    _tell_of_mini(start)
+    tell_of_mini(start)
     with progress_bars() as progress:
         found, left_out = run(recordings, start=start, labelled=labelled, count=count, progress=progress)
     tell_left_out(left_out)
