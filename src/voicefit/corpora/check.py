@@ -204,6 +204,12 @@ def check_corpus(
     )
 
 
+def heard_digest(clip: Clip, heard: float) -> str:
+    """Return a digest of the first ``heard`` seconds of a clip at 16 kHz, as reports have it; empty if unreadable."""
+    facts, _ = _check_clip(clip, heard)
+    return facts.digest if facts else ""
+
+
 def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list[Finding]]:
     """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
