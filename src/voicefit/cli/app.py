@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import adapt, corpora, distill, models, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, evaluate, models, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -71,7 +71,7 @@ for _command in (
     corpora.select,
     adapt.adapt,
     models.predict,
-    models.evaluate,
+    evaluate.evaluate,
     models.suggest,
     models.export,
     models.push,
