@@ -12,7 +12,7 @@ PAPER = "paper"
 
 
 class PrefinetuneSettings(BaseModel):
-    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's; docs/evidence.md reports the trials."""
+    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's; research/settings.md reports the trials."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
