@@ -69,10 +69,10 @@ def count_words(sentence: str) -> int:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Split a Markdown text into sentences.
+    r"""Split a Markdown text into sentences.
 
-    >>> list(sentences("# Title\\n\\nOne clip. It is `a b c`,\\nsee [the page](x.md).\\n\\n- An item\\n- Another one."))
-    ['One clip.', 'It is code, see the page.', 'An item', 'Another one.']
+    >>> list(sentences("# Title\n\nOne clip. It is `a b c`,\nsee [the page](x.md).\n\n- An item\n- Another one."))
+    ['One clip.', 'It is Code, see the page.', 'An item', 'Another one.']
     """
     for block in _blocks(_prose(text)):
         plain = _ABBREVIATIONS.sub(r"\1", block)
@@ -84,7 +84,7 @@ def _prose(text: str) -> str:
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
     text = re.sub(r"^( *)(```+|~~~+).*?^ *\2", "", text, flags=re.DOTALL | re.MULTILINE)
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"`[^`]+`", "code", text)
+    text = re.sub(r"`[^`]+`", "Code", text)
     text = re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text)
     text = re.sub(r"\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])", r"\1", text)
     return re.sub(r"</?[a-z][^>]*>", "", text)
@@ -96,7 +96,7 @@ def _blocks(text: str) -> Iterator[str]:
     in_item = False
     for line in [*text.splitlines(), ""]:
         item = _ITEM.match(line)
-        ends = not line.strip() or line.lstrip().startswith(("#", "|", ":::", "!!!", "???")) or line.startswith("--8<--")
+        ends = not line.strip() or line.lstrip().startswith(("#", "|", ":::", "!!!", "???", "--8<--"))
         code = line.startswith("    ") and not item and not in_item and not lines
         if ends or item or code:
             if lines:

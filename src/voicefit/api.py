@@ -351,7 +351,8 @@ def _choose_method(name: str, settings: Mapping[str, Any] | None, has_unlabelled
         return chosen.configured(**(settings or {}))
     except ValidationError as error:
         fault = error.errors()[0]
-        raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error
+        place = "".join(f"{part}: " for part in fault["loc"][:1])
+        raise VoicefitError(f"settings of {name}: {place}{fault['msg'].removeprefix('Value error, ')}") from error
 
 
 def _load_voice(clips: str | Path, channel: int | None = None) -> Corpus:

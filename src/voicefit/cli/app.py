@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import corpora, distill, models, serve, sweeps
+from voicefit.cli import corpora, distill, models, presets, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -77,6 +77,7 @@ for _command in (
     models.push,
     distill.distill,
     serve.serve,
+    presets.presets,
     sweeps.sweep,
     sweeps.merge,
     sweeps.report,

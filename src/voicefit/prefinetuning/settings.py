@@ -2,19 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from voicefit.encoders import Precision
 from voicefit.errors import VoicefitError
+from voicefit.system.settings import Settings
 
 PAPER = "paper"
 """The name of the publication's protocol; the other protocol is ``clean``."""
 
 
-class PrefinetuneSettings(BaseModel):
-    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's; research/settings.md reports the trials."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class PrefinetuneSettings(Settings):
+    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's (research/settings.md)."""
 
     lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
     head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
