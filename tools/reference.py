@@ -99,8 +99,8 @@ def _value(kind: Any) -> str:
 
 _PLAN = """# Keys of a plan
 
-A plan is a TOML file. A key that it does not know is an error that names the nearest one. `$NAME` in a path stands for an
-environment variable. [Your experiment](../start/experiment.md) has a plan to begin with.
+A plan is a TOML file. A key that it does not know is an error that names the nearest one. `$NAME` in a path stands for
+an environment variable. [Your experiment](../start/experiment.md) has a plan to begin with.
 
 ## At the top
 
@@ -115,8 +115,8 @@ A table for each encoder, under a name of your own. Trials and reports call it b
 {front_end}
 ## `[corpora]` and `[targets]`
 
-A line for each corpus: `ravdess = "~/data/RAVDESS"`. The name is one of the [corpora](corpora.md), or one of your own for a
-folder or a table. Corpora are pre-finetuned on; targets hold the new speakers.
+A line for each corpus: `ravdess = "~/data/RAVDESS"`. The name is one of the [corpora](corpora.md), or one of your own
+for a folder or a table. Corpora are pre-finetuned on; targets hold the new speakers.
 
 ## `[prefinetune]`
 
@@ -125,8 +125,8 @@ What differs from the protocol's settings. `prefinetune = {{ … }}` under an en
 {prefinetune}
 ## `[methods.NAME]`
 
-Settings of a method ([all of them](methods.md)). A name of your own stands for the method that its key `method` names. Methods
-that learn from recordings without labels also take:
+Settings of a method ([all of them](methods.md)). A name of your own stands for the method that its key `method` names.
+Methods that learn from recordings without labels also take:
 
 {unlabelled}
 ## `[[grid]]`
