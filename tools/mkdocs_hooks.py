@@ -62,6 +62,11 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
     return "".join([*pieces, _LINK.sub(turned, markdown[last:])])
 
 
+def on_page_content(html: str, **_: Any) -> str:
+    """Leave the marks of Sphinx out, which docstrings have beside names."""
+    return re.sub(r":(?:class|data|func|meth|mod):<code>~?", "<code>", html)
+
+
 def _linked(path: Path) -> Iterator[Path]:
     """Yield what a page of the repository links to."""
     for target in _LINK.findall(_CODE.sub("", path.read_text(encoding="utf-8"))):

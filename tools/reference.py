@@ -4,7 +4,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 import typer.models
@@ -79,12 +79,14 @@ class _Item:
         needed = parameter.default is inspect.Parameter.empty
         empty = parameter.default is None or parameter.default is False or parameter.default == ""
         self.default = "needed" if needed else "" if empty else f"`{parameter.default}`"
-        option = "--" + name.replace("_", "-")
         if self.is_argument:
             self.words = info.metavar or name.upper()
-        else:
-            words = " or ".join((info.param_decls or [option])[0].split("/")) if kind is bool else ""
-            self.words = words or f"{', '.join(info.param_decls or [option])} {info.metavar or _value(kind)}"
+            return
+        # In Annotated, typer takes the first of an option's own names for its default.
+        own = [*([info.default] if isinstance(info.default, str) else []), *(info.param_decls or ())]
+        names = own or ["--" + name.replace("_", "-")]
+        self.words = names[0].replace("/", " or ") if kind is bool else ", ".join(names)
+        self.words += "" if kind is bool else f" {info.metavar or _value(kind)}"
 
 
 def _value(kind: Any) -> str:
@@ -161,21 +163,34 @@ def _fields(model: type[BaseModel], other: BaseModel | None = None) -> str:
     return _table(head, rows)
 
 
-def _type_words(field: Any) -> str:
-    words = str(field.annotation) if not isinstance(field.annotation, type) else field.annotation.__name__
-    words = re.sub(r"typing\.|voicefit\.[\w.]+\.|annotated_types\.|, Field\w*\([^)]*\)", "", words)
-    words = re.sub(r"Annotated\[(\w+),.*?\)\]+\]?", r"\1", words)
-    words = re.sub(r"Literal\[([^\]]*)\]", lambda found: found[1].replace("', '", "' or '"), words)
-    limits = [
-        f"{sign} {getattr(rule, name)}" for rule in field.metadata for name, sign in _LIMITS if hasattr(rule, name)
-    ]
-    plain = words.replace(" | None", "").replace("str", "text").replace("dict[text, Any]", "table")
-    return ", ".join(
-        [plain.replace("int", "whole number").replace("float", "number").replace("bool", "true or false"), *limits]
-    )
-
-
 _LIMITS = (("ge", "≥"), ("gt", ">"), ("le", "≤"), ("lt", "<"))
+_KINDS = {int: "whole number", float: "number", bool: "true or false", str: "text"}
+
+
+def _type_words(field: Any) -> str:
+    """Say in words which values a field takes."""
+    return ", ".join([_kind(field.annotation), *_limits(field.metadata)])
+
+
+def _kind(annotation: Any) -> str:
+    origin, inner = get_origin(annotation), [each for each in get_args(annotation) if each is not type(None)]
+    if origin is Literal:
+        return " or ".join(f"`{_toml(value)}`" for value in inner)
+    if origin is Annotated:
+        return ", ".join([_kind(inner[0]), *(limit for each in inner[1:] for limit in _limits(each.metadata))])
+    if origin is list:
+        return (
+            "tables" if isinstance(inner[0], type) and issubclass(inner[0], BaseModel) else f"list of {_kind(inner[0])}"
+        )
+    if origin is dict:
+        return "table"
+    if inner:
+        return " or ".join(map(_kind, inner))
+    return _KINDS.get(annotation, "table")
+
+
+def _limits(rules: Iterable[Any]) -> list[str]:
+    return [f"{sign} {getattr(rule, name)}" for rule in rules for name, sign in _LIMITS if hasattr(rule, name)]
 
 
 def _default(field: Any) -> str:
@@ -221,20 +236,28 @@ def _plain(text: str) -> str:
     return re.sub(r"``([^`]+)``", r"`\1`", text).replace("::\n", ":\n")
 
 
+_CORPORA = """---
+hide: [toc]
+---
+# Corpora
+
+Counts are those that their authors publish. *download* says whether `voicefit corpora download` fetches it.
+[What to know of each](../how-to/corpora.md) has layouts.
+
+"""
+
+
 def _corpora() -> str:
     """Write each corpus of the registry with its published counts and terms."""
     rows = []
     for info in corpus_infos():
         title = f"[{info.title}]({info.homepage})" if info.homepage else info.title
         counts = ["" if n is None else f"{n:,}" for n in (info.expected_speakers, info.expected_clips)]
-        labels = ", ".join(info.expected_labels)
+        labels = str(len(info.expected_labels) or "")
         fetched = "yes" if info.name in SOURCES else ""
         rows.append([f"`{info.name}`", title, info.language, *counts, labels, info.licence, info.usage, fetched])
     head = ["name", "corpus", "language", "speakers", "clips", "labels", "licence", "use", "download"]
-    about = (
-        "Counts are those that their authors publish. *download* says whether `voicefit corpora download` fetches it. "
-    )
-    return f"# Corpora\n\n{about}[What to know of each](../how-to/corpora.md) has layouts.\n\n{_table(head, rows)}"
+    return _CORPORA + _table(head, rows)
 
 
 def _presets() -> str:

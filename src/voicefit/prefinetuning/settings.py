@@ -17,7 +17,7 @@ class PrefinetuneSettings(Settings):
 
     lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
     head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, for all that is trained")
     batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
     max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
     warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
