@@ -2,11 +2,12 @@
 
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import rich.progress
 from rich.console import Console
@@ -16,8 +17,17 @@ from rich.text import Text
 
 from voicefit.system.progress import Progress
 
-out = Console()
-err = Console(stderr=True)
+_WIDE = 1_000
+"""The width of what is piped or written to a log: a name that is cut in two cannot be searched for."""
+
+
+def _console(stream: TextIO, stderr: bool = False) -> Console:
+    """Make a console that is as wide as the terminal, or as a line may be where there is none."""
+    return Console(stderr=stderr, width=None if stream.isatty() or "COLUMNS" in os.environ else _WIDE)
+
+
+out = _console(sys.stdout)
+err = _console(sys.stderr, stderr=True)
 
 
 def take_any_name() -> None:

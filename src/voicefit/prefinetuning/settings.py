@@ -39,8 +39,8 @@ class PrefinetuneSettings(Settings):
     )
     objective: Literal["labels", "dann", "supcon", "episodic"] = Field(
         default="labels",
-        description="a further loss besides the labels: dann makes speakers indistinguishable, supcon brings clips of "
-        "one label together, episodic classifies a speaker's clips by one clip of each label",
+        description="a further loss besides that of the labels. dann makes speakers indistinguishable; supcon brings "
+        "clips of one label together; episodic classifies a speaker's clips by one clip of each label",
     )
     objective_weight: float = Field(
         default=0.1, gt=0, description="weight of the objective's loss, added to that of the labels"

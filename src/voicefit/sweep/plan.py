@@ -125,7 +125,8 @@ class Plan(Settings):
         for name in grid.methods if NONE in self.starts(grid) else ():
             if self.method(name).configured.method.needs_prior:
                 raise ValueError(
-                    f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a grid without {NONE!r}"
+                    f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a [[grid]] of its own, "
+                    f"with starts other than {NONE!r}"
                 )
 
     @property
