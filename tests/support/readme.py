@@ -16,3 +16,21 @@ def blocks_to_test(kind: str, page: str) -> list[tuple[str, str]]:
 def commands_of(block: str) -> list[str]:
     """The command lines of a block."""
     return [line for line in block.replace("\\\n", " ").splitlines() if line.strip()]
+
+
+def transcripts(page: str) -> list[list[tuple[str, str]]]:
+    """The commands of each console block of a page, each with the lines that it prints."""
+    blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    return [re.findall(r"^\$ (.*)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE) for block in blocks]
+
+
+def differences(expected: str, printed: str, tolerance: float = 0.02) -> list[str]:
+    """The words in which two texts differ; numbers may, by a little, since processors round differently."""
+    before, after = expected.split(), printed.split()
+    found = [f"{len(before)} words, not {len(after)}"] if len(before) != len(after) else []
+    for one, other in zip(before, after, strict=False):
+        numbers = [re.fullmatch(r"(\d+(?:\.\d+)?)[,;)]?", word.lstrip("(")) for word in (one, other)]
+        near = all(numbers) and abs(float(numbers[0][1]) - float(numbers[1][1])) <= tolerance
+        if one != other and not near:
+            found.append(f"{one!r} is {other!r}")
+    return found
