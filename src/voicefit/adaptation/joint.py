@@ -171,4 +171,4 @@ def _one_from_the_rest(
     return fitted[:-1], float(fitted[-1])
 
 
-METHOD = Method("joint", fit, Settings, version=1, needs_prior=True, uses_unlabelled=True)
+METHOD = Method("joint", fit, Settings, version=2, needs_prior=True, uses_unlabelled=True)

@@ -102,7 +102,7 @@ class Service:
         """Return the waveform of an uploaded audio file.
 
         Raises:
-            AudioError: see :func:`voicefit.audio.decode_waveform`; ``too-long`` also if it has too many bytes.
+            AudioError: see :func:`voicefit.audio.decode_recording`; ``too-long`` also if it has too many bytes.
         """
         return self.hear(content, name)[0]
 

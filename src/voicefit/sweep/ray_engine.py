@@ -11,7 +11,6 @@ from pathlib import Path
 import ray
 
 from voicefit.corpora import Corpus
-from voicefit.encoders.cache import default_cache_root
 from voicefit.sweep.jobs import Outcome
 from voicefit.sweep.ray_cluster import most_on_a_node, share_out
 from voicefit.sweep.ray_transport import NeededFile, RayTransport
@@ -20,6 +19,7 @@ from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, follow_starts
 from voicefit.sweep.trial_jobs import TrialJobs, group_trials
+from voicefit.system.files import default_cache_root
 from voicefit.system.progress import Progress
 
 

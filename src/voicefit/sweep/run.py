@@ -133,13 +133,13 @@ def run_sweep(
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
-        earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
-        loaded.key_sources = earlier.key_sources
-        _prepare_clips(loaded, earlier, run, cache_root, begin_anew, progress, notify)
+        loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
+        _prepare_clips(loaded, run, lock, cache_root, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers
         all_trials, not_run = loaded.expand()
         _refuse_no_trials(all_trials, not_run)
         trials = _trials_of_shard(all_trials, shard)
+        lock.check()  # it may have been lost in the hours of the front end
         with run.open_store(read_only=False) as store:
             if store.remark:
                 notify(store.remark)
@@ -232,7 +232,7 @@ def _write_record(
         loaded.plan,
         loaded.describe(),
         encoders=loaded.describe_encoders(),
-        same_audio=loaded.same_audio,
+        same_audio=loaded.describe_same_audio(),
         not_run=not_run,
         planned=len(trials),
         shard=shard,
@@ -262,14 +262,15 @@ def _notify_of_broken_clips(loaded: LoadedPlan, notify: Notify) -> None:
 
 def _prepare_clips(
     loaded: LoadedPlan,
-    earlier: EarlierCall,
     run: RunDirectory,
+    lock: RunLock,
     cache_root: Path | None,
     begin_anew: bool,
     progress: Progress,
     notify: Notify,
 ) -> None:
     """Fill the front-end cache, and refuse clips or encoders that a run may not have."""
+    earlier = loaded.earlier
     was_compared = earlier.has_compared(loaded.used())
     if not was_compared:  # before hours of the front end
         loaded.compare_audio(progress)
@@ -286,8 +287,9 @@ def _prepare_clips(
     elif was_compared:
         loaded.same_audio = dict(earlier.same_audio or {})
     if changes:
+        lock.check()
         place = run.set_aside()
-        loaded.key_sources = {}
+        loaded.earlier = EarlierCall()
         notify(f"{run}: was begun when {'; '.join(changes)}; begins anew, and what there was is in {place}")
     for name, pairs in loaded.same_audio.items():
         for line in describe_shared(name, pairs):

@@ -158,7 +158,7 @@ class TrialStore:
             f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
             f"COMMIT"
         )
-        for name in [name for name in _COLUMNS if name not in _columns(connection, "main")]:
+        for name in [name for name in _COLUMNS if name not in _columns(connection)]:
             connection.execute(f"ALTER TABLE trials ADD COLUMN {name} {_COLUMNS[name]}")  # from before it was recorded
 
     @property
@@ -238,26 +238,43 @@ class TrialStore:
         Raises:
             VoicefitError: it is damaged, or both finished a trial with different scores.
         """
-        TrialStore(path, read_only=True).close()
-        self._connection.execute("ATTACH DATABASE ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
-        try:
-            finished = "ours.error IS NULL AND theirs.error IS NULL"
-            clash = self._connection.execute(
-                f"SELECT count(*) FROM main.trials ours JOIN other.trials theirs USING ({_TRIAL}) "
-                f"WHERE {finished} AND ours.macro_f1 IS NOT theirs.macro_f1"
-            ).fetchone()[0]
-            if clash:
-                raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
-            names = ", ".join(sorted(_columns(self._connection, "other")))
-            with self._faults(), self._connection:
-                if _has_attempts(self._connection, "other"):
-                    self._connection.execute("INSERT OR IGNORE INTO main.attempts SELECT * FROM other.attempts")
-                return self._connection.execute(
-                    f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
-                    f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
-                ).rowcount
-        finally:
-            self._connection.execute("DETACH DATABASE other")
+        connection = self._connection
+        with TrialStore(path, read_only=True) as other, self._faults():
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("CREATE TEMP TABLE theirs AS SELECT * FROM main.trials WHERE 0")
+            try:
+                other._copy_trials(connection, "theirs")
+                self._refuse_other_scores(path)
+                with connection:
+                    other._copy_attempts(connection)
+                    return connection.execute(
+                        "INSERT OR REPLACE INTO main.trials SELECT * FROM theirs "
+                        f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
+                    ).rowcount
+            finally:
+                connection.execute("DROP TABLE theirs")
+
+    def _copy_trials(self, target: sqlite3.Connection, table: str) -> None:
+        """Copy every record; a column that this version does not know is not copied."""
+        with self._faults(), self._reading() as connection:
+            known = [name for name in _COLUMNS if name in _columns(connection)]
+            rows = connection.execute(f"SELECT {', '.join(known)} FROM trials")
+            target.executemany(f"INSERT INTO {table} ({', '.join(known)}) VALUES ({', '.join('?' * len(known))})", rows)
+            target.commit()
+
+    def _copy_attempts(self, target: sqlite3.Connection) -> None:
+        with self._faults(), self._reading() as connection:
+            if _has_attempts(connection):
+                rows = connection.execute("SELECT key, number, worker, cause, ended_at FROM attempts")
+                target.executemany("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _refuse_other_scores(self, path: Path) -> None:
+        clash = self._connection.execute(
+            f"SELECT count(*) FROM main.trials ours JOIN theirs USING ({_TRIAL}) "
+            "WHERE ours.error IS NULL AND theirs.error IS NULL AND ours.macro_f1 IS NOT theirs.macro_f1"
+        ).fetchone()[0]
+        if clash:
+            raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
 
     def finished_keys(self) -> set[str]:
         """Keys of the trials that ended in a score."""
@@ -282,9 +299,14 @@ class TrialStore:
     def attempts(self) -> pd.DataFrame:
         """Every attempt that ended without a score, a row each: key, number, worker, cause, ended_at."""
         with self._faults(), self._reading() as connection:
-            if not _has_attempts(connection, "main"):
+            if not _has_attempts(connection):
                 return pd.DataFrame(columns=["key", "number", "worker", "cause", "ended_at"])
             return pd.read_sql_query("SELECT * FROM attempts ORDER BY key, number", connection)
+
+    def count(self) -> int:
+        """How many trials have a record."""
+        with self._faults(), self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM trials").fetchone()[0])
 
     def trials(self) -> pd.DataFrame:
         """Every record, a row each, the columns as stored (``support``, ``calibration`` and ``confusion`` as JSON).
@@ -310,12 +332,12 @@ class TrialStore:
         self.close()
 
 
-def _columns(connection: sqlite3.Connection, schema: str) -> set[str]:
-    return {row[1] for row in connection.execute(f"PRAGMA {schema}.table_info(trials)")}
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA main.table_info(trials)")}
 
 
-def _has_attempts(connection: sqlite3.Connection, schema: str) -> bool:
-    found = connection.execute(f"SELECT count(*) FROM {schema}.sqlite_master WHERE name = 'attempts'").fetchone()[0]
+def _has_attempts(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT count(*) FROM main.sqlite_master WHERE name = 'attempts'").fetchone()[0]
     return bool(found)
 
 

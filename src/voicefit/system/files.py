@@ -22,6 +22,11 @@ _LOCK_ERRORS = (OSError, NotImplementedError)
 """A lock raises these when another process holds it, or when the file system has no locks."""
 
 
+def default_cache_root() -> Path:
+    """Return ``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
+    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")
+
+
 @contextlib.contextmanager
 def new_file(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that replaces ``path`` in one step when the block ends well, and disappears otherwise.
