@@ -26,6 +26,7 @@ LAYERS = (
     "prediction",
     "export",
     "selection",
+    "enrolment",
     "api",
     "sweep",
     "report",

@@ -12,6 +12,7 @@ import soundfile
 
 from support.layouts import build_emodb, build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
+from support.voices import write_clips
 from voicefit import api
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.cli import app as cli
@@ -524,3 +525,50 @@ def test_evaluate_asks_for_clips_where_it_is_given_a_model_alone(run, tmp_path):
     code, _, err = run("evaluate", encoder)
     assert code == 2
     assert f"error: {encoder}: is a model; give labelled clips after it" in err
+
+
+def test_a_model_grows_by_clips_and_corrections_in_place(run, tmp_path):
+    clips = write_clips(tmp_path / "clips", "anger/1", "anger/2", "neutral/1", "neutral/2")
+    assert run("adapt", clips, "--out", tmp_path / "m", "--small")[0] == 0
+    (tmp_path / "more" / "sadness").mkdir(parents=True)
+    (clips / "anger" / "2.wav").rename(tmp_path / "more" / "sadness" / "that.wav")
+    again = ["adapt", "--from", tmp_path / "m", tmp_path / "more", "--out", tmp_path / "m"]
+    code, _, err = run(*again)
+    assert code == 2 and "take its place with --overwrite" in err
+    code, out, err = run(*again, "--overwrite")
+    assert code == 0, err
+    assert "sadness/that.wav was anger, and is sadness now" in err
+    assert "adapted on 1 anger, 2 neutral, 1 sadness by method prior" in out
+    code, out, err = run("adapt", "--from", tmp_path / "m", "--drop", "sad", "--out", tmp_path / "n")
+    assert code == 0, err
+    assert "label sadness is dropped, with its 1 clip" in err and "adapted on 1 anger, 2 neutral" in out
+    assert not (tmp_path / "n" / "config.json").exists()  # small, as the model was
+
+
+def test_each_speaker_gets_a_row_and_failures_end_with_2(run, tmp_path):
+    names = ("anger/1", "anger/2", "neutral/1", "neutral/2")
+    write_clips(tmp_path / "all" / "anna", *names)
+    write_clips(tmp_path / "all" / "ben", "anger/1")
+    (tmp_path / "all" / "anna" / "anger" / "bad.wav").write_bytes(b"not audio")
+    code, out, err = run("adapt", tmp_path / "all", "--each", "--out", tmp_path / "models", "--small")
+    assert code == 2
+    assert "left out: anna: anger/bad.wav" in err
+    assert "error: 1 of 2 speakers have no model: ben (" in err and "Traceback" not in err
+    anna, ben = (line for line in out.splitlines() if line.split()[0] in ("anna", "ben"))
+    assert "2 anger, 2 neutral" in anna and " of 4 " in anna and "no model" in ben
+    assert (tmp_path / "models" / "anna" / "head.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "voicefit example"),
+        (["clips", "--drop", "anger"], "--from"),
+        (["clips", "--each", "--from", "m"], "leave --from out"),
+        (["--from", "m", "a", "b", "c"], "3 arguments"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(run, tmp_path, arguments, words):
+    code, _, err = run("adapt", *arguments, "--out", tmp_path / "out")
+    assert code == 2
+    assert words in err and len(err.strip().splitlines()) == 1

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import corpora, distill, models, presets, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, models, presets, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -67,7 +67,7 @@ def _root(
 
 _PANELS = {
     "Your voice": (
-        models.adapt,
+        adapt.adapt,
         models.predict,
         models.evaluate,
         models.suggest,

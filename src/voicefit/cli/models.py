@@ -1,12 +1,12 @@
-"""Commands that make models and use them: pre-finetune, adapt, predict, evaluate, suggest, export, push."""
+"""Commands that make models and use them: pre-finetune, predict, evaluate, suggest, export, push."""
 
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out
-from voicefit.cli.terminal import err, escape, notify, out, print_json, progress_bars
+from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out, tell_of_mini
+from voicefit.cli.terminal import escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 from voicefit.system.files import write_text
@@ -54,80 +54,6 @@ def prefinetune(
         path = run(encoder, corpora, out_dir, protocol=protocol, reading=reading, settings=settings, run=how)
     if is_rank_zero():
         out.print(escape(f"checkpoint: {path}"), soft_wrap=True)
-
-
-def adapt(
-    start_and_clips: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="[START] CLIPS",
-            help="Directory or hub id of a pre-finetuned checkpoint or an encoder (mini, which comes with Voicefit, if "
-            "left out), and a folder with a folder of audio files per label, or a table.",
-        ),
-    ],
-    out_dir: Annotated[Path, typer.Option("--out", help="Model directory to write.")],
-    method: Annotated[
-        str | None,
-        typer.Option(
-            help="joint, prior, head, lora, full, …; if left out, prior (joint with --unlabelled), or head from a "
-            "plain encoder."
-        ),
-    ] = None,
-    unlabelled: Annotated[
-        Path | None, typer.Option(help="File, folder or table with more clips of the voice, without labels, for joint.")
-    ] = None,
-    channel: Channel = None,
-    small: Annotated[
-        bool,
-        typer.Option("--small", help="Write kilobytes: the head alone. The encoder of START stays where it is."),
-    ] = False,
-    seed: Seed = 0,
-) -> None:
-    """Fit a model to one voice from a few labelled clips.
-
-    Example: `voicefit adapt my-clips --out my-model`, where my-clips holds `angry/1.wav`, `calm/1.wav` …; or, from a
-    start of your own, `voicefit adapt checkpoint my-clips --out my-model`
-    """
-    from voicefit.api import adapt as run
-
-    if len(start_and_clips) > 2:
-        raise VoicefitError(f"adapt: {len(start_and_clips)} arguments; give a start, or none, and one folder of clips")
-    start, clips = start_and_clips if len(start_and_clips) == 2 else (MINI, start_and_clips[0])
-    _tell_of_mini(start)
-
-    with progress_bars() as progress:
-        adapted = run(
-            start,
-            clips,
-            method=method,
-            unlabelled=unlabelled,
-            channel=channel,
-            small=small,
-            seed=seed,
-            out=out_dir,
-            progress=progress,
-        )
-    tell_left_out(adapted.left_out)
-    for clip_id, words in adapted.advice.items():
-        err.print(f"[yellow]listen to[/] {escape(clip_id)}: it {escape(words)}", soft_wrap=True)
-    shots = ", ".join(f"{count} {label}" for label, count in adapted.shots.items())
-    for words in adapted.remarks:
-        notify(words)
-    out.print(escape(f"adapted on {shots} by method {adapted.method}; model: {out_dir}"), soft_wrap=True)
-    sure = (
-        adapted.leave_one_out.words()
-        if adapted.leave_one_out
-        else "not measured; two different clips of each label, and a fixed encoder, allow it"
-    )
-    out.print(escape(f"how sure: {sure}"), soft_wrap=True)
-
-
-def _tell_of_mini(source: str) -> None:
-    """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
-    from voicefit.checkpoints.record import read_record
-
-    if source == MINI:
-        notify(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def predict(
@@ -180,7 +106,7 @@ def predict(
 
         require_figure(figure)
     model, audio = split_model(model_and_audio)
-    _tell_of_mini(model)
+    tell_of_mini(model)
     if out_path is not None:
         _predict_to_csv(model, audio, out_path, channel)
         return
@@ -260,7 +186,7 @@ def evaluate(
     model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
     if holds_model(Path(clips)):
         raise VoicefitError(f"{clips}: is a model; give labelled clips after it")
-    _tell_of_mini(model)
+    tell_of_mini(model)
     with progress_bars() as progress:
         found = run(model, clips, together=together, channel=channel, progress=progress)
     tell_left_out(found.left_out)
@@ -307,7 +233,7 @@ def suggest(
     if len(start_and_recordings) > 2:
         raise VoicefitError(f"suggest: {len(start_and_recordings)} arguments; give a start, or none, and one folder")
     start, recordings = start_and_recordings if len(start_and_recordings) == 2 else (MINI, start_and_recordings[0])
-    _tell_of_mini(start)
+    tell_of_mini(start)
     with progress_bars() as progress:
         found, left_out = run(recordings, start=start, labelled=labelled, count=count, progress=progress)
     tell_left_out(left_out)

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from voicefit.cli.terminal import err, escape
+from voicefit.cli.terminal import err, escape, notify
 from voicefit.errors import VoicefitError
+from voicefit.system.hub import MINI
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 
@@ -23,6 +24,14 @@ def tell_left_out(left_out: dict[str, str]) -> None:
     """Print which clips were not used and why, a line each, on standard error."""
     for clip_id, reason in left_out.items():
         err.print(f"[yellow]left out:[/] {escape(clip_id)} ({escape(reason)})", soft_wrap=True)
+
+
+def tell_of_mini(source: str) -> None:
+    """Whose recordings the model that comes with Voicefit was made of, and what they allow."""
+    from voicefit.checkpoints.record import read_record
+
+    if source == MINI:
+        notify(f"model: mini, which comes with Voicefit. {read_record(MINI)['terms']}")
 
 
 def corpus_arguments(arguments: list[str]) -> Iterator[tuple[str, Path]]:

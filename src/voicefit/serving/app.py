@@ -139,10 +139,10 @@ async def _forget_idle(service: Service) -> None:
         await asyncio.to_thread(service.sessions.forget_idle)
 
 
-def _token_check(token: str) -> Callable[..., None]:
+def _token_check(token: str) -> Callable[..., Awaitable[None]]:
     bearer = HTTPBearer(auto_error=False, description="The token that the server was started with, if any.")
 
-    def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
+    async def check(sent: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:  # no thread for it
         sent_token = sent.credentials if sent else ""
         if token and not secrets.compare_digest(sent_token.encode(), token.encode()):
             text = "send the server's token as `Authorization: Bearer TOKEN`"
@@ -165,7 +165,7 @@ def _add_fault_handlers(app: FastAPI) -> None:
     app.add_exception_handler(VoicefitError, partial(fault, 422, {}))
 
 
-def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callable[..., None]) -> None:
+def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callable[..., Awaitable[None]]) -> None:
     guarded: dict[str, Any] = {"dependencies": [Depends(check)], "responses": _FAULTS}
     one_too_many = service.limits.clip_bytes + 1  # so many bytes are enough for read_clip to refuse a file
 

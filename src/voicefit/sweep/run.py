@@ -93,8 +93,8 @@ def run_sweep(
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
-    Every finished trial is in ``out/trials.sqlite`` at once. Stopping at any moment therefore loses only the trials in
-    hand, and of a starting point in hand what came after its last epoch or half hour. The next call resumes.
+    Every finished trial is in ``out/trials.sqlite`` at once, or with those of its batch. Stopping at any moment
+    therefore loses only the trials and batches in hand, and of a starting point in hand what came after its last epoch or half hour. The next call resumes.
     Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
 
     Args:
@@ -174,11 +174,16 @@ def _keep(
         if isinstance(outcome, Lost):
             store.add_lost(outcome.job, outcome.worker, outcome.cause)
             continue
-        error = store.add(outcome.job, {**outcome.result, "error": outcome.error, "worker": outcome.worker})
-        done += 1
-        progress(done, total)
-        if error is not None:
-            failures.add(outcome.job, error)
+        records = outcome if isinstance(outcome, tuple) else (outcome,)
+        errors = store.add_all(
+            (record.job, {**record.result, "error": record.error, "worker": record.worker}) for record in records
+        )
+        for record, error in zip(records, errors, strict=True):
+            done += 1
+            progress(done, total)
+            if error is not None:
+                failures.add(record.job, error)
+        failures.check()
 
 
 def _lost_before(store: TrialStore, trials: Iterable[TrialSpec]) -> dict[TrialSpec, list[str]]:
@@ -308,6 +313,7 @@ class _Failures:
     def __init__(self, run: RunDirectory, most: int | None, notify: Notify):
         self._run, self._most, self._notify = run, most, notify
         self._by_error: Counter[str] = Counter()
+        self._last = ""
 
     @property
     def total(self) -> int:
@@ -315,19 +321,23 @@ class _Failures:
         return self._by_error.total()
 
     def add(self, trial: TrialSpec, error: str) -> None:
-        """Count a trial that failed.
-
-        Raises:
-            VoicefitError: it is one too many.
-        """
+        """Count a trial that failed."""
         self._by_error[error] += 1
         if self._by_error[error] <= _MOST_LINES_OF_ONE_ERROR:
             self._notify(f"failed trial {self.total}: {trial}: {error}")
         if self._by_error[error] == _MOST_LINES_OF_ONE_ERROR:
             self._notify("further trials that fail in this way are counted, and stand in the report")
+        self._last = error
+
+    def check(self) -> None:
+        """Refuse to go on after too many.
+
+        Raises:
+            VoicefitError: more have failed than are allowed.
+        """
         if self._most is not None and self.total > self._most:
             raise VoicefitError(
-                f"{self._run}: stopped after {self.total} failed trials, the last with {error}; finished trials are "
+                f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials are "
                 "kept, and the same command resumes and tries the failed ones again"
             )
 

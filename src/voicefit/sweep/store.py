@@ -1,11 +1,11 @@
-"""The trial store: one SQLite file, one transaction per trial."""
+"""The trial store: one SQLite file, one transaction for a trial or a batch of them."""
 
 import contextlib
 import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,8 @@ NOT_A_NUMBER = "the score is not a number"
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 
 _INSERT = f"INSERT OR REPLACE INTO trials ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+_INSERT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)"
 
 _JSON = {"calibration", "confusion", "support"}
 """The columns that hold JSON."""
@@ -186,26 +188,41 @@ class TrialStore:
         Raises:
             VoicefitError: the record cannot be written, as on a full disk.
         """
-        key = spec.key  # which takes longer to compute than all else here
-        record = {**vars(spec), "key": key, **result}
-        error = record.get("error")
-        if error is None and not _is_number(record.get("macro_f1")):
-            error = record["error"] = NOT_A_NUMBER
-        for name in _JSON & record.keys():
-            record[name] = _encode(record[name])
-        record["finished_at"] = _now()
-        record["attempts"] = number = self._tried.get(key, 0) + 1
-        connection = self._connection
+        return self.add_all([(spec, result)])[0]
+
+    def add_all(self, results: Iterable[tuple[TrialSpec, Mapping[str, Any]]]) -> list[str | None]:
+        """Write the records of a batch in one transaction, each as :meth:`add` does.
+
+        Args:
+            results: trials, each once, and what came of them.
+
+        Returns:
+            what :meth:`add` does, for each.
+
+        Raises:
+            VoicefitError: the records cannot be written, as on a full disk; none of them is.
+        """
+        ended_at, rows, failed, errors = _now(), [], [], []
+        for spec, result in results:
+            number = self._tried.get(spec.key, 0) + 1
+            record = {**result, "attempts": number, "finished_at": ended_at, **vars(spec)}
+            error = record.get("error")
+            if error is None and not _is_number(record.get("macro_f1")):
+                error = record["error"] = NOT_A_NUMBER
+            for name in _JSON & record.keys():
+                record[name] = _encode(record[name])
+            rows.append([record.get(name) for name in _COLUMNS])
+            errors.append(error)
+            if error is not None:
+                failed.append((spec.key, number, record.get("worker"), str(error), ended_at))
         try:
-            with connection:
-                connection.execute(_INSERT, [record.get(name) for name in _COLUMNS])
-                if error is not None:
-                    self._insert_attempt(key, number, record.get("worker"), str(error))
+            with self._connection as connection:
+                connection.executemany(_INSERT, rows)
+                connection.executemany(_INSERT_ATTEMPT, failed)
         except sqlite3.Error as fault:
             raise store_fault(self.path, fault) from fault
-        if error is not None:
-            self._tried[key] = number
-        return error
+        self._tried.update({key: number for key, number, *_ in failed})
+        return errors
 
     def add_lost(self, spec: TrialSpec, worker: str, cause: str) -> None:
         """Write that an attempt at a trial was lost with its worker; the trial is still to be run.
@@ -217,14 +234,9 @@ class TrialStore:
         """
         key = spec.key
         number = self._tried.get(key, 0) + 1
-        with self._faults(), self._connection:
-            self._insert_attempt(key, number, worker, cause)
+        with self._faults(), self._connection as connection:
+            connection.execute(_INSERT_ATTEMPT, (key, number, worker, cause, _now()))
         self._tried[key] = number
-
-    def _insert_attempt(self, key: str, number: int, worker: str | None, cause: str) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (key, number, worker, cause, _now())
-        )
 
     def absorb(self, path: Path) -> int:
         """Take over the records of another store that this one has not finished, in one transaction.
