@@ -118,6 +118,15 @@ def test_the_first_commands_of_the_readme_run(installed, home):
     assert [name for name in made if not (home / name).is_file()] == []
 
 
+def test_the_example_in_the_wheel_is_adapted_to_and_predicted(installed, home):
+    first = run(installed, home, "voicefit example tried")
+    assert first.returncode == 0, first.stderr
+    for line in first.stdout.splitlines()[1:]:
+        done = run(installed, home, line.strip().replace("my-model", "tried-model"))
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert "16 clips: macro F1" in done.stdout
+
+
 def test_what_needs_an_extra_says_so(installed, home):
     done = run(installed, home, "voicefit adapt my-clips --method full --out refused")
     assert done.returncode == 2

@@ -23,6 +23,7 @@ from voicefit.selection.ranking import SCORES
 
 COMMANDS = [
     ["demo"],
+    ["example"],
     ["corpora", "list"],
     ["corpora", "check"],
     ["corpora", "download"],

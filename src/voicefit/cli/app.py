@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import adapt, corpora, distill, models, presets, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, example, models, presets, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -15,7 +15,7 @@ from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 app = typer.Typer(
     name="voicefit",
     help="Fit a speech emotion classifier to one person's voice, from a few labelled clips.\n\n"
-    "Begin with `voicefit adapt my-clips --out my-model`, where my-clips holds a folder per label.",
+    "Begin with `voicefit example`, which writes clips to try, and names the next commands.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -67,6 +67,7 @@ def _root(
 
 _PANELS = {
     "Your voice": (
+        example.example,
         adapt.adapt,
         models.predict,
         models.evaluate,
