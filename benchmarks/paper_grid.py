@@ -35,7 +35,7 @@ TRIALS_PER_K = 16 * 20 * 5 * 3
 """Starting points × speakers × emotions × draws."""
 
 EPOCHS = (40, 200)
-"""About the median on real speech (docs/performance.md), and the most."""
+"""About the median on real speech (benchmarks/early_verdicts.md), and the most."""
 
 
 @dataclass(frozen=True)

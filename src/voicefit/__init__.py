@@ -6,7 +6,7 @@ from voicefit.errors import VoicefitError
 from voicefit.system.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from voicefit.api import Speaker, Suggestion, adapt, adapt_each, grow, prefinetune, suggest
+    from voicefit.api import Speaker, Suggestion, adapt, adapt_each, grow, prefinetune, suggest, write_example
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import Reading, load_encoder
@@ -44,6 +44,7 @@ _HOMES = {
     "run_sweep": "voicefit.sweep",
     "select_corpora": "voicefit.selection.ranking",
     "suggest": "voicefit.api",
+    "write_example": "voicefit.api",
 }
 
 __all__ = [
@@ -71,6 +72,7 @@ __all__ = [
     "run_sweep",
     "select_corpora",
     "suggest",
+    "write_example",
 ]
 
 _public_name = lazy_names(__name__, _HOMES)

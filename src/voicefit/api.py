@@ -9,6 +9,7 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders.front_end import Reading
 from voicefit.enrolment.adapt import adapt
 from voicefit.enrolment.each import Speaker, adapt_each
+from voicefit.enrolment.example import write_example
 from voicefit.enrolment.fitting import Adapted
 from voicefit.enrolment.grow import grow
 from voicefit.enrolment.suggest import Suggestion, suggest
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
 
-__all__ = ["Adapted", "Speaker", "Suggestion", "adapt", "adapt_each", "grow", "prefinetune", "suggest"]
+__all__ = ["Adapted", "Speaker", "Suggestion", "adapt", "adapt_each", "grow", "prefinetune", "suggest", "write_example"]
 
 
 def prefinetune(

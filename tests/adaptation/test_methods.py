@@ -151,7 +151,7 @@ def test_a_class_without_a_shot_is_an_error():
 
 
 def test_an_unknown_method_is_an_error_that_names_those_there_are():
-    with pytest.raises(VoicefitError, match=r"'svm' is unknown; there are bitfit, full, head, joint, kl, "):
+    with pytest.raises(VoicefitError, match=r"unknown method 'svm'; there are bitfit, full, head, joint, kl, "):
         find_method("svm")
 
 

@@ -23,6 +23,7 @@ from voicefit.selection.ranking import SCORES
 
 COMMANDS = [
     ["demo"],
+    ["example"],
     ["corpora", "list"],
     ["corpora", "check"],
     ["corpora", "download"],
@@ -424,7 +425,7 @@ def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("method", ["prior", "zero-shot"])
 def test_unlabelled_clips_are_no_setting_of_a_method(tmp_path, method):
-    with pytest.raises(VoicefitError, match=rf"settings of {method}: unlabelled: Extra inputs are not permitted"):
+    with pytest.raises(VoicefitError, match=rf"settings of {method}: unknown key 'unlabelled'; "):
         api.adapt(tmp_path, tmp_path / "clips", out=tmp_path / "m", method=method, settings={"unlabelled": 3})
 
 

@@ -4,20 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from voicefit.adaptation.shots import Shots, ShotsBatch
 from voicefit.encoders.front_end import Precision
 from voicefit.heads.head import Head, Heads
+from voicefit.system.settings import Settings
 
 if TYPE_CHECKING:
     from voicefit.encoders import Encoder
 
 
-class MethodSettings(BaseModel):
-    """The base of every method's settings: a name that is not known is refused, and nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class MethodSettings(Settings):
+    """The base of every method's settings."""
 
 
 class TrainingSettings(MethodSettings):

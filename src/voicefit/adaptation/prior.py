@@ -6,7 +6,7 @@ counts as a few shots and fades as shots come; a label that no corpus has begins
 move the head into the speaker's frame of reference and, by self-training, take part in the fit. The mode is linear in
 pooled frames, so that an adapted model is an ordinary `transformers` classifier.
 
-The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has their measurements on others.
+The constants were chosen on EMOVO and EmoDB speakers; research/prior.md has their measurements on others.
 """
 
 from collections.abc import Sequence
