@@ -90,9 +90,7 @@ def _regressions(
     return weights, biases
 
 
-def _regression(
-    vectors: np.ndarray, targets: np.ndarray, classes: int, l2: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _regression(vectors: np.ndarray, targets: np.ndarray, classes: int, l2: float) -> tuple[np.ndarray, np.ndarray]:
     importance = importance_of(targets, classes)
     if classes > 2:
         return fit_softmax(vectors, targets, importance, l2)
