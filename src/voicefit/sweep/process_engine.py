@@ -59,8 +59,10 @@ def run_jobs(
     scheduler: Scheduler[Any, Any] = Scheduler(groups, transport, workers, trial_timeout, losses)
     with contextlib.closing(scheduler.run()) as messages:
         for message in messages:
-            is_one = isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec)
-            if isinstance(message, tuple) or is_one:
+            if isinstance(message, tuple):
+                yield message
+                continue
+            if isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec):
                 yield message
             elif handle_message(shared, message, progress):
                 groups.extend(waiting[message.job])
