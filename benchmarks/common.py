@@ -42,7 +42,7 @@ from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome, each_record
 from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import StartId, TrialSpec
@@ -245,7 +245,7 @@ def trials_per_second(
     k: int,
     workers: int,
     seconds: float,
-    run: Callable[..., Generator[Record[TrialSpec]]] = run_trials,
+    run: Callable[..., Generator[Outcome[TrialSpec]]] = run_trials,
     draws: int = 2000,
 ) -> float:
     """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
@@ -259,7 +259,7 @@ def trials_per_second(
     arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
     fresh, began = set(left), 0.0
     with contextlib.closing(run(trials, jobs, workers)) as records:
-        for record in records:
+        for record in each_record(records):
             now, trial = time.perf_counter(), record.job
             if record.error is not None:
                 raise SystemExit(f"a trial of {trial.method} failed: {record.error}")
