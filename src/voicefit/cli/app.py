@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import adapt, corpora, distill, example, models, presets, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, evaluate, example, models, presets, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -70,7 +70,7 @@ _PANELS = {
         example.example,
         adapt.adapt,
         models.predict,
-        models.evaluate,
+        evaluate.evaluate,
         models.suggest,
         serve.serve,
         models.export,

@@ -140,6 +140,7 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
         "seed": request.seed,
         "front_end": task.begin.front_end.model_dump(),
         "shots": counts,
+        "clips": dict(zip(support.digests, support.labels, strict=True)),
         "unlabelled": len(shots.unlabelled),
         "left_out": given.left_out,
         "leave_one_out": how_sure.to_json() if how_sure else None,
