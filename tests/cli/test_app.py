@@ -418,6 +418,16 @@ def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, 
     assert "bad: holds no clip that can be used" in err
 
 
+def test_a_label_without_a_clip_that_can_be_read_is_told_with_the_file(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    (clips / "Angry").rename(clips / "shouting")  # which no corpus knows
+    for clip in (clips / "shouting").iterdir():
+        clip.write_bytes(b"\0\0\0\x18ftypM4A junk")
+    code, _, err = run("adapt", clips, "--out", tmp_path / "model")
+    assert code == 2
+    assert "1 label has clips that can be used; at least two are needed (not used: shouting/" in err
+
+
 def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
     with pytest.raises(VoicefitError, match=r"settings of full: lr: .* greater than 0"):
         api.adapt(tmp_path / "encoder", tmp_path / "clips", out=tmp_path / "m", method="full", settings={"lr": -1})

@@ -25,8 +25,13 @@ def transcripts(page: str) -> list[list[tuple[str, str]]]:
 
 
 def differences(expected: str, printed: str, tolerance: float = 0.02) -> list[str]:
-    """The words in which two texts differ; numbers may, by a little, since processors round differently."""
-    before, after = expected.split(), printed.split()
+    """The words in which two texts differ; numbers may, by a little, since processors round differently.
+
+    What is expected may end in ``…``: more is printed than is shown.
+    """
+    before, after = (text.replace("–", " ").split() for text in (expected, printed))
+    if before[-1] == "…":
+        before, after = before[:-1], after[: len(before) - 1]
     found = [f"{len(before)} words, not {len(after)}"] if len(before) != len(after) else []
     for one, other in zip(before, after, strict=False):
         numbers = [re.fullmatch(r"(\d+(?:\.\d+)?)[,;)]?", word.lstrip("(")) for word in (one, other)]
