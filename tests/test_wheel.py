@@ -100,9 +100,8 @@ def test_its_environment_has_no_package_of_an_extra(installed):
     assert packages.isdisjoint(name.replace("-", "_") for name in HEAVY)
 
 
-def test_the_first_commands_of_the_readme_run(installed, home):
-    first, second = (commands_of(text) for _, text in blocks_to_test("bash")[:2])
-    for line in (*first, *second):
+def test_the_commands_of_the_page_about_a_voice_run(installed, home):
+    for line in (line for _, text in blocks_to_test("bash", "docs/start/voice.md") for line in commands_of(text)):
         done = run(installed, home, line)
         if "--figure" in line:  # which matplotlib draws
             assert done.returncode == 2 and "pip install 'voicefit[report]'" in done.stderr

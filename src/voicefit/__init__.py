@@ -10,8 +10,9 @@ if TYPE_CHECKING:
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import Reading, load_encoder
-    from voicefit.prediction.evaluation import Evaluation, evaluate
+    from voicefit.prediction.evaluation import evaluate
     from voicefit.prediction.model import Model, Prediction, load_model
+    from voicefit.prediction.scoring import Evaluation
     from voicefit.prediction.together import predict_together
     from voicefit.prefinetuning.prefinetune import Run
     from voicefit.prefinetuning.settings import PrefinetuneSettings
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from voicefit.sweep import read_plan, run_sweep
 
 _HOMES = {
-    "Evaluation": "voicefit.prediction.evaluation",
+    "Evaluation": "voicefit.prediction.scoring",
     "Model": "voicefit.prediction.model",
     "Prediction": "voicefit.prediction.model",
     "PrefinetuneSettings": "voicefit.prefinetuning.settings",

@@ -248,17 +248,25 @@ def test_adapt_takes_what_the_corpora_know_where_there_is_something(run, pretrai
     assert "by method head" in out
 
 
+def other_clips(folder):
+    """Clips of the labels of `build_folder`, and no copies of its."""
+    for seed, name in enumerate(("Angry/5.wav", "Angry/6.wav", "neutral/5.wav")):
+        write_noise(folder / name, 100 + seed, seconds=0.3)
+    return folder
+
+
 def test_evaluate_scores_labelled_clips_and_predict_labels_them_together(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     code, _, _ = run("adapt", checkpoint, clips, "--out", tmp_path / "m")
-    code, out, _ = run("evaluate", tmp_path / "m", clips, "--json")
+    others = other_clips(tmp_path / "others")
+    code, out, _ = run("evaluate", tmp_path / "m", others, "--json")
     assert code == 0
     found = json.loads(out)
-    assert found["clips"] == sum(scores["clips"] for scores in found["labels"].values())
-    assert found["interval"][0] <= found["macro_f1"] <= found["interval"][1]
-    code, out, _ = run("evaluate", tmp_path / "m", clips, "--together")
+    assert found["clips"] == 3 == sum(scores["clips"] for scores in found["labels"].values())
+    assert found["macro_f1_low"] <= found["macro_f1"] <= found["macro_f1_high"]
+    code, out, _ = run("evaluate", tmp_path / "m", others, "--together")
     assert code == 0
-    assert f"{found['clips']} clips: macro F1" in out
+    assert "3 clips: macro F1" in out
     code, out, _ = run("predict", tmp_path / "m", clips, "--together", "--json")
     assert code == 0
     assert {item["label"] for item in json.loads(out)} <= set(found["labels"])
@@ -333,14 +341,61 @@ def test_suggest_names_recordings_that_have_no_label_yet(run, pretrained, tmp_pa
 def test_evaluate_names_what_it_leaves_out(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     run("adapt", checkpoint, clips, "--out", tmp_path / "m")
-    write_noise(clips / "bored" / "a.wav", 5, seconds=0.3)
-    code, out, err = run("evaluate", tmp_path / "m", clips, "--json")
-    assert code == 0
-    (reason,) = json.loads(out)["left_out"].values()
-    assert "the model does not know the label bored" in reason
-    assert "a.wav" in err
+    others = other_clips(tmp_path / "others")
+    write_noise(others / "bored" / "a.wav", 5, seconds=0.3)
+    first = sorted(clips.rglob("*.wav"))[0]
+    samples, rate = soundfile.read(first, dtype="int16")
+    soundfile.write(others / "Angry" / "renamed.flac", samples, rate)
+    code, out, err = run("evaluate", tmp_path / "m", others, "--json")
+    assert code == 0, err
+    left_out = {Path(name).name: reason for name, reason in json.loads(out)["left_out"].items()}
+    assert left_out == {
+        "a.wav": "the model does not know the label boredom",
+        "renamed.flac": "the model was adapted on it",
+    }
+    assert "a.wav" in err and "renamed.flac" in err
+    code, _, err = run("evaluate", tmp_path / "m", clips)
+    assert code == 2 and "no clip can be scored (the model was adapted on it)" in err
     code, _, err = run("evaluate", tmp_path / "m", tmp_path / "absent")
     assert code == 2
+
+
+def test_evaluate_says_that_an_older_model_names_no_clips(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    record = json.loads((tmp_path / "m" / "voicefit.json").read_text())
+    assert list(record.pop("clips").values()) == ["anger", "anger", "neutral", "neutral"]
+    (tmp_path / "m" / "voicefit.json").write_text(json.dumps(record))
+    code, out, err = run("evaluate", tmp_path / "m", clips, "--json")
+    assert code == 0 and json.loads(out)["clips"] == 4
+    assert "does not say which clips it was adapted on" in err
+
+
+def test_evaluate_writes_a_table_a_figure_and_a_page(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    run("adapt", checkpoint, clips, "--out", tmp_path / "m")
+    others = other_clips(tmp_path / "others <b>")
+    outputs = [tmp_path / "new" / name for name in ("e.csv", "e.pdf", "e.html")]
+    options = [part for pair in zip(("--csv", "--figure", "--page"), outputs, strict=True) for part in pair]
+    code, _, err = run("evaluate", tmp_path / "m", others, *options)
+    assert code == 0, err
+    table = pd.read_csv(outputs[0])
+    assert table[["anger", "neutral"]].sum(axis=1).round(4).tolist() == [1, 1, 1]
+    assert table["label"].tolist() == ["anger", "anger", "neutral"]
+    assert outputs[1].read_bytes().startswith(b"%PDF")
+    page = outputs[2].read_text()
+    assert "others &lt;b&gt;" in page and "<b>" not in page
+    assert {path.name for path in (tmp_path / "new").iterdir()} == {"e.csv", "e.pdf", "e.html"}
+
+
+@pytest.mark.parametrize(
+    ("option", "name", "words"),
+    [("--csv", "e.txt", "ends in .csv"), ("--figure", "e.gif", ".png, .svg, .pdf"), ("--page", "e.pdf", ".html")],
+)
+def test_evaluate_refuses_outputs_before_the_work(run, tmp_path, option, name, words):
+    code, out, err = run("evaluate", tmp_path / "absent", tmp_path / "absent", option, tmp_path / name)
+    assert code == 2 and words in err and not out
+    assert len(err.strip().splitlines()) == 1
 
 
 def test_timelines_are_not_labelled_together(run, pretrained, tmp_path):
@@ -363,6 +418,16 @@ def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, 
     assert "bad: holds no clip that can be used" in err
 
 
+def test_a_label_without_a_clip_that_can_be_read_is_told_with_the_file(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    (clips / "Angry").rename(clips / "shouting")  # which no corpus knows
+    for clip in (clips / "shouting").iterdir():
+        clip.write_bytes(b"\0\0\0\x18ftypM4A junk")
+    code, _, err = run("adapt", clips, "--out", tmp_path / "model")
+    assert code == 2
+    assert "1 label has clips that can be used; at least two are needed (not used: shouting/" in err
+
+
 def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
     with pytest.raises(VoicefitError, match=r"settings of full: lr: .* greater than 0"):
         api.adapt(tmp_path / "encoder", tmp_path / "clips", out=tmp_path / "m", method="full", settings={"lr": -1})
@@ -370,7 +435,7 @@ def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("method", ["prior", "zero-shot"])
 def test_unlabelled_clips_are_no_setting_of_a_method(tmp_path, method):
-    with pytest.raises(VoicefitError, match=rf"settings of {method}: unlabelled: Extra inputs are not permitted"):
+    with pytest.raises(VoicefitError, match=rf"settings of {method}: unknown key 'unlabelled'; "):
         api.adapt(tmp_path, tmp_path / "clips", out=tmp_path / "m", method=method, settings={"unlabelled": 3})
 
 
@@ -499,7 +564,11 @@ def test_tables_are_taken_where_folders_are(run, tmp_path, start):
     assert code == 0, err
     assert "adapted on 2 anger, 2 neutral" in out
     assert "left out: row 6 of t.csv (lists Angry/1.wav again)" in err
-    code, out, err = run("evaluate", tmp_path / "m", clips / "t.csv", "--json")
+    more = [f"more/{path.parent.name}-{path.name};{path.parent.name}" for path in sorted(clips.rglob("*.wav"))]
+    for seed, row in enumerate(more):
+        write_noise(clips / row.split(";")[0], 100 + seed)
+    (clips / "more.csv").write_text("file;emotion\n" + "\n".join(more))
+    code, out, err = run("evaluate", tmp_path / "m", clips / "more.csv", "--json")
     assert code == 0 and json.loads(out)["clips"] == 4, err
 
 

@@ -4,20 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from voicefit.adaptation.shots import Shots, ShotsBatch
 from voicefit.encoders.front_end import Precision
 from voicefit.heads.head import Head, Heads
+from voicefit.system.settings import Settings
 
 if TYPE_CHECKING:
     from voicefit.encoders import Encoder
 
 
-class MethodSettings(BaseModel):
-    """The base of every method's settings: a name that is not known is refused, and nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class MethodSettings(Settings):
+    """The base of every method's settings."""
 
 
 class TrainingSettings(MethodSettings):
@@ -66,9 +65,9 @@ class Method(Generic[S]):
             for all trials of a speaker. The default is the frozen ones.
         epochs: for settings and k shots, the number of epochs where the first is the best, and the number at most.
             The default is one fit that cannot end early.
-        fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots, which
-            does not depend on the others. For methods that draw nothing at random; ``fit`` is then that of a batch of
-            one, see :func:`fit_alone`.
+        fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots,
+            which does not depend on the others. For methods that draw nothing at random; ``fit`` is then
+            :func:`fit_alone`, that of a batch of one.
     """
 
     name: str

@@ -8,8 +8,8 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from voicefit.api import Speaker, Suggestion
-    from voicefit.prediction.evaluation import Evaluation
     from voicefit.prediction.model import Prediction
+    from voicefit.prediction.scoring import Evaluation
     from voicefit.prediction.timeline import Timeline
 
 _MOST_COLUMNS = 5
@@ -72,13 +72,23 @@ def speaker_table(found: Sequence["Speaker"]) -> Table:
 
 
 def evaluation_table(found: "Evaluation") -> Table:
-    """A row per label: its scores, and what its clips were taken for."""
-    table = _table("label", "clips", "F1", "precision", "recall", "taken for")
+    """A row per label: its scores, F1 with its interval, and what its clips were taken for."""
+    table = _table("label", "clips", "F1", "95 %", "precision", "recall", "taken for")
     for name, scores in found.labels.items():
         answers = sorted(found.confusion.get(name, {}).items(), key=lambda pair: -pair[1])
         taken = ", ".join(f"{count} {label}" for label, count in answers if count and label != name)
-        numbers = (f"{number:.3f}" for number in (scores.f1, scores.precision, scores.recall))
+        low, high = scores.intervals["f1"]
+        numbers = (f"{scores.f1:.3f}", f"{low:.2f}–{high:.2f}", f"{scores.precision:.3f}", f"{scores.recall:.3f}")
         table.add_row(Text(name), str(scores.clips), *numbers, Text(taken))
+    return table
+
+
+def calibration_table(found: "Evaluation") -> Table:
+    """A row per bin of confidence that has clips: how sure the model is, and how often it is right."""
+    table = _table("sure", "clips", "confidence", "right")
+    for one in found.calibration.bins:
+        bounds = f"{one['from']:.1f}–{one['to']:.1f}"
+        table.add_row(bounds, f"{one['clips']:.0f}", f"{one['confidence']:.3f}", f"{one['accuracy']:.3f}")
     return table
 
 

@@ -71,6 +71,6 @@ def adapt_to(begin: Start, corpus: Corpus, request: Request) -> Adapted:
     method = request.chosen(begin)
     task = Task(begin, method, encoder_for(method, begin), request)
     given = read_given(begin, task.encoder, corpus, request, trains=task.trains)
-    labels = model_labels(task, given.support)
+    labels = model_labels(task, given.support, given.left_out)
     support, more = add_recordings(given.support, task.encoder, given.clips, request)
     return fit(task, labels, support, replace(given, left_out=given.left_out | more))

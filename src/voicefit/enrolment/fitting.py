@@ -1,7 +1,7 @@
 """A model fitted to what is known of a voice, and written."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +23,7 @@ from voicefit.enrolment.request import Request
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
 from voicefit.prediction.model import Model, load_model
+from voicefit.prediction.voice import first_reason
 from voicefit.system.extras import require
 
 
@@ -92,12 +93,13 @@ class Labels:
     unknown: set[str]
 
 
-def model_labels(task: Task, support: Support) -> Labels:
+def model_labels(task: Task, support: Support, left_out: Mapping[str, str]) -> Labels:
     """Return the labels that a model can tell.
 
     Args:
         task: names the method and the start.
         support: the clips.
+        left_out: clip → why it was not used, which may be why a label has none.
 
     Raises:
         VoicefitError: there are fewer than two.
@@ -109,6 +111,7 @@ def model_labels(task: Task, support: Support) -> Labels:
     if len(found) < 2:
         raise VoicefitError(
             f"{task.request.clips}: {len(found)} label has clips that can be used; at least two are needed"
+            + (f" (not used: {first_reason(left_out)})" if left_out else "")
         )
     return Labels(found, taught, without - taught)
 
@@ -137,6 +140,7 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
         "seed": request.seed,
         "front_end": task.begin.front_end.model_dump(),
         "shots": counts,
+        "clips": dict(zip(support.digests, support.labels, strict=True)),
         "unlabelled": len(shots.unlabelled),
         "left_out": given.left_out,
         "leave_one_out": how_sure.to_json() if how_sure else None,

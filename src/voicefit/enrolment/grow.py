@@ -88,7 +88,7 @@ def grow(
     task = _task(begin, grown, request, has_unlabelled=bool(len(support.unlabelled)) or unlabelled is not None)
     given = Given(support) if corpus is None else read_given(begin, task.encoder, corpus, request, trains=False)
     support, changed = _merged(support, given.support) if corpus is not None else (support, ())
-    labels = model_labels(task, support)
+    labels = model_labels(task, support, given.left_out)
     before = len(support.unlabelled)
     support = support.without_unlabelled(set(support.digests))
     labelled_now = before - len(support.unlabelled)

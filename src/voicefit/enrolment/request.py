@@ -114,4 +114,5 @@ def choose_method(name: str, settings: Mapping[str, Any], has_unlabelled: bool) 
         return chosen.configured(**settings)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise VoicefitError(f"settings of {name}: {fault['loc'][0]}: {fault['msg']}") from error
+        place = "".join(f"{part}: " for part in fault["loc"][:1])
+        raise VoicefitError(f"settings of {name}: {place}{fault['msg'].removeprefix('Value error, ')}") from error

@@ -4,7 +4,7 @@ import contextlib
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -66,10 +66,15 @@ def _one_line(cell: str) -> str:
     return " ".join(cell.splitlines()).encode("utf-8", "backslashreplace").decode()
 
 
-def _line(cells: Sequence[str]) -> bytes:
+def csv_text(rows: Iterable[Sequence[str]]) -> str:
+    """Return rows as CSV, each of them one line."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow([_one_line(cell) for cell in cells])
-    return text.getvalue().encode()
+    csv.writer(text, lineterminator="\n").writerows([_one_line(cell) for cell in row] for row in rows)
+    return text.getvalue()
+
+
+def _line(cells: Sequence[str]) -> bytes:
+    return csv_text([cells]).encode()
 
 
 @contextlib.contextmanager

@@ -161,5 +161,14 @@ def _read(
     return usable, answers, digests, left_out
 
 
+def heard_digest(clip: Clip, max_seconds: float) -> str:
+    """Return the digest of what a model reads of a clip, as :attr:`Embedded.digests` has it; empty if unreadable."""
+    try:
+        waveform = load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)
+    except AudioError:
+        return ""
+    return _digest(waveform[: int(max_seconds * SAMPLE_RATE)])
+
+
 def _digest(waveform: np.ndarray) -> str:
     return hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()

@@ -44,12 +44,12 @@ def render(
     same_audio = run.get("same_audio") or {}
     script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
-        _environment()
+        environment()
         .get_template("page.html")
         .render(
             css=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),
-            script_hash=_source_hash(script),
+            script_hash=source_hash(script),
             run=run,
             done=done,
             reload=Markup(reload_tag(reload)) if reload else "",
@@ -112,13 +112,14 @@ def _plain(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _source_hash(script: str) -> str:
+def source_hash(script: str) -> str:
     """Return the name of the one script that may run, in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}"
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
+    """Return the templates of pages; what they are given is escaped."""
     environment = Environment(
         loader=FileSystemLoader(HERE),
         autoescape=True,
