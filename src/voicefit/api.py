@@ -25,6 +25,7 @@ from voicefit.corpora.folder import label_folders
 from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
+from voicefit.heads.novelty import Novelty
 from voicefit.prediction.model import Model, load_model
 from voicefit.prediction.voice import embed_clips, embed_recordings, first_reason, front_clips
 from voicefit.system.extras import require
@@ -190,6 +191,8 @@ def adapt(
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": begin.record.get("corpora", []),
     }
+    if begin.prior and not trains:
+        record["novelty"] = Novelty.of_shots(begin.prior, shots.pooled, shots.targets, len(labels)).to_record()
     _save(begin, head, labels, Path(out), record, trains=trains, small=small)
     return Adapted(
         model=load_model(out),
@@ -202,6 +205,7 @@ def adapt(
             *corpus.account.remarks,
             *_labels_without_clips(_named_labels(corpus) - with_clips, taught),
             *_nothing_to_train(chosen, begin),
+            *_other_is_a_label(labels),
             *_found_in_recordings(head, labels, shots.unlabelled),
         ),
     )
@@ -331,6 +335,14 @@ def _labels_without_clips(labels: set[str], taught: set[str]) -> Iterator[str]:
             f"no clip of {label} can be used: the model knows this label from the start's corpora alone"
             if label in taught
             else f"no clip of {label} can be used: the model does not know this label"
+        )
+
+
+def _other_is_a_label(labels: Sequence[str]) -> Iterator[str]:
+    if OTHER in labels and len(labels) > 2:
+        yield (
+            f"{OTHER} is a label beside the others: clips like those in it are called {OTHER}. Put clips of every kind "
+            "in it that the model may hear; noise and music need none, since `voicefit predict --reject` tells them"
         )
 
 

@@ -20,6 +20,7 @@ from voicefit.adaptation.method import Method, MethodSettings
 from voicefit.adaptation.shots import Shots
 from voicefit.heads.head import Head
 from voicefit.heads.logistic import fit_logistic, log_softmax, softmax
+from voicefit.heads.novelty import posterior_means
 from voicefit.heads.prior import Prior
 
 _WIDTH = 64
@@ -122,14 +123,8 @@ def fit_mixture(prior: Prior, points: np.ndarray, guess: np.ndarray, allowed: np
 
 def _gaussians(prior: Prior, points: np.ndarray, responsibilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the log-density of each label's Gaussian, up to what all share: weights ``(labels, width)`` and biases."""
-    width = points.shape[1]
-    signal, speakers = prior.signal[:width], prior.speakers[:width]
     counts, sums = responsibilities.sum(axis=0)[:, None], responsibilities.T @ points
-    precision = counts / (1 + counts * signal)  # of a label's mean as a witness of the voice's centre
-    witnesses = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=0)
-    centre = speakers * witnesses / (1 + speakers * precision.sum(axis=0))
-    variance = 1 / (counts + 1 / signal)
-    means = variance * (sums + centre / signal)
+    means, variance = posterior_means(prior, counts[:, 0], sums)
     scatter = points.T @ points - sums.T @ means - means.T @ sums + (means * counts).T @ means
     scatter += np.diag((counts * variance).sum(axis=0) + _COVARIANCE_CLIPS)
     covariance = scatter / (len(points) + _COVARIANCE_CLIPS)
