@@ -115,7 +115,7 @@ class Evaluation:
                 name: _with_intervals({k: v for k, v in vars(one).items() if k != "intervals"}, one.intervals)
                 for name, one in self.labels.items()
             },
-            "calibration": vars(self.calibration),
+            "calibration": vars(self.calibration) if self.calibration.bins else None,
         }
 
 
