@@ -1,5 +1,5 @@
 # On a fresh machine with Python 3.11 or newer and make: `make demo`, `make check` (style, types and quick tests, while
-# you work) or `make test` (everything); each sets up what it needs.
+# you work), `make test` (everything) or `make docs` (the site); each sets up what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -10,7 +10,7 @@ PYTEST := $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 # Compiled once, modules of tests and of the package need not be compiled by each of the processes that tests start.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo check test quick lint setup clean
+.PHONY: demo check test quick lint docs setup clean
 
 demo: $(VENV)/.demo
 	$(BIN)/voicefit demo --out voicefit-demo
@@ -27,7 +27,11 @@ quick: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 setup: $(VENV)/.all
 
@@ -43,4 +47,4 @@ $(VENV)/.demo $(VENV)/.all: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) voicefit-demo voicefit-demo-material
+	rm -rf $(VENV) site voicefit-demo voicefit-demo-material

@@ -1,4 +1,4 @@
-"""Classify audio files with a model that `voicefit export` wrote; needs onnxruntime and soundfile alone.
+"""Classify audio files with a model that `voicefit export` wrote.
 
 pip install onnxruntime soundfile
 python onnx_predict.py model.onnx clip.wav ...
@@ -15,11 +15,14 @@ model, *files = sys.argv[1:]
 session = onnxruntime.InferenceSession(model)
 facts = session.get_modelmeta().custom_metadata_map
 labels, rate = json.loads(facts["labels"]), int(facts["sample_rate"])
-
 for file in files:
-    samples, its_rate = soundfile.read(file, dtype="float32", always_2d=True)
+    convert = f"convert it first: ffmpeg -i {file} -ar {rate} out.wav"
+    try:
+        samples, its_rate = soundfile.read(file, dtype="float32", always_2d=True)
+    except soundfile.SoundFileError:
+        sys.exit(f"{file}: libsndfile does not read it; {convert}")
     if its_rate != rate:
-        sys.exit(f"{file}: {its_rate} Hz; convert it first, as by `sox {file} -r {rate} out.wav`")
+        sys.exit(f"{file}: {its_rate} Hz; {convert}")
     waveform = np.ascontiguousarray(samples.mean(axis=1))
     if len(waveform) < int(facts["min_samples"]):
         sys.exit(f"{file}: shorter than {facts['min_samples']} samples")

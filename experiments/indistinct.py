@@ -30,7 +30,7 @@ RULES = ("nearness of means", "shared clips")
 
 def mixture_of(shots: Shots) -> tuple[joint.Mixture, np.ndarray]:
     """The mixture that `joint` fits to several emotions, and the clips, as it sees them."""
-    known = prior.require_prior(shots, "joint")
+    known = prior.require_prior(shots.alone(), "joint")
     first = prior.posterior_head(shots, prior.Settings())
     parts = [shots.pooled, shots.unlabelled] if len(shots.pooled) else [shots.unlabelled]
     points = known.project(np.concatenate(parts))
@@ -38,7 +38,9 @@ def mixture_of(shots: Shots) -> tuple[joint.Mixture, np.ndarray]:
     allowed = np.ones((len(points), shots.classes), dtype=bool)
     allowed[: len(targets)] = targets[:, None] == np.arange(shots.classes)
     guess = points @ first.classifier_weight.astype(np.float64).T + first.classifier_bias
-    return joint.fit_mixture(known, points, guess, allowed, len(shots.unlabelled)), points
+    labels = np.array([shots.classes])
+    found = joint.fit_mixtures(known, points[None], guess[None], allowed[None], len(shots.unlabelled), labels)
+    return joint.Mixture(found.weights[0], found.biases[0], found.responsibilities[0]), points
 
 
 def rows_of(voice: Voice, draws: int) -> Iterator[dict[str, Any]]:

@@ -26,6 +26,7 @@ LAYERS = (
     "prediction",
     "export",
     "selection",
+    "enrolment",
     "api",
     "sweep",
     "report",
@@ -87,7 +88,8 @@ def test_ray_is_imported_only_by_its_own_modules():
 
 def test_methods_open_no_corpus_no_file_and_no_store():
     used = {dotted for path in (SRC / "adaptation").glob("*.py") for dotted in imports(path)}
-    below = ("errors", "encoders", "heads", "scores", "training", "adaptation", "system.machine", "system.extras")
+    system = ("system.machine", "system.extras", "system.settings")
+    below = ("errors", "encoders", "heads", "scores", "training", "adaptation", *system)
     assert {name for name in used if not name.removeprefix("voicefit.").startswith(below)} == set()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import pkgutil
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ HEAVY = (
     "encoders.transformers_encoder",
     "export.encoder", "export.graph",
     "heads.corpus_heads", "heads.discriminants", "heads.learn_prior",
-    "serving.app", "serving.late_page", "serving.page", "serving.server",
+    "serving.app", "serving.handlers", "serving.late_page", "serving.page", "serving.server",
     "system.distributed", "system.machine",
 )  # fmt: skip
 """Single modules of other rooms that do so."""
@@ -62,7 +63,10 @@ def test_the_list_names_no_module_that_is_not_there():
 
 
 COMMANDS = {
+    "example": "example example",
     "adapt": "adapt clips --out small --small",
+    "adapt from a model": "adapt --from small others --out grown",
+    "adapt each": "adapt speakers --each --out models --small",
     "adapt with recordings": "adapt clips --unlabelled more --out whole",
     "adapt by method head": "adapt mini clips --method head --out by-head",
     "predict": "predict small new.wav --json",
@@ -110,6 +114,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, name in enumerate((*clips, "more/1", "more/2", "more/3", "more/4", "new")):
         write_noise(folder / f"{name}.wav", seed, seconds=0.6, peak=0.1 + 0.08 * seed)
     write_noise(folder / "talk.wav", 20, seconds=2.5)
+    for speaker in ("anna", "ben"):
+        shutil.copytree(folder / "clips", folder / "speakers" / speaker)
     build_wav2vec2_group_norm(folder / "encoder")
     (folder / "run").mkdir()
     (folder / "plan.toml").write_text("")

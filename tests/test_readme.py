@@ -1,26 +1,28 @@
-"""Every command and example of the README runs as it stands, on miniature corpora in the native layouts."""
+"""Every command and example of the README and of the first pages runs as it stands, on miniature corpora."""
 
+import json
 import shlex
+from itertools import product
 
 import pytest
 
-from support.layouts import build_emodb, build_ravdess, write_noise
+from support.layouts import RAVDESS_EMOTIONS, build_emodb, write_noise
 from support.new_process import run_command_line
-from support.readme import blocks_to_test, commands_of
+from support.readme import PAGES, ROOT, blocks_to_test, commands_of, differences, transcripts
 from support.tiny_models import build_wav2vec2_group_norm
 
 pytestmark = pytest.mark.slow(30)
 
 EMOTIONS = ("anger", "neutral")
-"""Enough to tell one from the rest: the README's plan has 1440 trials of six emotions, in each of two sweeps."""
+"""Enough to tell one from the rest: the larger plan has 1440 trials of six emotions, in each of two sweeps."""
 
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
-    """A home folder with the README's corpora, clips and encoder, which is also the current directory."""
+    """A home folder with the pages' corpora, clips and encoder, which is also the current directory."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    build_ravdess(tmp_path / "data" / "RAVDESS")
+    build_ravdess_with_enough_clips(tmp_path / "data" / "RAVDESS")
     build_emodb(tmp_path / "data" / "EmoDB")
     build_nemo_with_enough_clips(tmp_path / "data" / "nEMO")
     build_wav2vec2_group_norm(tmp_path / "facebook" / "wav2vec2-base")
@@ -31,9 +33,17 @@ def home(tmp_path, monkeypatch):
         )
     ):
         write_noise(tmp_path / f"{clip}.wav", seed, seconds=0.3)
-    for name, text in blocks_to_test("toml"):
-        (tmp_path / name).write_text(text, encoding="utf-8")
+    for page in PAGES:
+        for name, text in blocks_to_test("toml", page):
+            (tmp_path / name).write_text(text, encoding="utf-8")
     return tmp_path
+
+
+def build_ravdess_with_enough_clips(root):
+    takes = product(("01", "02"), RAVDESS_EMOTIONS, ("01", "02"), ("01", "02"))
+    for seed, (actor, emotion, statement, repetition) in enumerate(takes):
+        name = f"03-01-{emotion}-01-{statement}-{repetition}-{actor}.wav"
+        write_noise(root / f"Actor_{actor}" / name, seed)
 
 
 def build_nemo_with_enough_clips(root):
@@ -54,32 +64,66 @@ def run_command(line, folder):
 
 
 @pytest.mark.parametrize(
-    ("block", "commands", "made"),
+    ("page", "block", "commands", "made"),
     [
-        (0, 4, ["my-model/model.safetensors", "talk.svg", "my-model.onnx"]),
-        (1, 2, ["my-better-model/model.safetensors"]),
-        (2, 4, ["checkpoint/model.safetensors", "my-own-model/model.safetensors"]),
-        (3, 3, ["run/report/index.html"]),
+        ("README.md", 0, 2, ["run/report/index.html"]),
+        ("docs/start/voice.md", 0, 4, ["my-model/model.safetensors", "talk.svg", "my-model.onnx"]),
+        ("docs/start/voice.md", 1, 2, ["my-better-model/model.safetensors"]),
+        ("docs/start/corpora.md", 0, 4, ["checkpoint/model.safetensors", "my-own-model/model.safetensors"]),
+        ("docs/start/experiment.md", 0, 3, ["bigger-run/report/index.html"]),
     ],
-    ids=["on your own voice", "recordings without labels", "on your own corpora", "a sweep"],
+    ids=["a small sweep", "your voice", "recordings without labels", "your corpora", "a sweep"],
 )
-def test_every_command_of_the_readme_runs(home, tmp_path_factory, block, commands, made):
-    blocks = [commands_of(text) for _, text in blocks_to_test("bash")]
-    assert len(blocks) == 4 and len(blocks[block]) == commands
+def test_every_command_of_the_pages_runs(home, tmp_path_factory, page, block, commands, made):
+    blocks = [commands_of(text) for _, text in blocks_to_test("bash", page)]
+    assert len(blocks[block]) == commands
     outputs = {line: run_command(line, tmp_path_factory.mktemp("printed")) for line in blocks[block]}
     assert all((home / name).is_file() for name in made)
-    if block == 0:
-        prediction = outputs["voicefit predict my-model new-clip.wav"]
-        assert "calm" in prediction and "upset" in prediction
-    if block == 1:
-        assert "2 clips: macro F1" in outputs["voicefit evaluate my-better-model my-other-clips"]
+    prediction = outputs.get("voicefit predict my-model new-clip.wav")
+    assert prediction is None or ("calm" in prediction and "upset" in prediction)
+    scores = [printed for line, printed in outputs.items() if line.startswith("voicefit evaluate")]
+    assert all("2 clips: macro F1" in printed for printed in scores)
 
 
-def test_the_python_example_of_the_readme_runs(home, capsys):
-    ((_, example),) = blocks_to_test("python")
-    assert len(example.splitlines()) < 20
+def test_every_block_is_run():
+    assert [len(blocks_to_test("bash", page)) for page in PAGES] == [1, 2, 1, 1]
+    assert [len(blocks_to_test("python", page)) for page in PAGES] == [1, 0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("page", "printed"), [("README.md", "{'calm': 2, 'upset': 2}"), ("docs/start/experiment.md", "")]
+)
+def test_the_python_examples_run(home, page, printed):
+    ((_, example),) = blocks_to_test("python", page)
     script = home / "example.py"
     script.write_text(f"if __name__ == '__main__':\n{'    '.join(['', *example.splitlines(True)])}", encoding="utf-8")
-    code, printed, errors = run_command_line([script], home)
+    code, out, errors = run_command_line([script], home)
     assert code == 0, errors
-    assert "{'calm': 2, 'upset': 2}" in printed
+    assert printed in out
+
+
+def test_the_first_commands_print_what_the_readme_shows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (commands,) = transcripts("README.md")
+    assert [line.split()[1] for line, _ in commands] == ["example", "adapt", "predict", "evaluate"]
+    for line, expected in commands:
+        code, printed, errors = run_command_line(shlex.split(line)[1:], tmp_path)
+        assert code == 0, errors
+        assert not expected or differences(expected, f"{errors}\n{printed}") == [], f"{line}\n{errors}\n{printed}"
+
+
+def test_the_readme_is_short_and_names_both_targets_of_make():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 120
+    assert "    make demo " in text and "    make test " in text
+
+
+def test_the_notebook_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    notebook = json.loads((ROOT / "examples" / "two_clips.ipynb").read_text(encoding="utf-8"))
+    lines = "\n".join("".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code").splitlines()
+    script = tmp_path / "cells.py"
+    script.write_text("\n".join([*lines[:-1], f"print({lines[-1]})"]), encoding="utf-8")
+    code, out, errors = run_command_line([script], tmp_path)
+    assert code == 0, errors
+    assert 0.5 < float(out.splitlines()[-1]) <= 1

@@ -100,9 +100,8 @@ def test_its_environment_has_no_package_of_an_extra(installed):
     assert packages.isdisjoint(name.replace("-", "_") for name in HEAVY)
 
 
-def test_the_first_commands_of_the_readme_run(installed, home):
-    first, second = (commands_of(text) for _, text in blocks_to_test("bash")[:2])
-    for line in (*first, *second):
+def test_the_commands_of_the_page_about_a_voice_run(installed, home):
+    for line in (line for _, text in blocks_to_test("bash", "docs/start/voice.md") for line in commands_of(text)):
         done = run(installed, home, line)
         if "--figure" in line:  # which matplotlib draws
             assert done.returncode == 2 and "pip install 'voicefit[report]'" in done.stderr
@@ -116,6 +115,15 @@ def test_the_first_commands_of_the_readme_run(installed, home):
             assert "2 clips: macro F1" in done.stdout
     made = ("my-model/model.safetensors", "my-model/encoder.onnx", "my-model.onnx", "my-better-model/config.json")
     assert [name for name in made if not (home / name).is_file()] == []
+
+
+def test_the_example_in_the_wheel_is_adapted_to_and_predicted(installed, home):
+    first = run(installed, home, "voicefit example tried")
+    assert first.returncode == 0, first.stderr
+    for line in first.stdout.splitlines()[1:]:
+        done = run(installed, home, line.strip().replace("my-model", "tried-model"))
+        assert done.returncode == 0, f"{line}\n{done.stderr}"
+    assert "16 clips: macro F1" in done.stdout
 
 
 def test_what_needs_an_extra_says_so(installed, home):

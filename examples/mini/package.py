@@ -86,7 +86,7 @@ you do with them.
 {corpora}
 
 It also heard synthetic speech, by espeak-ng and flite, in about a hundred languages. How it was made, command by
-command: docs/how-to/make-the-mini.md in Voicefit's repository; how good it is: docs/evidence.md.
+command: docs/how-to/make-the-mini.md in Voicefit's repository; how good it is: research/mini.md.
 
 ## Intended and unintended use
 

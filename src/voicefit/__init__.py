@@ -6,7 +6,7 @@ from voicefit.errors import VoicefitError
 from voicefit.system.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from voicefit.api import Suggestion, adapt, prefinetune, suggest
+    from voicefit.api import Speaker, Suggestion, adapt, adapt_each, grow, prefinetune, suggest, write_example
     from voicefit.corpora import load_corpus
     from voicefit.corpora.check import check_corpus
     from voicefit.encoders import Reading, load_encoder
@@ -27,11 +27,14 @@ _HOMES = {
     "PrefinetuneSettings": "voicefit.prefinetuning.settings",
     "Reading": "voicefit.encoders",
     "Run": "voicefit.prefinetuning.prefinetune",
+    "Speaker": "voicefit.api",
     "Suggestion": "voicefit.api",
     "adapt": "voicefit.api",
+    "adapt_each": "voicefit.api",
     "build_report": "voicefit.report",
     "check_corpus": "voicefit.corpora.check",
     "evaluate": "voicefit.prediction.evaluation",
+    "grow": "voicefit.api",
     "load_corpus": "voicefit.corpora",
     "load_encoder": "voicefit.encoders",
     "load_model": "voicefit.prediction.model",
@@ -41,6 +44,7 @@ _HOMES = {
     "run_sweep": "voicefit.sweep",
     "select_corpora": "voicefit.selection.ranking",
     "suggest": "voicefit.api",
+    "write_example": "voicefit.api",
 }
 
 __all__ = [
@@ -50,12 +54,15 @@ __all__ = [
     "PrefinetuneSettings",
     "Reading",
     "Run",
+    "Speaker",
     "Suggestion",
     "VoicefitError",
     "adapt",
+    "adapt_each",
     "build_report",
     "check_corpus",
     "evaluate",
+    "grow",
     "load_corpus",
     "load_encoder",
     "load_model",
@@ -65,6 +72,7 @@ __all__ = [
     "run_sweep",
     "select_corpora",
     "suggest",
+    "write_example",
 ]
 
 _public_name = lazy_names(__name__, _HOMES)

@@ -7,7 +7,7 @@ import pytest
 from scipy.special import logsumexp
 
 from voicefit.adaptation import Shots, joint, prior
-from voicefit.adaptation.joint import fit_mixture, joint_head
+from voicefit.adaptation.joint import fit_mixtures, joint_head
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
 from voicefit.scores import score
@@ -156,9 +156,9 @@ def test_one_round_is_that_of_densities_written_out(known):
     guess = points @ known.heads.T + known.biases
     allowed = np.ones((len(points), 3), dtype=bool)
     allowed[:3] = np.eye(3, dtype=bool)
-    found = fit_mixture(known, points, guess, allowed, len(points) - 3)
+    found = fit_mixtures(known, points[None], guess[None], allowed[None], len(points) - 3, np.array([3]))
     trust = (len(points) - 3) / (len(points) - 3 + 16 * 3)
-    taken = found.responsibilities
+    (taken,) = found.responsibilities
     counts = taken.sum(0)
     # The centre: each label's mean tells it with the variance of a label's mean, and of a clip shared by its clips.
     doubt = known.signal + 1 / counts[:, None]

@@ -109,11 +109,11 @@ def test_neutral_enrolment_is_taken_for_neutral_and_mixed_enrolment_for_mixed(kn
     neutral = clips_of(1, 400, 5, place)
     mixed = np.vstack([clips_of(label, 200, 5, place) for label in range(3)])
     for clips in (neutral, mixed):
-        offset = prior.speaker_offset(known, clips)
+        (offset,) = prior.speaker_offsets(known, clips[None])
         assert offset == pytest.approx(np.full(SIZE, place), abs=0.35)
-    assert not prior.speaker_offset(known, neutral[:0]).any()
-    assert prior._narrowness(known, neutral) > 0.8
-    assert prior._narrowness(known, mixed) == 0
+    assert not prior.speaker_offsets(known, neutral[None, :0]).any()
+    assert prior._narrowness(known, neutral[None]) > 0.8
+    assert prior._narrowness(known, mixed[None]) == 0
 
 
 def test_more_than_two_classes_are_told_apart(known):

@@ -13,13 +13,17 @@ from voicefit.audio import (
     MIN_SAMPLES,
     SAMPLE_RATE,
     AudioError,
-    decode_waveform,
+    decode_recording,
     find_audio,
     limits,
     load_waveform,
     reading,
     waveform_length,
 )
+
+
+def decode_waveform(content, name, max_seconds):
+    return decode_recording(content, name, max_seconds).waveform
 
 
 def sine(frequency=440.0, seconds=1.0, rate=SAMPLE_RATE, amplitude=0.5):

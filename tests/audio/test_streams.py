@@ -12,7 +12,7 @@ from voicefit.audio import (
     SAMPLE_RATE,
     AudioError,
     as_waveform,
-    decode_waveform,
+    decode_recording,
     load_waveform,
     read_recording,
     waveform_length,
@@ -26,6 +26,10 @@ KINDS = {
     "OGG": "VORBIS",
     "MP3": "MPEG_LAYER_III",
 }
+
+
+def decode_waveform(content, name, max_seconds):
+    return decode_recording(content, name, max_seconds).waveform
 
 
 def pitches(waveform, parts):

@@ -24,7 +24,15 @@ from voicefit.system.files import read_metadata, write_json
 
 pytestmark = pytest.mark.slow(3)
 
-WHOLE = {"README.md", "config.json", GRAPH, "model.safetensors", "preprocessor_config.json", PRIOR, "voicefit.json"}
+FILES = (
+    "README.md",
+    "config.json",
+    "model.safetensors",
+    "preprocessor_config.json",
+    "shots.safetensors",
+    "voicefit.json",
+)
+WHOLE = {*FILES, GRAPH, PRIOR}
 
 
 @pytest.fixture(scope="module")
@@ -175,7 +183,7 @@ def test_weights_in_half_precision_become_whole_numbers_of_32_bits(start, clips,
 
 
 def test_a_small_model_is_kilobytes_and_answers_as_the_whole_one(small, start, clips, tmp_path):
-    assert {path.name for path in small.iterdir()} == {HEAD, "README.md", "voicefit.json"}
+    assert {path.name for path in small.iterdir()} == {HEAD, "README.md", "shots.safetensors", "voicefit.json"}
     assert sum(path.stat().st_size for path in small.iterdir()) < 10_000
     assert len({path.stat().st_mode for path in small.iterdir()}) == 1
     voicefit.adapt(start, clips / "clips", out=tmp_path / "whole")

@@ -13,7 +13,7 @@ import soundfile
 
 from support.layouts import build_emodb, build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
-from support.voices import speak
+from support.voices import speak, write_clips
 from voicefit import api
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.cli import app as cli
@@ -24,6 +24,7 @@ from voicefit.selection.ranking import SCORES
 
 COMMANDS = [
     ["demo"],
+    ["example"],
     ["corpora", "list"],
     ["corpora", "check"],
     ["corpora", "download"],
@@ -474,6 +475,16 @@ def test_adapt_refuses_unlabelled_clips_that_would_not_be_used(run, pretrained, 
     assert "bad: holds no clip that can be used" in err
 
 
+def test_a_label_without_a_clip_that_can_be_read_is_told_with_the_file(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    (clips / "Angry").rename(clips / "shouting")  # which no corpus knows
+    for clip in (clips / "shouting").iterdir():
+        clip.write_bytes(b"\0\0\0\x18ftypM4A junk")
+    code, _, err = run("adapt", clips, "--out", tmp_path / "model")
+    assert code == 2
+    assert "1 label has clips that can be used; at least two are needed (not used: shouting/" in err
+
+
 def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
     with pytest.raises(VoicefitError, match=r"settings of full: lr: .* greater than 0"):
         api.adapt(tmp_path / "encoder", tmp_path / "clips", out=tmp_path / "m", method="full", settings={"lr": -1})
@@ -481,7 +492,7 @@ def test_a_setting_that_is_wrong_is_told_in_one_line(tmp_path):
 
 @pytest.mark.parametrize("method", ["prior", "zero-shot"])
 def test_unlabelled_clips_are_no_setting_of_a_method(tmp_path, method):
-    with pytest.raises(VoicefitError, match=rf"settings of {method}: unlabelled: Extra inputs are not permitted"):
+    with pytest.raises(VoicefitError, match=rf"settings of {method}: unknown key 'unlabelled'; "):
         api.adapt(tmp_path, tmp_path / "clips", out=tmp_path / "m", method=method, settings={"unlabelled": 3})
 
 
@@ -641,3 +652,50 @@ def test_evaluate_asks_for_clips_where_it_is_given_a_model_alone(run, tmp_path):
     code, _, err = run("evaluate", encoder)
     assert code == 2
     assert f"error: {encoder}: is a model; give labelled clips after it" in err
+
+
+def test_a_model_grows_by_clips_and_corrections_in_place(run, tmp_path):
+    clips = write_clips(tmp_path / "clips", "anger/1", "anger/2", "neutral/1", "neutral/2")
+    assert run("adapt", clips, "--out", tmp_path / "m", "--small")[0] == 0
+    (tmp_path / "more" / "sadness").mkdir(parents=True)
+    (clips / "anger" / "2.wav").rename(tmp_path / "more" / "sadness" / "that.wav")
+    again = ["adapt", "--from", tmp_path / "m", tmp_path / "more", "--out", tmp_path / "m"]
+    code, _, err = run(*again)
+    assert code == 2 and "take its place with --overwrite" in err
+    code, out, err = run(*again, "--overwrite")
+    assert code == 0, err
+    assert "sadness/that.wav was anger, and is sadness now" in err
+    assert "adapted on 1 anger, 2 neutral, 1 sadness by method prior" in out
+    code, out, err = run("adapt", "--from", tmp_path / "m", "--drop", "sad", "--out", tmp_path / "n")
+    assert code == 0, err
+    assert "label sadness is dropped, with its 1 clip" in err and "adapted on 1 anger, 2 neutral" in out
+    assert not (tmp_path / "n" / "config.json").exists()  # small, as the model was
+
+
+def test_each_speaker_gets_a_row_and_failures_end_with_2(run, tmp_path):
+    names = ("anger/1", "anger/2", "neutral/1", "neutral/2")
+    write_clips(tmp_path / "all" / "anna", *names)
+    write_clips(tmp_path / "all" / "ben", "anger/1")
+    (tmp_path / "all" / "anna" / "anger" / "bad.wav").write_bytes(b"not audio")
+    code, out, err = run("adapt", tmp_path / "all", "--each", "--out", tmp_path / "models", "--small")
+    assert code == 2
+    assert "left out: anna: anger/bad.wav" in err
+    assert "error: 1 of 2 speakers have no model: ben (" in err and "Traceback" not in err
+    anna, ben = (line for line in out.splitlines() if line.split()[0] in ("anna", "ben"))
+    assert "2 anger, 2 neutral" in anna and " of 4 " in anna and "no model" in ben
+    assert (tmp_path / "models" / "anna" / "head.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "voicefit example"),
+        (["clips", "--drop", "anger"], "--from"),
+        (["clips", "--each", "--from", "m"], "leave --from out"),
+        (["--from", "m", "a", "b", "c"], "3 arguments"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told(run, tmp_path, arguments, words):
+    code, _, err = run("adapt", *arguments, "--out", tmp_path / "out")
+    assert code == 2
+    assert words in err and len(err.strip().splitlines()) == 1

@@ -195,3 +195,25 @@ def test_metadata_names_labels_and_what_it_does_not_list_is_told(tmp_path):
         ("train/1.wav", "sadness", "train"),
     ]
     assert corpus.account.left_out == {"train/2.wav": "no table lists it"}
+
+
+def test_an_empty_folder_of_a_speaker_and_one_that_cannot_be_read_are_named(tmp_path, monkeypatch):
+    for label in ("calm", "sad"):
+        write_noise(tmp_path / "anna" / label / "1.wav", len(label))
+    (tmp_path / "bob").mkdir()
+    closed = tmp_path / "carl" / "calm"
+    closed.mkdir(parents=True)
+    scandir = os.scandir
+
+    def refuse(folder):
+        if Path(folder) == closed:
+            raise PermissionError(13, "Permission denied")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", refuse)  # whoever runs the tests may be allowed everything
+    corpus = folder.load("us", tmp_path)
+    assert corpus.speakers == ["anna"]
+    assert corpus.account.left_out == {
+        "bob/": "no recording in it",
+        "carl/calm": "a folder that cannot be read (Permission denied)",
+    }

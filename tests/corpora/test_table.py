@@ -412,3 +412,42 @@ def test_a_parquet_row_without_a_label_is_unlabelled(tmp_path):
     frame = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["calm", None]})
     found = table.load("mine", write(frame, tmp_path / "clips.parquet"))
     assert [clip.native_label for clip in found.clips] == ["calm", ""]
+
+
+def parquet_set(root, tables):
+    """Write a data set; table → rows of name, seed of its noise (0: no recording) and label."""
+    for name, rows in tables.items():
+        audio = []
+        for clip, seed, _ in rows:
+            write_noise(root.parent / "noise.wav", seed)
+            audio.append({"bytes": (root.parent / "noise.wav").read_bytes(), "path": clip})
+        frame = pd.DataFrame({"audio": audio, "label": [label for *_, label in rows]})
+        (root / "data").mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(root / "data" / f"{name}.parquet")
+    return root
+
+
+def test_recordings_of_one_name_inside_parquet_are_all_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+    root = parquet_set(
+        tmp_path / "set",
+        {
+            "train-0": [("a.wav", 1, "angry"), ("a.wav", 2, "sad"), ("b.wav", 3, "sad"), ("b.wav", 3, "sad")],
+            "test-0": [("a.wav", 4, "happy"), ("c.wav", 5, "joy")],
+        },
+    )
+    corpus = load_corpus("set", root)
+    assert len({clip.id for clip in corpus.clips}) == len(corpus.clips) == 5
+    assert sorted(clip.id.split("~")[0] for clip in corpus.clips) == ["a.wav", "a.wav", "a.wav", "b.wav", "c.wav"]
+    assert corpus.account.left_out == {"row 5 of train-0.parquet": "lists b.wav again"}
+    assert any(line.startswith("a.wav stands for several recordings") for line in corpus.account.remarks)
+    # Labels of all tables are settled together: each of two words for one thing stays what it is.
+    assert corpus.labels == ["anger", "happy", "joy", "sadness"]
+
+
+def test_a_recording_with_two_labels_in_two_tables_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
+    root = parquet_set(tmp_path / "set", {"test-0": [("a.wav", 1, "sad")], "train-0": [("a.wav", 1, "angry")]})
+    words = r"a\.wav is listed twice, as sad in row 2 of test-0\.parquet and as angry in row 2; keep one"
+    with pytest.raises(VoicefitError, match=words):
+        load_corpus("set", root)

@@ -16,7 +16,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["voicefit", "tomllib"]):
-    from voicefit.audio import decode_waveform
+    from voicefit.audio import decode_recording
     from voicefit.corpora.table import load as load_table
     from voicefit.errors import VoicefitError
     from voicefit.sweep.plan import read_plan
@@ -34,7 +34,7 @@ PRESETS = Path(sys.modules["voicefit"].__file__ or "").parent / "presets"
 
 def audio(data: bytes) -> None:
     """An upload."""
-    waveform = decode_waveform(data, "fuzz", 5.0)
+    waveform = decode_recording(data, "fuzz", 5.0).waveform
     assert 400 <= len(waveform) <= 5 * 16_000 + 1
 
 

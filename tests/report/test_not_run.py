@@ -11,7 +11,7 @@ GROUP = {
     "speakers": ["MK0", "MP0"],
     "labels": ["fear"],
     "k": [16, 64],
-    "draws": [0, 1],
+    "draws": [],
     "reason": "too few clips of <fear>",
 }
 
@@ -25,9 +25,13 @@ def test_groups_are_lines_of_the_table_and_cells_rows_of_the_file():
     table = not_run_table({"not_run": [GROUP]})
     assert table.title == "4 cells not run"
     assert [cell.text for cell in table.rows[0]] == [
-        *("nemo", "MK0, MP0", "one-vs-rest", "fear", "16, 64", "too few clips of <fear>")
+        *("nemo", "MK0, MP0", "one-vs-rest", "fear", "16, 64", "all", "too few clips of <fear>")
     ]
     rows = not_run_rows({"not_run": [GROUP]})
+    assert set(rows["draws"]) == {"all"}
+    some = {**GROUP, "draws": [3, 5]}
+    assert not_run_table({"not_run": [some]}).rows[0][-2].text == "3, 5"
+    assert set(not_run_rows({"not_run": [some]})["draws"]) == {"3, 5"}
     assert list(zip(rows["speaker"], rows["k"], strict=True)) == [("MK0", 16), ("MK0", 64), ("MP0", 16), ("MP0", 64)]
 
 

@@ -1,8 +1,11 @@
 """Voices and corpora whose labels can be told apart, as sound and as features."""
 
+from pathlib import Path
+
 import numpy as np
 import soundfile
 
+from support.layouts import write_noise
 from support.tiny_models import build_wav2vec2_group_norm
 
 LABELS = np.array(["anger", "fear", "neutral"] * 5)
@@ -49,3 +52,10 @@ def clouds(apart, size=4, labels=LABELS, seed=0):
     places = generator.normal(size=(3, size))
     index = np.unique(labels, return_inverse=True)[1]
     return apart * places[index] + generator.normal(size=(len(labels), size))
+
+
+def write_clips(folder: Path, *names: str, first: int = 0) -> Path:
+    """Noise of different pitch and level, a file per name below ``folder``; the seed of the first is ``first``."""
+    for seed, name in enumerate(names, first):
+        write_noise(folder / f"{name}.wav", seed, seconds=0.5, peak=0.1 + 0.06 * (seed % 14))
+    return folder

@@ -17,7 +17,7 @@ from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.adaptation import METHODS
 from voicefit.corpora import Clip, Corpus, folder, load_corpus
 from voicefit.encoders import Reading
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Record, each_record
 from voicefit.sweep.plan import expand_trials, make_plan
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.run_directory import RunDirectory
@@ -159,7 +159,7 @@ def results_of() -> Callable[[Iterable[Record[TrialSpec]]], dict[TrialSpec, tupl
     """Trial → its result but for the seconds, and its error; each trial once."""
 
     def collect(records: Iterable[Record[TrialSpec]]) -> dict[TrialSpec, tuple[dict[str, Any], str | None]]:
-        collected = [record for record in records if isinstance(record, Record)]
+        collected = list(each_record(records))
         results = {
             record.job: ({name: value for name, value in record.result.items() if name != "seconds"}, record.error)
             for record in collected

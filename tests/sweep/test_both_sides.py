@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ import soundfile
 from support.layouts import write_noise
 from voicefit.errors import VoicefitError
 from voicefit.sweep import dry_run, make_plan, merge_runs, run_sweep
+from voicefit.sweep.loaded_plan import LoadedPlan
 from voicefit.sweep.run_directory import RunDirectory
+from voicefit.sweep.run_lock import LOCK
 
 GRID = [{"starts": ["none", "alpha"], "methods": ["prototype"], "k": [2], "draws": 1}]
 NONE = [{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}]
@@ -211,3 +214,41 @@ def test_a_run_of_0_1_0_knows_files_of_another_size(run, corpora, plan_of, cache
     write_noise(corpora["voices"] / "anna" / "calm" / "0.wav", 3, seconds=0.5)
     with pytest.raises(VoicefitError, match="corpus voices had other usable clips than now"):
         run_sweep(plan_of(), run, cache_root=cache)
+
+
+def test_a_call_that_does_not_use_a_corpus_keeps_what_the_run_knows_of_it(run, corpora, plan_of, cache):
+    record, clips = (json.loads((run / "run.json").read_text()), (run / "clips.csv").read_text())
+    run_sweep(plan_of([{**NONE[0], "k": [4]}]), run, cache_root=cache)  # alpha is not used
+    after = json.loads((run / "run.json").read_text())
+    assert after["corpora"] == record["corpora"] and after["corpora"]["alpha"]["audio"]
+    assert after["encoders"] == record["encoders"]
+    assert sorted((run / "clips.csv").read_text().splitlines()) == sorted(clips.splitlines())
+    change(corpora["alpha"])
+    with pytest.raises(VoicefitError, match=r"begun when corpus alpha had other usable clips than now \(4 have other"):
+        run_sweep(plan_of(), run, cache_root=cache)
+
+
+def test_the_same_audio_that_an_earlier_call_found_stays_on_record(corpora, plan_of, tmp_path, cache):
+    shutil.copy(corpora["alpha"] / "anna" / "calm" / "0.wav", corpora["voices"] / "anna" / "calm" / "again.wav")
+    run_sweep(plan_of(), tmp_path / "run", cache_root=cache)
+    found = json.loads((tmp_path / "run" / "run.json").read_text())["same_audio"]
+    run_sweep(plan_of([{**NONE[0], "k": [4]}]), tmp_path / "run", cache_root=cache)  # alpha is not used
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["same_audio"] == found
+    assert len(found["voices"]) == 1
+
+
+def test_a_lock_that_was_lost_while_clips_were_prepared_ends_the_sweep(run, corpora, plan_of, cache, monkeypatch):
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    change(corpora["alpha"])
+    fill = LoadedPlan.fill_cache
+    monkeypatch.setattr("voicefit.sweep.run_lock.BEAT_S", 0.01)
+
+    def fill_and_lose(self, *arguments):
+        fill(self, *arguments)
+        (run / LOCK).unlink()
+        time.sleep(0.5)
+
+    monkeypatch.setattr(LoadedPlan, "fill_cache", fill_and_lose)
+    with pytest.raises(VoicefitError, match="its lock was removed; this sweep ends"):
+        run_sweep(plan_of(), run, cache_root=cache, begin_anew=True)
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before

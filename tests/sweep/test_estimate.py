@@ -100,7 +100,7 @@ def test_each_trial_counts_the_epochs_of_its_own_shots_and_one_is_timed(raw_plan
 
 
 @pytest.mark.parametrize(
-    ("shortest", "said"), [(1740, "29 min if first epochs are the best, 2.5 h at most"), (9000, "2.5 h")]
+    ("shortest", "said"), [(1740, "29 min if the first epoch is the best one, 2.5 h at most"), (9000, "2.5 h")]
 )
 def test_the_command_line_tells_how_long_trials_take_if_they_end_early_and_at_most(capsys, shortest, said):
     _print_dry_run(DryRun(36, ["text/all"], Estimate(50, 3060, 9000, shortest), None))

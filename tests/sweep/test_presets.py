@@ -15,8 +15,9 @@ from support.layouts.msp_podcast import build_msp_podcast
 from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.cli.app import main
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, dry_run, read_preset, run_sweep
+from voicefit.sweep import TrialStore, dry_run, read_plan, read_preset, run_sweep
 from voicefit.sweep.plan import Grid
+from voicefit.sweep.presets import preset_names
 
 pytestmark = [pytest.mark.slow(5), pytest.mark.usefixtures("without_curves")]
 
@@ -143,7 +144,9 @@ def test_a_sweep_wants_a_plan_or_a_preset(arguments, monkeypatch, capsys):
 
 
 def test_a_preset_that_is_not_there_is_an_error_that_names_those_there_are():
-    with pytest.raises(VoicefitError, match=r"preset 'papers' is unknown; there are .*clean, .*paper, "):
+    with pytest.raises(
+        VoicefitError, match=r"unknown preset 'papers'; did you mean 'paper'\? There are .*clean, .*paper, "
+    ):
         read_preset("papers")
 
 
@@ -222,3 +225,24 @@ def test_an_open_question_runs_in_miniature(preset, open_questions, tmp_path, no
     recorded = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
     assert {**recorded["corpora"], **recorded["targets"]} == {name: str(path) for name, path in paths.items()}
     assert {entry["source"] for entry in recorded["encoders"].values()} == {str(encoder)}
+
+
+def test_presets_are_listed_with_what_they_need(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["voicefit", "presets", "--json"])
+    with pytest.raises(SystemExit) as end:
+        main()
+    listed = {preset["name"]: preset for preset in json.loads(capsys.readouterr().out)}
+    assert not end.value.code and list(listed) == preset_names()
+    assert listed["clean"]["variables"] == ["VOICEFIT_DATA"] and listed["clean"]["targets"] == {
+        "esd": "$VOICEFIT_DATA/ESD"
+    }
+    assert listed["demo"]["variables"] == []
+    assert all(preset["about"] and len(preset["about"]) < 100 for preset in listed.values())
+
+
+def test_a_preset_that_is_shown_is_a_plan(monkeypatch, capsys, tmp_path, no_data):
+    monkeypatch.setattr("sys.argv", ["voicefit", "presets", "demo"])
+    with pytest.raises(SystemExit):
+        main()
+    (tmp_path / "plan.toml").write_text(capsys.readouterr().out, encoding="utf-8")
+    assert read_plan(tmp_path / "plan.toml") == read_preset("demo")

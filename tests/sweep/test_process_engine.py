@@ -90,19 +90,20 @@ def test_trials_are_kept_where_a_later_starting_point_cannot_be_made(
 def test_a_trial_over_its_limit_is_stopped_and_the_starting_point_beside_it_is_made(
     two_starts, tmp_path, forked, opened, monkeypatch, stored
 ):
-    fit, hung = METHODS["prototype"].fit, tmp_path / "hung"
+    fit_many, hung = METHODS["prototype"].fit_many, [tmp_path / "batch", tmp_path / "trial"]
 
-    def hang_once(*arguments):
-        if not hung.exists():
-            hung.touch()
-            time.sleep(600)
-        return fit(*arguments)
+    def hang_twice(*arguments):
+        for place in hung:
+            if not place.exists():
+                place.touch()
+                time.sleep(600)
+        return fit_many(*arguments)
 
     def open_after_a_trial(what, done, total):
         if what == "trials" and done:
             opened.touch()
 
-    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit=hang_once))
+    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit_many=hang_twice))
     result = run_sweep(
         two_starts,
         tmp_path / "out",

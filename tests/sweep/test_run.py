@@ -79,7 +79,7 @@ def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan,
     def refuse(*args):
         raise AssertionError("nothing is left to fit")
 
-    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit=refuse))
+    monkeypatch.setitem(METHODS, "prototype", replace(METHODS["prototype"], fit_many=refuse))
     before, written = records(copy), modified(copy)
     result = run_sweep(plan_of(raw_plan), copy, cache_root=cache)
     assert result == SweepResult(skipped=TRIALS, finished=0, failed=0)
@@ -219,12 +219,12 @@ def test_a_trial_that_raises_is_recorded_and_tried_again_by_the_next_call(tmp_pa
 def poison_four_shots(monkeypatch):
     prototype = METHODS["prototype"]
 
-    def poisoned(encoder, shots, settings, seed):
-        if len(shots.targets) == 4:
+    def poisoned(encoder, shots, settings):
+        if shots.rows.shape[1] == 4:
             raise ArithmeticError("poison")
-        return prototype.fit(encoder, shots, settings, seed)
+        return prototype.fit_many(encoder, shots, settings)
 
-    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit=poisoned))
+    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit_many=poisoned))
 
 
 @pytest.mark.slow(2)
@@ -266,11 +266,11 @@ def test_failed_trials_are_left_where_it_is_asked_for(tmp_path, raw_plan, cache,
 def test_answers_that_are_not_numbers_are_a_failed_trial(tmp_path, raw_plan, cache, monkeypatch):
     prototype = METHODS["prototype"]
 
-    def spoilt(encoder, shots, settings, seed):
-        head = prototype.fit(encoder, shots, settings, seed)
-        return replace(head, classifier_bias=head.classifier_bias * float("nan"))
+    def spoilt(encoder, shots, settings):
+        heads = prototype.fit_many(encoder, shots, settings)
+        return replace(heads, biases=heads.biases * float("nan"))
 
-    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit=spoilt))
+    monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit_many=spoilt))
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [2], "draws": 1}])
     assert run_sweep(plan, tmp_path / "out", cache_root=cache) == SweepResult(skipped=0, finished=0, failed=6)
     assert "are not numbers (NaN)" in records(tmp_path / "out")["error"][0]
@@ -296,7 +296,7 @@ def test_many_failures_with_one_error_are_named_ten_times(tmp_path, raw_plan, ca
 
 
 @pytest.mark.slow(3)
-@pytest.mark.parametrize(("allowed", "failed"), [(0, 1), (3, 4)])
+@pytest.mark.parametrize(("allowed", "failed"), [(0, 3), (3, 6)], ids=["one batch", "two"])
 def test_a_sweep_ends_after_too_many_failures_and_can_go_on(tmp_path, raw_plan, cache, monkeypatch, allowed, failed):
     plan = plan_of(raw_plan, grid=[{"starts": ["none"], "methods": ["prototype"], "k": [4, 2], "draws": 1}])
     with monkeypatch.context() as patched:

@@ -5,7 +5,7 @@ import re
 import signal
 import sys
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 
 import pytest
@@ -13,10 +13,12 @@ import pytest
 from support.deadly import Deadly, with_settings
 from support.errands import Errands
 from support.reporter import Reporter
-from voicefit.adaptation import METHODS
+from voicefit.adaptation import METHODS, ConfiguredMethod
 from voicefit.encoders import Reading
 from voicefit.errors import VoicefitError
-from voicefit.sweep.jobs import Lost
+from voicefit.sweep.episodes import SpeakerEpisodes
+from voicefit.sweep.jobs import Batch, Lost
+from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId
@@ -61,7 +63,7 @@ started = []
 
 def test_a_worker_that_dies_before_it_is_given_work_is_replaced(trials, trial_jobs, forked, results_of):
     started.clear()
-    records = Scheduler(group_trials(trials), FirstIsKilled(trial_jobs), 2).records()
+    records = Scheduler(group_trials(trials, trial_jobs.methods), FirstIsKilled(trial_jobs), 2).records()
     assert results_of(records) == results_of(run_trials(trials, trial_jobs, 1))
     assert len(started) == 3
 
@@ -224,3 +226,58 @@ def test_a_worker_lost_together_with_what_had_forked_it_is_replaced(fork_server,
     records = list(Scheduler(groups, ProcessTransport(jobs, "forkserver"), 1).records())
     assert [(record.job, record.error) for record in records] == [("kill the first and its parent", None), ("go", None)]
     assert (tmp_path / "killed").exists()
+
+
+def with_one_that(end, trials, trial_jobs):
+    """Batches of `prototype`, in one of which a trial ends its process, or holds it up; and that trial."""
+    prototype, (bad, *_) = METHODS["prototype"], [trial for trial in trials if trial.method == "prototype"]
+
+    def fit_many(encoder, shots, settings):
+        if any((rows == bad_rows).all() for rows in shots.rows if len(rows) == len(bad_rows)):
+            os.kill(os.getpid(), signal.SIGKILL) if end == "kill" else time.sleep(600)
+        return prototype.fit_many(encoder, shots, settings)
+
+    episodes = SpeakerEpisodes(trial_jobs.targets[bad.target], bad.speaker)
+    bad_rows = episodes.support_rows(bad.task, bad.label, bad.k, bad.draw)
+    planned = PlannedMethod(ConfiguredMethod(replace(prototype, fit_many=fit_many), prototype.settings_type()))
+    alike = [trial for trial in trials if trial.method == "prototype" and trial.speaker == bad.speaker]
+    assert any(isinstance(job, Batch) and bad in job.jobs for job in group_trials(alike, trial_jobs.methods)[0])
+    return replace(trial_jobs, methods={**trial_jobs.methods, "prototype": planned}), alike, bad
+
+
+@pytest.mark.slow(4)
+def test_a_batch_that_is_lost_is_tried_again_trial_by_trial(trials, trial_jobs, forked, results_of, errors_of):
+    deadly, alike, bad = with_one_that("kill", trials, trial_jobs)
+    outcomes = list(run_trials(alike, deadly, 2))
+    lost = Counter(outcome.job for outcome in outcomes if isinstance(outcome, Lost))
+    assert lost.pop(bad) == 2
+    assert set(lost) == {trial for trial in alike if trial.k == bad.k and trial != bad}  # once, with their batch
+    assert set(lost.values()) == {1}
+    results, expected = results_of(outcomes), results_of(run_trials(alike, trial_jobs, 1))
+    assert "died 3 times" in errors_of(results)[bad]
+    assert {**results, bad: None} == {**expected, bad: None}
+
+
+@pytest.mark.slow(6)
+def test_a_batch_over_the_limit_is_run_trial_by_trial(trials, trial_jobs, forked, results_of, errors_of):
+    hanging, alike, bad = with_one_that("hang", trials, trial_jobs)
+    results = results_of(run_trials(alike, hanging, 1, trial_timeout=3))
+    assert errors_of(results) == {bad: "took longer than the limit of 3 s and was stopped"}
+    assert {**results, bad: None} == {**results_of(run_trials(alike, trial_jobs, 1)), bad: None}
+
+
+def test_trials_that_were_lost_before_come_by_themselves(trials, trial_jobs):
+    lost = trials[2]
+    jobs = [job for group in group_trials(trials, trial_jobs.methods, {lost}) for job in group]
+    assert lost in jobs
+    found = [trial for job in jobs for trial in (job.jobs if isinstance(job, Batch) else (job,))]
+    assert sorted(found, key=str) == sorted(trials, key=str)
+    assert all(len({(trial.method, trial.task, trial.k) for trial in job.jobs}) == 1 for job in jobs if job != lost)
+
+
+def test_no_batch_holds_more_than_memory_allows(trials, trial_jobs):
+    many = [replace(trials[0], k=64, draw=draw) for draw in range(600)]
+    sizes = [len(job.jobs) for job in group_trials(many, trial_jobs.methods)[0]]
+    assert sum(sizes) == 600 and max(sizes) == 256
+    several = [replace(trial, task="multiclass", label="") for trial in many]
+    assert max(len(job.jobs) for job in group_trials(several, trial_jobs.methods)[0]) == 2**22 // (8 * 128 * 64)

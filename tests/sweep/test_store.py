@@ -294,3 +294,31 @@ def test_a_store_of_a_newer_version_is_refused_in_words(path):
     for read_only in (True, False):
         with pytest.raises(VoicefitError, match=r"a newer version .* \(format 99, .* up to 1\); use that version"):
             TrialStore(path, read_only=read_only)
+
+
+def test_a_store_with_a_column_of_another_version_is_taken_over(path, tmp_path):
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE trials ADD COLUMN mood TEXT DEFAULT 'good'")
+        connection.execute("ALTER TABLE trials DROP COLUMN worker")
+        connection.commit()
+    with TrialStore(tmp_path / "merged.sqlite") as merged, TrialStore(path, read_only=True) as store:
+        assert merged.absorb(path) == merged.count() == 1
+        ours, theirs = merged.trials(), store.trials()
+        both = [name for name in theirs if name != "mood"]
+        assert ours[both].equals(theirs[both]) and ours["worker"].isna().all()
+
+
+def test_a_store_on_a_disk_without_shared_memory_is_taken_over(path, tmp_path, monkeypatch):
+    with TrialStore(path) as store:
+        store.add(SPEC, RESULT)
+
+    def refuse(_):
+        error = sqlite3.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_SHMOPEN"
+        raise error
+
+    monkeypatch.setattr("voicefit.sweep.store_reader._connect", refuse)
+    with TrialStore(tmp_path / "merged.sqlite") as merged:
+        assert merged.absorb(path) == 1

@@ -13,7 +13,7 @@ from voicefit.errors import VoicefitError
 from voicefit.scores import floors, score
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import TrialSpec
-from voicefit.sweep.trial import SpeakerBench, run_trial
+from voicefit.sweep.trial import SpeakerBench, run_together, run_trial
 
 
 def spec_of(method="prototype", **changes):
@@ -152,14 +152,42 @@ def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_
 
 def test_a_method_gets_the_unlabelled_clips_that_the_plan_asks_for(make_bench):
     bench, seen, prior = make_bench(), [], find_method("prior")
-    watched = replace(prior, fit=lambda *given: seen.append(given[1]) or prior.fit(*given)).configured()
+    watched = replace(prior, fit_many=lambda *given: seen.append(given[1]) or prior.fit_many(*given)).configured()
     spec = spec_of("prior")
     for asked in ((3,), (2, "fear"), ()):
         run_trial(bench, spec, PlannedMethod(watched, *asked))
-    assert np.array_equal(seen[0].unlabelled, bench.pool(bench.episodes.unlabelled(3, spec.draw)))
-    assert np.array_equal(seen[1].unlabelled, bench.pool(bench.episodes.unlabelled(2, spec.draw, "fear")))
-    assert not len(seen[2].unlabelled)
-    assert seen[0].labels == ("other", "anger")
+    for shots, asked in ((seen[0], (3, spec.draw)), (seen[1], (2, spec.draw, "fear"))):
+        found = shots.voice.pooled[shots.unlabelled[0]]
+        assert np.array_equal(found, bench.pool(bench.episodes.unlabelled(*asked)))
+    assert seen[2].unlabelled.shape == (1, 0)
+    assert seen[0].labels == [("other", "anger")]
+
+
+@pytest.mark.parametrize("method", [name for name, method in METHODS.items() if method.fit_many])
+@pytest.mark.parametrize(("task", "labels", "k"), [("one-vs-rest", ("anger", "fear"), 3), ("multiclass", ("",), 5)])
+@pytest.mark.parametrize("unlabelled", [0, 6])
+def test_trials_that_run_together_get_the_scores_that_each_gets_alone(make_bench, method, task, labels, k, unlabelled):
+    bench, planned = make_bench(), PlannedMethod(find_method(method).configured(), unlabelled)
+    bench.prior = replace(bench.prior, labels=("anger", "calm", "fear"))
+    specs = [spec_of(method, task=task, label=label, k=k, draw=draw) for draw in range(5) for label in labels]
+    together = run_together(bench, specs, planned)
+    alone = [run_trial(bench, spec, planned) for spec in specs]
+    for found, expected in zip(together, alone, strict=True):
+        assert {**found, "seconds": 0} == {**expected, "seconds": 0}
+    assert len({str(found["support"]) for found in together}) > 1
+
+
+def test_scores_of_trials_that_run_together_are_those_of_scikit_learn(make_bench):
+    """Written out trial by trial, from the head of each."""
+    bench, planned = make_bench(), PlannedMethod(find_method("prior").configured())
+    specs = [spec_of("prior", label=label, draw=draw) for draw in range(4) for label in ("anger", "fear")]
+    for spec, found in zip(specs, run_together(bench, specs, planned), strict=True):
+        episode = bench.episodes.one_vs_rest(spec.label, spec.k, spec.draw)
+        shots = bench.shots(episode.support, episode.support_targets, episode.labels)
+        logits = planned.configured.fit(bench.encoder, shots, 0)(bench.pool(episode.test))
+        expected = f1_score(episode.test_targets, logits.argmax(axis=1), average="macro")
+        assert found["macro_f1"] == pytest.approx(expected, abs=1e-12)
+        assert found["support"] == [clip.id for clip in episode.support]
 
 
 def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_bench, monkeypatch):

@@ -196,3 +196,20 @@ def test_a_full_disk_is_told_in_one_line_and_leaves_nothing(tmp_path, error):
 def test_other_errors_stay_what_they_are(tmp_path):
     with pytest.raises(KeyError), new_directory(tmp_path / "model"):
         raise KeyError("something")
+
+
+@pytest.mark.parametrize("in_one_step", [True, False])
+def test_a_directory_takes_the_place_of_another(tmp_path, monkeypatch, in_one_step):
+    if not in_one_step:  # as where the system cannot exchange names
+        monkeypatch.setattr("voicefit.system.files._exchange", lambda one, other: False)
+    target = tmp_path / "out"
+    with new_directory(target, overwrite=True) as building:
+        (building / "one").write_text("1")
+    with new_directory(target, overwrite=True) as building:
+        (building / "two").write_text("2")
+        assert names(target) == ["one"]
+    assert names(target) == ["two"]
+    assert names(tmp_path) == ["out"]
+    with pytest.raises(ValueError, match="on the way"), new_directory(target, overwrite=True) as building:
+        raise ValueError("on the way")
+    assert names(target) == ["two"] and names(tmp_path) == ["out"]

@@ -11,6 +11,7 @@ from voicefit.adaptation.method import ConfiguredMethod, Method
 from voicefit.adaptation.shots import Shots
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
+from voicefit.system.settings import unknown_name
 
 __all__ = ["METHODS", "ConfiguredMethod", "Method", "Shots", "find_method"]
 
@@ -55,7 +56,7 @@ def find_method(name: str) -> Method[Any]:
         VoicefitError: there is none, or it trains the encoder and PyTorch is not installed.
     """
     if name not in METHODS:
-        raise VoicefitError(f"method {name!r} is unknown; there are {', '.join(METHODS)}")
+        raise VoicefitError(unknown_name("method", name, METHODS))
     if name not in LIGHT_METHODS:
         require("train", f"method {name} trains the encoder")
     return METHODS[name]

@@ -102,8 +102,8 @@ def standardise_projector(encoder: Encoder, shots: Shots) -> None:
     """Change the projector: projected shots have mean 0 and unit variance, and one rate suits every encoder."""
     projector = encoder.projector
     centre, scale = head.centre_and_scale(encoder.projection.project(shots.pooled))
-    projector.weight.div_(scale)
-    projector.bias.sub_(torch.from_numpy(centre).to(projector.bias)).div_(scale)
+    projector.weight.div_(float(scale))
+    projector.bias.sub_(torch.from_numpy(centre).to(projector.bias)).div_(float(scale))
 
 
 def balanced_order(targets: np.ndarray, generator: np.random.Generator) -> Iterator[int]:

@@ -1,26 +1,23 @@
 """A linear head on frozen, pooled frames: L2-regularised logistic regression."""
 
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from functools import partial
+from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import Shots
-from voicefit.heads.head import Head, Projection
-from voicefit.heads.logistic import fit_softmax, log_softmax
-
-_PENALTIES = (1.0, 10.0, 100.0, 0.1)
+from voicefit.adaptation.method import Method, MethodSettings, fit_alone
+from voicefit.adaptation.shots import Shots, ShotsBatch, importance_of
+from voicefit.heads.head import Head, Heads, Projection
+from voicefit.heads.logistic import fit_logistic, fit_softmax
 
 
 class Settings(MethodSettings):
     """How to fit the head."""
 
-    l2: Annotated[float, Field(gt=0)] | Literal["leave-one-out"] = Field(
-        1.0,
-        description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance; `leave-one-out` takes "
-        "that of 0.1, 1, 10 and 100 which best foretells each shot from the others (1 where a class has one shot)",
+    l2: float = Field(
+        default=1.0, gt=0, description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance"
     )
     rest_log_odds: float = Field(
         default=0.0,
@@ -29,26 +26,32 @@ class Settings(MethodSettings):
     )
 
 
-def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the head on the encoder's projection (convex: the seed is not used)."""
-    return fit_on(encoder.projection, shots, settings)
+def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
+    """Return the heads on the encoder's projection."""
+    return fit_all_on(encoder.projection, shots, settings)
 
 
 def fit_on(projection: Projection, shots: Shots, settings: Settings) -> Head:
-    """Return the head that minimises the sum of cross-entropies plus the penalty.
+    """Return :func:`fit_all_on` of shots alone."""
+    return fit_all_on(projection, shots.alone(), settings)[0]
+
+
+def fit_all_on(projection: Projection, shots: ShotsBatch, settings: Settings) -> Heads:
+    """Return the heads that minimise the sum of cross-entropies plus the penalty.
 
     Each class counts the same, however many shots it has. Projected vectors are centred on the shots and scaled, all
     dimensions alike, to unit variance, so that one penalty suits every encoder; centring and scale are folded into the
     classifier.
     """
-    projected = projection.project(shots.pooled)
+    projected = projection.project(shots.voice.pooled)[shots.rows]
     centre, scale = centre_and_scale(projected)
-    vectors = (projected.astype(np.float64) - centre) / scale
-    l2 = _leave_one_out(vectors, shots) if settings.l2 == "leave-one-out" else settings.l2
-    weight, bias = _regression(vectors, shots.targets, shots.importance(), l2)
-    weight = weight / scale
-    head = Head(*projection, weight, bias - weight @ centre)
-    return raise_rest_logit(head, shots, settings.rest_log_odds)
+    vectors = (projected.astype(np.float64) - centre[:, None]) / scale[:, None, None]
+    weights, biases = _regression(vectors, shots.targets, shots.classes, settings.l2)
+    weights = weights / scale[:, None, None]
+    biases = biases - (weights @ centre[:, :, None])[:, :, 0]
+    if shots.one_vs_rest:
+        biases = biases + settings.rest_log_odds * np.array([1.0, 0.0])
+    return Heads(projection, weights, biases)
 
 
 def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
@@ -64,35 +67,26 @@ def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
     return replace(head, classifier_bias=head.classifier_bias + log_odds * np.array([1.0, 0.0]))
 
 
-def _regression(
-    vectors: np.ndarray, targets: np.ndarray, importance: np.ndarray, l2: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _regression(vectors: np.ndarray, targets: np.ndarray, classes: int, l2: float) -> tuple[np.ndarray, np.ndarray]:
+    importance = importance_of(targets, classes)
+    if classes > 2:
+        return fit_softmax(vectors, targets, importance, l2)
     # Of two classes, the penalty is on the weights of the log-odds, of which each class has half.
-    return fit_softmax(vectors, targets, importance, 2 * l2 if targets.max() == 1 else l2)
+    fits, _, width = vectors.shape
+    goal = (targets == 1).astype(float)[:, None]
+    nothing, variance = np.zeros((fits, 1, width)), np.full(width, 1 / l2)
+    weights, biases = fit_logistic(vectors, goal, importance, nothing, variance, nothing[:, :, 0], np.inf)
+    return np.concatenate([-weights, weights], axis=1) / 2, np.concatenate([-biases, biases], axis=1) / 2
 
 
-def _leave_one_out(vectors: np.ndarray, shots: Shots) -> float:
-    """The penalty with the least mean log loss of each shot under a head fitted to the others."""
-    count = len(vectors)
-    if np.bincount(shots.targets).min() < 2:
-        return 1.0
-
-    def loss(l2: float) -> float:
-        losses = []
-        for index in range(count):
-            others = replace(shots, targets=np.delete(shots.targets, index))
-            weight, bias = _regression(np.delete(vectors, index, axis=0), others.targets, others.importance(), l2)
-            losses.append(-log_softmax((vectors[index] @ weight.T + bias)[None])[0, shots.targets[index]])
-        return float(shots.importance() @ losses)
-
-    return min(_PENALTIES, key=loss)
-
-
-def centre_and_scale(projected: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the mean ``(width,)`` of projected shots ``(k, width)``, and their deviation over all dimensions."""
+def centre_and_scale(projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean ``(…, width)`` of projected shots ``(…, k, width)``, and their deviation over all dimensions."""
     vectors = projected.astype(np.float64)
-    centre = vectors.mean(axis=0)
-    return centre, max(float(np.sqrt(((vectors - centre) ** 2).mean())), 1e-12)
+    centre = vectors.mean(axis=-2)
+    deviation = np.sqrt(((vectors - centre[..., None, :]) ** 2).mean(axis=(-2, -1)))
+    return centre, np.maximum(deviation, 1e-12)
 
 
-METHOD = Method("head", fit, Settings, version=3)
+fit = partial(fit_alone, fit_many)
+
+METHOD = Method("head", fit, Settings, version=3, fit_many=fit_many)

@@ -11,15 +11,16 @@ research/joint.md; research/joint_constants.md has what the other targets would 
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from voicefit.adaptation import prior as posterior
-from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import Shots
-from voicefit.heads.head import Head
-from voicefit.heads.logistic import fit_logistic, log_softmax, softmax
+from voicefit.adaptation.method import Method, MethodSettings, fit_alone
+from voicefit.adaptation.shots import Shots, ShotsBatch
+from voicefit.heads.head import Head, Heads
+from voicefit.heads.logistic import fit_logistic, log_softmax, softmax, transposed
 from voicefit.heads.novelty import posterior_means
 from voicefit.heads.prior import Prior
 
@@ -45,17 +46,22 @@ class Settings(MethodSettings):
     """Nothing can be set."""
 
 
-def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the head that labels the voice's clips together; encoder and seed are not used.
+def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
+    """Return the heads that label the voice's clips together; the encoder is not used.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    return joint_head(shots)
+    return joint_heads(shots)
 
 
 def joint_head(shots: Shots) -> Head:
-    """Return the head of all clips labelled together.
+    """Return :func:`joint_heads` of shots alone."""
+    return joint_heads(shots.alone())[0]
+
+
+def joint_heads(shots: ShotsBatch) -> Heads:
+    """Return the heads of all clips labelled together.
 
     Args:
         shots: the labelled clips of one voice, none if need be, and those without labels.
@@ -64,33 +70,35 @@ def joint_head(shots: Shots) -> Head:
         VoicefitError: the starting point has no prior.
     """
     known = posterior.require_prior(shots, "joint")
-    first = posterior.posterior_head(shots, posterior.Settings())
-    if not len(shots.unlabelled):
+    first = posterior.posterior_heads(shots, posterior.Settings())
+    (trials, unlabelled), k = shots.unlabelled.shape, shots.rows.shape[1]
+    if not unlabelled:
         return first
-    points = np.vstack([known.project(shots.pooled), known.project(shots.unlabelled)])
-    targets = shots.targets
-    weights = first.classifier_weight.astype(np.float64)
-    biases = first.classifier_bias.astype(np.float64)
+    points = shots.voice.points[np.hstack([shots.rows, shots.unlabelled])]
+    weights, biases = first.weights.astype(np.float64), first.biases.astype(np.float64)
     if shots.one_vs_rest:
-        weight, bias = _one_from_the_rest(known, shots, points, targets, weights[1] - weights[0], biases[1] - biases[0])
-        weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
+        log_odds = weights[:, 1] - weights[:, 0], biases[:, 1] - biases[:, 0]
+        weight, bias = _one_from_the_rest(known, shots, points, *log_odds)
+        weights, biases = np.concatenate([-weight, weight], axis=1) / 2, np.concatenate([-bias, bias], axis=1) / 2
     else:
-        allowed = np.ones((len(points), shots.classes), dtype=bool)
-        allowed[: len(targets)] = targets[:, None] == np.arange(shots.classes)
-        mixture = fit_mixture(known, points, points @ weights.T + biases, allowed, len(shots.unlabelled))
-        weights[:, : mixture.weights.shape[1]] += mixture.weights
+        allowed = np.ones((trials, k + unlabelled, shots.classes), dtype=bool)
+        allowed[:, :k] = shots.targets[:, :, None] == np.arange(shots.classes)
+        guess = points @ transposed(weights) + biases[:, None]
+        labels = np.full(trials, shots.classes)
+        mixture = fit_mixtures(known, points, guess, allowed, unlabelled, labels)
+        weights[:, :, : mixture.weights.shape[2]] += mixture.weights
         biases = biases + mixture.biases
-    return Head(first.projector_weight, first.projector_bias, weights, biases)
+    return Heads(first.projection, weights, biases)
 
 
 @dataclass(frozen=True)
 class Mixture:
-    """Gaussians that share a covariance, as a linear classifier.
+    """Gaussians that share a covariance, as linear classifiers, one for each trial.
 
     Attributes:
-        weights: ``(labels, width)``, what a clip's leading discriminants add to the logit of each label.
-        biases: ``(labels,)``.
-        responsibilities: ``(clips, labels)``, the probability of each label for each clip; rows add up to 1.
+        weights: ``(trials, labels, width)``, what a clip's leading discriminants add to the logit of each label.
+        biases: ``(trials, labels)``.
+        responsibilities: ``(trials, clips, labels)``, the probability of each label for each clip; rows add up to 1.
     """
 
     weights: np.ndarray
@@ -98,44 +106,59 @@ class Mixture:
     responsibilities: np.ndarray
 
 
-def fit_mixture(prior: Prior, points: np.ndarray, guess: np.ndarray, allowed: np.ndarray, unlabelled: int) -> Mixture:
-    """Label clips together by expectation maximisation.
+def fit_mixtures(
+    prior: Prior, points: np.ndarray, guess: np.ndarray, allowed: np.ndarray, unlabelled: int, labels: np.ndarray
+) -> Mixture:
+    """Label clips together by expectation maximisation, in each trial by itself.
 
     Args:
         prior: how much labels and speakers differ in the corpora.
-        points: clips of one voice, ``(clips, discriminants)``.
-        guess: logits of their labels, ``(clips, labels)``.
-        allowed: which labels a clip may have, ``(clips, labels)``; a shot has its own alone.
+        points: clips of one voice, ``(trials, clips, discriminants)``.
+        guess: logits of their labels, ``(trials, clips, labels)``.
+        allowed: which labels a clip may have, likewise; a shot has its own alone.
         unlabelled: how many of the clips have no label.
+        labels: how many labels each trial has, ``(trials,)``; others are allowed to no clip.
     """
-    points, labels = points[:, :_WIDTH], guess.shape[1]
+    points = np.ascontiguousarray(points[:, :, :_WIDTH])
     # With few clips the mixture may follow the words that were said, and not how.
     trust = unlabelled / (unlabelled + _HALF_TRUST * labels)
     barred = np.where(allowed, 0.0, -np.inf)
     start = _GUESS_WEIGHT * log_softmax(guess) + barred
     responsibilities = softmax(log_softmax(guess) + barred)
+    squares = transposed(points) @ points
     for _ in range(_ROUNDS):
-        weights, biases = _gaussians(prior, points, responsibilities)
-        weights, biases = trust * weights, trust * biases
-        responsibilities = softmax(start + points @ weights.T + biases)
+        weights, biases = _gaussians(prior, points, squares, responsibilities)
+        weights, biases = trust[:, None, None] * weights, trust[:, None] * biases
+        responsibilities = softmax(start + points @ transposed(weights) + biases[:, None])
     return Mixture(weights, biases, responsibilities)
 
 
-def _gaussians(prior: Prior, points: np.ndarray, responsibilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the log-density of each label's Gaussian, up to what all share: weights ``(labels, width)`` and biases."""
-    counts, sums = responsibilities.sum(axis=0)[:, None], responsibilities.T @ points
-    means, variance = posterior_means(prior, counts[:, 0], sums)
-    scatter = points.T @ points - sums.T @ means - means.T @ sums + (means * counts).T @ means
-    scatter += np.diag((counts * variance).sum(axis=0) + _COVARIANCE_CLIPS)
-    covariance = scatter / (len(points) + _COVARIANCE_CLIPS)
-    weights = np.linalg.solve(covariance, means.T).T
-    return weights, -(weights * means).sum(axis=1) / 2
+def _gaussians(
+    prior: Prior, points: np.ndarray, squares: np.ndarray, responsibilities: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the log-density of each label's Gaussian, up to what all share: weights and biases.
+
+    Args:
+        prior: see :func:`fit_mixtures`.
+        points: ``(trials, clips, width)``.
+        squares: their products, summed over the clips, ``(trials, width, width)``.
+        responsibilities: ``(trials, clips, labels)``.
+    """
+    (_, clips, width), diagonal = points.shape, range(points.shape[2])
+    counts, sums = responsibilities.sum(axis=1)[:, :, None], transposed(responsibilities) @ points
+    means, variance = posterior_means(prior, counts[:, :, 0], sums)
+    cross = transposed(sums) @ means
+    scatter = squares - cross - transposed(cross) + transposed(means * counts) @ means
+    scatter[:, diagonal, diagonal] += (counts * variance).sum(axis=1) + _COVARIANCE_CLIPS
+    covariance = scatter / (clips + _COVARIANCE_CLIPS)
+    weights = transposed(np.linalg.solve(covariance, transposed(means)))
+    return weights, -(weights * means).sum(axis=2) / 2
 
 
 def _one_from_the_rest(
-    prior: Prior, shots: Shots, points: np.ndarray, targets: np.ndarray, weight: np.ndarray, bias: float
-) -> tuple[np.ndarray, float]:
-    """Return weight and bias of the log-odds of one label, where the rest has no names.
+    prior: Prior, shots: ShotsBatch, points: np.ndarray, weight: np.ndarray, bias: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights ``(trials, 1, discriminants)`` and biases of the log-odds of one label; the rest has no names.
 
     The rest is a mixture of the corpora's other labels; a shot of the rest may have any of them. A linear function is
     then fitted to the probabilities of all clips.
@@ -143,27 +166,40 @@ def _one_from_the_rest(
     Args:
         prior: what the corpora know of labels.
         shots: one label and the rest.
-        points: shots and unlabelled clips, ``(clips, discriminants)``.
-        targets: 1 for a shot of the label, 0 for one of the rest, ``(shots,)``.
-        weight: of the log-odds by the method `prior`, ``(discriminants,)``.
-        bias: likewise.
+        points: shots and unlabelled clips, ``(trials, clips, discriminants)``.
+        weight: of the log-odds by the method `prior`, ``(trials, discriminants)``.
+        bias: likewise, ``(trials,)``.
     """
-    log_odds = points @ weight + bias
-    others = [row for row, label in enumerate(prior.labels) if label != shots.labels[1]]
-    offset = posterior.speaker_offset(prior, prior.project(shots.unlabelled))
-    names = (points - offset) @ prior.heads[others].T + prior.biases[others] if others else np.zeros((len(points), 1))
+    k = shots.rows.shape[1]
+    log_odds = (points @ weight[:, :, None])[:, :, 0] + bias[:, None]
     has_it, has_not = -np.logaddexp(0, -log_odds), -np.logaddexp(0, log_odds)
-    guess = np.column_stack([has_it, has_not[:, None] + log_softmax(names)])
+    names, is_other = _names_of_the_rest(prior, shots, points)
+    guess = np.concatenate([has_it[:, :, None], has_not[:, :, None] + log_softmax(names)], axis=2)
     allowed = np.ones(guess.shape, dtype=bool)
-    allowed[: len(targets), 0] = targets == 1
-    allowed[: len(targets), 1:] = (targets == 0)[:, None]
-    found = fit_mixture(prior, points, guess, allowed, len(shots.unlabelled)).responsibilities[:, 0]
-    importance = np.full(len(points), _UNLABELLED_IMPORTANCE)
-    importance[: len(targets)] = shots.importance()
-    ones = np.ones((len(points), 1))
-    mean, variance = np.append(weight, bias), posterior.weight_variance(prior)
-    fitted = fit_logistic(np.hstack([points, ones]), found, importance, mean, variance)
-    return fitted[:-1], float(fitted[-1])
+    allowed[:, :, 1:] = is_other[:, None]
+    allowed[:, :k, 0] = shots.targets == 1
+    allowed[:, :k, 1:] &= (shots.targets == 0)[:, :, None]
+    labels = 1 + is_other.sum(axis=1)
+    found = fit_mixtures(prior, points, guess, allowed, shots.unlabelled.shape[1], labels).responsibilities[:, :, 0]
+    importance = np.full(found.shape, _UNLABELLED_IMPORTANCE)
+    importance[:, :k] = shots.importance()
+    variance = posterior.weight_variance(prior)
+    begin = weight[:, None], variance[:-1], bias[:, None], float(variance[-1])
+    return fit_logistic(points, found[:, None], importance, *begin)
 
 
-METHOD = Method("joint", fit, Settings, version=1, needs_prior=True, uses_unlabelled=True)
+def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return logits of the corpora's labels, ``(trials, clips, labels)``, and which may be the rest's.
+
+    A trial's own label is not. Where corpora know no other, the rest is one label without a name.
+    """
+    is_other = np.array([[label != labels[1] for label in prior.labels] for labels in shots.labels])
+    is_other[~is_other.any(axis=1)] = True
+    offsets = posterior.speaker_offsets(prior, shots.voice.points[shots.unlabelled])
+    names = (points - offsets[:, None]) @ prior.heads.T + prior.biases
+    return np.where(is_other[:, None], names, -np.inf), is_other
+
+
+fit = partial(fit_alone, fit_many)
+
+METHOD = Method("joint", fit, Settings, version=2, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)

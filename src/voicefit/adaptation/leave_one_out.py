@@ -73,7 +73,7 @@ def leave_one_out(
     That is where a class has one shot, which cannot be left out, or copies of one, or none; where the method trains the
     encoder, so that each shot would take as long as the whole adaptation; and where there are over 200 shots.
 
-    Few shots make it too low: each is classified by a head that lacks a clip of that very class (docs/evidence.md).
+    Few shots make it too low: each is classified by a head that lacks a clip of that class (research/confidence.md).
 
     Args:
         method: the method that fits the heads.

@@ -4,20 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from voicefit.adaptation.shots import Shots
+from voicefit.adaptation.shots import Shots, ShotsBatch
 from voicefit.encoders.front_end import Precision
-from voicefit.heads.head import Head
+from voicefit.heads.head import Head, Heads
+from voicefit.system.settings import Settings
 
 if TYPE_CHECKING:
     from voicefit.encoders import Encoder
 
 
-class MethodSettings(BaseModel):
-    """The base of every method's settings: a name that is not known is refused, and nothing changes later."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class MethodSettings(Settings):
+    """The base of every method's settings."""
 
 
 class TrainingSettings(MethodSettings):
@@ -37,6 +36,13 @@ def _frozen_layers(encoder: "Encoder", settings: MethodSettings) -> int:
 
 def _one_epoch(settings: MethodSettings, k: int) -> tuple[int, int]:
     return 1, 1
+
+
+def fit_alone(
+    fit_many: Callable[[Any, ShotsBatch, S], Heads], encoder: Any, shots: Shots, settings: S, seed: int
+) -> Head:
+    """Fit shots as a batch of one: the ``fit`` of a method that fits many at once; the seed is not used."""
+    return fit_many(encoder, shots.alone(), settings)[0]
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,9 @@ class Method(Generic[S]):
             for all trials of a speaker. The default is the frozen ones.
         epochs: for settings and k shots, the number of epochs where the first is the best, and the number at most.
             The default is one fit that cannot end early.
+        fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots,
+            which does not depend on the others. For methods that draw nothing at random; ``fit`` is then
+            :func:`fit_alone`, that of a batch of one.
     """
 
     name: str
@@ -71,6 +80,7 @@ class Method(Generic[S]):
     uses_unlabelled: bool = False
     untouched_layers: "Callable[[Encoder, S], int]" = _frozen_layers
     epochs: Callable[[S, int], tuple[int, int]] = _one_epoch
+    fit_many: Callable[[Any, ShotsBatch, S], Heads] | None = None
 
     def configured(self, /, **settings: Any) -> "ConfiguredMethod[S]":
         """Return the method with these settings, and the defaults of the others.

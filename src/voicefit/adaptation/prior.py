@@ -6,19 +6,21 @@ counts as a few shots and fades as shots come; a label that no corpus has begins
 move the head into the speaker's frame of reference and, by self-training, take part in the fit. The mode is linear in
 pooled frames, so that an adapted model is an ordinary `transformers` classifier.
 
-The constants were chosen on EMOVO and EmoDB speakers; docs/evidence.md has their measurements on others.
+The constants were chosen on EMOVO and EmoDB speakers; research/prior.md has their measurements on others.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import Shots
+from voicefit.adaptation.method import Method, MethodSettings, fit_alone
+from voicefit.adaptation.shots import Shots, ShotsBatch
 from voicefit.errors import VoicefitError
-from voicefit.heads.head import Head
+from voicefit.heads.head import Head, Heads, Projection
 from voicefit.heads.logistic import expit, fit_logistic
 from voicefit.heads.prior import Prior
 
@@ -48,153 +50,172 @@ class Settings(MethodSettings):
     )
 
 
-def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return the mode of the posterior (convex); several classes are fitted one by one. Encoder and seed are not used.
+def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
+    """Return the modes of the posteriors (convex); several classes are fitted one by one. The encoder is not used.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    return posterior_head(shots, settings)
+    return posterior_heads(shots, settings)
 
 
-def require_prior(shots: Shots, method: str) -> Prior:
+def require_prior(shots: ShotsBatch, method: str) -> Prior:
     """Return what the start's corpora know of labels.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    if shots.prior is None:
+    if shots.voice.prior is None:
         raise VoicefitError(f"method {method} needs a pre-finetuned start, which knows the corpora's labels; take head")
-    return shots.prior
+    return shots.voice.prior
 
 
 @dataclass(frozen=True)
-class _Voice:
-    """What is known of a voice, in discriminants.
+class _Evidence:
+    """What the trials of a voice are given of it, in discriminants.
 
     Attributes:
         prior: what the corpora know of labels.
-        points: the shots, ``(k, discriminants)``.
-        importance: how many clips each shot counts as, ``(k,)``.
-        unlabelled: the clips without labels, ``(clips, discriminants)``.
-        offset: the voice's mean about the corpora's origin, ``(discriminants,)``.
-        doubt: 0 … 1, how little the unlabelled clips teach beside the shots; 1 without any.
+        points: the shots, ``(trials, k, discriminants)``.
+        importance: how many clips each shot counts as, ``(trials, k)``.
+        unlabelled: the clips without labels, ``(trials, clips, discriminants)``.
+        offsets: the voice's mean about the corpora's origin, ``(trials, discriminants)``.
+        doubt: 0 … 1, how little the unlabelled clips teach beside the shots, ``(trials,)``; 1 without any.
     """
 
     prior: Prior
     points: np.ndarray
     importance: np.ndarray
     unlabelled: np.ndarray
-    offset: np.ndarray
-    doubt: float
+    offsets: np.ndarray
+    doubt: np.ndarray
 
 
 def posterior_head(shots: Shots, settings: Settings, use_shots: bool = True) -> Head:
-    """Return the mode for the classes of ``shots``.
+    """Return :func:`posterior_heads` of shots alone."""
+    return posterior_heads(shots.alone(), settings, use_shots)[0]
+
+
+def posterior_heads(shots: ShotsBatch, settings: Settings, use_shots: bool = True) -> Heads:
+    """Return the modes for the classes of ``shots``.
 
     Args:
         shots: the labelled clips of one voice, and those without labels.
         settings: how much the corpora's heads count.
-        use_shots: fit the head to the shots too; otherwise they name the classes and nothing more.
+        use_shots: fit the heads to the shots too; otherwise they name the classes and nothing more.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
     prior = require_prior(shots, "prior")
-    voice = _voice(prior, shots, len(shots.pooled) if use_shots else 0)
-    targets = shots.targets[: len(voice.points)]
-    names = shots.labels or ("",) * shots.classes
-
-    def mode(index: int, log_odds: float, unlabelled_shift: float) -> tuple[np.ndarray, float]:
-        return _posterior_mode(
-            voice,
-            names[index],
-            targets == index,
-            log_odds=log_odds,
-            unlabelled_shift=unlabelled_shift,
-            prior_shots=settings.prior_shots,
-        )
-
+    given = _evidence(shots, prior, use_shots)
+    targets = shots.targets[:, : given.points.shape[1]]
     if shots.one_vs_rest:
-        weight, bias = mode(1, 0.0, _SHIFT * prior.log_odds)
-        bias -= (_SHIFT_UNLABELLED + voice.doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds
-        weights, biases = np.vstack([-weight, weight]) / 2, np.array([-bias, bias]) / 2
+        names = [[labels[1]] for labels in shots.labels]
+        shift = _SHIFT * prior.log_odds
+        weight, bias = _posterior_modes(given, names, (targets == 1)[:, None], 0.0, shift, settings.prior_shots)
+        bias = bias - ((_SHIFT_UNLABELLED + given.doubt * (_SHIFT - _SHIFT_UNLABELLED)) * prior.log_odds)[:, None]
+        weights, biases = np.concatenate([-weight, weight], axis=1) / 2, np.concatenate([-bias, bias], axis=1) / 2
     else:
-        modes = [mode(index, -np.log(shots.classes - 1), 0.0) for index in range(shots.classes)]
-        weights, biases = np.vstack([weight for weight, _ in modes]), np.array([bias for _, bias in modes])
-    return Head(prior.basis.T, -prior.origin @ prior.basis, weights, biases)
+        names = [list(labels or ("",) * shots.classes) for labels in shots.labels]
+        own = targets[:, None] == np.arange(shots.classes)[:, None]
+        log_odds = -float(np.log(shots.classes - 1))
+        weights, biases = _posterior_modes(given, names, own, log_odds, 0.0, settings.prior_shots)
+    return Heads(Projection(prior.basis.T, -prior.origin @ prior.basis), weights, biases)
 
 
-def _voice(prior: Prior, shots: Shots, count: int) -> _Voice:
-    """Return what the first ``count`` shots and all unlabelled clips tell of their voice."""
-    points, unlabelled = prior.project(shots.pooled)[:count], prior.project(shots.unlabelled)
-    narrowness = _narrowness(prior, unlabelled)
-    # Neutral speech teaches nothing that many shots do not.
-    doubt = narrowness * count / (_FEW + count) if len(unlabelled) else 1.0
-    return _Voice(prior, points, shots.importance()[:count], unlabelled, speaker_offset(prior, unlabelled), doubt)
+def _evidence(shots: ShotsBatch, prior: Prior, use_shots: bool) -> _Evidence:
+    """Return what the shots, if they are used, and all unlabelled clips tell of their voice."""
+    count = shots.rows.shape[1] if use_shots else 0
+    points, unlabelled = shots.voice.points[shots.rows[:, :count]], shots.voice.points[shots.unlabelled]
+    doubt = np.ones(len(points))
+    if unlabelled.shape[1]:  # neutral speech teaches nothing that many shots do not
+        doubt = _narrowness(prior, unlabelled) * count / (_FEW + count)
+    offsets = speaker_offsets(prior, unlabelled)
+    return _Evidence(prior, points, shots.importance()[:, :count], unlabelled, offsets, doubt)
 
 
-def _narrowness(prior: Prior, unlabelled: np.ndarray) -> float:
-    """Return how little unlabelled clips vary: 1 where no more than clips of one emotion, as in neutral speech alone.
+def _narrowness(prior: Prior, unlabelled: np.ndarray) -> np.ndarray:
+    """Return how little unlabelled clips vary, ``(trials,)``: 1 where no more than clips of one emotion.
 
-    0 where at least half as much as clips of evenly mixed emotions, and what is between for something between.
+    Neutral speech alone does so. It is 0 where they vary at least half as much as clips of evenly mixed emotions, and
+    what is between for something between.
     """
     directions = prior.shared - 1
-    if len(unlabelled) < 2 or directions < 1:
-        return 0.0
-    mixed = (unlabelled[:, :directions].var(axis=0, ddof=1) - 1).sum() / prior.signal[:directions].sum()
-    return float(np.clip(1 - 2 * mixed, 0, 1))
+    if unlabelled.shape[1] < 2 or directions < 1:
+        return np.zeros(len(unlabelled))
+    mixed = (unlabelled[:, :, :directions].var(axis=1, ddof=1) - 1).sum(axis=1) / prior.signal[:directions].sum()
+    return np.asarray(np.clip(1 - 2 * mixed, 0, 1))
 
 
-def speaker_offset(prior: Prior, unlabelled: np.ndarray) -> np.ndarray:
+def speaker_offsets(prior: Prior, unlabelled: np.ndarray) -> np.ndarray:
     """Return the posterior mean of the speaker's mean about the origin, each discriminant by itself; 0 without clips.
 
     Narrow clips are taken for neutral speech. The shots do not count here: half of them carry the emotion, and the bias
     is free to follow them.
+
+    Args:
+        prior: how much speakers differ in the corpora.
+        unlabelled: clips of the speaker, ``(trials, clips, discriminants)``.
     """
-    count = len(unlabelled)
+    count = unlabelled.shape[1]
     if not count:
-        return np.zeros(len(prior.signal))
+        return np.zeros((len(unlabelled), len(prior.signal)))
     trust = prior.speakers / (prior.speakers + (1 + prior.signal) / count)
-    return trust * (unlabelled.mean(axis=0) - _narrowness(prior, unlabelled) * prior.neutral)
+    return np.asarray(trust * (unlabelled.mean(axis=1) - _narrowness(prior, unlabelled)[:, None] * prior.neutral))
 
 
-def _posterior_mode(
-    voice: _Voice,
-    label: str,
+def _posterior_modes(
+    given: _Evidence,
+    names: Sequence[Sequence[str]],
     positive: np.ndarray,
-    *,
     log_odds: float,
     unlabelled_shift: float,
     prior_shots: float,
-) -> tuple[np.ndarray, float]:
-    """Return weight ``(discriminants,)`` and bias at the mode for ``label`` against the rest.
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights ``(trials, labels, discriminants)`` and biases at the modes for labels, each against the rest.
 
     Args:
-        voice: what is known of the speaker.
-        label: its name; one that no corpus has begins at 0.
-        positive: which shots carry it, ``(k,)``.
-        log_odds: of the label among the shots.
-        unlabelled_shift: by how much its log-odds are lower among the unlabelled clips.
+        given: what is known of the speaker.
+        names: of the labels of each trial; one that no corpus has begins at 0.
+        positive: which shots carry it, ``(trials, labels, k)``.
+        log_odds: of a label among the shots.
+        unlabelled_shift: by how much they are lower among the unlabelled clips.
         prior_shots: the corpora's head counts as this many shots.
     """
-    prior, k, clips = voice.prior, len(voice.points), len(voice.unlabelled)
-    weight, bias = np.zeros(len(voice.offset)), log_odds
-    if label in prior.labels:
-        row, trust = prior.labels.index(label), prior_shots / (prior_shots + k)
-        weight = trust * prior.heads[row]
-        bias += trust * float(prior.biases[row] - prior.heads[row] @ voice.offset)
-    points = np.vstack([voice.points, voice.unlabelled])
-    points = np.hstack([points, np.ones((len(points), 1))])
-    mean, variance = np.append(weight, bias), weight_variance(prior)
-    found = fit_logistic(points[:k], positive.astype(float), voice.importance, mean, variance)
-    share = _UNLABELLED_SHARE * (1 - voice.doubt)
-    importance = np.concatenate([voice.importance, np.full(clips, share * k / max(1, clips))])
+    k, clips = given.points.shape[1], given.unlabelled.shape[1]
+    mean, bias = _means(given, names, log_odds, prior_shots / (prior_shots + k) if prior_shots else 0.0)
+    variance = weight_variance(given.prior)
+    variances = variance[:-1], float(variance[-1])
+    fitted = fit_logistic(
+        given.points, positive.astype(float), given.importance, mean, variances[0], bias, variances[1]
+    )
     # Without a shift the guesses are what the weights say already: they teach nothing.
-    for _ in range(_ROUNDS if clips and unlabelled_shift else 0):
-        guess = expit(points[k:] @ found - unlabelled_shift)
-        found = fit_logistic(points, np.concatenate([positive, guess]), importance, mean, variance)
-    return found[:-1], float(found[-1])
+    if not clips or not unlabelled_shift:
+        return fitted
+    points = np.concatenate([given.points, given.unlabelled], axis=1)
+    share = (_UNLABELLED_SHARE * (1 - given.doubt) * k / clips)[:, None]
+    importance = np.concatenate([given.importance, np.repeat(share, clips, axis=1)], axis=1)
+    for _ in range(_ROUNDS):
+        weight, offset = fitted
+        guess = expit(weight @ given.unlabelled.swapaxes(1, 2) + (offset - unlabelled_shift)[:, :, None])
+        goal = np.concatenate([positive, guess], axis=2)
+        fitted = fit_logistic(points, goal, importance, mean, variances[0], bias, variances[1])
+    return fitted
+
+
+def _means(
+    given: _Evidence, names: Sequence[Sequence[str]], log_odds: float, trust: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the means of weights ``(trials, labels, discriminants)`` and biases before any shot."""
+    prior = given.prior
+    heads = np.concatenate([prior.heads, np.zeros((1, prior.heads.shape[1]))])  # the last is of a label without any
+    biases = np.append(prior.biases, 0.0)
+    row_of = {label: row for row, label in enumerate(prior.labels)}
+    rows = np.array([[row_of.get(name, -1) for name in trial] for trial in names])
+    weights = heads[rows]
+    moved = (weights @ given.offsets[:, :, None])[:, :, 0]
+    return trust * weights, log_odds + trust * (biases[rows] - moved)
 
 
 def weight_variance(prior: Prior) -> np.ndarray:
@@ -203,4 +224,6 @@ def weight_variance(prior: Prior) -> np.ndarray:
     return np.append(_KERNEL_SCALE * power / power.sum(), _BIAS_VARIANCE)
 
 
-METHOD = Method("prior", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True)
+fit = partial(fit_alone, fit_many)
+
+METHOD = Method("prior", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)

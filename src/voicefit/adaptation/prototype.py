@@ -4,14 +4,15 @@ With squared Euclidean distances the softmax over classes is linear in the clip'
 so that the classifier is an ordinary linear head.
 """
 
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from pydantic import Field
 
-from voicefit.adaptation.method import Method, MethodSettings
-from voicefit.adaptation.shots import Shots
-from voicefit.heads.head import Head
+from voicefit.adaptation.method import Method, MethodSettings, fit_alone
+from voicefit.adaptation.shots import ShotsBatch
+from voicefit.heads.head import Heads
 
 
 class Settings(MethodSettings):
@@ -23,23 +24,31 @@ class Settings(MethodSettings):
     )
 
 
-def fit(encoder: Any, shots: Shots, settings: Settings, seed: int) -> Head:
-    """Return a head that answers with the nearest class mean; projected clips of a start's corpora have mean 0.
+def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
+    """Return heads that answer with the nearest class mean; projected clips of a start's corpora have mean 0.
 
     Euclidean: logits are the negative squared distances to the class means, up to a term shared by all, divided by
     the width, so that the softmax is not saturated. Cosine: logits are the products with class means of length 1,
     which order the classes as cosines do; only how sure the head is grows with the clip's own length.
     """
     projection = encoder.projection
-    projected = projection.project(shots.pooled)
-    means = np.stack([projected[shots.targets == index].mean(axis=0) for index in range(shots.classes)])
-    means, width = (1 - settings.shrinkage) * means, means.shape[1]
+    projected = projection.project(shots.voice.pooled)[shots.rows]
+    means = np.stack([_mean_of(projected, shots.targets == index) for index in range(shots.classes)], axis=1)
+    means, width = (1 - settings.shrinkage) * means, means.shape[2]
     if settings.distance == "cosine":
-        weight = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
-        bias = np.zeros(len(means))
+        weights = means / np.maximum(np.linalg.norm(means, axis=2, keepdims=True), 1e-12)
+        biases = np.zeros(means.shape[:2])
     else:
-        weight, bias = 2 * means / width, -(means**2).sum(axis=1) / width
-    return Head(projection.weight, projection.bias, weight, bias)
+        weights, biases = 2 * means / width, -(means**2).sum(axis=2) / width
+    return Heads(projection, weights, biases)
 
 
-METHOD = Method("prototype", fit, Settings, version=1)
+def _mean_of(vectors: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """Return the mean of the chosen vectors of each set, ``(sets, width)``."""
+    sums = np.where(chosen[:, :, None], vectors, np.float32(0)).sum(axis=1)
+    return np.asarray(sums / chosen.sum(axis=1, dtype=np.float32)[:, None])
+
+
+fit = partial(fit_alone, fit_many)
+
+METHOD = Method("prototype", fit, Settings, version=1, fit_many=fit_many)

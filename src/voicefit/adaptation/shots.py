@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -60,8 +61,74 @@ class Shots:
 
     def importance(self) -> np.ndarray:
         """Return how many clips each shot counts as, ``(k,)``: every class counts the same, and all add up to k."""
-        counts = np.bincount(self.targets, minlength=self.classes)
-        return np.asarray(len(self.targets) / max(1, int((counts > 0).sum())) / counts[self.targets])
+        return importance_of(self.targets[None], self.classes)[0]
+
+    def alone(self) -> "ShotsBatch":
+        """Return a batch of these shots alone."""
+        k, clips = len(self.pooled), len(self.unlabelled)
+        voice = Voice(np.concatenate([self.pooled, self.unlabelled]) if clips else self.pooled, self.prior)
+        rows = np.arange(k + clips)[None]
+        return ShotsBatch(voice, rows[:, :k], self.targets[None], self.classes, (self.labels,), rows[:, k:])
+
+
+class Voice:
+    """The clips of one voice, of which every trial takes some.
+
+    Args:
+        pooled: the encoder's output for each clip before any adaptation, float32 ``(clips, size)``.
+        prior: what the start's corpora know of labels; ``None`` for a start without.
+    """
+
+    def __init__(self, pooled: np.ndarray, prior: Prior | None):
+        self.pooled, self.prior = pooled, prior
+
+    @cached_property
+    def points(self) -> np.ndarray:
+        """The clips in the prior's discriminants, ``(clips, discriminants)``, float64."""
+        assert self.prior is not None
+        return self.prior.project(self.pooled)
+
+
+@dataclass(frozen=True)
+class ShotsBatch:
+    """The shots of several trials of one voice that are alike in number: ``trials`` times ``k``.
+
+    Attributes:
+        voice: its clips.
+        rows: which of them are shots, ``(trials, k)``.
+        targets: class of each shot, ``(trials, k)``, 0 … classes - 1.
+        classes: how many classes there are.
+        labels: the names of the classes of each trial, as those of :class:`Shots`.
+        unlabelled: which more of the clips each trial is given without labels, ``(trials, clips)``.
+    """
+
+    voice: Voice
+    rows: np.ndarray
+    targets: np.ndarray
+    classes: int
+    labels: Sequence[tuple[str, ...]]
+    unlabelled: np.ndarray
+
+    @property
+    def one_vs_rest(self) -> bool:
+        """Whether one emotion is told from a rest without names."""
+        return self.classes == 2 and self.labels[0][:1] == (OTHER,)
+
+    def importance(self) -> np.ndarray:
+        """Return how many clips each shot counts as, ``(trials, k)``, as :meth:`Shots.importance` does."""
+        return importance_of(self.targets, self.classes)
+
+
+def importance_of(targets: np.ndarray, classes: int) -> np.ndarray:
+    """Return how many clips each shot counts as, ``(…, k)``: every class counts the same, and all add up to k.
+
+    Args:
+        targets: the classes of sets of shots, ``(…, k)``.
+        classes: how many there are.
+    """
+    counts = (targets[..., None] == np.arange(classes)).sum(axis=-2)
+    share = targets.shape[-1] / np.maximum(1, (counts > 0).sum(axis=-1, keepdims=True))
+    return np.asarray(share / np.take_along_axis(counts, targets, axis=-1))
 
 
 def shots_without_clips(prior: Prior, unlabelled: np.ndarray) -> Shots:

@@ -124,7 +124,7 @@ class AvStream:
         self.frames: int | None = None
         self.is_limited = self._stream.codec_context.name.startswith(("pcm_s", "pcm_u", "pcm_alaw", "pcm_mulaw"))
         self._blocks = self._decode()
-        self._left = np.zeros((0, 1), np.float32)
+        self._left: np.ndarray = np.zeros((0, 1), np.float32)
         self._broken = 0
         first = next(self._blocks, None)  # what the header says of rate and channels may be wrong
         if first is None:
@@ -137,12 +137,15 @@ class AvStream:
 
     def read(self, count: int) -> np.ndarray:
         """See :class:`Stream`."""
-        while not len(self._left):
+        parts, length = [self._left], len(self._left)
+        while length < count:  # a codec's frame has a thousand samples or so
             block = next(self._blocks, None)
             if block is None:
-                return np.zeros((0, self.channels), np.float32)
-            self._left = block[2]
-        found, self._left = self._left[:count], self._left[count:]
+                break
+            parts.append(block[2])
+            length += len(block[2])
+        samples = np.concatenate(parts)
+        found, self._left = samples[:count], samples[count:].copy()
         return found
 
     def skip(self, count: int) -> int:

@@ -61,7 +61,7 @@ class Found:
 
     Attributes:
         recordings: sorted.
-        left_out: file → why it is not among them, and what to do.
+        left_out: file or folder → why it is not among them, and what to do.
         others: other files, which are no recordings.
         folders: all folders, sorted.
     """
@@ -102,7 +102,7 @@ def look_into(folder: Path, depth: int | None = None) -> Found:
         depth: how many folders deep; 1 is what lies in ``folder`` itself, ``None`` is everything.
     """
     found = Found()
-    for path in walk(folder, depth, found.folders):
+    for path in walk(folder, depth, found.folders, found.left_out):
         suffix = path.suffix.lower()
         if suffix in RECORDING_SUFFIXES:
             found.recordings.append(path)
@@ -119,7 +119,12 @@ def look_into(folder: Path, depth: int | None = None) -> Found:
     return found
 
 
-def walk(folder: Path, depth: int | None = None, folders: list[Path] | None = None) -> Iterator[Path]:
+def walk(
+    folder: Path,
+    depth: int | None = None,
+    folders: list[Path] | None = None,
+    closed: dict[Path, str] | None = None,
+) -> Iterator[Path]:
     """Yield the files below a folder, also behind links, and links to files that are not there; no hidden ones.
 
     A folder is entered again if two links lead to it, and not if it is its own ancestor.
@@ -128,17 +133,26 @@ def walk(folder: Path, depth: int | None = None, folders: list[Path] | None = No
         folder: the folder.
         depth: how many folders deep.
         folders: takes the folders that were entered.
+        closed: takes the folders that cannot be read, and why.
     """
-    yield from _walk(os.fspath(folder), depth, folders, frozenset())
+    yield from _walk(os.fspath(folder), depth, folders, closed, frozenset())
 
 
-def _walk(folder: str, depth: int | None, folders: list[Path] | None, above: frozenset[str]) -> Iterator[Path]:
+def _walk(
+    folder: str,
+    depth: int | None,
+    folders: list[Path] | None,
+    closed: dict[Path, str] | None,
+    above: frozenset[str],
+) -> Iterator[Path]:
     here = os.path.realpath(folder)
     if here in above:
         return
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:  # a folder that may not be read; its label is then one without a recording
+    except OSError as error:
+        if closed is not None:
+            closed[Path(folder)] = f"a folder that cannot be read ({error.strerror or error})"
         return
     for entry in entries:
         if entry.name.startswith("."):
@@ -149,7 +163,7 @@ def _walk(folder: str, depth: int | None, folders: list[Path] | None, above: fro
         elif entry.name not in _OF_THE_SYSTEM and depth != 1:
             if folders is not None:
                 folders.append(Path(entry.path))
-            yield from _walk(entry.path, depth and depth - 1, folders, above | {here})
+            yield from _walk(entry.path, depth and depth - 1, folders, closed, above | {here})
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -83,8 +83,8 @@ def read_recording(
     return _read_file(Path(path), _wanted(path, start, end, channel=channel, measure=True))
 
 
-def decode_waveform(content: bytes, name: str, max_seconds: float, *, channel: int | None = None) -> np.ndarray:
-    """Decode uploaded audio, as :func:`load_waveform` does, without a file on disk.
+def decode_recording(content: bytes, name: str, max_seconds: float, *, channel: int | None = None) -> Recording:
+    """Decode uploaded audio as :func:`read_recording` does, without a file on disk.
 
     Args:
         content: the bytes of an audio file.
@@ -94,15 +94,6 @@ def decode_waveform(content: bytes, name: str, max_seconds: float, *, channel: i
 
     Raises:
         AudioError: as :func:`load_waveform`; ``too-long`` also if it is longer than ``max_seconds``.
-    """
-    return decode_recording(content, name, max_seconds, channel=channel).waveform
-
-
-def decode_recording(content: bytes, name: str, max_seconds: float, *, channel: int | None = None) -> Recording:
-    """Decode uploaded audio as :func:`decode_waveform` does, and say what a listener should know about it.
-
-    Raises:
-        AudioError: as :func:`decode_waveform`.
     """
     most = min(limits.MAX_FRAMES, int(max_seconds * SAMPLE_RATE))
     return _read(BytesIO(content), Wanted(name, most=most, channel=channel, measure=True))
@@ -198,6 +189,8 @@ def _read_file(path: Path, wanted: Wanted) -> Recording:
 
 
 def _missing(path: Path) -> str:
+    if path.is_dir():
+        return "a folder that cannot be read"
     if not path.is_symlink():
         return "no such file"
     target = os.readlink(path)

@@ -14,7 +14,18 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 
 from voicefit.checkpoints.cards import adapted_card
-from voicefit.checkpoints.record import CONFIG, FEATURE_EXTRACTOR, HEAD, PRIOR, RECORD, WEIGHTS, let_read, read_record
+from voicefit.checkpoints.record import (
+    ADAPTER,
+    CONFIG,
+    FEATURE_EXTRACTOR,
+    HEAD,
+    PRIOR,
+    RECORD,
+    WEIGHTS,
+    let_read,
+    read_record,
+)
+from voicefit.checkpoints.support import SHOTS, Support, read_support
 from voicefit.encoders.onnx_encoder import GRAPH
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import HEAD_ARRAYS, Head
@@ -23,6 +34,9 @@ from voicefit.system.hub import MINI, Located, locate
 
 if TYPE_CHECKING:
     from voicefit.checkpoints.start import Start
+
+_FILES = {ADAPTER, CONFIG, FEATURE_EXTRACTOR, GRAPH, HEAD, PRIOR, "README.md", RECORD, SHOTS, WEIGHTS}
+"""What the directory of an adapted model may hold."""
 
 
 def can_copy(start: "Start") -> bool:
@@ -34,7 +48,16 @@ def can_copy(start: "Start") -> bool:
         return {"projector.weight", "classifier.weight"} <= set(file.keys())
 
 
-def save_whole(start: "Start", head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
+def save_whole(
+    start: "Start",
+    head: Head,
+    labels: Sequence[str],
+    out: Path,
+    record: Mapping[str, Any],
+    support: Support | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write a `transformers` directory, with the start's encoder, its graph and its prior.
 
     Args:
@@ -43,10 +66,12 @@ def save_whole(start: "Start", head: Head, labels: Sequence[str], out: Path, rec
         labels: in the order of the head's logits.
         out: the directory to write.
         record: what the model was made of.
+        support: what it was adapted on.
+        overwrite: take the place of what is at ``out``.
     """
     source = start.located.folder
     assert source is not None
-    with new_directory(out) as folder:
+    with new_directory(out, overwrite=overwrite) as folder:
         config = json.loads((source / CONFIG).read_text(encoding="utf-8"))
         config |= {
             "classifier_proj_size": len(head.projector_bias),
@@ -61,6 +86,27 @@ def save_whole(start: "Start", head: Head, labels: Sequence[str], out: Path, rec
             if (source / name).is_file():
                 shutil.copyfile(source / name, folder / name)
         _save_record(folder, record, head)
+        save_support(support, folder, encoder_digest(start))
+
+
+def is_adapted(path: Path) -> bool:
+    """Report whether a directory is that of an adapted model."""
+    return path.is_dir() and read_record(path).get("kind") == "adapted"
+
+
+def require_replaceable(path: Path) -> None:
+    """Refuse to overwrite what is no adapted model, or holds more than one.
+
+    Raises:
+        VoicefitError: ``path`` exists, and is neither an empty folder nor one that holds just an adapted model.
+    """
+    if not path.exists() or (path.is_dir() and not any(path.iterdir())):
+        return
+    if not is_adapted(path):
+        raise VoicefitError(f"{path}: is no model that `voicefit adapt` wrote, and only such a one is overwritten")
+    more = sorted({entry.name for entry in path.iterdir()} - _FILES)
+    if more:
+        raise VoicefitError(f"{path}: also holds {more[0]}, which would be lost; move it, or choose another output")
 
 
 def encoder_digest(start: "Start") -> str:
@@ -76,7 +122,21 @@ def encoder_digest(start: "Start") -> str:
     return start.graph.digest
 
 
-def save_small(start: "Start", head: Head, labels: Sequence[str], out: Path, record: Mapping[str, Any]) -> None:
+def start_digest(start: "Start") -> str:
+    """Return the digest of a start's encoder, from its graph or, where it has none, from PyTorch."""
+    return start.graph.digest if start.graph else start.encoder.digest()
+
+
+def save_small(
+    start: "Start",
+    head: Head,
+    labels: Sequence[str],
+    out: Path,
+    record: Mapping[str, Any],
+    support: Support | None = None,
+    *,
+    overwrite: bool = False,
+) -> None:
     """Write the head alone, and which encoder it belongs to; the arguments are those of :func:`save_whole`.
 
     Raises:
@@ -86,10 +146,18 @@ def save_small(start: "Start", head: Head, labels: Sequence[str], out: Path, rec
     path = Path(start.source)
     source = str(path.resolve()) if path.exists() else start.source
     encoder = {"source": source, "digest": digest}
-    with new_directory(out) as folder:
+    with new_directory(out, overwrite=overwrite) as folder:
         save_file(head_tensors(head), folder / HEAD, metadata={"format": "pt"})
         _save_record(folder, {**record, "labels": list(labels), "encoder": encoder}, head)
         let_read(folder / HEAD, RECORD)
+        save_support(support, folder, digest)
+
+
+def save_support(support: Support | None, folder: Path, encoder: str) -> None:
+    """Write what a model was adapted on into its folder, if it is known; ``encoder`` is the encoder's digest."""
+    if support is not None:
+        support.save(folder / SHOTS, encoder)
+        let_read(folder / SHOTS, RECORD)
 
 
 def make_whole(model: str | Path, out: Path) -> None:
@@ -107,7 +175,8 @@ def make_whole(model: str | Path, out: Path) -> None:
     if not can_copy(start):
         raise VoicefitError(f"{start.source}: is a plain encoder; adapt without --small for a whole model")
     plain = {key: value for key, value in record.items() if key not in ("labels", "encoder")}
-    save_whole(start, read_head(path), record["labels"], out, plain)
+    found = read_support(located)
+    save_whole(start, read_head(path), record["labels"], out, plain, found[0] if found else None)
 
 
 def start_of(located: Located, record: Mapping[str, Any]) -> "Start":

@@ -12,9 +12,10 @@ from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from voicefit.checkpoints.adapted import head_tensors
+from voicefit.checkpoints.adapted import head_tensors, save_support
 from voicefit.checkpoints.cards import adapted_card, prefinetuned_card
 from voicefit.checkpoints.record import ADAPTER, PRIOR, RECORD, WEIGHTS, let_read
+from voicefit.checkpoints.support import Support
 from voicefit.encoders import Encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.heads.corpus_heads import CorpusHeads
@@ -51,6 +52,9 @@ def save_adapted(
     out: Path,
     record: Mapping[str, Any],
     prior: Prior | None = None,
+    support: Support | None = None,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write an adapted model to ``out``.
 
@@ -63,8 +67,10 @@ def save_adapted(
         out: the directory to write.
         record: what the model was made of.
         prior: what the corpora know of labels, where the encoder is still theirs; clips can then be labelled together.
+        support: what it was adapted on, where the encoder is still that of the start.
+        overwrite: take the place of what is at ``out``.
     """
-    with new_directory(out) as folder:
+    with new_directory(out, overwrite=overwrite) as folder:
         _save_model(encoder, head, labels, folder)
         if prior is not None:
             prior.save(folder / PRIOR)
@@ -73,6 +79,8 @@ def save_adapted(
             _save_adapter(head, head.adapter, shown_name(record["source"]), folder / ADAPTER)
         write_json(folder / RECORD, {**record, "kind": "adapted", "voicefit": version("voicefit")})
         (folder / "README.md").write_text(adapted_card(record, head), encoding="utf-8")
+        if support is not None:
+            save_support(support, folder, encoder.digest())
 
 
 def set_head(encoder: Encoder, head: Head, labels: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from voicefit.cli import corpora, distill, evaluate, models, serve, sweeps
+from voicefit.cli import adapt, corpora, distill, evaluate, example, models, presets, serve, sweeps
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
@@ -14,7 +14,8 @@ from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
 app = typer.Typer(
     name="voicefit",
-    help="Fit a speech emotion classifier to a new voice from as few as two labelled clips.",
+    help="Fit a speech emotion classifier to one person's voice, from a few labelled clips.\n\n"
+    "Begin with `voicefit example`, which writes clips to try, and names the next commands.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
@@ -64,21 +65,21 @@ def _root(
         keep_freed_memory()
 
 
-app.add_typer(corpora.corpora_app, name="corpora")
-for _command in (
-    sweeps.demo,
-    models.prefinetune,
-    corpora.select,
-    models.adapt,
-    models.predict,
-    evaluate.evaluate,
-    models.suggest,
-    models.export,
-    models.push,
-    distill.distill,
-    serve.serve,
-    sweeps.sweep,
-    sweeps.merge,
-    sweeps.report,
-):
-    app.command()(_command)
+_PANELS = {
+    "Your voice": (
+        example.example,
+        adapt.adapt,
+        models.predict,
+        evaluate.evaluate,
+        models.suggest,
+        serve.serve,
+        models.export,
+        models.push,
+    ),
+    "Your corpora": (models.prefinetune, corpora.select, distill.distill),
+    "Your experiment": (sweeps.demo, presets.presets, sweeps.sweep, sweeps.merge, sweeps.report),
+}
+for _panel, _commands in _PANELS.items():
+    for _command in _commands:
+        app.command(rich_help_panel=_panel)(_command)
+app.add_typer(corpora.corpora_app, name="corpora", rich_help_panel="Your corpora")

@@ -11,12 +11,12 @@ from voicefit.cli.options import JsonFlag, corpus_arguments, tell_left_out
 from voicefit.cli.terminal import notify, out, print_json, progress_bars
 from voicefit.system.extras import require
 
-corpora_app = typer.Typer(help="Known corpora, and a check of one on disk.", no_args_is_help=True)
+corpora_app = typer.Typer(help="List, check and download corpora.", no_args_is_help=True)
 
 
 @corpora_app.command("list")
 def corpora_list(as_json: JsonFlag = False) -> None:
-    """Corpora whose native layout is known, with licence and permitted use.
+    """List the corpora whose native layout Voicefit reads, with licence and permitted use.
 
     Example: `voicefit corpora list`
     """
@@ -42,7 +42,7 @@ def corpora_check(
     corpus: Annotated[str, typer.Argument(help="NAME=PATH, as `ravdess=~/data/RAVDESS` or `mine=clips/`.")],
     as_json: JsonFlag = False,
 ) -> None:
-    """Read every clip of a corpus and say what is there and what is wrong.
+    """Read every clip of a corpus, and print what is there and what is wrong.
 
     Example: `voicefit corpora check ravdess=~/data/RAVDESS`
     """
@@ -63,7 +63,7 @@ def corpora_download(
     name: Annotated[str, typer.Argument(help="A name of `voicefit corpora list`.")],
     out_dir: Annotated[Path | None, typer.Option("--out", help="The folder to make; NAME without it.")] = None,
 ) -> None:
-    """Download a corpus whose licence lets anybody do so, from where its authors put it; the same command resumes.
+    """Download a corpus from its authors, if its licence lets anybody. The same command resumes.
 
     Example: `voicefit corpora download emozionalmente --out ~/data/emozionalmente`
     """
@@ -89,7 +89,7 @@ def select(
     subsets: Annotated[bool, typer.Option("--subsets", help="Rank every subset, not only single corpora.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
-    """Rank corpora to pre-finetune on for a voice, from a few labelled clips of it and before any training.
+    """Rank corpora for a voice before any training, from a few labelled clips of it.
 
     Example: `voicefit select --target my-clips --encoder facebook/wav2vec2-base --corpus ravdess=~/RAVDESS
     --corpus tess=~/TESS`

@@ -17,8 +17,8 @@ def distill(
     student: Annotated[
         str,
         typer.Option(
-            help="teacher (a Whisper's own first layers behind a filter bank), mini (3 million weights), a "
-            "JSON file with a Wav2Vec2Config, or the directory of a student to train further."
+            help="teacher: the first layers of a Whisper behind a filter bank. mini: 3 million weights. Or a JSON file "
+            "with a Wav2Vec2Config, or the directory of a student to train further."
         ),
     ] = ("mini"),
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",

@@ -19,51 +19,52 @@ _MOST_REASONS = 20
 
 def sweep(
     plan: Annotated[Path | None, typer.Argument(help="A plan in TOML.")] = None,
-    preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit: paper, clean, …")] = "",
-    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory; an unfinished run resumes.")] = None,
+    preset: Annotated[str, typer.Option(help="A plan that comes with Voicefit. `voicefit presets` lists them.")] = "",
+    out_dir: Annotated[Path | None, typer.Option("--out", help="Run directory. An unfinished run resumes.")] = None,
     encoder: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=SOURCE: take this directory or hub id for the plan's encoder NAME; once per encoder."),
+        typer.Option(help="NAME=SOURCE: a directory or hub id for the plan's encoder NAME. Give it once per encoder."),
     ] = None,
     corpus: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=PATH: take this path for the plan's corpus or target NAME; once per corpus."),
+        typer.Option(help="NAME=PATH: a path for the plan's corpus or target NAME. Give it once per corpus."),
     ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes at work: 1, or with Ray all that there is room for.")
+        int | None,
+        typer.Option(min=1, help="Number of worker processes. Default: 1, or all that a Ray cluster has room for."),
     ] = None,
     engine: Annotated[
-        Literal["process", "ray"], typer.Option(help="What does the work: processes of this machine, or a Ray cluster.")
+        Literal["process", "ray"], typer.Option(help="Run workers as processes of this machine, or on a Ray cluster.")
     ] = "process",
     address: Annotated[
-        str | None, typer.Option(help="The Ray cluster to join, as HOST:PORT or auto; left out, one is started here.")
+        str | None, typer.Option(help="The Ray cluster to join, as HOST:PORT or auto. Default: start one here.")
     ] = None,
     max_failures: Annotated[
-        int | None, typer.Option(min=0, help="Stop when more trials than this have failed; never if left out.")
+        int | None, typer.Option(min=0, help="Stop when more trials than this have failed. Default: never.")
     ] = None,
     trial_timeout: Annotated[
         float | None,
-        typer.Option(min=1, help="Seconds after which a trial is stopped and has failed; never if left out."),
+        typer.Option(min=1, help="Stop a trial after this many seconds, as failed. Default: never."),
     ] = None,
-    shard: Annotated[str, typer.Option(help="Run one part alone, as 2/8; voicefit merge joins the parts.")] = "",
+    shard: Annotated[str, typer.Option(help="Run one part alone, as 2/8. `voicefit merge` joins the parts.")] = "",
     again: Annotated[
-        Path | None, typer.Option("--reproduce", help="Run this run's plan once more, and say what differs.")
+        Path | None, typer.Option("--reproduce", help="Run the plan of this run once more, and print what differs.")
     ] = None,
     begin_anew: Annotated[
         bool,
         typer.Option(
-            "--begin-anew", help="Where a corpus or an encoder has changed since RUN began, set RUN's trials aside."
+            "--begin-anew", help="If a corpus or an encoder has changed since RUN began, set the old trials aside."
         ),
     ] = False,
     retry_failed: Annotated[
-        bool, typer.Option("--retry-failed/--leave-failed", help="Whether trials that failed before are tried again.")
+        bool, typer.Option("--retry-failed/--leave-failed", help="Try trials again that failed before, or leave them.")
     ] = True,
     wait: Annotated[
-        bool, typer.Option("--wait", help="Where another sweep is at work in RUN, go on after it.")
+        bool, typer.Option("--wait", help="If another sweep is running in RUN, wait for it to end.")
     ] = False,
     dry: Annotated[bool, typer.Option("--dry-run", help="Count the trials, and estimate time and disk.")] = False,
 ) -> None:
-    """Run the trials of a plan, pre-finetuning what they need; finished trials are skipped.
+    """Run the trials of a plan. Pre-finetune what they need, and skip finished trials.
 
     Examples: `voicefit sweep plan.toml --out run --workers 2`,
     `voicefit sweep --preset clean --dry-run --encoder wav2vec2-base=my-encoder --corpus esd=~/data/ESD`
@@ -179,9 +180,8 @@ def _print_dry_run(found: Any) -> None:
     shortest, most = _duration(found.estimate.trials_by_patience), _duration(found.estimate.trials)
     out.print(f"time, front end: {_duration(found.estimate.front_end)}")
     out.print(f"time, pre-finetuning, at most: {_duration(found.estimate.prefinetuning)}")
-    out.print(
-        f"time, trials: {most if most == shortest else f'{shortest} if first epochs are the best, {most} at most'}"
-    )
+    trials = most if most == shortest else f"{shortest} if the first epoch is the best one, {most} at most"
+    out.print(f"time, trials: {trials}")
     out.print(f"time, in all, at most: {_duration(found.estimate.total)}")
     out.print("measured on a few clips here, for one worker and an empty cache")
 
@@ -202,17 +202,19 @@ def _duration(seconds: float) -> str:
 
 def report(
     run: Annotated[Path, typer.Argument(help="Run directory of a sweep.")],
-    other: Annotated[Path | None, typer.Argument(help="Another one: print what changed from RUN to it.")] = None,
+    other: Annotated[Path | None, typer.Argument(help="A second run: print what changed from RUN to it.")] = None,
     formats: Annotated[
-        str, typer.Option("--format", help="html, csv (always written), markdown, latex; with commas between.")
+        str, typer.Option("--format", help="html, csv (always written), markdown, latex, separated by commas.")
     ] = "html,csv",
-    out_dir: Annotated[Path | None, typer.Option("--out", help="With OTHER: a new folder for what is printed.")] = None,
+    out_dir: Annotated[
+        Path | None, typer.Option("--out", help="With OTHER: write what is printed to this new folder.")
+    ] = None,
     watch: Annotated[
-        bool, typer.Option("--watch", help="Write it again as trials come, until the sweep ends.")
+        bool, typer.Option("--watch", help="Write the report again as trials finish, until the sweep ends.")
     ] = False,
-    every: Annotated[int, typer.Option(min=1, help="Seconds between two looks with --watch.")] = 30,
+    every: Annotated[int, typer.Option(min=1, help="With --watch: seconds between two looks.")] = 30,
 ) -> None:
-    """Write RUN/report: one HTML page, figures, CSV and summary.json. A running sweep may be reported too.
+    """Write RUN/report: one HTML page, figures, CSV and summary.json. The sweep may still be running.
 
     Examples: `voicefit report run`, `voicefit report run --watch`, `voicefit report run-a run-b`
     """
@@ -236,7 +238,7 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("voicefit-demo"),
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 2,
 ) -> None:
-    """The whole line on synthetic speech, with no network and no downloads, in a few minutes.
+    """Run the whole line on synthetic speech in a few minutes, with no network.
 
     Example: `voicefit demo --out my-demo`
     """

@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from voicefit.api import Suggestion
+    from voicefit.api import Speaker, Suggestion
     from voicefit.prediction.model import Prediction
     from voicefit.prediction.scoring import Evaluation
     from voicefit.prediction.timeline import Timeline
@@ -17,7 +17,7 @@ _MOST_COLUMNS = 5
 
 _LIKELIEST = 3
 
-_TEXT_COLUMNS = ("file", "label", "likeliest", "label next", "looks like", "taken for")
+_TEXT_COLUMNS = ("file", "label", "speaker", "clips of", "likeliest", "label next", "looks like", "taken for")
 """Columns that are read, not compared."""
 
 
@@ -57,6 +57,24 @@ def suggestion_table(found: Sequence["Suggestion"]) -> Table:
     table = _table("label next", "looks like", "probability")
     for item in found:
         table.add_row(Text(item.file), Text(item.label), f"{item.probability:.3f}")
+    return table
+
+
+def speaker_table(found: Sequence["Speaker"]) -> Table:
+    """A row per speaker: the clips of each label, how sure the model is, and how much was left out."""
+    table = _table("speaker", "clips of", "right, each left out", "by chance", "macro F1", "left out")
+    for item in found:
+        if item.adapted is None:
+            table.add_row(Text(item.name), Text("no model", style="red"), "", "", "", "")
+            continue
+        sure = item.adapted.leave_one_out
+        numbers = (
+            (f"{sure.right} of {len(sure.targets)}", f"{sure.chance:.3g}", f"{sure.macro_f1:.2f}")
+            if sure
+            else ("not measured", "", "")
+        )
+        clips = ", ".join(f"{count} {label}" for label, count in item.adapted.shots.items())
+        table.add_row(Text(item.name), Text(clips), *numbers, str(len(item.adapted.left_out)))
     return table
 
 

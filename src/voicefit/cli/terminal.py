@@ -2,10 +2,12 @@
 
 import io
 import json
+import os
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 import rich.progress
 from rich.console import Console
@@ -15,8 +17,17 @@ from rich.text import Text
 
 from voicefit.system.progress import Progress
 
-out = Console()
-err = Console(stderr=True)
+_WIDE = 1_000
+"""The width of what is piped or written to a log: a name that is cut in two cannot be searched for."""
+
+
+def _console(stream: TextIO, stderr: bool = False) -> Console:
+    """Make a console that is as wide as the terminal, or as a line may be where there is none."""
+    return Console(stderr=stderr, width=None if stream.isatty() or "COLUMNS" in os.environ else _WIDE)
+
+
+out = _console(sys.stdout)
+err = _console(sys.stderr, stderr=True)
 
 
 def take_any_name() -> None:
@@ -44,9 +55,42 @@ class _RateColumn(ProgressColumn):
         return Text("" if speed is None else f"{speed:,.0f}/s" if speed >= 100 else f"{speed:.3g}/s")
 
 
+class ProgressLines:
+    """Progress as plain lines, for a log or a pipe: how far each kind of work is, every so often and at its end.
+
+    Args:
+        write: takes a line.
+        seconds: between two lines of one kind of work; the first comes after as many.
+        now: the time in seconds.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], seconds: float = 20.0, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write, self._seconds, self._now = write, seconds, now
+        self._begun: dict[str, float] = {}
+        self._told: dict[str, float] = {}
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """Take how much of something is done, and write a line if it is time."""
+        now = self._now()
+        begun = self._begun.setdefault(what, now)
+        last = self._told.setdefault(what, begun)
+        over = done >= total
+        if now - last < self._seconds and not (over and last > begun):
+            return  # what ends before its first line was short
+        self._told[what] = now
+        self._write(f"{what}: {done:,} of {total:,} after {now - begun:.0f} s")
+        if over:
+            del self._begun[what], self._told[what]
+
+
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """A progress bar per kind of work, on standard error."""
+    """A progress bar per kind of work, on standard error; plain lines where that is no terminal."""
+    if not err.is_terminal:
+        yield ProgressLines(notify)
+        return
     columns = (
         TextColumn("{task.description}", table_column=Column(overflow="fold")),  # no number is cut
         BarColumn(20),

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from voicefit.audio.find import count_kinds, look_into, printable
-from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, make_corpus
+from voicefit.corpora.corpus import Corpus, CorpusInfo, make_corpus
 from voicefit.corpora.left_out import Account
 from voicefit.corpora.splits import SPLIT_FOLDERS
-from voicefit.corpora.table import load_rows
+from voicefit.corpora.table import read_table, settle_rows
 
 _NAMES = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
@@ -40,9 +40,8 @@ def load(name: str, root: Path, tables: dict[Path, str | None], info: CorpusInfo
         VoicefitError: as :func:`voicefit.corpora.table.load`.
     """
     account = Account()
-    clips: list[Clip] = []
-    for table, split in tables.items():
-        clips += load_rows(name, table, account, split, root)
+    rows = [row for table, split in tables.items() for row in read_table(name, table, account, split, root)]
+    clips = settle_rows(rows, account)
     listed = {clip.path for clip in clips}
     found = look_into(root)
     for path in found.recordings:

@@ -204,12 +204,6 @@ def check_corpus(
     )
 
 
-def heard_digest(clip: Clip, heard: float) -> str:
-    """Return a digest of the first ``heard`` seconds of a clip at 16 kHz, as reports have it; empty if unreadable."""
-    facts, _ = _check_clip(clip, heard)
-    return facts.digest if facts else ""
-
-
 def _check_clip(clip: Clip, heard: float | None) -> tuple[ClipFacts | None, list[Finding]]:
     """Return facts about a clip, ``None`` if it does not load, and the findings that concern it alone."""
     try:
@@ -295,7 +289,7 @@ def _counts_table(report: CheckReport) -> Table:
     columns = list(report.labels)
     if any(UNLABELLED in row for row in report.counts.values()):
         columns.append(UNLABELLED)
-    table = Table()
+    table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("speaker")
     for column in [*columns, "all"]:
         table.add_column(Text(column), justify="right")
@@ -308,6 +302,17 @@ def _counts_table(report: CheckReport) -> Table:
     return table
 
 
+_REMEDIES = {
+    "missing": "fetch these again, or correct the table",
+    "unreadable": "fetch these again, or convert them to WAV or FLAC",
+    "near-silent": "listen to these",
+    "clipped": "listen to these; they were recorded too loud",
+    "duplicate": "leave all but one out; one may be among the shots and another be tested",
+    "overlap": "shorten the segments; what two share may be among the shots and be tested too",
+}
+"""What to do about findings of a kind, where there is something to do. None of them stops a sweep."""
+
+
 def _findings_table(report: CheckReport) -> RenderableType:
     if not report.findings:
         return Text("Nothing to report." if not report.account.lines() else "Nothing else to report.")
@@ -318,5 +323,7 @@ def _findings_table(report: CheckReport) -> RenderableType:
             lines = [f"{finding.clip_id}: {finding.detail}" for finding in findings[:_EXAMPLES]]
             if len(findings) > _EXAMPLES:
                 lines.append(f"… and {len(findings) - _EXAMPLES} more")
+            if kind in _REMEDIES:
+                lines.append(f"→ {_REMEDIES[kind]}")
             table.add_row(kind, str(len(findings)), Text("\n".join(lines)))
     return table

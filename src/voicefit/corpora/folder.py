@@ -73,7 +73,9 @@ def load(name: str, root: Path) -> Corpus:
     _check_depth(root, paths, split_depth)
     account = _account(root, found)
     places = {path: _place(name, path, split_depth) for path in paths}
-    empty = _empty_folders(root, found, paths)
+    empty, empty_above = _empty_folders(root, found, paths)
+    for folder in empty_above:
+        account.leave_out(f"{printable(folder.as_posix())}/", "no recording in it")
     natives = {place.native for place in places.values()}
     labels = settle_labels(natives | {_text(folder.name) for folder in empty}, account)
     clips = [
@@ -151,11 +153,13 @@ def _account(root: Path, found: Found) -> Account:
     return account
 
 
-def _empty_folders(root: Path, found: Found, paths: list[Path]) -> list[Path]:
-    """The folders at the depth of labels that hold no recording."""
+def _empty_folders(root: Path, found: Found, paths: list[Path]) -> tuple[list[Path], list[Path]]:
+    """The folders without a recording at the depth of labels, and those above it, as of a speaker, without a folder."""
     depth, used = len(paths[0].parts) - 1, {path.parent for path in paths}
-    below = (folder.relative_to(root) for folder in found.folders)
-    return [folder for folder in below if len(folder.parts) == depth and folder not in used]
+    below = [folder.relative_to(root) for folder in found.folders if folder not in found.left_out]
+    parents = {folder.relative_to(root).parent for folder in found.folders}
+    labels = [folder for folder in below if len(folder.parts) == depth and folder not in used]
+    return labels, [folder for folder in below if len(folder.parts) < depth and folder not in parents]
 
 
 def _note_empty(

@@ -2,13 +2,12 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
 from voicefit.corpora.table_rows import Rows
 from voicefit.errors import VoicefitError
-from voicefit.system.files import new_file
+from voicefit.system.files import default_cache_root, new_file
 
 _BATCH = 256
 
@@ -72,7 +71,7 @@ def _embedded(path: Path, value: Any) -> Any:
         content, name = value, ""
     else:
         return value
-    folder = _cache() / "unpacked" / "recordings"
+    folder = default_cache_root() / "unpacked" / "recordings"
     suffix = Path(name).suffix if len(Path(name).suffix) < 8 else ""
     file = folder / f"{hashlib.sha256(content).hexdigest()[:32]}{suffix}"
     if not file.is_file():
@@ -101,8 +100,3 @@ class Embedded(str):
         made = super().__new__(cls, path)
         made.name = name
         return made
-
-
-def _cache() -> Path:
-    """``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder, as for the front ends' outputs."""
-    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")

@@ -1,6 +1,7 @@
 """A table of your own: CSV, TSV, JSON lines or Parquet, with a path and a label in each row."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from voicefit.corpora.splits import SPLITS
 from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.errors import VoicefitError
 
-__all__ = ["INFO", "READERS", "SPLITS", "SUFFIXES", "is_table", "load", "load_rows"]
+__all__ = ["INFO", "READERS", "SPLITS", "SUFFIXES", "Row", "is_table", "load", "read_table", "settle_rows"]
 
 INFO = CorpusInfo(
     name="table",
@@ -33,10 +34,17 @@ INFO = CorpusInfo(
 
 
 @dataclass(frozen=True)
-class _Row:
-    """A row, read."""
+class Row:
+    """A row, read.
 
-    number: int
+    Attributes:
+        table: its table.
+        place: where it is there, as ``row 3``.
+        clip: what it says, still without a label.
+    """
+
+    table: Path
+    place: str
     clip: Clip
 
 
@@ -57,14 +65,14 @@ def load(name: str, root: Path) -> Corpus:
             a spreadsheet.
     """
     account = Account()
-    clips = load_rows(name, root, account)
+    clips = settle_rows(read_table(name, root, account), account)
     return make_corpus(name, root.parent, INFO, clips, account)
 
 
-def load_rows(
+def read_table(
     name: str, table: Path, account: Account, split: str | None = None, folder: Path | None = None
-) -> list[Clip]:
-    """Read the clips of a table.
+) -> list[Row]:
+    """Read the rows of a table, for :func:`settle_rows`.
 
     Args:
         name: the speaker of rows that name none.
@@ -72,6 +80,9 @@ def load_rows(
         account: takes what is not used.
         split: of rows that name none.
         folder: ids begin there; the table's own if left out.
+
+    Raises:
+        VoicefitError: see :func:`load`.
     """
     rows = flatten(read_rows(table))
     columns = find_columns(rows, account)
@@ -84,29 +95,61 @@ def load_rows(
     found = []
     for number, row in rows.rows.items():
         try:
-            found.append(_Row(number, _clip(name, row, columns, rows, table.parent, folder or table.parent, split)))
+            clip = _clip(name, row, columns, rows, table.parent, folder or table.parent, split)
         except RowError as error:
             raise VoicefitError(f"{table}, {rows.word} {number}: {error}") from None
-    labels = settle_labels({row.clip.native_label for row in found}, account)
-    once = _once(table, rows.word, found, account)
+        found.append(Row(table, f"{rows.word} {number}", clip))
+    return found
+
+
+def settle_rows(rows: list[Row], account: Account) -> list[Clip]:
+    """Return the clips of all tables of a corpus, each once and with its label.
+
+    Args:
+        rows: of :func:`read_table`.
+        account: takes what is not used.
+
+    Raises:
+        VoicefitError: a clip is listed with two labels.
+    """
+    labels = settle_labels({row.clip.native_label for row in rows}, account)
+    once = _once(_told_apart(rows, account), account)
     return [replace(row.clip, label=labels.get(row.clip.native_label)) for row in once]
 
 
-def _once(table: Path, word: str, found: list[_Row], account: Account) -> Iterator[_Row]:
+def _told_apart(rows: list[Row], account: Account) -> list[Row]:
+    """Recordings inside tables may share a name; such ids get a piece of the digest that their files are named by."""
+    paths: dict[str, set[Path]] = defaultdict(set)
+    for row in rows:
+        paths[row.clip.id].add(row.clip.path)
+    shared = {clip_id for clip_id, found in paths.items() if len(found) > 1}
+    if shared:
+        several = f"{len(shared)} names, the first {min(shared)}, stand" if len(shared) > 1 else f"{min(shared)} stands"
+        account.remark(f"{several} for several recordings; they are told apart by what is in them")
+    return [
+        replace(row, clip=replace(row.clip, id=f"{row.clip.id}~{row.clip.path.stem[:8]}"))
+        if row.clip.id in shared
+        else row
+        for row in rows
+    ]
+
+
+def _once(rows: list[Row], account: Account) -> Iterator[Row]:
     """Each clip once; one that is listed again with another label is an error."""
-    first: dict[str, _Row] = {}
-    for row in found:
+    first: dict[str, Row] = {}
+    for row in rows:
         before = first.setdefault(row.clip.id, row)
         if before is row:
             yield row
         elif before.clip.native_label != row.clip.native_label:
             was, now = (" ".join(one.clip.native_label.split()) or "nothing" for one in (before, row))
+            of = "" if row.table == before.table else f" of {before.table.name}"
             raise VoicefitError(
-                f"{table}: {' '.join(row.clip.id.split())} is listed twice, as {was} in {word} {before.number} and as "
-                f"{now} in {word} {row.number}; keep one"
+                f"{row.table}: {' '.join(row.clip.id.split())} is listed twice, as {was} in {before.place}{of} and as "
+                f"{now} in {row.place}; keep one"
             )
         else:
-            account.leave_out(f"{word} {row.number} of {table.name}", f"lists {row.clip.id} again")
+            account.leave_out(f"{row.place} of {row.table.name}", f"lists {row.clip.id} again")
 
 
 def _clip(

@@ -1,14 +1,13 @@
 """Audio that lies inside a Parquet table, written out once to files in the user's cache folder."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from voicefit.audio import AUDIO_SUFFIXES
 from voicefit.errors import VoicefitError
-from voicefit.system.files import new_directory
+from voicefit.system.files import default_cache_root, new_directory
 
 _BATCH = 64
 """So many clips are in memory at a time."""
@@ -56,7 +55,7 @@ def _folder(table: Path) -> Path:
 
 
 def _cache() -> Path:
-    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit", "unpacked")
+    return default_cache_root() / "unpacked"
 
 
 def _write_out(opened: Any, audio: str, folder: Path) -> None:

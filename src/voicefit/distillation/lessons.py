@@ -15,8 +15,7 @@ from torch import Tensor
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE, AudioError, find_audio, load_waveform, waveform_length
 from voicefit.distillation import augment
 from voicefit.encoders import Encoder, Precision
-from voicefit.encoders.cache import default_cache_root
-from voicefit.system.files import new_file
+from voicefit.system.files import default_cache_root, new_file
 from voicefit.system.progress import Progress
 from voicefit.training import seeded_generator
 

@@ -20,7 +20,7 @@ from voicefit.encoders.cache_limit import ADVICE, CachePlan, bytes_under, free_b
 from voicefit.encoders.encoder import Encoder
 from voicefit.errors import VoicefitError
 from voicefit.system.digests import file_digest
-from voicefit.system.files import new_file
+from voicefit.system.files import default_cache_root, new_file
 from voicefit.system.machine import limit_threads
 
 _Running = deque[tuple[Clip, int, Future[np.ndarray]]]
@@ -31,11 +31,6 @@ _CLIPS_AHEAD = 8
 
 _HEADER_BYTES = 128
 """A file of the cache has so many bytes before its frames."""
-
-
-def default_cache_root() -> Path:
-    """Return ``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
-    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")
 
 
 class FrontCache:

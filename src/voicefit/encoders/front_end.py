@@ -5,7 +5,9 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from voicefit.system.settings import Settings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,10 +16,8 @@ Precision = Literal["float32", "bfloat16"]
 """The precision of matrix products. On hardware without bfloat16, ``bfloat16`` means float32."""
 
 
-class FrontEnd(BaseModel):
+class FrontEnd(Settings):
     """Settings of the front end, which turns a clip into frames. The last three are for the published code."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     max_seconds: float = Field(
         default=5.0, gt=0, description="longer clips are cut, as in the publication (section 4.1)"
@@ -35,10 +35,8 @@ class FrontEnd(BaseModel):
     )
 
 
-class Reading(BaseModel):
+class Reading(Settings):
     """How much of an encoder is run, and how clips reach it."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     depth: int | None = Field(default=None, ge=1, description="transformer layers that are run; all if left out")
     frozen_layers: int = Field(default=0, ge=0, description="transformer layers that join the frozen front end")

@@ -65,5 +65,36 @@ class Head:
         return np.asarray(projected @ self.classifier_weight.T + self.classifier_bias)
 
 
+@dataclass(frozen=True)
+class Heads:
+    """Several heads behind one projector; float32.
+
+    Attributes:
+        projection: what all of them read.
+        weights: of their classifiers, ``(heads, labels, width)``.
+        biases: ``(heads, labels)``.
+    """
+
+    projection: Projection
+    weights: np.ndarray
+    biases: np.ndarray
+
+    def __post_init__(self) -> None:
+        """Hold float32, as :class:`Head` does."""
+        single = (np.ascontiguousarray(part, dtype=np.float32) for part in self.projection)
+        object.__setattr__(self, "projection", Projection(*single))
+        for name in ("weights", "biases"):
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name), dtype=np.float32))
+
+    def __call__(self, pooled: np.ndarray) -> np.ndarray:
+        """Return logits ``(heads, clips, labels)`` of pooled vectors ``(clips, hidden_size)``, float32."""
+        projected = self.projection.project(pooled.astype(np.float32, copy=False))
+        return np.asarray(projected @ self.weights.swapaxes(1, 2) + self.biases[:, None])
+
+    def __getitem__(self, index: int) -> Head:
+        """Return one of them."""
+        return Head(*self.projection, self.weights[index], self.biases[index])
+
+
 HEAD_ARRAYS = ("projector_weight", "projector_bias", "classifier_weight", "classifier_bias")
 """The names of a head's arrays; its file stores them as ``projector.weight`` …."""

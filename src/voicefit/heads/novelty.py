@@ -95,16 +95,16 @@ def posterior_means(prior: Prior, counts: np.ndarray, sums: np.ndarray) -> tuple
 
     Args:
         prior: how much labels and speakers differ in the corpora.
-        counts: clips of each label, ``(labels,)``, or shares of clips.
-        sums: the sum of their leading discriminants, ``(labels, width)``.
+        counts: clips of each label, ``(…, labels)``, or shares of clips.
+        sums: the sum of their leading discriminants, ``(…, labels, width)``.
 
     Returns:
-        both ``(labels, width)``.
+        both ``(…, labels, width)``.
     """
-    width, counts = sums.shape[1], counts[:, None]
+    width, counts = sums.shape[-1], counts[..., None]
     signal, speakers = prior.signal[:width], prior.speakers[:width]
     precision = counts / (1 + counts * signal)  # of a label's mean as a witness of the voice's centre
-    witnesses = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=0)
-    centre = speakers * witnesses / (1 + speakers * precision.sum(axis=0))
+    witnesses = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=-2)
+    centre = speakers * witnesses / (1 + speakers * precision.sum(axis=-2))
     variance = 1 / (counts + 1 / signal)
-    return variance * (sums + centre / signal), variance
+    return variance * (sums + (centre / signal)[..., None, :]), variance

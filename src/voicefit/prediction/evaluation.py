@@ -8,7 +8,6 @@ from typing import Any
 from voicefit.audio import AudioError, read_recording
 from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Clip, Corpus, load_clips
-from voicefit.corpora.check import heard_digest
 from voicefit.corpora.labels import plain
 from voicefit.errors import VoicefitError
 from voicefit.heads.novelty import NONE
@@ -17,6 +16,7 @@ from voicefit.prediction.embedding import in_order, reason_of, threads_for, to_t
 from voicefit.prediction.model import Model, Prediction, load_model
 from voicefit.prediction.scoring import Answer, Evaluation, scored
 from voicefit.prediction.together import predict_together
+from voicefit.prediction.voice import heard_digest
 from voicefit.system.progress import Progress, silent
 
 _NO_MORE = "a model hears no more of a clip"

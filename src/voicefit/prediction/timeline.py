@@ -228,13 +228,22 @@ def _windows(blocks: Iterator[np.ndarray], size: int, step: int) -> Iterator[tup
 
 
 def _outlined(blocks: Iterator[np.ndarray], outline: list[np.ndarray]) -> Iterator[np.ndarray]:
-    """Pass blocks on, and add their outline."""
+    """Pass blocks on, and add their outline: a point for each hundredth of a second, wherever blocks end."""
+    step, rest = SAMPLE_RATE // OUTLINE_RATE, np.zeros(0, np.float32)
     for block in blocks:
-        if len(block):
-            places = np.arange(0, len(block), SAMPLE_RATE // OUTLINE_RATE)
-            ends = np.minimum.reduceat(block, places), np.maximum.reduceat(block, places)
-            outline.append(np.stack(ends, axis=1))
+        samples = np.concatenate([rest, block])
+        whole = len(samples) // step * step
+        outline.append(_lowest_and_highest(samples[:whole], step))
+        rest = samples[whole:]
         yield block
+    outline.append(_lowest_and_highest(rest, step))
+
+
+def _lowest_and_highest(samples: np.ndarray, step: int) -> np.ndarray:
+    if not len(samples):
+        return np.zeros((0, 2), np.float32)
+    places = np.arange(0, len(samples), step)
+    return np.stack([np.minimum.reduceat(samples, places), np.maximum.reduceat(samples, places)], axis=1)
 
 
 def _check_settings(model: Model, window: float, hop: float) -> None:

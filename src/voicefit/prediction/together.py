@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voicefit.adaptation.joint import fit_mixture, joint_head
+from voicefit.adaptation.joint import fit_mixtures, joint_head
 from voicefit.adaptation.shots import shots_without_clips
 from voicefit.audio import find_audio
 from voicefit.checkpoints.adapted import start_of
@@ -65,8 +65,10 @@ def predict_together(
 def _of_model(prior: Prior, pooled: np.ndarray, logits: np.ndarray) -> np.ndarray:
     """Return probabilities ``(clips, labels)`` that begin at what a model says of each clip alone."""
     points, guess = prior.project(pooled), logits.astype(np.float64)
-    mixture = fit_mixture(prior, points, guess, np.ones(guess.shape, dtype=bool), len(points))
-    return softmax(guess + points[:, : mixture.weights.shape[1]] @ mixture.weights.T + mixture.biases)
+    allowed, labels = np.ones((1, *guess.shape), dtype=bool), np.array([guess.shape[1]])
+    mixture = fit_mixtures(prior, points[None], guess[None], allowed, len(points), labels)
+    (weights,), (biases,) = mixture.weights, mixture.biases
+    return softmax(guess + points[:, : weights.shape[1]] @ weights.T + biases)
 
 
 def _of_corpora(prior: Prior, pooled: np.ndarray) -> np.ndarray:

@@ -1,14 +1,15 @@
 """The clips of one voice as methods of adaptation take them: read, embedded, and told what could not be used."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+import hashlib
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from voicefit.adaptation import Shots
-from voicefit.audio import AudioError, find_audio, load_waveform
+from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, load_waveform
 from voicefit.audio.find import printable
 from voicefit.checkpoints.start import Start
 from voicefit.corpora import Clip, load_clips
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 Answer = TypeVar("Answer")
 
+_HAS_LABEL = "it has the samples of a labelled clip"
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -33,12 +36,14 @@ class Embedded:
         clips: those that can be used.
         pooled: ``(clips, hidden_size)``.
         frames: the front end's output for each, where a method trains the encoder; else none.
+        digests: what tells the samples of each that a model hears from those of others.
         left_out: clip id → why it is not used.
     """
 
     clips: list[Clip]
     pooled: np.ndarray
     frames: "list[Tensor]"
+    digests: list[str]
     left_out: dict[str, str]
 
     def shots(self, labels: Sequence[str], start: Start, *, partial: bool) -> Shots:
@@ -48,25 +53,53 @@ class Embedded:
             self.pooled, self.frames, targets, len(labels), labels=tuple(labels), prior=start.prior, partial=partial
         )
 
+    def without(self, digests: Collection[str]) -> "Embedded":
+        """Return the clips without those that have a label already, by the digests of these."""
+        rows = [row for row, digest in enumerate(self.digests) if digest not in digests]
+        dropped = {
+            clip.id: _HAS_LABEL for clip, digest in zip(self.clips, self.digests, strict=True) if digest in digests
+        }
+        return replace(
+            self,
+            clips=[self.clips[row] for row in rows],
+            pooled=self.pooled[rows],
+            digests=[self.digests[row] for row in rows],
+            left_out=self.left_out | dropped,
+        )
+
 
 def embed_clips(encoder: Embeds, clips: Sequence[Clip], progress: Progress) -> Embedded:
     """Embed clips, for methods that leave the encoder as it is; ``progress`` reports every clip."""
-    usable, vectors, left_out = _read(encoder.embed, clips, threads_for(encoder), progress)
+    usable, vectors, digests, left_out = _read(encoder, encoder.embed, clips, threads_for(encoder), progress)
     pooled = np.array(vectors) if vectors else np.empty((0, encoder.hidden_size), np.float32)
-    return Embedded(usable, pooled, [], left_out)
+    return Embedded(usable, pooled, [], digests, left_out)
 
 
 def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress) -> Embedded:
     """Embed clips and keep the front end's output, for methods that train the encoder."""
-    usable, frames, left_out = _read(encoder.front, clips, 1, progress)
+    usable, frames, digests, left_out = _read(encoder, encoder.front, clips, 1, progress)
     pooled = encoder.pool(frames).cpu().numpy() if frames else np.empty((0, encoder.hidden_size), np.float32)
-    return Embedded(usable, pooled, frames, left_out)
+    return Embedded(usable, pooled, frames, digests, left_out)
 
 
 def embed_recordings(
-    encoder: Embeds, recordings: str | Path, labelled: Sequence[Clip], progress: Progress, channel: int | None = None
+    encoder: Embeds,
+    recordings: str | Path,
+    labelled: Sequence[Clip],
+    progress: Progress,
+    channel: int | None = None,
+    *,
+    digests: Collection[str] = (),
 ) -> Embedded:
     """Embed the recordings of a file, a folder or a table, but those that are among the labelled clips.
+
+    Args:
+        encoder: gives their pooled vectors.
+        recordings: the file, folder or table.
+        labelled: the labelled clips; a recording at the place of one is passed over.
+        progress: called for every recording.
+        channel: the number of the one channel to take, from 1.
+        digests: of the labelled clips; a recording with the samples of one is left out.
 
     Raises:
         VoicefitError: none is left, or none can be used.
@@ -74,9 +107,9 @@ def embed_recordings(
     taken = {_place(clip) for clip in labelled}
     clips = _unlabelled(Path(recordings), channel)
     free = [clip for clip in clips if _place(clip) not in taken]
-    if not free:
+    found = embed_clips(encoder, free, progress).without(digests) if free else None
+    if found is None or (not found.clips and set(found.left_out.values()) == {_HAS_LABEL}):
         raise VoicefitError(f"{recordings}: every recording there has a label already")
-    found = embed_clips(encoder, free, progress)
     if not found.clips:
         raise VoicefitError(f"{recordings}: holds no clip that can be used ({first_reason(found.left_out)})")
     return found
@@ -99,23 +132,43 @@ def first_reason(left_out: Mapping[str, str]) -> str:
 
 
 def _read(
-    act: Callable[[np.ndarray], Answer], clips: Sequence[Clip], threads: int, progress: Progress
-) -> tuple[list[Clip], list[Answer], dict[str, str]]:
-    """Return the clips that can be read, what ``act`` gives for each waveform, and clip id → why it is not used."""
+    encoder: Embeds,
+    act: Callable[[np.ndarray], Answer],
+    clips: Sequence[Clip],
+    threads: int,
+    progress: Progress,
+) -> tuple[list[Clip], list[Answer], list[str], dict[str, str]]:
+    """Return the clips that can be read, what ``act`` gives for each, their digests, and id → why one is not used."""
+    heard = int(encoder.max_seconds * SAMPLE_RATE)
 
     def read(clip: Clip) -> tuple[Answer | None, str]:
         try:
-            return act(load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)), ""
+            waveform = load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)
+            return act(waveform), _digest(waveform[:heard])
         except AudioError as error:
             return None, f"{error.kind}: {reason_of(error, clip.path)}"
 
-    usable, answers, left_out = [], [], {}
-    for index, (answer, reason) in enumerate(in_order(read, clips, threads), 1):
+    usable, answers, digests, left_out = [], [], [], {}
+    for index, (answer, words) in enumerate(in_order(read, clips, threads), 1):
         clip = clips[index - 1]
         if answer is None:
-            left_out[clip.id] = reason
+            left_out[clip.id] = words
         else:
             usable.append(clip)
             answers.append(answer)
+            digests.append(words)
         progress("reading clips", index, len(clips))
-    return usable, answers, left_out
+    return usable, answers, digests, left_out
+
+
+def heard_digest(clip: Clip, max_seconds: float) -> str:
+    """Return the digest of what a model reads of a clip, as :attr:`Embedded.digests` has it; empty if unreadable."""
+    try:
+        waveform = load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)
+    except AudioError:
+        return ""
+    return _digest(waveform[: int(max_seconds * SAMPLE_RATE)])
+
+
+def _digest(waveform: np.ndarray) -> str:
+    return hashlib.blake2b(waveform.tobytes(), digest_size=16).hexdigest()

@@ -2,23 +2,22 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from voicefit.encoders import Precision
 from voicefit.errors import VoicefitError
+from voicefit.system.settings import Settings
 
 PAPER = "paper"
 """The name of the publication's protocol; the other protocol is ``clean``."""
 
 
-class PrefinetuneSettings(BaseModel):
-    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's; docs/evidence.md reports the trials."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class PrefinetuneSettings(Settings):
+    """Settings of pre-finetuning. The defaults are the ``clean`` protocol's (research/settings.md)."""
 
     lr: float = Field(default=1e-4, gt=0, description="peak learning rate of the encoder and the projector")
     head_lr: float = Field(default=3e-3, gt=0, description="peak learning rate of the heads")
-    weight_decay: float = Field(default=0.01, ge=0)
+    weight_decay: float = Field(default=0.01, ge=0, description="of AdamW, for all that is trained")
     batch_size: int = Field(default=32, ge=1, description="clips a step, over all corpora")
     max_epochs: int = Field(default=10, ge=1, description="an epoch is as many clips as the corpora have together")
     warmup: float = Field(default=0.1, ge=0, le=1, description="share of all steps before the peak; linear decay after")
@@ -40,8 +39,8 @@ class PrefinetuneSettings(BaseModel):
     )
     objective: Literal["labels", "dann", "supcon", "episodic"] = Field(
         default="labels",
-        description="a further loss besides the labels: dann makes speakers indistinguishable, supcon brings clips of "
-        "one label together, episodic classifies a speaker's clips by one clip of each label",
+        description="a further loss besides that of the labels. dann makes speakers indistinguishable; supcon brings "
+        "clips of one label together; episodic classifies a speaker's clips by one clip of each label",
     )
     objective_weight: float = Field(
         default=0.1, gt=0, description="weight of the objective's loss, added to that of the labels"

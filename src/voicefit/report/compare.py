@@ -107,8 +107,8 @@ def tables(comparison: Comparison, first: str, second: str) -> list[Table]:
         the differences of their records; tables without rows are left out.
     """
     note = (
-        f"Macro F1 of {second} minus that of {first} on the trials that both finished, with 95 % intervals and the "
-        "t-test over speakers after Holm's correction for all cells compared. Bold: below 0.05."
+        f"Macro F1 of {second} minus that of {first} on the trials that both finished, with 95 % intervals. p: t-test "
+        "over speakers, after Holm's correction for all cells compared. Bold: below 0.05."
     )
     if comparison.other_clips:
         note += f" {count(comparison.other_clips, 'pair')} had different support clips: they differ by their clips too."

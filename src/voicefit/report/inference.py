@@ -34,9 +34,9 @@ def claims_table(verdicts: pd.DataFrame) -> Table:
         for row in verdicts.to_dict("records")
     ]
     note = (
-        "The claims of the publication (Chen & Yu 2023), as differences in macro F1 positive if a claim holds, "
-        "with 95 % intervals. The verdict is that of the t-test over speakers at 0.05 after Holm's correction for the "
-        "claims of one method; d_z is the estimate divided by its standard deviation over speakers."
+        "The claims of the publication (Chen & Yu 2023), as differences in macro F1, positive if a claim holds, "
+        "with 95 % intervals. Verdict: by the t-test over speakers at 0.05, after Holm's correction for the claims of "
+        "one method. d_z: the estimate divided by its standard deviation over speakers."
     )
     header = ["claim", "target", "method", "verdict", "estimate", "d_z", "p, exact", "p, Holm"]
     return Table("The publication's claims", note, header, 4, rows)
@@ -56,9 +56,9 @@ def effects_table(terms: pd.DataFrame, target: str) -> Table:
     ]
     notes = [f"{method}: {note}." for method, note in terms.groupby("method")["note"].first().items() if note]
     note = (
-        "Macro F1 explained by corpora, doublings of k, emotion and their products at once; speakers have a level, a "
-        "level in each emotion and an effect of corpora of their own. An emotion's rows are its deviations from the "
-        "mean of all. Bold: Wald's p, not corrected, is below 0.05."
+        "Macro F1 explained by corpora, doublings of k, emotion and their products at once. Each speaker has a level, "
+        "a level in each emotion and an effect of corpora. An emotion's rows are its deviations from the mean of all. "
+        "Bold: Wald's p, not corrected, is below 0.05."
     )
     return Table(f"What macro F1 depends on, {target}", " ".join([note, *notes]), ["term", *methods], 1, rows)
 
@@ -94,9 +94,9 @@ def methods_table(cells: pd.DataFrame, best: str, target: str, start: str) -> Ta
         for method in cells.groupby("method")["gain"].mean().sort_values(ascending=False).index
     ]
     note = (
-        f"Macro F1 minus that of {best} on the same clips, {start_label(start)}, with 95 % intervals and the t-test "
-        "over speakers after Holm's correction for the cells of this table. Bold: below 0.05. "
-        f"{best} was chosen for its mean on these very trials, which flatters it a little."
+        f"Macro F1 minus that of {best} on the same clips, {start_label(start)}, with 95 % intervals. p: t-test over "
+        "speakers, after Holm's correction for the cells of this table. Bold: below 0.05. "
+        f"{best} was chosen for its mean on these trials, which flatters it a little."
     )
     return Table(f"Methods against {best}, {target}", note, ["method", *(f"k = {k}" for k in ks)], 1, rows)
 

@@ -33,8 +33,9 @@ def not_run_table(run: Mapping[str, Any]) -> Table | None:
     note = f"{count(hidden, 'further line')} not shown; " if hidden else ""
     return Table(
         f"{count(cells, 'cell')} not run",
-        f"A cell is a speaker, a label, a number of clips and a task. {note}all are in data/not_run.csv.",
-        ["target", "speakers", "task", "labels", "k", "reason"],
+        f"A cell is a speaker, a label, a number of clips and a task. Where draws are named, its other draws were run. "
+        f"{note}all are in data/not_run.csv.",
+        ["target", "speakers", "task", "labels", "k", "draws", "reason"],
         len(_words(groups[0])),
         rows,
     )
@@ -50,7 +51,7 @@ def not_run_rows(run: Mapping[str, Any]) -> pd.DataFrame:
 
 
 def _rows(group: Mapping[str, Any]) -> Iterator[list[Any]]:
-    draws = _listed(group["draws"])
+    draws = _draws(group)
     for speaker, label, k in product(group["speakers"], group["labels"], group["k"]):
         yield [group["target"], speaker, group["task"], label, k, draws, group["reason"]]
 
@@ -58,7 +59,11 @@ def _rows(group: Mapping[str, Any]) -> Iterator[list[Any]]:
 def _words(group: Mapping[str, Any]) -> list[str]:
     lists = (_listed(group[name]) for name in ("speakers", "labels", "k"))
     speakers, labels, shots = lists
-    return [group["target"], speakers, group["task"], labels or "–", shots, group["reason"]]
+    return [group["target"], speakers, group["task"], labels or "–", shots, _draws(group), group["reason"]]
+
+
+def _draws(group: Mapping[str, Any]) -> str:
+    return _listed(group["draws"]) or "all"
 
 
 def _listed(values: Sequence[Any]) -> str:

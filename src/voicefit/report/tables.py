@@ -72,9 +72,8 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
         title: the heading.
     """
     note = (
-        "Difference from the trial with the same clips and no pre-finetuning; its 95 % interval, and "
-        "the exact sign-flip test over speakers, not corrected for the number of cells. Bold: the interval "
-        "leaves out zero."
+        "Difference from the trial with the same clips and no pre-finetuning, with its 95 % interval. p: the exact "
+        "sign-flip test over speakers, not corrected for the number of cells. Bold: the interval leaves out zero."
     )
     return _by_k(cells, ["method", "start"], title, note, _gain_cell)
 

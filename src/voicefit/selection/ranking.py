@@ -27,7 +27,7 @@ CAVEAT = (
     "Take all corpora if you can: where this was measured, that was the best choice or close to it. Among as many "
     "corpora the scores agree with the measured gain on some voices and not on others: take them as a hint."
 )
-"""The finding of docs/evidence.md on these scores, in two sentences for readers of a ranking."""
+"""The finding of research/selection.md on these scores, in two sentences for readers of a ranking."""
 
 
 @dataclass(frozen=True)

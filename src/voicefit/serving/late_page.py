@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -34,6 +35,8 @@ class LatePage:
     async def _run(self, ready: "asyncio.Future[FastAPI]", end: asyncio.Event) -> None:
         try:
             app = await asyncio.to_thread(self._build)
+            gc.collect()
+            gc.freeze()  # the page's many objects stay: looking through them again would hold up every answer
         except Exception as error:  # every request to the page meets it
             ready.set_exception(error)
             ready.exception()  # nobody may ask, which is no fault

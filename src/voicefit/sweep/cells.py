@@ -32,7 +32,7 @@ class NotRun:
         speakers: of the target.
         labels: emotions; one that is empty for ``multiclass``.
         k: numbers of support clips.
-        draws: numbers of the draws; of a reason that holds for every draw, all of the grid.
+        draws: numbers of the draws; empty where the reason holds for all of the grid.
         reason: why there is no trial.
     """
 
@@ -44,20 +44,11 @@ class NotRun:
     draws: tuple[int, ...]
     reason: str
 
-    @property
-    def cells(self) -> int:
-        """How many (speaker, label, k) these are."""
-        return len(self.speakers) * len(self.labels) * len(self.k)
-
-    def words(self, draws: int = 0) -> str:
-        """Return a line for a person.
-
-        Args:
-            draws: how many the grid has; fewer than these are named.
-        """
+    def words(self) -> str:
+        """Return a line for a person."""
         task = self.task + (f" of {', '.join(self.labels)}" if any(self.labels) else "")
         shots = f"k = {', '.join(map(str, self.k))}"
-        some = f", draw {', '.join(map(str, self.draws))}" if len(self.draws) < draws else ""
+        some = f", draw {', '.join(map(str, self.draws))}" if self.draws else ""
         return f"{self.target}/{', '.join(self.speakers)}, {task}, {shots}{some}: {self.reason}"
 
     def to_json(self) -> dict[str, Any]:
@@ -106,7 +97,7 @@ def find_cells(
             if speakers is None or speaker in speakers:
                 for reason, cells in _by_reason(usable, speaker, _combinations(tasks, named, shots), draws, held_out):
                     if reason:
-                        not_run.append(_not_run(reason, cells))
+                        not_run.append(_not_run(reason, cells, draws))
                     else:
                         run += cells
     for field in ("k", "labels", "speakers"):
@@ -136,10 +127,10 @@ def _by_reason(
         yield from reasons.items()
 
 
-def _not_run(reason: str, cells: Sequence[Cell]) -> NotRun:
+def _not_run(reason: str, cells: Sequence[Cell], draws: int) -> NotRun:
     first = cells[0]
-    draws = tuple(cell.draw for cell in cells)
-    return NotRun(first.target, first.task, (first.speaker,), (first.label,), (first.k,), draws, reason)
+    some = tuple(cell.draw for cell in cells) if len(cells) < draws else ()
+    return NotRun(first.target, first.task, (first.speaker,), (first.label,), (first.k,), some, reason)
 
 
 def _merged(groups: Iterable[NotRun], field: str) -> list[NotRun]:

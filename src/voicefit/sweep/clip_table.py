@@ -17,12 +17,17 @@ _Row = tuple[str, str, str, str]
 
 
 def write_clip_table(path: Path, corpora: Iterable[Corpus]) -> None:
-    """Write a row for each clip, unless the file holds these rows already."""
+    """Write a row for each clip, unless the file holds these rows already; rows of other corpora stay.
+
+    Raises:
+        VoicefitError: the table is damaged.
+    """
+    tables = {**_read(path), **{corpus.name: {clip.id: _row(clip) for clip in corpus.clips} for corpus in corpora}}
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for corpus in corpora:
-        writer.writerows((corpus.name, clip.id, *_row(clip)) for clip in corpus.clips)
+    for name, rows in tables.items():
+        writer.writerows((name, clip, *row) for clip, row in rows.items())
     if not path.is_file() or path.read_text(encoding="utf-8") != text.getvalue():
         write_text(path, text.getvalue())
 

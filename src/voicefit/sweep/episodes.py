@@ -9,7 +9,8 @@ every smaller one.
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from functools import lru_cache
+from itertools import chain
 from typing import Final
 
 import numpy as np
@@ -27,6 +28,11 @@ TEST_SHARE = 1 / 3
 
 VALIDATION_SHARE = 0.1
 """Share of what remains that ``paper`` keeps for validation there; ESD's own split has 20 of 320."""
+
+_MOST_ORDERS = 2**13
+"""So many orders in which clips are drawn are remembered: all k, methods and tasks of a draw share them."""
+
+_NO_ROWS = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True)
@@ -90,6 +96,15 @@ class SpeakerEpisodes:
                     self.pool[label], held_out = self._split("validation", label, self.pool[label], VALIDATION_SHARE)
                     self.validation += held_out
             self.test += test
+        self.clips = [*chain.from_iterable(self.pool.values()), *self.test, *self.validation]
+        """All of them; a row is a place in this list."""
+        self.label_rows = np.array([self.labels.index(str(clip.label)) for clip in self.clips])
+        """For each row the index of its label in ``labels``."""
+        count = sum(map(len, self.pool.values()))
+        self.test_rows = slice(count, count + len(self.test))
+        self._pool_rows = {label: np.flatnonzero(self.label_rows[:count] == at) for at, label in enumerate(self.labels)}
+        self._tested = {clip.label for clip in self.test}
+        self._order = lru_cache(_MOST_ORDERS)(self._draw_order)
 
     def _split(self, purpose: str, label: str, clips: Sequence[Clip], share: float) -> tuple[list[Clip], list[Clip]]:
         order = self._shuffled(clips, purpose, label)
@@ -112,10 +127,9 @@ class SpeakerEpisodes:
     def _why_not_one_vs_rest(self, emotion: str, k: int) -> str:
         if emotion not in self.labels:
             return f"no clip of {emotion}"
-        tested = {clip.label for clip in self.test}
-        if emotion not in tested:
+        if emotion not in self._tested:
             return f"no test clip of {emotion}"
-        if tested == {emotion}:
+        if self._tested == {emotion}:
             return f"no test clip but of {emotion}"
         if len(self.pool[emotion]) < (k + 1) // 2:
             return f"too few clips of {emotion}"
@@ -125,8 +139,7 @@ class SpeakerEpisodes:
     def _why_not_multiclass(self, k: int, draw: int) -> str:
         if k < len(self.labels):
             return f"fewer shots than the {len(self.labels)} emotions"
-        tested = {clip.label for clip in self.test}
-        if untested := [label for label in self.labels if label not in tested]:
+        if untested := [label for label in self.labels if label not in self._tested]:
             return f"no test clip of {', '.join(untested)}"
         least, more = divmod(k, len(self.labels))
         order = self._multiclass_order(draw) if more else range(len(self.labels))
@@ -139,7 +152,9 @@ class SpeakerEpisodes:
 
     def make(self, task: str, emotion: str, k: int, draw: int) -> Episode | None:
         """:meth:`one_vs_rest` or :meth:`multiclass`, by the name of the task."""
-        return self.one_vs_rest(emotion, k, draw) if task == ONE_VS_REST else self.multiclass(k, draw)
+        rows = self.support_rows(task, emotion, k, draw)
+        labels = (OTHER, emotion) if task == ONE_VS_REST else tuple(self.labels)
+        return None if rows is None else self._episode(labels, [self.clips[row] for row in rows.tolist()])
 
     def one_vs_rest(self, emotion: str, k: int, draw: int) -> Episode | None:
         """Is it ``emotion`` or another?
@@ -149,21 +164,7 @@ class SpeakerEpisodes:
         Returns:
             ``None`` if the speaker has too few clips for ``k`` shots, or no test clip of either class.
         """
-        if self.why_not(ONE_VS_REST, emotion, k, draw):
-            return None
-        others = [clip for label in self.labels if label != emotion for clip in self.pool[label]]
-        positives = self._shuffled(self.pool[emotion], "one-vs-rest", emotion, str(draw), "positive")
-        negatives = self._shuffled(others, "one-vs-rest", emotion, str(draw), "negative")
-        support = _deal([positives, negatives], k)
-        return self._episode((OTHER, emotion), support)
-
-    def unlabelled(self, count: int, draw: int, label: str = "") -> list[Clip]:
-        """Clips of the pool whose labels are not looked at, the same for every task, and shots perhaps among them.
-
-        At most ``count``; with ``label`` of that emotion alone.
-        """
-        clips = [clip for name in self.labels if label in ("", name) for clip in self.pool[name]]
-        return self._shuffled(clips, "unlabelled", str(draw))[:count]
+        return self.make(ONE_VS_REST, emotion, k, draw)
 
     def multiclass(self, k: int, draw: int) -> Episode | None:
         """Which of the speaker's emotions is it?
@@ -174,11 +175,48 @@ class SpeakerEpisodes:
             ``None`` if an emotion has too few clips for its shots or no test clip, or there are fewer shots
             than emotions.
         """
-        if self.why_not(MULTICLASS, "", k, draw):
+        return self.make(MULTICLASS, "", k, draw)
+
+    def support_rows(self, task: str, emotion: str, k: int, draw: int) -> np.ndarray | None:
+        """Return the rows of the support set of an episode, ``(k,)``; ``None`` where there is none."""
+        if self.why_not(task, emotion, k, draw):
             return None
-        decks = [self._shuffled(self.pool[label], "multiclass", label, str(draw)) for label in self.labels]
-        support = _deal([decks[index] for index in self._multiclass_order(draw)], k)
-        return self._episode(tuple(self.labels), support)
+        if task == ONE_VS_REST:
+            decks = [self._order("one-vs-rest", emotion, str(draw), side) for side in ("positive", "negative")]
+        else:
+            decks = [self._order("multiclass", label, str(draw)) for label in self.labels]
+            decks = [decks[index] for index in self._multiclass_order(draw)]
+        rows = np.empty(k, np.int64)
+        for place, deck in enumerate(decks):  # dealt in turn; each has enough
+            mine = rows[place :: len(decks)]
+            mine[:] = deck[: len(mine)]
+        return rows
+
+    def targets(self, task: str, emotion: str, rows: np.ndarray | slice) -> np.ndarray:
+        """Return the classes of clips, which are given by their rows."""
+        labels = self.label_rows[rows]
+        return (labels == self.labels.index(emotion)).astype(np.int64) if task == ONE_VS_REST else labels
+
+    def _draw_order(self, task: str, emotion: str, draw: str, side: str = "") -> np.ndarray:
+        """Return the rows of a deck in the order in which they are drawn."""
+        if side == "negative":
+            rows = np.concatenate([self._pool_rows[label] for label in self.labels if label != emotion])
+        else:
+            rows = self._pool_rows[emotion]
+        purpose = (task, emotion, draw, side) if side else (task, emotion, draw)
+        return rows[self._generator(*purpose).permutation(len(rows))]
+
+    def unlabelled(self, count: int, draw: int, label: str = "") -> list[Clip]:
+        """Return the clips of :meth:`unlabelled_rows`."""
+        return [self.clips[row] for row in self.unlabelled_rows(count, draw, label).tolist()]
+
+    def unlabelled_rows(self, count: int, draw: int, label: str = "") -> np.ndarray:
+        """Clips of the pool whose labels are not looked at, the same for every task, and shots perhaps among them.
+
+        At most ``count``; with ``label`` of that emotion alone.
+        """
+        rows = np.concatenate([self._pool_rows[name] for name in self.labels if label in ("", name)] or [_NO_ROWS])
+        return rows[self._generator("unlabelled", str(draw)).permutation(len(rows))][:count]
 
     def _episode(self, labels: tuple[str, ...], support: Sequence[Clip]) -> Episode:
         def target(clip: Clip) -> int:
@@ -204,9 +242,3 @@ class SpeakerEpisodes:
 
 def _with_split(clips: Sequence[Clip], split: str) -> list[Clip]:
     return [clip for clip in clips if clip.split == split]
-
-
-def _deal(decks: Sequence[Sequence[Clip]], k: int) -> list[Clip]:
-    """The first k cards dealt from the decks in turn, which have enough of them."""
-    turns = (card for turn in zip_longest(*decks) for card in turn if card is not None)
-    return list(islice(turns, k))

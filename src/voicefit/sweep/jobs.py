@@ -11,6 +11,17 @@ Job = TypeVar("Job", bound=Hashable)
 
 
 @dataclass(frozen=True)
+class Batch(Generic[Job]):
+    """Jobs that a worker runs as one: a job in a group like any other.
+
+    Attributes:
+        jobs: one or more.
+    """
+
+    jobs: tuple[Job, ...]
+
+
+@dataclass(frozen=True)
 class Record(Generic[Job]):
     """How a job ended.
 
@@ -55,14 +66,26 @@ class ProgressReport(Generic[Job]):
     steps: tuple[tuple[str, int, int], ...]
 
 
-Message = Record[Job] | ProgressReport[Job]
+Records = tuple[Record[Job], ...]
+"""How the jobs of a batch ended, in their order."""
+
+Message = Record[Job] | Records[Job] | ProgressReport[Job]
 """What a worker sends to the scheduler."""
 
-Event = Message[Job] | Lost[Job]
+Outcome = Record[Job] | Records[Job] | Lost[Job]
+"""How an attempt at a job ended, or at a batch of them."""
+
+Event = Outcome[Job] | ProgressReport[Job]
 """What a scheduler tells of its jobs."""
 
-Outcome = Record[Job] | Lost[Job]
-"""How an attempt at a job ended."""
+
+def each_record(outcomes: Iterable[Outcome[Job]]) -> Iterator[Record[Job]]:
+    """Yield the records of jobs one by one, and no attempt that was lost."""
+    for outcome in outcomes:
+        if isinstance(outcome, tuple):
+            yield from outcome
+        elif isinstance(outcome, Record):
+            yield outcome
 
 
 def worker_name(pid: int | None = None) -> str:
@@ -73,14 +96,14 @@ def worker_name(pid: int | None = None) -> str:
 class Runner(Protocol[Job]):
     """Runs jobs, in a worker or in this process."""
 
-    def run(self, group: Iterable[Job]) -> Iterator[Message[Job]]:
+    def run(self, group: Iterable[Any]) -> Iterator[Message[Job]]:
         """Run the jobs of a group in their order.
 
         Args:
-            group: the jobs.
+            group: the jobs, and batches of them.
 
         Yields:
-            one record for each job, and before it any number of reports.
+            one record for each job or the records of a batch at once, and before them any number of reports.
         """
 
 

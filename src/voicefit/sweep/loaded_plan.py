@@ -14,7 +14,7 @@ from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.both_sides import find_shared_audio
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.plan import NONE, Plan, expand_trials, plan_cells
-from voicefit.sweep.record import describe_corpus
+from voicefit.sweep.record import EarlierCall, describe_corpus
 from voicefit.sweep.specs import StartId, TrialSpec, digest
 from voicefit.system.digests import combined_digest, file_digest
 from voicefit.system.hub import locate
@@ -34,8 +34,7 @@ class LoadedPlan:
         corpora: name → pre-finetuning corpus, with the clips that can be used as far as is known.
         targets: name → target corpus, likewise.
         left_out: corpus → clip id → why the clip cannot be used.
-        key_sources: encoder → the source that stands in its trials' keys, which is that of the run's first call: a run
-            may be moved, and so may its encoders.
+        earlier: what the run's last call recorded. What this call does not look at keeps its record.
         encoder_digests: encoder → digest of its files, of those that have been loaded.
         same_audio: target → lines about clips that have the audio of another one, as far as has been looked for.
     """
@@ -44,7 +43,7 @@ class LoadedPlan:
     corpora: dict[str, Corpus]
     targets: dict[str, Corpus]
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
-    key_sources: Mapping[str, str] = field(default_factory=dict)
+    earlier: EarlierCall = field(default_factory=EarlierCall)
     encoder_digests: dict[str, str | None] = field(default_factory=dict)
     same_audio: dict[str, list[str]] = field(default_factory=dict)
 
@@ -53,12 +52,8 @@ class LoadedPlan:
         self._whole_targets = dict(self.targets)
 
     @classmethod
-    def load(cls, plan: Plan, key_sources: Mapping[str, str] | None = None) -> "LoadedPlan":
+    def load(cls, plan: Plan) -> "LoadedPlan":
         """Load a plan's corpora.
-
-        Args:
-            plan: the plan.
-            key_sources: see there; left out, the plan's own.
 
         Raises:
             VoicefitError: a corpus cannot be loaded, or a target holds clips that are pre-finetuned on.
@@ -67,7 +62,7 @@ class LoadedPlan:
         def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
             return {name: load_corpus(name, path) for name, path in paths.items()}
 
-        loaded = cls(plan, read(plan.corpora), read(plan.targets), key_sources=key_sources or {})
+        loaded = cls(plan, read(plan.corpora), read(plan.targets))
         loaded._check_targets_are_new()
         return loaded
 
@@ -106,7 +101,7 @@ class LoadedPlan:
     def start_key(self, start_id: StartId) -> str:
         """Return a digest of everything that a starting point is made of."""
         settings = self.plan.encoders[start_id.encoder].model_dump(exclude={"prefinetune"})
-        settings["source"] = self.key_sources.get(start_id.encoder, settings["source"])
+        settings["source"] = self._key_source(start_id.encoder)
         # Nothing stands for plain layers, as before weights could be learnt.
         weighted = ["weighted layers"] if settings.pop("weighted_layers") else []
         if start_id.start == NONE:
@@ -119,10 +114,6 @@ class LoadedPlan:
         training = self.plan.prefinetune_settings(start_id.encoder).model_dump()
         return digest([settings, training, self.plan.protocol, self.plan.seed, clips, *weighted])
 
-    def trials(self) -> list[TrialSpec]:
-        """Return every trial of the plan."""
-        return self.expand()[0]
-
     def expand(self) -> tuple[list[TrialSpec], list[NotRun]]:
         """Return every trial of the plan, and the cells of its grids that have none."""
         keys = {start_id: self.start_key(start_id) for start_id in self.plan.start_ids}
@@ -132,21 +123,33 @@ class LoadedPlan:
         return expand_trials(self.plan, targets, keys, cells), list(not_run)
 
     def describe(self) -> dict[str, dict[str, Any]]:
-        """Return what `run.json` records of each corpus."""
+        """Return what `run.json` records of each corpus; of one that is not used, what an earlier call recorded."""
         used = self.used()
         return {
-            name: describe_corpus(corpus, self.left_out.get(name, {}), name in used)
+            name: dict(self.earlier.corpora[name])
+            if name not in used and self.earlier.corpora.get(name, {}).get("digest")
+            else describe_corpus(corpus, self.left_out.get(name, {}), name in used)
             for name, corpus in {**self.corpora, **self.targets}.items()
         }
+
+    def describe_same_audio(self) -> dict[str, list[str]]:
+        """Return what `run.json` records of the same audio: the lines of this call, and of those before it."""
+        before = self.earlier.same_audio or {}
+        names = dict.fromkeys([*before, *self.same_audio])
+        return {name: list(dict.fromkeys([*before.get(name, []), *self.same_audio.get(name, [])])) for name in names}
+
+    def _key_source(self, encoder: str) -> str:
+        """Return the source in the keys of an encoder's trials: that of the first call, as encoders may be moved."""
+        return self.earlier.key_sources.get(encoder, self.plan.encoders[encoder].source)
 
     def describe_encoders(self) -> dict[str, dict[str, Any]]:
         """Return what `run.json` records of each encoder: the source in its trials' keys, and a digest of its files."""
         return {
             name: {
-                "source": self.key_sources.get(name, encoder.source),
-                "digest": self.encoder_digests.get(name),
+                "source": self._key_source(name),
+                "digest": self.encoder_digests.get(name) or self.earlier.encoders.get(name, {}).get("digest"),
             }
-            for name, encoder in self.plan.encoders.items()
+            for name in self.plan.encoders
         }
 
     def fill_cache(self, cache_root: Path | None, progress: Progress, notify: Notify) -> None:

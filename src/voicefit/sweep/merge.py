@@ -47,7 +47,7 @@ def merge_runs(runs: Sequence[Path], out: Path, notify: Notify = silent) -> int:
         with merged.open_store(read_only=False) as store:
             for part in parts:
                 store.absorb(part.store_path)
-            count = len(store.trials())
+            count = store.count()
         for part in parts:
             _copy_checkpoints(part.checkpoints, merged.checkpoints)
         for part in parts:

@@ -5,12 +5,11 @@ import copy
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from importlib import resources
 from itertools import combinations, product, starmap
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from voicefit.adaptation import METHODS
 from voicefit.corpora import CORPORA, Corpus
@@ -21,7 +20,9 @@ from voicefit.sweep.cells import Cells, find_cells
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan_paths import Paths, set_paths
 from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
+from voicefit.sweep.presets import find_preset
 from voicefit.sweep.specs import StartId, TrialSpec, digest
+from voicefit.system.settings import Settings, unknown_name
 
 NONE = "none"
 """The start without pre-finetuning."""
@@ -46,10 +47,8 @@ class EncoderPlan(Reading):
         return load_encoder(self.source, self.reading)
 
 
-class Grid(BaseModel):
+class Grid(Settings):
     """A block of trials: every combination of what its lists name."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     starts: list[str] = Field(
         ["none", "all"],
@@ -57,25 +56,29 @@ class Grid(BaseModel):
         description="none, corpora joined by +, `all`, `singles`, or `subsets`: every one that is not empty",
     )
     encoders: list[str] | None = Field(None, min_length=1, description="encoders of the plan; all of them if left out")
-    methods: list[str] = Field(["head", "prototype"], min_length=1)
-    tasks: list[Literal["one-vs-rest", "multiclass"]] = Field([ONE_VS_REST], min_length=1)
-    k: list[Annotated[int, Field(ge=2)]] = Field([2, 4, 8, 16, 32, 64], min_length=1)
-    draws: int = Field(10, ge=1)
+    methods: list[str] = Field(
+        ["head", "prototype"], min_length=1, description="methods, by their own name or by the plan's"
+    )
+    tasks: list[Literal["one-vs-rest", "multiclass"]] = Field(
+        [ONE_VS_REST], min_length=1, description="one emotion against the rest, or all of a speaker's at once"
+    )
+    k: list[Annotated[int, Field(ge=2)]] = Field(
+        [2, 4, 8, 16, 32, 64], min_length=1, description="labelled clips of a trial, over all its labels"
+    )
+    draws: int = Field(10, ge=1, description="how many times the labelled clips are drawn")
     speakers: list[str] | None = Field(None, description="speakers of the targets; all of them if left out")
     labels: list[str] | None = Field(None, description="emotions to tell from the rest; all if left out")
 
 
-class Plan(BaseModel):
+class Plan(Settings):
     """A sweep: which encoders, corpora and targets, and which trials of them."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    protocol: Literal["clean", "paper"] = "clean"
-    seed: int = 0
-    encoders: dict[str, EncoderPlan] = Field(min_length=1)
+    protocol: Literal["clean", "paper"] = Field("clean", description="the defaults of everything below")
+    seed: int = Field(0, description="fixes everything that is drawn at random")
+    encoders: dict[str, EncoderPlan] = Field(min_length=1, description="a table for each, under a name of yours")
     corpora: dict[str, str] = Field({}, description="pre-finetuning corpus = path")
     targets: dict[str, str] = Field(min_length=1, description="target corpus = path")
-    grid: list[Grid] = Field(min_length=1)
+    grid: list[Grid] = Field(min_length=1, description="blocks of trials; write [[grid]] once for each")
     prefinetune: dict[str, Any] = Field({}, description="what differs from the protocol's settings")
     methods: dict[str, dict[str, Any]] = Field(
         {},
@@ -122,7 +125,8 @@ class Plan(BaseModel):
         for name in grid.methods if NONE in self.starts(grid) else ():
             if self.method(name).configured.method.needs_prior:
                 raise ValueError(
-                    f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a grid without {NONE!r}"
+                    f"methods: {name!r} begins at what pre-finetuning corpora know; put it in a [[grid]] of its own, "
+                    f"with starts other than {NONE!r}"
                 )
 
     @property
@@ -172,7 +176,7 @@ class Plan(BaseModel):
 def _check_known(field: str, names: Iterable[str], known: Collection[str]) -> None:
     for name in names:
         if name not in known:
-            raise ValueError(f"{field}: unknown {field.removesuffix('s')} {name!r}; there are {', '.join(known)}")
+            raise ValueError(f"{field}: {unknown_name(field.removesuffix('s'), name, known)}")
 
 
 def _check_name(table: str, name: str) -> None:
@@ -241,12 +245,7 @@ def read_preset(name: str, encoders: Paths | None = None, corpora: Paths | None 
     Raises:
         VoicefitError: there is none of that name; or as :func:`read_plan`.
     """
-    folder = resources.files("voicefit") / "presets"
-    names = sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
-    if name not in names:
-        raise VoicefitError(f"preset {name!r} is unknown; there are {', '.join(names)}")
-    with resources.as_file(folder / f"{name}.toml") as path:
-        return read_plan(path, encoders, corpora)
+    return make_plan(tomllib.loads(find_preset(name).text), f"preset {name}", encoders, corpora)
 
 
 def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:

@@ -25,7 +25,7 @@ class PlannedMethod:
     unlabelled_label: str = ""
 
 
-class _Unlabelled(BaseModel):
+class Unlabelled(BaseModel):
     """What an entry of a plan's methods may ask for beside the method's own settings."""
 
     model_config = ConfigDict(frozen=True)
@@ -52,11 +52,11 @@ def read_planned_method(name: str, entry: Mapping[str, Any]) -> PlannedMethod:
     if not isinstance(registered, str) or (name in METHODS and registered != name):
         raise VoicefitError(f"method {name!r} cannot stand for {registered!r}; take a name of your own")
     method = find_method(registered)
-    asked = {field: settings.pop(field) for field in _Unlabelled.model_fields if field in settings}
+    asked = {field: settings.pop(field) for field in Unlabelled.model_fields if field in settings}
     if asked and not method.uses_unlabelled:
         users = ", ".join(user.name for user in METHODS.values() if user.uses_unlabelled)
         raise VoicefitError(
             f"{next(iter(asked))}: method {method.name!r} learns nothing from unlabelled clips; these do: {users}"
         )
-    configured, unlabelled = method.configured(**settings), _Unlabelled(**asked)
+    configured, unlabelled = method.configured(**settings), Unlabelled(**asked)
     return PlannedMethod(configured, unlabelled.unlabelled, unlabelled.unlabelled_label)

@@ -15,7 +15,7 @@ from voicefit.sweep.process_transport import ProcessTransport
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, handle_message, make_starts, starts_at_once
-from voicefit.sweep.trial_jobs import TrialJobs, group_trials, run_trials
+from voicefit.sweep.trial_jobs import TrialJob, TrialJobs, first_trial, group_trials, run_trials
 from voicefit.system.progress import Progress
 
 
@@ -51,13 +51,17 @@ def run_jobs(
         return
     shared = start_jobs.shared(workers)
     groups: deque[deque[Any]] = deque(shared.groups)
-    waiting: dict[StartId, list[deque[TrialSpec]]] = defaultdict(list)
-    for group in group_trials(trials):
-        start_id = group[0].start_id
+    waiting: dict[StartId, list[deque[TrialJob]]] = defaultdict(list)
+    for group in group_trials(trials, trial_jobs.methods, losses or ()):
+        start_id = first_trial(group).start_id
         (waiting[start_id] if start_id in shared.keys else groups).append(group)
-    scheduler = Scheduler(groups, ProcessTransport(MixedJobs(shared, trial_jobs)), workers, trial_timeout, losses)
+    transport = ProcessTransport(MixedJobs(shared, trial_jobs))
+    scheduler: Scheduler[Any, Any] = Scheduler(groups, transport, workers, trial_timeout, losses)
     with contextlib.closing(scheduler.run()) as messages:
         for message in messages:
+            if isinstance(message, tuple):
+                yield message
+                continue
             if isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec):
                 yield message
             elif handle_message(shared, message, progress):
@@ -101,4 +105,4 @@ class MixedRunner:
     def run(self, group: Iterable[Any]) -> Iterator[Message[Any]]:
         """Yield the messages of a group, whose jobs are all of one kind."""
         jobs = list(group)
-        return self.trials.run(jobs) if isinstance(jobs[0], TrialSpec) else self.starts.run(jobs)
+        return self.starts.run(jobs) if isinstance(jobs[0], StartId) else self.trials.run(jobs)

@@ -11,7 +11,6 @@ from pathlib import Path
 import ray
 
 from voicefit.corpora import Corpus
-from voicefit.encoders.cache import default_cache_root
 from voicefit.sweep.jobs import Outcome
 from voicefit.sweep.ray_cluster import most_on_a_node, share_out
 from voicefit.sweep.ray_transport import NeededFile, RayTransport
@@ -19,7 +18,8 @@ from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.scheduler import Scheduler
 from voicefit.sweep.specs import StartId, TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, follow_starts
-from voicefit.sweep.trial_jobs import TrialJobs, group_trials
+from voicefit.sweep.trial_jobs import TrialJobs, first_trial, group_trials
+from voicefit.system.files import default_cache_root
 from voicefit.system.progress import Progress
 
 
@@ -80,9 +80,9 @@ def run_trials(
         VoicefitError: a node cannot see a clip or a starting point, or has other versions than this one; or there is
             no room for a worker.
     """
-    groups = group_trials(trials)
+    groups = group_trials(trials, jobs.methods, losses or ())
     if groups:
-        needed = {trial.start_id for group in groups for trial in group}
+        needed = {first_trial(group).start_id for group in groups}
         count, needs = share_out(ray.nodes(), workers)
         together = most_on_a_node(ray.nodes(), count, needs)
         shared = _absolute_trial_jobs(replace(jobs, threads=needs["num_cpus"], workers=together))

@@ -120,7 +120,7 @@ class RayWorker:
         if not self.is_ready:
             self._become_ready(*answer)
             return None
-        if isinstance(answer, Record):
+        if isinstance(answer, Record | tuple):
             self._jobs_left -= 1
         if not self._jobs_left:
             self.awaited = None

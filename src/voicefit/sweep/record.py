@@ -130,8 +130,8 @@ def check_run_directory(plan: Plan, run: RunDirectory, shard: Shard | None) -> E
     changed = [name for name, value in now.items() if not _extends(name, before.get(name), value)]
     if changed:
         raise VoicefitError(
-            f"{run}: was made with a plan that differs in {', '.join(changed)}; a plan may get other grids, and more "
-            "encoders, corpora, targets and named methods, but what it had must stay. Choose another --out"
+            f"{run}: was made with a plan that differs in {', '.join(changed)}. A plan may grow, by other grids and by "
+            "more encoders, corpora, targets and methods, but what it had must stay. Choose another --out"
         )
     if record.get("shard") != (shard and str(shard)):
         was = f"shard {record['shard']}" if record.get("shard") else "the whole plan"

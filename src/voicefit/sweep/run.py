@@ -93,8 +93,9 @@ def run_sweep(
 ) -> SweepResult:
     """Run a plan, or what is left of it, in the run directory ``out``.
 
-    Every finished trial is in ``out/trials.sqlite`` at once. Stopping at any moment therefore loses only the trials in
-    hand, and of a starting point in hand what came after its last epoch or half hour. The next call resumes.
+    Every finished trial is in ``out/trials.sqlite`` at once, or with those of its batch. Stopping at any moment
+    therefore loses only the trials and batches in hand, and of a starting point in hand what came after its last epoch
+    or half hour. The next call resumes.
     Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
 
     Args:
@@ -133,13 +134,13 @@ def run_sweep(
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
-        earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
-        loaded.key_sources = earlier.key_sources
-        _prepare_clips(loaded, earlier, run, cache_root, begin_anew, progress, notify)
+        loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
+        _prepare_clips(loaded, run, lock, cache_root, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers
         all_trials, not_run = loaded.expand()
         _refuse_no_trials(all_trials, not_run)
         trials = _trials_of_shard(all_trials, shard)
+        lock.check()  # it may have been lost in the hours of the front end
         with run.open_store(read_only=False) as store:
             if store.remark:
                 notify(store.remark)
@@ -174,11 +175,16 @@ def _keep(
         if isinstance(outcome, Lost):
             store.add_lost(outcome.job, outcome.worker, outcome.cause)
             continue
-        error = store.add(outcome.job, {**outcome.result, "error": outcome.error, "worker": outcome.worker})
-        done += 1
-        progress(done, total)
-        if error is not None:
-            failures.add(outcome.job, error)
+        records = outcome if isinstance(outcome, tuple) else (outcome,)
+        errors = store.add_all(
+            (record.job, {**record.result, "error": record.error, "worker": record.worker}) for record in records
+        )
+        for record, error in zip(records, errors, strict=True):
+            done += 1
+            progress(done, total)
+            if error is not None:
+                failures.add(record.job, error)
+        failures.check()
 
 
 def _lost_before(store: TrialStore, trials: Iterable[TrialSpec]) -> dict[TrialSpec, list[str]]:
@@ -232,7 +238,7 @@ def _write_record(
         loaded.plan,
         loaded.describe(),
         encoders=loaded.describe_encoders(),
-        same_audio=loaded.same_audio,
+        same_audio=loaded.describe_same_audio(),
         not_run=not_run,
         planned=len(trials),
         shard=shard,
@@ -262,14 +268,15 @@ def _notify_of_broken_clips(loaded: LoadedPlan, notify: Notify) -> None:
 
 def _prepare_clips(
     loaded: LoadedPlan,
-    earlier: EarlierCall,
     run: RunDirectory,
+    lock: RunLock,
     cache_root: Path | None,
     begin_anew: bool,
     progress: Progress,
     notify: Notify,
 ) -> None:
     """Fill the front-end cache, and refuse clips or encoders that a run may not have."""
+    earlier = loaded.earlier
     was_compared = earlier.has_compared(loaded.used())
     if not was_compared:  # before hours of the front end
         loaded.compare_audio(progress)
@@ -286,8 +293,9 @@ def _prepare_clips(
     elif was_compared:
         loaded.same_audio = dict(earlier.same_audio or {})
     if changes:
+        lock.check()
         place = run.set_aside()
-        loaded.key_sources = {}
+        loaded.earlier = EarlierCall()
         notify(f"{run}: was begun when {'; '.join(changes)}; begins anew, and what there was is in {place}")
     for name, pairs in loaded.same_audio.items():
         for line in describe_shared(name, pairs):
@@ -306,6 +314,7 @@ class _Failures:
     def __init__(self, run: RunDirectory, most: int | None, notify: Notify):
         self._run, self._most, self._notify = run, most, notify
         self._by_error: Counter[str] = Counter()
+        self._last = ""
 
     @property
     def total(self) -> int:
@@ -313,20 +322,24 @@ class _Failures:
         return self._by_error.total()
 
     def add(self, trial: TrialSpec, error: str) -> None:
-        """Count a trial that failed.
-
-        Raises:
-            VoicefitError: it is one too many.
-        """
+        """Count a trial that failed."""
         self._by_error[error] += 1
         if self._by_error[error] <= _MOST_LINES_OF_ONE_ERROR:
             self._notify(f"failed trial {self.total}: {trial}: {error}")
         if self._by_error[error] == _MOST_LINES_OF_ONE_ERROR:
             self._notify("further trials that fail in this way are counted, and stand in the report")
+        self._last = error
+
+    def check(self) -> None:
+        """Refuse to go on after too many.
+
+        Raises:
+            VoicefitError: more have failed than are allowed.
+        """
         if self._most is not None and self.total > self._most:
             raise VoicefitError(
-                f"{self._run}: stopped after {self.total} failed trials, the last with {error}; finished trials are "
-                "kept, and the same command resumes and tries the failed ones again"
+                f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials "
+                "are kept, and the same command resumes and tries the failed ones again"
             )
 
 

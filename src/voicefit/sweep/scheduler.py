@@ -5,6 +5,9 @@ the starting point and pools the speaker's clips once; or one starting point to 
 replaced, and its job in hand is tried again and has failed the third time. A worker whose trial takes longer than
 the limit is killed, and the trial has failed. The rest of a group goes to another worker.
 
+Trials may come in batches, which are run as one. Where a batch is lost with its worker, or takes longer than one trial
+may, its trials are tried again one by one: whichever is to blame is found, and the others are recorded.
+
 The shape is that of submitit (https://github.com/facebookincubator/submitit): one interface, and behind it what starts
 workers and talks to them.
 """
@@ -16,7 +19,7 @@ from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
-from voicefit.sweep.jobs import Event, Job, Lost, Message, Outcome, ProgressReport, Record
+from voicefit.sweep.jobs import Batch, Event, Job, Lost, Message, Outcome, ProgressReport, Record, each_record
 from voicefit.sweep.specs import TrialSpec
 
 _MOST_LOSSES = 3
@@ -100,7 +103,8 @@ class Scheduler(Generic[Job, WorkerT]):
     """Runs groups of jobs on workers.
 
     Args:
-        groups: the jobs, which are taken away from the left; more groups may be added while records are read.
+        groups: the jobs and batches, which are taken away from the left; more groups may be added while records are
+            read.
         transport: starts the workers.
         workers: how many there are at most; there are never more than groups.
         trial_timeout: seconds that a trial may take, with the loading of its starting point and speaker where these
@@ -110,7 +114,7 @@ class Scheduler(Generic[Job, WorkerT]):
 
     def __init__(
         self,
-        groups: deque[deque[Job]],
+        groups: deque[deque[Any]],
         transport: Transport[WorkerT],
         workers: int,
         trial_timeout: float | None = None,
@@ -125,7 +129,7 @@ class Scheduler(Generic[Job, WorkerT]):
         """Run all jobs; closing the generator ends the workers.
 
         Yields:
-            each message as soon as it is there, each attempt that is lost, and one record for every job.
+            each message as soon as it is there, and each attempt that is lost; one record for every job in all.
 
         Raises:
             VoicefitError: workers cannot be started, or cannot work at all.
@@ -137,7 +141,7 @@ class Scheduler(Generic[Job, WorkerT]):
                 for worker in self._transport.wait(list(self._assignments), self._seconds_to_timeout()):
                     yield from self._receive(worker)
                 for worker in self._overdue():
-                    yield self._stop(worker)
+                    yield from self._stop(worker)
         finally:
             for worker in self._assignments:
                 worker.kill()
@@ -148,9 +152,9 @@ class Scheduler(Generic[Job, WorkerT]):
             yield from (event for event in events if not isinstance(event, ProgressReport))
 
     def records(self) -> Generator[Record[Job]]:
-        """Run all jobs as :meth:`run` does, and yield the records alone."""
+        """Run all jobs as :meth:`run` does, and yield the records alone, one by one."""
         with contextlib.closing(self.outcomes()) as outcomes:
-            yield from (outcome for outcome in outcomes if isinstance(outcome, Record))
+            yield from each_record(outcomes)
 
     def _start_workers(self) -> None:
         """Start as many workers as there is work for."""
@@ -173,7 +177,7 @@ class Scheduler(Generic[Job, WorkerT]):
         except WorkerLostError as error:
             yield from self._replace(worker, str(error))
             return
-        if isinstance(message, Record):
+        if isinstance(message, Record | tuple):
             assignment.jobs.popleft()
             assignment.begun_at = time.monotonic()
         if message is not None:
@@ -186,13 +190,17 @@ class Scheduler(Generic[Job, WorkerT]):
         """
         jobs, name = self._remove(worker), worker.name
         if jobs:
-            losses = self._losses.setdefault(jobs[0], [])
-            losses.append(f"{name}: {cause}")
-            if len(losses) < _MOST_LOSSES:  # a lost worker may be an accident
-                yield Lost(jobs[0], name, cause)
+            suspects = jobs[0].jobs if isinstance(jobs[0], Batch) else (jobs[0],)
+            for job in suspects:
+                self._losses.setdefault(job, []).append(f"{name}: {cause}")
+            losses = self._losses[suspects[0]]
+            if len(suspects) > 1 or len(losses) < _MOST_LOSSES:  # a lost worker may be an accident
+                yield from (Lost(job, name, cause) for job in suspects)
+                _take_apart(jobs)
             else:
                 error = f"the {self._transport.worker_name} died {len(losses)} times ({'; '.join(losses)})"
-                yield Record(jobs.popleft(), error=error, worker=name)
+                jobs.popleft()
+                yield Record(suspects[0], error=error, worker=name)
         self._put_back(jobs)
 
     def _seconds_to_timeout(self) -> float | None:
@@ -214,16 +222,16 @@ class Scheduler(Generic[Job, WorkerT]):
         return [
             worker
             for worker, assignment in self._assignments.items()
-            if assignment.jobs and isinstance(assignment.jobs[0], TrialSpec)
+            if assignment.jobs and isinstance(assignment.jobs[0], TrialSpec | Batch)
         ]
 
-    def _stop(self, worker: WorkerT) -> Record[Job]:
-        """Kill a worker whose trial takes too long, and return the trial's record."""
+    def _stop(self, worker: WorkerT) -> Iterator[Record[Job]]:
+        """Kill a worker whose trial takes too long, and yield its record; a batch is run again, trial by trial."""
         jobs = self._remove(worker)
-        trial = jobs.popleft()
+        if not _take_apart(jobs):
+            error = f"took longer than the limit of {self._trial_timeout:g} s and was stopped"
+            yield Record(jobs.popleft(), error=error, worker=worker.name)
         self._put_back(jobs)
-        error = f"took longer than the limit of {self._trial_timeout:g} s and was stopped"
-        return Record(trial, error=error, worker=worker.name)
 
     def _remove(self, worker: WorkerT) -> deque[Job]:
         worker.kill()
@@ -232,3 +240,13 @@ class Scheduler(Generic[Job, WorkerT]):
     def _put_back(self, jobs: deque[Job]) -> None:
         if jobs:
             self._groups.appendleft(jobs)
+
+
+def _take_apart(jobs: deque[Any]) -> bool:
+    """Put the jobs of a batch that is first in its place, and return whether it had more than one."""
+    first = jobs[0]
+    if not isinstance(first, Batch):
+        return False
+    jobs.popleft()
+    jobs.extendleft(reversed(first.jobs))
+    return len(first.jobs) > 1

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, NamedTuple
 
 
@@ -56,10 +57,10 @@ class TrialSpec:
     draw: int
     seed: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """32 hexadecimal digits that stand for the whole spec."""
-        return digest(vars(self))
+        return digest({name: getattr(self, name) for name in _FIELDS})
 
     @property
     def start_id(self) -> StartId:
@@ -76,6 +77,8 @@ class TrialSpec:
         cell = f"{self.target}/{self.speaker}, {self.label or self.task}, k={self.k}, draw {self.draw}"
         return f"{self.start_id}, {self.method}, {cell}"
 
+
+_FIELDS = tuple(field.name for field in fields(TrialSpec))
 
 TRIAL_COLUMNS: dict[str, type] = {
     field.name: int if field.type is int else str

@@ -1,11 +1,11 @@
-"""The trial store: one SQLite file, one transaction per trial."""
+"""The trial store: one SQLite file, one transaction for a trial or a batch of them."""
 
 import contextlib
 import json
 import math
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -55,6 +55,8 @@ NOT_A_NUMBER = "the score is not a number"
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # json.dumps would make an encoder for each value
 
 _INSERT = f"INSERT OR REPLACE INTO trials ({', '.join(_COLUMNS)}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+
+_INSERT_ATTEMPT = "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)"
 
 _JSON = {"calibration", "confusion", "support"}
 """The columns that hold JSON."""
@@ -158,7 +160,7 @@ class TrialStore:
             f"PRAGMA application_id={_APPLICATION_ID}; PRAGMA user_version={_VERSION}; "
             f"COMMIT"
         )
-        for name in [name for name in _COLUMNS if name not in _columns(connection, "main")]:
+        for name in [name for name in _COLUMNS if name not in _columns(connection)]:
             connection.execute(f"ALTER TABLE trials ADD COLUMN {name} {_COLUMNS[name]}")  # from before it was recorded
 
     @property
@@ -186,26 +188,41 @@ class TrialStore:
         Raises:
             VoicefitError: the record cannot be written, as on a full disk.
         """
-        key = spec.key  # which takes longer to compute than all else here
-        record = {**vars(spec), "key": key, **result}
-        error = record.get("error")
-        if error is None and not _is_number(record.get("macro_f1")):
-            error = record["error"] = NOT_A_NUMBER
-        for name in _JSON & record.keys():
-            record[name] = _encode(record[name])
-        record["finished_at"] = _now()
-        record["attempts"] = number = self._tried.get(key, 0) + 1
-        connection = self._connection
+        return self.add_all([(spec, result)])[0]
+
+    def add_all(self, results: Iterable[tuple[TrialSpec, Mapping[str, Any]]]) -> list[str | None]:
+        """Write the records of a batch in one transaction, each as :meth:`add` does.
+
+        Args:
+            results: trials, each once, and what came of them.
+
+        Returns:
+            what :meth:`add` does, for each.
+
+        Raises:
+            VoicefitError: the records cannot be written, as on a full disk; none of them is.
+        """
+        ended_at, rows, failed, errors = _now(), [], [], []
+        for spec, result in results:
+            number = self._tried.get(spec.key, 0) + 1
+            record = {**result, "attempts": number, "finished_at": ended_at, **vars(spec)}
+            error = record.get("error")
+            if error is None and not _is_number(record.get("macro_f1")):
+                error = record["error"] = NOT_A_NUMBER
+            for name in _JSON & record.keys():
+                record[name] = _encode(record[name])
+            rows.append([record.get(name) for name in _COLUMNS])
+            errors.append(error)
+            if error is not None:
+                failed.append((spec.key, number, record.get("worker"), str(error), ended_at))
         try:
-            with connection:
-                connection.execute(_INSERT, [record.get(name) for name in _COLUMNS])
-                if error is not None:
-                    self._insert_attempt(key, number, record.get("worker"), str(error))
+            with self._connection as connection:
+                connection.executemany(_INSERT, rows)
+                connection.executemany(_INSERT_ATTEMPT, failed)
         except sqlite3.Error as fault:
             raise store_fault(self.path, fault) from fault
-        if error is not None:
-            self._tried[key] = number
-        return error
+        self._tried.update({key: number for key, number, *_ in failed})
+        return errors
 
     def add_lost(self, spec: TrialSpec, worker: str, cause: str) -> None:
         """Write that an attempt at a trial was lost with its worker; the trial is still to be run.
@@ -217,14 +234,9 @@ class TrialStore:
         """
         key = spec.key
         number = self._tried.get(key, 0) + 1
-        with self._faults(), self._connection:
-            self._insert_attempt(key, number, worker, cause)
+        with self._faults(), self._connection as connection:
+            connection.execute(_INSERT_ATTEMPT, (key, number, worker, cause, _now()))
         self._tried[key] = number
-
-    def _insert_attempt(self, key: str, number: int, worker: str | None, cause: str) -> None:
-        self._connection.execute(
-            "INSERT OR REPLACE INTO attempts VALUES (?, ?, ?, ?, ?)", (key, number, worker, cause, _now())
-        )
 
     def absorb(self, path: Path) -> int:
         """Take over the records of another store that this one has not finished, in one transaction.
@@ -238,26 +250,43 @@ class TrialStore:
         Raises:
             VoicefitError: it is damaged, or both finished a trial with different scores.
         """
-        TrialStore(path, read_only=True).close()
-        self._connection.execute("ATTACH DATABASE ? AS other", (f"{path.resolve().as_uri()}?mode=ro",))
-        try:
-            finished = "ours.error IS NULL AND theirs.error IS NULL"
-            clash = self._connection.execute(
-                f"SELECT count(*) FROM main.trials ours JOIN other.trials theirs USING ({_TRIAL}) "
-                f"WHERE {finished} AND ours.macro_f1 IS NOT theirs.macro_f1"
-            ).fetchone()[0]
-            if clash:
-                raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
-            names = ", ".join(sorted(_columns(self._connection, "other")))
-            with self._faults(), self._connection:
-                if _has_attempts(self._connection, "other"):
-                    self._connection.execute("INSERT OR IGNORE INTO main.attempts SELECT * FROM other.attempts")
-                return self._connection.execute(
-                    f"INSERT OR REPLACE INTO main.trials ({names}) SELECT {names} FROM other.trials "
-                    f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
-                ).rowcount
-        finally:
-            self._connection.execute("DETACH DATABASE other")
+        connection = self._connection
+        with TrialStore(path, read_only=True) as other, self._faults():
+            connection.execute("PRAGMA temp_store=MEMORY")
+            connection.execute("CREATE TEMP TABLE theirs AS SELECT * FROM main.trials WHERE 0")
+            try:
+                other._copy_trials(connection, "theirs")
+                self._refuse_other_scores(path)
+                with connection:
+                    other._copy_attempts(connection)
+                    return connection.execute(
+                        "INSERT OR REPLACE INTO main.trials SELECT * FROM theirs "
+                        f"WHERE ({_TRIAL}) NOT IN (SELECT {_TRIAL} FROM main.trials WHERE error IS NULL)"
+                    ).rowcount
+            finally:
+                connection.execute("DROP TABLE theirs")
+
+    def _copy_trials(self, target: sqlite3.Connection, table: str) -> None:
+        """Copy every record; a column that this version does not know is not copied."""
+        with self._faults(), self._reading() as connection:
+            known = [name for name in _COLUMNS if name in _columns(connection)]
+            rows = connection.execute(f"SELECT {', '.join(known)} FROM trials")
+            target.executemany(f"INSERT INTO {table} ({', '.join(known)}) VALUES ({', '.join('?' * len(known))})", rows)
+            target.commit()
+
+    def _copy_attempts(self, target: sqlite3.Connection) -> None:
+        with self._faults(), self._reading() as connection:
+            if _has_attempts(connection):
+                rows = connection.execute("SELECT key, number, worker, cause, ended_at FROM attempts")
+                target.executemany("INSERT OR IGNORE INTO attempts VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _refuse_other_scores(self, path: Path) -> None:
+        clash = self._connection.execute(
+            f"SELECT count(*) FROM main.trials ours JOIN theirs USING ({_TRIAL}) "
+            "WHERE ours.error IS NULL AND theirs.error IS NULL AND ours.macro_f1 IS NOT theirs.macro_f1"
+        ).fetchone()[0]
+        if clash:
+            raise VoicefitError(f"{path}: {clash} trials have other scores here than in another run")
 
     def finished_keys(self) -> set[str]:
         """Keys of the trials that ended in a score."""
@@ -282,9 +311,14 @@ class TrialStore:
     def attempts(self) -> pd.DataFrame:
         """Every attempt that ended without a score, a row each: key, number, worker, cause, ended_at."""
         with self._faults(), self._reading() as connection:
-            if not _has_attempts(connection, "main"):
+            if not _has_attempts(connection):
                 return pd.DataFrame(columns=["key", "number", "worker", "cause", "ended_at"])
             return pd.read_sql_query("SELECT * FROM attempts ORDER BY key, number", connection)
+
+    def count(self) -> int:
+        """How many trials have a record."""
+        with self._faults(), self._reading() as connection:
+            return int(connection.execute("SELECT count(*) FROM trials").fetchone()[0])
 
     def trials(self) -> pd.DataFrame:
         """Every record, a row each, the columns as stored (``support``, ``calibration`` and ``confusion`` as JSON).
@@ -310,12 +344,12 @@ class TrialStore:
         self.close()
 
 
-def _columns(connection: sqlite3.Connection, schema: str) -> set[str]:
-    return {row[1] for row in connection.execute(f"PRAGMA {schema}.table_info(trials)")}
+def _columns(connection: sqlite3.Connection) -> set[str]:
+    return {row[1] for row in connection.execute("PRAGMA main.table_info(trials)")}
 
 
-def _has_attempts(connection: sqlite3.Connection, schema: str) -> bool:
-    found = connection.execute(f"SELECT count(*) FROM {schema}.sqlite_master WHERE name = 'attempts'").fetchone()[0]
+def _has_attempts(connection: sqlite3.Connection) -> bool:
+    found = connection.execute("SELECT count(*) FROM main.sqlite_master WHERE name = 'attempts'").fetchone()[0]
     return bool(found)
 
 

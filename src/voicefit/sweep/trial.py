@@ -4,20 +4,20 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
 from voicefit.adaptation import Shots
+from voicefit.adaptation.shots import OTHER, ShotsBatch, Voice
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache, Precision
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
 from voicefit.prefinetuning.settings import PAPER
-from voicefit.scores import confusion, floors, reliability, score
-from voicefit.sweep.episodes import MULTICLASS, Episode, SpeakerEpisodes
+from voicefit.scores import confusions, floors_of, reliabilities, score_all
+from voicefit.sweep.episodes import MULTICLASS, ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import TrialSpec
 
@@ -93,14 +93,18 @@ class SpeakerBench:
         return pooled[[rows[clip.id] for clip in clips]]
 
     @cached_property
+    def voice(self) -> Voice:
+        """All clips of the speaker as light methods take them, in the rows of the episodes."""
+        return Voice(self._pooled[0], self.prior)
+
+    @cached_property
     def _pooled(self) -> tuple[np.ndarray, dict[str, int]]:
         """Every clip's output, and the row of each clip id.
 
         All of them, in batches that depend on the speaker alone: what a clip gives varies with its batch by
         rounding, and a sweep that was resumed must give the numbers of one that was not.
         """
-        episodes = self.episodes
-        clips = [*chain.from_iterable(episodes.pool.values()), *episodes.test, *episodes.validation]
+        clips = self.episodes.clips
         pooled = self.encoder.pool(self.frames(clip) for clip in clips)
         return pooled.cpu().numpy(), {clip.id: row for row, clip in enumerate(clips)}
 
@@ -129,17 +133,19 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
 
     Returns:
         ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``calibration`` (see
-        :func:`reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``; where one of
-        several emotions is told, ``confusion``: the ``labels``, and the ``counts`` (see :func:`confusion`).
+        :func:`voicefit.scores.reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``;
+        where one of several emotions is told, ``confusion``: the ``labels``, and the ``counts`` (see
+        :func:`voicefit.scores.confusion`).
 
     Raises:
         VoicefitError: the speaker has too few clips for the spec.
     """
+    if planned.configured.method.fit_many:
+        return run_together(bench, [spec], planned)[0]
     began = time.perf_counter()
     episode = bench.episodes.make(spec.task, spec.label, spec.k, spec.draw)
     if episode is None:
-        what = spec.label or "each emotion"
-        raise VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
+        raise _too_few_clips(spec)
     configured, method = planned.configured, planned.configured.method
     if method.trains_encoder:
         bench = bench.upper_layers(configured.untouched_layers(bench.encoder), configured.precision)
@@ -158,26 +164,85 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
     else:
         head = configured.fit(bench.encoder, shots, spec.method_seed)
         pooled = bench.pool(episode.test)
-    outcome = _outcome(episode, head(pooled), confused=spec.task == MULTICLASS)
-    return {**outcome, "seconds": time.perf_counter() - began}
+    support = [[clip.id for clip in episode.support]]
+    return _outcomes(spec, episode.labels, support, np.array([episode.test_targets]), head(pooled)[None], began)[0]
 
 
-def _outcome(episode: Episode, logits: np.ndarray, confused: bool) -> dict[str, Any]:
-    """Score the logits of the test clips, and count which emotion was taken for which if ``confused``."""
+def run_together(bench: SpeakerBench, specs: Sequence[TrialSpec], planned: PlannedMethod) -> list[dict[str, Any]]:
+    """Adapt and score several trials as one batch; each gets the numbers that it would get alone.
+
+    Args:
+        bench: of the specs' starting point and speaker.
+        specs: trials of one method, task and k; the method fits many at once.
+        planned: what the plan calls their method.
+
+    Returns:
+        what :func:`run_trial` does, for each; ``seconds`` is an even share of the batch's.
+
+    Raises:
+        VoicefitError: the speaker has too few clips for a spec, or the method cannot be fitted to one.
+    """
+    began = time.perf_counter()
+    configured, fit_many = planned.configured, planned.configured.method.fit_many
+    assert fit_many is not None
+    episodes, task = bench.episodes, specs[0].task
+    rows = []
+    for spec in specs:
+        drawn = episodes.support_rows(task, spec.label, spec.k, spec.draw)
+        if drawn is None:
+            raise _too_few_clips(spec)
+        rows.append(drawn)
+    emotions = tuple(episodes.labels)
+    labels = [(OTHER, spec.label) if task == ONE_VS_REST else emotions for spec in specs]
+    targets = np.array([episodes.targets(task, spec.label, own) for spec, own in zip(specs, rows, strict=True)])
+    unlabelled = np.empty((len(specs), 0), np.int64)
+    if planned.unlabelled:
+        chosen = planned.unlabelled, planned.unlabelled_label
+        unlabelled = np.array([episodes.unlabelled_rows(chosen[0], spec.draw, chosen[1]) for spec in specs])
+    shots = ShotsBatch(bench.voice, np.array(rows), targets, len(labels[0]), labels, unlabelled)
+    heads = fit_many(bench.encoder, shots, configured.settings)
+    tested = {label: episodes.targets(task, label, episodes.test_rows) for label in {spec.label for spec in specs}}
+    truth = np.array([tested[spec.label] for spec in specs])
+    support = [[episodes.clips[row].id for row in own.tolist()] for own in rows]
+    return _outcomes(specs[0], emotions, support, truth, heads(bench.voice.pooled[episodes.test_rows]), began)
+
+
+def _too_few_clips(spec: TrialSpec) -> VoicefitError:
+    what = spec.label or "each emotion"
+    return VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
+
+
+def _outcomes(
+    spec: TrialSpec,
+    labels: tuple[str, ...],
+    support: Sequence[Sequence[str]],
+    truth: np.ndarray,
+    logits: np.ndarray,
+    began: float,
+) -> list[dict[str, Any]]:
+    """Score trials of one task; where one of several emotions is told, count which was taken for which.
+
+    Args:
+        spec: one of the trials.
+        labels: of the classes, where there are several emotions.
+        support: of each trial, clip ids.
+        truth: the classes of the test clips, ``(trials, clips)``.
+        logits: the answers, ``(trials, clips, classes)``.
+        began: when they were begun, by the performance counter.
+    """
     if np.isnan(logits).any():
         raise VoicefitError("the method's answers are not numbers (NaN)")
-    truth, predicted = episode.test_targets, logits.argmax(axis=1).tolist()
-    outcome = {
-        **score(truth, predicted),
-        **floors(truth),
-        "calibration": reliability(logits, truth),
-        "support": [clip.id for clip in episode.support],
-        "test_clips": len(episode.test),
+    predicted, classes = logits.argmax(axis=2), logits.shape[2]
+    columns: dict[str, list[Any]] = {
+        name: values.tolist() for name, values in {**score_all(truth, predicted, classes), **floors_of(truth)}.items()
     }
-    if confused:
-        counts = confusion(truth, predicted, len(episode.labels)).tolist()
-        outcome["confusion"] = {"labels": list(episode.labels), "counts": counts}
-    return outcome
+    columns |= {"calibration": reliabilities(logits, truth).tolist(), "support": list(support)}
+    if spec.task == MULTICLASS:
+        counts = confusions(truth, predicted, classes).tolist()
+        columns["confusion"] = [{"labels": list(labels), "counts": own} for own in counts]
+    trials = len(truth)
+    same = {"test_clips": truth.shape[1], "seconds": (time.perf_counter() - began) / trials}
+    return [{**dict(zip(columns, values, strict=True)), **same} for values in zip(*columns.values(), strict=True)]
 
 
 @dataclass(frozen=True)

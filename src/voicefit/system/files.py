@@ -1,6 +1,7 @@
 """Files and folders written whole or not at all: under a temporary name first, then renamed."""
 
 import contextlib
+import ctypes
 import errno
 import json
 import os
@@ -18,8 +19,16 @@ from voicefit.errors import VoicefitError
 _DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)
 """A disk that is full, that has no room for this user, that may only be read, or that has no room for such a file."""
 
+_WORKING_DIRECTORY, _RENAME_EXCHANGE = -100, 2
+"""AT_FDCWD and RENAME_EXCHANGE of Linux."""
+
 _LOCK_ERRORS = (OSError, NotImplementedError)
 """A lock raises these when another process holds it, or when the file system has no locks."""
+
+
+def default_cache_root() -> Path:
+    """Return ``$VOICEFIT_CACHE``, or ``voicefit`` in the user's cache folder."""
+    return Path(os.environ.get("VOICEFIT_CACHE") or Path.home() / ".cache" / "voicefit")
 
 
 @contextlib.contextmanager
@@ -51,18 +60,26 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextlib.contextmanager
-def new_directory(path: Path) -> Iterator[Path]:
+def new_directory(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Make a folder that becomes ``path`` when the block ends well, and disappears otherwise.
 
     Unfinished folders for the same ``path``, left by processes that were killed, are removed first.
+
+    Args:
+        path: the folder to make.
+        overwrite: take the place of a folder that is there, whatever it holds; until the block ends, it stays.
 
     Yields:
         the folder to fill.
 
     Raises:
-        VoicefitError: ``path`` exists already and is not an empty folder.
+        VoicefitError: ``path`` exists already and is not an empty folder, unless ``overwrite``.
     """
-    require_absent(path)
+    if overwrite:
+        path = path.resolve()  # a link stays a link
+        require_writable(path)
+    else:
+        require_absent(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_abandoned(path)
     building = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
@@ -71,12 +88,39 @@ def new_directory(path: Path) -> Iterator[Path]:
             building.mkdir(mode=0o700)
             yield building
             building.chmod(0o755)
-            if path.exists():
-                path.rmdir()
-            building.rename(path)
+            _take_place(building, path, overwrite)
         except BaseException:
             shutil.rmtree(building, ignore_errors=True)
             raise
+
+
+def _take_place(building: Path, path: Path, overwrite: bool) -> None:
+    """Rename ``building`` to ``path``; what is there, if it may be overwritten, is removed afterwards."""
+    if not (overwrite and path.exists()):
+        if path.exists():
+            path.rmdir()
+        building.rename(path)
+    elif _exchange(building, path):
+        shutil.rmtree(building)
+    else:
+        before = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
+        path.rename(before)
+        try:
+            building.rename(path)
+        except OSError:
+            before.rename(path)
+            raise
+        shutil.rmtree(before)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Give two folders each other's name in one step, as Linux can; return whether it did."""
+    try:
+        renameat2 = ctypes.CDLL(None).renameat2
+    except (AttributeError, OSError, TypeError):
+        return False
+    names = (os.fsencode(one), os.fsencode(other))
+    return bool(renameat2(_WORKING_DIRECTORY, names[0], _WORKING_DIRECTORY, names[1], _RENAME_EXCHANGE) == 0)
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ def keep_freed_memory() -> None:
     """Let the C library keep freed memory for the tensors of the next step, until the process ends.
 
     By default glibc hands most of it back to the system. The new, zeroed pages then take an eighth to a sixth of a
-    backward pass (docs/performance.md). Other C libraries are not changed. Only the command line and its workers call
+    backward pass (benchmarks/trial.md). Other C libraries are not changed. Only the command line and its workers call
     this; importing Voicefit changes nothing.
     """
     if _is_glibc():
