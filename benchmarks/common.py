@@ -42,7 +42,7 @@ from voicefit.corpora import Corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.encoders.load import quiet_transformers
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome, each_record
 from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import StartId, TrialSpec
@@ -245,10 +245,10 @@ def trials_per_second(
     k: int,
     workers: int,
     seconds: float,
-    run: Callable[..., Generator[Record[TrialSpec]]] = run_trials,
+    run: Callable[..., Generator[Outcome[TrialSpec]]] = run_trials,
     draws: int = 2000,
 ) -> float:
-    """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial.
+    """Rate of the steady state, measured for ``seconds`` from when every worker has finished a trial or batch.
 
     Left out are the start of processes, the loading of encoders and the pooling of the speaker's clips. ``run`` is the
     engine; ``draws`` is as in :func:`make_trials`. It ends with the first worker that is done.
@@ -256,23 +256,24 @@ def trials_per_second(
     (corpus,) = jobs.targets.values()
     trials = make_trials(corpus, method, k, workers, draws)
     left = Counter(trial.encoder for trial in trials)
-    arrivals: dict[str, list[float]] = {encoder: [] for encoder in left}
-    fresh, began = set(left), 0.0
-    with contextlib.closing(run(trials, jobs, workers)) as records:
-        for record in records:
-            now, trial = time.perf_counter(), record.job
-            if record.error is not None:
-                raise SystemExit(f"a trial of {trial.method} failed: {record.error}")
-            left[trial.encoder] -= 1
-            if fresh:
-                fresh.discard(trial.encoder)
+    arrivals: dict[str, list[tuple[float, int]]] = {encoder: [] for encoder in left}
+    began = 0.0
+    with contextlib.closing(run(trials, jobs, workers)) as outcomes:
+        for outcome in outcomes:
+            now, records = time.perf_counter(), list(each_record([outcome]))
+            for record in records:
+                if record.error is not None:
+                    raise SystemExit(f"a trial of {record.job.method} failed: {record.error}")
+            encoder = records[0].job.encoder
+            left[encoder] -= len(records)
+            if not all(arrivals.values()):
                 began = now
-                continue
-            arrivals[trial.encoder].append(now)
+            arrivals[encoder].append((now, len(records)))
             enough = now - began > seconds and all(len(times) > 1 for times in arrivals.values())
-            if enough or not left[trial.encoder]:
+            if enough or not left[encoder]:
                 break
-    return sum((len(times) - 1) / (times[-1] - times[0]) for times in arrivals.values())
+    both = [[(time, count) for time, count in times if time >= began] for times in arrivals.values()]
+    return sum(sum(count for _, count in times[1:]) / (times[-1][0] - times[0][0]) for times in both)
 
 
 def run_counted(bench: SpeakerBench, spec: TrialSpec, method: PlannedMethod, clips_at_once: int) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from voicefit.corpora import load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.prefinetuning.settings import PAPER
 from voicefit.sweep.episodes import ONE_VS_REST
+from voicefit.sweep.jobs import each_record
 from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import StartId, TrialSpec
@@ -97,7 +98,7 @@ def _seconds(jobs: TrialJobs, size: Size, workers: int) -> dict[tuple[int, int],
         for worker, draw, k, method in product(range(workers), range(size.draws), size.ks, map(str, size.epochs))
     ]
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for record in run_trials(trials, replace(jobs, workers=workers), workers):
+    for record in each_record(run_trials(trials, replace(jobs, workers=workers), workers)):
         if record.error is not None:
             raise SystemExit(f"a trial failed: {record.error}")
         if record.job.draw:

@@ -22,7 +22,7 @@ from benchmarks.sweep_overhead import NO_OP, ray_cluster_of
 from voicefit.corpora import Corpus, load_corpus
 from voicefit.encoders import FrontCache, Reading, load_encoder
 from voicefit.sweep.episodes import ONE_VS_REST
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome, each_record
 from voicefit.sweep.plan import NONE
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
@@ -58,10 +58,10 @@ def make_trials(corpus: Corpus, count: int) -> list[TrialSpec]:
 def run_case(jobs: TrialJobs, trials: list[TrialSpec], engine: str, workers: int) -> tuple[float, float]:
     """Seconds to the first record, from when the cluster is up, and from the first record to the last."""
 
-    def measured(run: Callable[..., Generator[Record[TrialSpec]]]) -> tuple[float, float]:
+    def measured(run: Callable[..., Generator[Outcome[TrialSpec]]]) -> tuple[float, float]:
         with tempfile.TemporaryDirectory() as name, TrialStore(Path(name) / "trials.sqlite") as store:
             began, arrivals = time.perf_counter(), []
-            for record in run(trials, jobs, workers):
+            for record in each_record(run(trials, jobs, workers)):
                 if record.error is not None:
                     raise SystemExit(f"a trial failed: {record.error}")
                 store.add(record.job, record.result)

@@ -26,7 +26,7 @@ from voicefit.encoders import Encoder
 from voicefit.heads.head import Head
 from voicefit.sweep import loaded_plan, run, trial
 from voicefit.sweep.episodes import SpeakerEpisodes
-from voicefit.sweep.jobs import Record
+from voicefit.sweep.jobs import Outcome
 from voicefit.sweep.plan import make_plan
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.ray_cluster import import_ray
@@ -48,8 +48,8 @@ DRAWS = {"no-op": 10_000, "full": 2000}  # times 6 labels: enough for one worker
 PARTS = {
     "expanding the plan": [(loaded_plan, "expand_trials")],
     "drawing the episode": [(SpeakerEpisodes, "make")],
-    "scores and floors": [(trial, "score"), (trial, "floors")],
-    "writing the record": [(TrialStore, "add")],
+    "scores and floors": [(trial, "score_all"), (trial, "floors_of")],
+    "writing the record": [(TrialStore, "add_all")],
 }
 
 
@@ -101,7 +101,7 @@ def overhead_rows(jobs: TrialJobs, out: Path, draws: int) -> Iterator[dict[str, 
 
 
 @contextlib.contextmanager
-def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Record[TrialSpec]]]]:
+def ray_cluster_of(cpus: int) -> Iterator[Callable[..., Generator[Outcome[TrialSpec]]]]:
     """The Ray engine, on a cluster of this machine that lends as many CPUs, each to a worker of one thread."""
     ray = import_ray(local=True)
     ray.init("local", num_cpus=cpus, include_dashboard=False, log_to_driver=False, logging_level="ERROR")

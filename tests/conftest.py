@@ -60,6 +60,16 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "voicefit-cache"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def traced_once(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Iterator[None]:
+    """Each encoder is traced once for all tests, by whichever process needs its graph first: a trace takes seconds."""
+    from support.traces import once
+
+    shared = tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    with once(shared / "graphs"):
+        yield
+
+
 @pytest.fixture(scope="session")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A pre-finetuned checkpoint made without training, which knows anger, fear and neutral."""

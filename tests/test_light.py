@@ -31,7 +31,7 @@ HEAVY = (
     "encoders.transformers_encoder",
     "export.encoder", "export.graph",
     "heads.corpus_heads", "heads.discriminants", "heads.learn_prior",
-    "serving.app", "serving.late_page", "serving.page", "serving.server",
+    "serving.app", "serving.handlers", "serving.late_page", "serving.page", "serving.server",
     "system.distributed", "system.machine",
 )  # fmt: skip
 """Single modules of other rooms that do so."""

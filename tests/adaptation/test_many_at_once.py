@@ -14,7 +14,7 @@ SIZE, WIDTH, CLIPS, TRIALS = 24, 9, 60, 7
 LABELS = ("anger", "calm", "fear", "joy")
 MANY = [name for name, method in METHODS.items() if method.fit_many]
 SETTINGS = {
-    "head": [{}, {"l2": "leave-one-out"}, {"rest_log_odds": 0.7}],
+    "head": [{}, {"rest_log_odds": 0.7}],
     "prototype": [{}, {"distance": "cosine", "shrinkage": 0.2}],
     "prior": [{}, {"prior_shots": 0}],
 }

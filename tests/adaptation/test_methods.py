@@ -80,27 +80,6 @@ def test_the_penalty_of_the_head_shrinks_its_weights(encoder):
     assert strong < 0.1 * weak
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_leave_one_out_takes_the_penalty_that_foretells_the_shots(encoder, seed):
-    shots, others = random_shots(encoder, 2, 4, seed)
-    projected = project(encoder, shots.pooled)
-    unit = (projected - projected.mean(0)) / (projected - projected.mean(0)).std()
-    losses = {}
-    for l2 in (0.1, 1.0, 10.0, 100.0):
-        losses[l2] = 0.0
-        for left in range(8):
-            rest = [index for index in range(8) if index != left]
-            model = LogisticRegression(C=1 / l2, tol=1e-10, max_iter=10_000).fit(unit[rest], shots.targets[rest])
-            losses[l2] -= np.log(model.predict_proba(unit[[left]])[0, int(shots.targets[left])])
-    expected = fit("head", encoder, shots, l2=min(losses, key=losses.get))(others)
-    assert np.array_equal(fit("head", encoder, shots, l2="leave-one-out")(others), expected)
-
-
-def test_leave_one_out_of_two_shots_is_the_usual_penalty(encoder):
-    shots, others = random_shots(encoder, 2, 1, 0)
-    assert np.array_equal(fit("head", encoder, shots, l2="leave-one-out")(others), fit("head", encoder, shots)(others))
-
-
 def test_the_head_does_not_depend_on_the_scale_of_the_encoder(encoder):
     shots, others = random_shots(encoder, 2, 8, 0)
     with torch.no_grad():

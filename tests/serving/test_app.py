@@ -12,7 +12,7 @@ from fastapi.testclient import TestClient
 import voicefit
 from support.bad_audio import encode
 from support.served import BASE, clip, shots
-from support.tiny_models import make_waveform
+from support.tiny_models import build_wav2vec2_group_norm, make_waveform
 from voicefit.errors import VoicefitError
 from voicefit.serving.app import create_app
 from voicefit.serving.limits import Limits
@@ -73,8 +73,61 @@ def test_each_model_belongs_to_whoever_made_it(client):
     assert set(predict(client, second["model"]).json()["probabilities"]) == {"tired", "awake"}
     for status in (predict(client, "guess").status_code, client.get("/models/guess.zip").status_code):
         assert status == 404
-    no_model = predict(client)
-    assert (no_model.status_code, no_model.json()) == (422, {"error": "there is no model yet; adapt one first"})
+
+
+def test_before_any_clip_a_start_that_knows_labels_guesses_and_another_has_no_answer(client, tmp_path):
+    guess = predict(client).json()
+    assert set(guess["probabilities"]) == {"anger", "fear", "neutral"}
+    assert guess["remark"] == "a first guess: the model has heard no clip of this voice"
+    assert predict(client, adapt(client, "calm", "upset")["model"]).json()["remark"] == ""
+    with serve(build_wav2vec2_group_norm(tmp_path / "encoder")) as plain:
+        assert plain.get("/health").json()["predicts"] is False
+        no_model = predict(plain)
+        assert (no_model.status_code, no_model.json()) == (422, {"error": "there is no model yet; adapt one first"})
+
+
+def grow(client, model, *labels, first=0, **more):
+    files = [("files", (f"{index}.wav", clip(first + index))) for index in range(len(labels))]
+    files += [("recordings", (f"{seed}.wav", clip(seed))) for seed in more.pop("recordings", ())]
+    fields = {"labels": labels, **more}.items()
+    files += [(name, (None, value)) for name, values in fields for value in values]  # as `curl -F name=value` has it
+    return client.post("/adapt", files=files, headers={"Voicefit-Model": model})
+
+
+def test_a_model_grows_by_its_key_and_a_clip_is_corrected(client, service):
+    key = adapt(client, "calm", "upset")["model"]
+    grown = grow(client, key, "upset", "tired", first=1).json()  # the second clip again, and a new one
+    assert grown["model"] == key and grown["shots"] == {"calm": 1, "tired": 1, "upset": 1}
+    assert "1 clip given again: the model has them already" in grown["remarks"]
+    corrected = grow(client, key, "tired").json()
+    assert corrected["shots"] == {"tired": 2, "upset": 1}
+    assert any(words.endswith("was calm, and is tired now") for words in corrected["remarks"])
+    assert set(predict(client, key).json()["probabilities"]) == {"tired", "upset"}
+    refused = grow(client, key, drop=["nothing"])
+    assert (refused.status_code, "has no label nothing to drop" in refused.json()["error"]) == (422, True)
+    dropped = grow(client, key, "calm", first=5, drop=["tired"]).json()
+    assert dropped["shots"] == {"calm": 1, "upset": 1}
+    assert grow(client, "guess", "a").status_code == 404
+    assert service.sessions.held == 1
+
+
+def test_recordings_without_labels_take_part(client):
+    made = grow(client, "", "anger", "fear", recordings=range(10, 16)).json()
+    assert made["method"] == "joint"
+    assert any("6 recordings without labels took part" in words for words in made["remarks"])
+    more = grow(client, made["model"], recordings=range(20, 22)).json()
+    assert any("8 recordings without labels took part" in words for words in more["remarks"])
+    content = client.get(more["download"]).content
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert json.loads(archive.read("voicefit-model/voicefit.json"))["unlabelled"] == 8
+        assert b"/recordings/" not in b"".join(archive.read(name) for name in archive.namelist())
+
+
+def test_a_model_grows_no_further_than_the_limits(start):
+    with serve(start, clips=3, recordings=2) as client:
+        key = adapt(client, "a", "b")["model"]
+        assert "4 clips; at most 3" in grow(client, key, "a", "b", first=5).json()["error"]
+        assert "3 recordings without labels; at most 2" in grow(client, key, recordings=range(3)).json()["error"]
 
 
 def test_a_model_can_be_removed_at_once(client, service):
@@ -228,7 +281,7 @@ def test_sizes_are_bounded(start):
 
 
 def test_metrics_count_what_happened(client):
-    predict(client)
+    client.post("/predict", files={"file": b"no audio"})
     predict(client, "guess")
     client.get("/nothing/here")
     text = client.get("/metrics").text

@@ -113,6 +113,63 @@ def test_record_clips_add_more_and_see_the_answer_move(page, files):
     expect(page.locator("#adapt")).to_be_disabled()
 
 
+def choose(page: Page, element: str, label: str) -> None:
+    """Write a label."""
+    box = page.locator(f"{element} input")
+    box.fill(label)
+    box.press("Enter")
+
+
+def test_a_first_guess_is_corrected_and_the_model_learns_it(page, files, tmp_path):
+    expect(page.locator("#result")).to_contain_text("a first guess")
+    expect(page.locator("#correction")).to_be_hidden()
+    record(page, "#try")
+    expect(page.locator("#result")).to_contain_text("A first guess: the model has heard no clip of this voice")
+    expect(page.locator("#result .answer li")).to_have_count(3)
+    choose(page, "#was", "sadness")
+    page.locator("#correct").click()
+    expect(page.locator("#status")).to_contain_text("Kept as a clip of sadness. Give a clip of another label too")
+    expect(page.locator("#clips li", has_text="sadness").locator(".chip")).to_have_count(1)
+    give(page, "calm", *files[:2])
+    with page.expect_file_chooser() as chooser:
+        page.locator("#more").get_by_text("without labels").click()
+        page.locator("#recordings").get_by_text("Click to Upload").click()
+    chooser.value.set_files(files[2:])
+    expect(page.locator("#held")).to_contain_text("3 recordings without a label, 3 s in all")
+    page.locator("#adapt").click()
+    expect(page.locator("#status")).to_contain_text("Adapted on 3 clips of 2 labels")
+    expect(page.locator("#status")).to_contain_text("3 recordings without labels took part")
+    expect(page.locator("#result")).not_to_contain_text("A first guess")
+    choose(page, "#was", "calm")
+    page.locator("#correct").click()
+    expect(page.locator("#status")).to_contain_text("Kept as a clip of calm")  # the only label that is left
+    choose(page, "#was", "anger")
+    page.locator("#correct").click()
+    expect(page.locator("#status")).to_contain_text("Adapted on 3 clips of 2 labels")
+    expect(page.locator("#clips li", has_text="sadness")).to_have_count(0)  # it is one clip, whatever it is called
+    expect(page.locator("#clips li", has_text="anger").locator(".chip")).to_have_count(1)
+    page.locator("#reset").click()
+    expect(page.locator("#held")).to_contain_text("None yet")
+    expect(page.locator("#correction")).to_be_hidden()
+
+
+def test_a_served_model_is_taught_by_one_correction(browser, start, files, tmp_path):
+    for number, label in enumerate(("calm", "upset")):
+        (tmp_path / "clips" / label).mkdir(parents=True)
+        files[number].rename(tmp_path / "clips" / label / "1.wav")
+    voicefit.adapt(start, tmp_path / "clips", out=tmp_path / "model")
+    with running(tmp_path / "model") as (address, _):
+        page = browser.new_page()
+        page.goto(address)
+        record(page, "#try")
+        expect(page.locator("#result .answer li")).to_have_count(2)
+        choose(page, "#was", "tired")
+        page.locator("#correct").click()
+        expect(page.locator("#status")).to_contain_text("Adapted on 3 clips of 3 labels")
+        expect(page.locator("#result .answer li")).to_have_count(3)
+        page.close()
+
+
 def test_a_file_that_is_no_audio_is_told_and_left_out(page, tmp_path):
     bad = tmp_path / "notes.wav"
     bad.write_bytes(b"not audio")

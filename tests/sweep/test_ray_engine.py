@@ -165,7 +165,7 @@ class TestOnACluster:
 
         transport = RayTransport(never_ready.NeverReady(), [], {"num_cpus": 1, "num_gpus": 0})
         with pytest.raises(VoicefitError, match=r"^workers cannot start on the Ray cluster: .*actor"):
-            list(Scheduler(group_trials(trials, trial_jobs.methods), transport, 1).run())
+            list(Scheduler(group_trials(trials, {}), transport, 1).run())
         assert transport.failed_starts == 3
 
     def test_a_cluster_that_has_no_room_for_a_worker_ends_the_sweep(self, cluster, trials, monkeypatch):
@@ -174,7 +174,7 @@ class TestOnACluster:
         monkeypatch.setattr(ray_transport, "_WAIT_FOR_ROOM_S", 1.0)
         transport = ray_transport.RayTransport(Errands(Path("none")), [], {"num_cpus": 99, "num_gpus": 0})
         with pytest.raises(VoicefitError, match="no node of the Ray cluster has had room for a worker for 1 s"):
-            list(Scheduler(group_trials(trials, trial_jobs.methods), transport, 1).run())
+            list(Scheduler(group_trials(trials, {}), transport, 1).run())
 
     def test_a_node_that_cannot_see_the_clips_is_named_and_the_run_can_go_on(
         self, cluster, raw_plan, corpora_folder, tmp_path, monkeypatch, stored

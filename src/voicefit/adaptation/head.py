@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 from pydantic import Field
@@ -10,21 +10,14 @@ from pydantic import Field
 from voicefit.adaptation.method import Method, MethodSettings, fit_alone
 from voicefit.adaptation.shots import Shots, ShotsBatch, importance_of
 from voicefit.heads.head import Head, Heads, Projection
-from voicefit.heads.logistic import fit_logistic, fit_softmax, log_softmax
-
-_PENALTIES = (1.0, 10.0, 100.0, 0.1)
-
-_MOST_NUMBERS = 2**22
-"""So many numbers of shots are held at once where each is left out in turn."""
+from voicefit.heads.logistic import fit_logistic, fit_softmax
 
 
 class Settings(MethodSettings):
     """How to fit the head."""
 
-    l2: Annotated[float, Field(gt=0)] | Literal["leave-one-out"] = Field(
-        1.0,
-        description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance; `leave-one-out` takes "
-        "that of 0.1, 1, 10 and 100 which best foretells each shot from the others (1 where a class has one shot)",
+    l2: float = Field(
+        default=1.0, gt=0, description="λ in Σ cross-entropy + λ/2 ‖weights‖², weights on vectors of unit variance"
     )
     rest_log_odds: float = Field(
         default=0.0,
@@ -53,11 +46,7 @@ def fit_all_on(projection: Projection, shots: ShotsBatch, settings: Settings) ->
     projected = projection.project(shots.voice.pooled)[shots.rows]
     centre, scale = centre_and_scale(projected)
     vectors = (projected.astype(np.float64) - centre[:, None]) / scale[:, None, None]
-    if settings.l2 == "leave-one-out":
-        l2s = [_leave_one_out(own, targets, shots.classes) for own, targets in zip(vectors, shots.targets, strict=True)]
-    else:
-        l2s = [settings.l2] * len(vectors)
-    weights, biases = _regressions(vectors, shots.targets, shots.classes, np.array(l2s))
+    weights, biases = _regression(vectors, shots.targets, shots.classes, settings.l2)
     weights = weights / scale[:, None, None]
     biases = biases - (weights @ centre[:, :, None])[:, :, 0]
     if shots.one_vs_rest:
@@ -78,21 +67,7 @@ def raise_rest_logit(head: Head, shots: Shots, log_odds: float) -> Head:
     return replace(head, classifier_bias=head.classifier_bias + log_odds * np.array([1.0, 0.0]))
 
 
-def _regressions(
-    vectors: np.ndarray, targets: np.ndarray, classes: int, l2s: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights ``(fits, classes, width)`` and biases ``(fits, classes)``, each with its own penalty."""
-    weights = np.empty((len(vectors), classes, vectors.shape[2]))
-    biases = np.empty((len(vectors), classes))
-    for l2 in np.unique(l2s):
-        rows = np.flatnonzero(l2s == l2)
-        weights[rows], biases[rows] = _regression(vectors[rows], targets[rows], classes, float(l2))
-    return weights, biases
-
-
-def _regression(
-    vectors: np.ndarray, targets: np.ndarray, classes: int, l2: float
-) -> tuple[np.ndarray, np.ndarray]:
+def _regression(vectors: np.ndarray, targets: np.ndarray, classes: int, l2: float) -> tuple[np.ndarray, np.ndarray]:
     importance = importance_of(targets, classes)
     if classes > 2:
         return fit_softmax(vectors, targets, importance, l2)
@@ -102,26 +77,6 @@ def _regression(
     nothing, variance = np.zeros((fits, 1, width)), np.full(width, 1 / l2)
     weights, biases = fit_logistic(vectors, goal, importance, nothing, variance, nothing[:, :, 0], np.inf)
     return np.concatenate([-weights, weights], axis=1) / 2, np.concatenate([-biases, biases], axis=1) / 2
-
-
-def _leave_one_out(vectors: np.ndarray, targets: np.ndarray, classes: int) -> float:
-    """The penalty with the least mean log loss of each shot under a head fitted to the others."""
-    k, width = vectors.shape
-    if np.bincount(targets, minlength=classes).min() < 2:
-        return 1.0
-    importance = importance_of(targets, classes)
-    at_once = max(1, _MOST_NUMBERS // (k * width))
-
-    def loss(l2: float) -> float:
-        losses = np.empty(k)
-        for left_out in np.array_split(np.arange(k), -(-k // at_once)):
-            others = np.array([np.delete(np.arange(k), index) for index in left_out])
-            weights, biases = _regression(vectors[others], targets[others], classes, l2)
-            logits = (weights @ vectors[left_out][:, :, None])[:, :, 0] + biases
-            losses[left_out] = -log_softmax(logits)[np.arange(len(left_out)), targets[left_out]]
-        return float(importance @ losses)
-
-    return min(_PENALTIES, key=loss)
 
 
 def centre_and_scale(projected: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -193,7 +193,7 @@ def _one_from_the_rest(
 
 
 def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits ``(trials, clips, labels)`` of the corpora's labels, and which may be the rest's, ``(trials, labels)``.
+    """Return logits of the corpora's labels, ``(trials, clips, labels)``, and which may be the rest's.
 
     A trial's own label is not. Where corpora know no other, the rest is one label without a name.
     """

@@ -65,9 +65,9 @@ class Method(Generic[S]):
             for all trials of a speaker. The default is the frozen ones.
         epochs: for settings and k shots, the number of epochs where the first is the best, and the number at most.
             The default is one fit that cannot end early.
-        fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots, which
-            does not depend on the others. For methods that draw nothing at random; ``fit`` is then that of a batch of
-            one, see :func:`fit_alone`.
+        fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots,
+            which does not depend on the others. For methods that draw nothing at random; ``fit`` is then
+            :func:`fit_alone`, that of a batch of one.
     """
 
     name: str

@@ -183,11 +183,13 @@ def _posterior_modes(
         unlabelled_shift: by how much they are lower among the unlabelled clips.
         prior_shots: the corpora's head counts as this many shots.
     """
-    (trials, k, _), clips = given.points.shape, given.unlabelled.shape[1]
+    k, clips = given.points.shape[1], given.unlabelled.shape[1]
     mean, bias = _means(given, names, log_odds, prior_shots / (prior_shots + k) if prior_shots else 0.0)
     variance = weight_variance(given.prior)
     variances = variance[:-1], float(variance[-1])
-    fitted = fit_logistic(given.points, positive.astype(float), given.importance, mean, variances[0], bias, variances[1])
+    fitted = fit_logistic(
+        given.points, positive.astype(float), given.importance, mean, variances[0], bias, variances[1]
+    )
     # Without a shift the guesses are what the weights say already: they teach nothing.
     if not clips or not unlabelled_shift:
         return fitted

@@ -227,7 +227,7 @@ def fit_softmax(
 
 
 def _in_fewer_dimensions(points: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return points in an orthonormal basis ``(fits, d, clips)`` of their span, where they are fewer than dimensions."""
+    """Return points in an orthonormal basis ``(fits, d, clips)`` of their span, if they are few."""
     if points.shape[1] >= points.shape[2]:
         return points, None
     basis, coordinates = np.linalg.qr(transposed(points))

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,6 +28,9 @@ from voicefit.prediction.embedding import Embeds, embed_files, to_tell
 from voicefit.system.extras import require
 from voicefit.system.hub import MINI, Located, locate
 from voicefit.system.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from voicefit.checkpoints.start import Start
 
 
 @dataclass(frozen=True)
@@ -113,11 +116,20 @@ class Model:
 
 
 def _zero_shot_model(located: Located, graph: bool) -> Model:
-    from voicefit.adaptation import find_method  # pydantic, which a whole model's prediction need not wait for
-    from voicefit.adaptation.shots import shots_without_clips
-    from voicefit.checkpoints.start import open_start
+    from voicefit.checkpoints.start import open_start  # pydantic, which a whole model need not wait for
 
-    start = open_start(located)
+    return first_guess(open_start(located), graph=graph)
+
+
+def first_guess(start: "Start", *, graph: bool = True) -> Model:
+    """Return the model of a start that knows no clip of the voice; the arguments are as in :func:`load_model`.
+
+    Raises:
+        VoicefitError: the start knows no labels, or a model cannot read clips as it does.
+    """
+    from voicefit.adaptation import find_method  # as above
+    from voicefit.adaptation.shots import shots_without_clips
+
     prior, front_end = start.prior, start.front_end
     if prior is None or front_end.pad_first or not front_end.resample:
         raise VoicefitError(

@@ -5,6 +5,7 @@ import contextlib
 import html
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from starlette.exceptions import HTTPException
 from voicefit.errors import VoicefitError
 from voicefit.serving.guard import Guard
 from voicefit.serving.lane import BusyError
+from voicefit.serving.limits import Limits
 from voicefit.serving.metrics import Metrics
 from voicefit.serving.service import Service
 from voicefit.serving.sessions import Session, UnknownSessionError
@@ -62,6 +64,7 @@ class NewModel(BaseModel):
     labels: list[str]
     shots: dict[str, int] = Field(description="clips used, by label")
     method: str
+    remarks: list[str] = Field(description="what else is not as one would expect, as that a clip was corrected")
     idle_seconds: float = Field(description="the model is removed after so many seconds without use")
     download: str = Field(description="GET this for a zip of the transformers directory")
 
@@ -72,8 +75,8 @@ class Fault(BaseModel):
     error: str
 
 
-def _multipart(properties: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "object", "properties": properties, "required": list(properties)}
+def _multipart(properties: dict[str, Any], required: tuple[str, ...]) -> dict[str, Any]:
+    schema = {"type": "object", "properties": properties, "required": list(required)}
     return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
 
 
@@ -130,7 +133,12 @@ def create_app(service: Service, token: str = "", hosts: tuple[str, ...] = LOOPB
 
 def _predict(service: Service, content: bytes, name: str, session: Session | None) -> tuple[dict[str, float], str]:
     waveform, remark = service.hear(content, name)
+    if service.served.guesses and not (session and session.adapted):
+        remark = "; ".join(filter(None, (_GUESS, remark)))
     return service.predict(waveform, session), remark
+
+
+_GUESS = "a first guess: the model has heard no clip of this voice"
 
 
 async def _forget_idle(service: Service) -> None:
@@ -191,24 +199,34 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
         }
         return Response(metrics.text(gauges), media_type="text/plain; version=0.0.4")
 
-    @app.post("/predict", openapi_extra=_multipart({"file": _FILE}), **guarded)
+    @app.post("/predict", openapi_extra=_multipart({"file": _FILE}, ("file",)), **guarded)
     async def predict(request: Request, voicefit_model: Annotated[str, Header()] = "") -> Answer:
-        """Classify one clip, with the served model or the one that `Voicefit-Model` names."""
+        """Classify one clip, with the model that `Voicefit-Model` names, or the served one.
+
+        A start that knows labels makes a first guess.
+        """
         session = service.sessions.get(voicefit_model) if voicefit_model else None
         with service.predicting.place():
-            content, name = await _read_form(request, 1, partial(_one_file, most=one_too_many))
+            content, name = await _read_form(request, _ONE_FILE, partial(_one_file, most=one_too_many))
             probabilities, remark = await service.predicting.run(partial(_predict, service, content, name, session))
         label = max(probabilities, key=lambda label: probabilities[label])
         return Answer(label=label, probabilities=probabilities, remark=remark)
 
     properties = {name: {"type": "array", "items": item} for name, item in _ADAPT_FIELDS.items()}
 
-    @app.post("/adapt", openapi_extra=_multipart(properties), **guarded)
-    async def adapt(request: Request) -> NewModel:
-        """Fit a model to a voice: `files`, and as many `labels` in the same order; at least two labels."""
+    @app.post("/adapt", openapi_extra=_multipart(properties, ("files", "labels")), **guarded)
+    async def adapt(request: Request, voicefit_model: Annotated[str, Header()] = "") -> NewModel:
+        """Fit a model to a voice: `files`, and as many `labels` in the same order; at least two labels.
+
+        `recordings` are more clips of the voice, without labels. With `Voicefit-Model`, that model grows: what it was
+        adapted on is kept, a clip that it has under another label is corrected, and labels in `drop` are forgotten.
+        `files` may then be left out.
+        """
+        if voicefit_model:
+            service.sessions.get(voicefit_model)  # one that is not there is refused before anything is read
         with service.adapting.place():
-            sent = await _read_form(request, service.limits.clips, partial(_labelled_files, most=one_too_many))
-            return await service.adapting.run(partial(_adapt, service, sent))
+            sent = await _read_form(request, service.limits, partial(_labelled_files, most=one_too_many))
+            return await service.adapting.run(partial(_adapt, service, sent, voicefit_model))
 
     @app.get("/models/{key}.zip", response_class=FileResponse, responses={404: {"model": Fault}})
     async def download(key: str) -> FileResponse:
@@ -227,32 +245,54 @@ def _add_routes(app: FastAPI, service: Service, metrics: Metrics, check: Callabl
         return _docs_page(app.openapi())
 
 
-_ADAPT_FIELDS: dict[str, Any] = {"files": _FILE, "labels": {"type": "string"}}
+_ADAPT_FIELDS: dict[str, Any] = {
+    "files": _FILE,
+    "labels": {"type": "string"},
+    "recordings": _FILE,
+    "drop": {"type": "string"},
+}
 """The OpenAPI schemas of the form of ``POST /adapt``."""
 
 
-def _adapt(service: Service, sent: list[tuple[str, bytes, str]]) -> NewModel:
-    clips = [(label, service.read_clip(content, name)) for label, content, name in sent]
-    key = service.sessions.open()
+@dataclass(frozen=True)
+class _Sent:
+    """What came with ``POST /adapt``: each file as its content and its name."""
+
+    labels: list[str]
+    files: list[tuple[bytes, str]]
+    recordings: list[tuple[bytes, str]]
+    drop: list[str]
+
+
+def _adapt(service: Service, sent: _Sent, key: str) -> NewModel:
+    """Make a model, or let that of ``key`` grow."""
+    read = [service.read_clip(*file) for file in sent.files]
+    recordings = [service.read_clip(*file) for file in sent.recordings]
+    grows, key = bool(key), key or service.sessions.open()
     try:
-        adapted = service.adapt(service.sessions.get(key), clips)
+        session = service.sessions.get(key)
+        clips = list(zip(sent.labels, read, strict=True))
+        adapted = service.adapt(session, clips, recordings, grown=session.model_folder, drop=sent.drop)
     except BaseException:
-        service.sessions.close(key)
+        if not grows:
+            service.sessions.close(key)
         raise
     return NewModel(
         model=key,
         labels=list(adapted.model.labels),
         shots=adapted.shots,
         method=adapted.method,
+        remarks=list(adapted.remarks),
         idle_seconds=service.limits.idle_seconds,
         download=f"/models/{key}.zip",
     )
 
 
-async def _read_form(request: Request, files: int, read: Callable[[FormData], Awaitable[Any]]) -> Any:
+async def _read_form(request: Request, limits: Limits, read: Callable[[FormData], Awaitable[Any]]) -> Any:
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
         raise HTTPException(400, "send multipart/form-data; /docs has examples")
-    async with request.form(max_files=files, max_fields=files, max_part_size=1024) as form:
+    files = limits.clips + limits.recordings
+    async with request.form(max_files=files, max_fields=limits.clips, max_part_size=1024) as form:
         return await read(form)
 
 
@@ -263,15 +303,18 @@ async def _one_file(form: FormData, most: int) -> tuple[bytes, str]:
     return await file.read(most), file.filename or ""
 
 
-async def _labelled_files(form: FormData, most: int) -> list[tuple[str, bytes, str]]:
-    files, labels = form.getlist("files"), form.getlist("labels")
-    if not files or len(files) != len(labels) or not all(isinstance(file, UploadFile) for file in files):
+async def _labelled_files(form: FormData, most: int) -> _Sent:
+    files, labels, more, drop = (form.getlist(name) for name in ("files", "labels", "recordings", "drop"))
+    if not (files or more or drop) or len(files) != len(labels) or not _are_files([*files, *more]):
         raise HTTPException(400, "send audio files in fields `files`, and as many labels in fields `labels`")
-    return [
-        (str(label), await file.read(most), file.filename or "")
-        for label, file in zip(labels, files, strict=True)
-        if isinstance(file, UploadFile)
-    ]
+    if any(isinstance(word, UploadFile) for word in (*labels, *drop)):
+        raise HTTPException(400, "send `labels` and `drop` as text")
+    sent = [(await file.read(most), file.filename or "") for file in (*files, *more) if isinstance(file, UploadFile)]
+    return _Sent(list(map(str, labels)), sent[: len(files)], sent[len(files) :], list(map(str, drop)))
+
+
+def _are_files(parts: list[Any]) -> bool:
+    return all(isinstance(part, UploadFile) for part in parts)
 
 
 _DOCS_STYLE = (
@@ -280,9 +323,12 @@ _DOCS_STYLE = (
 )
 """The style of the page ``/docs``."""
 
+_ONE_FILE = Limits(clips=1, recordings=0)
+
 _EXAMPLES = {
     "/predict": "curl -F file=@clip.wav {base}/predict\ncurl -F file=@clip.wav -H 'Voicefit-Model: …' {base}/predict",
-    "/adapt": "curl -F files=@a.wav -F labels=calm -F files=@b.wav -F labels=upset {base}/adapt",
+    "/adapt": "curl -F files=@a.wav -F labels=calm -F files=@b.wav -F labels=upset {base}/adapt\n"
+    "curl -F files=@c.wav -F labels=upset -H 'Voicefit-Model: …' {base}/adapt",
     "/models/{key}.zip": "curl -o model.zip {base}/models/….zip",
     "/models/{key}": "curl -X DELETE {base}/models/…",
 }

@@ -18,8 +18,9 @@ MIN_FREE_BYTES = 10**9
 
 
 class KeptAudio:
-    """A folder of clips, FLAC of 16 bits, mono at 16 kHz: ``adapt/<label>/<name>.flac`` and ``predict/<name>.flac``.
+    """A folder of clips, FLAC of 16 bits, mono at 16 kHz.
 
+    There are ``adapt/<label>/<name>.flac``, ``recordings/<name>.flac`` without labels, and ``predict/<name>.flac``.
     A name is a digest of the samples: nothing of it comes from the sender, and a clip that is sent twice is kept once.
     The methods may be called from any thread.
 
@@ -53,6 +54,10 @@ class KeptAudio:
             waveform: mono at 16 kHz, ``(samples,)``.
         """
         self._keep(self.folder / "adapt" / label, waveform)
+
+    def keep_recording(self, waveform: np.ndarray) -> None:
+        """Keep a recording without a label that an adaptation gets, mono at 16 kHz, ``(samples,)``."""
+        self._keep(self.folder / "recordings", waveform)
 
     def keep_tried(self, waveform: np.ndarray) -> None:
         """Keep a clip of a prediction, mono at 16 kHz, ``(samples,)``."""

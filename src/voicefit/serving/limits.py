@@ -19,6 +19,7 @@ class Limits:
         clip_bytes: the size of an audio file.
         clip_seconds: the length of a clip.
         clips: the number of clips of an adaptation.
+        recordings: the number of recordings without labels beside them.
         request_bytes: the size of a request, all files together.
         request_seconds: the time that a request may take to arrive.
         predict_workers: the number of predictions that run at the same time.
@@ -32,6 +33,7 @@ class Limits:
     clip_bytes: int = 12 * _MIB
     clip_seconds: float = 30.0
     clips: int = 64
+    recordings: int = 100
     request_bytes: int = 64 * _MIB
     request_seconds: float = 60.0
     predict_workers: int = 2

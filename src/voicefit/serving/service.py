@@ -4,22 +4,24 @@ import math
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
-from voicefit.api import Adapted, adapt
+from voicefit.api import Adapted, adapt, grow
 from voicefit.audio import SAMPLE_RATE, AudioError, decode_recording
 from voicefit.checkpoints.record import RECORD, read_record
 from voicefit.checkpoints.start import open_start
+from voicefit.checkpoints.support import SHOTS
 from voicefit.encoders.front_end import FrontEnd
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import to_tell
-from voicefit.prediction.model import Model, load_model
+from voicefit.prediction.model import Model, first_guess, load_model
 from voicefit.serving.kept_audio import KeptAudio
 from voicefit.serving.lane import Lane
 from voicefit.serving.limits import Limits, clean_label
@@ -34,7 +36,9 @@ class Served:
 
     Attributes:
         name: the name of its directory, to show.
-        model: an adapted model, or ``None`` if a starting point is served.
+        model: an adapted model, or the first guess of a starting point; ``None`` if that knows no labels.
+        guesses: whether ``model`` knows no clip of any voice.
+        grown: the adapted model's directory, if clips can be added to those that it was adapted on.
         start: the starting point of adaptations, or ``None`` if it is not on this machine.
         labels: the labels of the corpora behind the starting point.
         max_seconds: models use so much of a clip.
@@ -42,6 +46,8 @@ class Served:
 
     name: str
     model: Model | None
+    guesses: bool
+    grown: Path | None
     start: str | None
     labels: tuple[str, ...]
     max_seconds: float
@@ -58,15 +64,22 @@ def open_served(source: str) -> Served:
     located = locate(source)
     record = read_record(located)
     adapted = record.get("kind") == "adapted"
-    model = load_model(located) if adapted else None
     named = str(record.get("source", ""))
     start = (named if _is_here(named) else None) if adapted else source
     opened = open_start(located if start == source else start) if start is not None else None
     if opened is not None:
         _ = opened.fixed_encoder  # a start that cannot be loaded is refused before anybody asks
     prior = opened.prior if opened else None
-    seconds = FrontEnd.model_validate(record.get("front_end", {})).max_seconds
-    return Served(Path(source).resolve().name, model, start, prior.labels if prior else (), seconds)
+    guess = first_guess(opened) if opened and prior and not adapted else None
+    return Served(
+        name=Path(source).resolve().name,
+        model=load_model(located) if adapted else guess,
+        guesses=not adapted,
+        grown=located.folder if adapted and start is not None and located.file(SHOTS) else None,
+        start=start,
+        labels=prior.labels if prior else (),
+        max_seconds=FrontEnd.model_validate(record.get("front_end", {})).max_seconds,
+    )
 
 
 def _is_here(source: str) -> bool:
@@ -135,11 +148,26 @@ class Service:
             raise VoicefitError("the model has no answer for this clip; is it damaged?")
         return probabilities
 
-    def adapt(self, session: Session, clips: Sequence[LabelledClip]) -> Adapted:
+    def adapt(
+        self,
+        session: Session,
+        clips: Sequence[LabelledClip],
+        recordings: Sequence[np.ndarray] = (),
+        *,
+        grown: Path | None = None,
+        drop: Sequence[str] = (),
+    ) -> Adapted:
         """Fit a model to ``clips`` and keep it in the session; except in ``kept``, clips are on disk only meanwhile.
 
+        Args:
+            session: gets the model.
+            clips: with their labels.
+            recordings: more of the voice, without labels.
+            grown: the directory of a model whose clips are kept; these are added. ``None`` begins anew.
+            drop: the labels to forget of ``grown``.
+
         Returns:
-            the result of :func:`voicefit.api.adapt`.
+            the result of :func:`voicefit.api.adapt` or :func:`voicefit.api.grow`.
 
         Raises:
             VoicefitError: the starting point is not on this machine, there are too many or too few clips, or the
@@ -147,16 +175,18 @@ class Service:
         """
         if self.served.start is None:
             raise VoicefitError("this server only predicts: the start of its model is not on this machine")
-        if len(clips) > self.limits.clips:
-            raise VoicefitError(f"{len(clips)} clips; at most {self.limits.clips} can be used")
         labelled = [(clean_label(label), waveform) for label, waveform in clips]
-        if len({label for label, _ in labelled}) < 2:
-            raise VoicefitError("give clips of at least two labels")
-        for label, waveform in labelled:
-            if self.kept:
+        self._check_counts(labelled, recordings, grown)
+        if self.kept:
+            for label, waveform in labelled:
                 self.kept.keep_labelled(label, waveform)
+            for waveform in recordings:
+                self.kept.keep_recording(waveform)
+        begin = self.served.start
+        words = [clean_label(label) for label in drop]
+        fit = partial(grow, grown, start=begin, drop=words, small=False) if grown else partial(adapt, begin)
         try:
-            return self._fit(self.served.start, session, labelled)
+            return self._fit(session, labelled, recordings, fit)
         except OSError as error:
             if session.closed:
                 raise UnknownSessionError("the session was closed before its model was made") from error
@@ -165,14 +195,35 @@ class Service:
             if session.closed:
                 shutil.rmtree(session.folder, ignore_errors=True)
 
-    def _fit(self, start: str, session: Session, labelled: Sequence[LabelledClip]) -> Adapted:
+    def _check_counts(
+        self, labelled: Sequence[LabelledClip], recordings: Sequence[np.ndarray], grown: Path | None
+    ) -> None:
+        before = read_record(grown) if grown else {}
+        clips = len(labelled) + sum(before.get("shots", {}).values())
+        if clips > self.limits.clips:
+            raise VoicefitError(f"{clips} clips; at most {self.limits.clips} can be used")
+        unlabelled = len(recordings) + before.get("unlabelled", 0)
+        if unlabelled > self.limits.recordings:
+            raise VoicefitError(f"{unlabelled} recordings without labels; at most {self.limits.recordings} can be used")
+        if not grown and len({label for label, _ in labelled}) < 2:
+            raise VoicefitError("give clips of at least two labels")
+
+    def _fit(
+        self,
+        session: Session,
+        labelled: Sequence[LabelledClip],
+        recordings: Sequence[np.ndarray],
+        fit: Callable[..., Adapted],
+    ) -> Adapted:
         out = Path(tempfile.mkdtemp(dir=session.folder, prefix="model-"))
         with tempfile.TemporaryDirectory(dir=session.folder, prefix="clips-") as folder:
+            clips, more = Path(folder, "labelled"), Path(folder, "recordings")
             for index, (label, waveform) in enumerate(labelled):
-                label_folder = Path(folder, label)
-                label_folder.mkdir(exist_ok=True)
-                soundfile.write(label_folder / f"{index:03}.wav", waveform, SAMPLE_RATE, subtype="FLOAT")
-            adapted = adapt(start, folder, out=out)
+                _write(clips / label / f"{index:03}.wav", waveform)
+            for index, waveform in enumerate(recordings):
+                _write(more / f"{index:03}.wav", waveform)
+            adapted = fit(clips if labelled else None, out=out, unlabelled=more if recordings else None)
+        _ = adapted.model  # it is loaded while its folder is there for sure
         write_json(out / RECORD, _without_paths(read_record(out)))
         before, session.adapted, session.model_folder = session.model_folder, adapted, out
         if before is not None:
@@ -200,7 +251,15 @@ class Service:
 def _without_paths(record: Mapping[str, Any]) -> dict[str, Any]:
     """Return a model's record without paths of this machine, for those who download the model."""
     corpora = [{key: corpus[key] for key in corpus if key != "left_out"} for corpus in record["corpora"]]
-    return {**record, "source": shown_name(record["source"]), "corpora": corpora}
+    left_out = {
+        what if not Path(what).is_absolute() else Path(what).name: why for what, why in record["left_out"].items()
+    }
+    return {**record, "source": shown_name(record["source"]), "corpora": corpora, "left_out": left_out}
+
+
+def _write(path: Path, waveform: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, waveform, SAMPLE_RATE, subtype="FLOAT")
 
 
 def _shown(name: str) -> str:

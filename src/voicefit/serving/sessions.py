@@ -30,6 +30,7 @@ class Session:
         folder: the session's own folder, removed with it.
         used: the time of the last use, in seconds of the clock of :class:`Sessions`.
         clips: the labelled clips that the page has collected.
+        recordings: the recordings without labels that it has collected, mono at 16 kHz.
         adapted: the last adapted model, or ``None``.
         model_folder: the directory of that model.
         trial: the last clip that was tried on the page; the next model classifies it again.
@@ -40,6 +41,7 @@ class Session:
     folder: Path
     used: float
     clips: list[LabelledClip] = field(default_factory=list)
+    recordings: list[np.ndarray] = field(default_factory=list)
     adapted: Adapted | None = None
     model_folder: Path | None = None
     trial: np.ndarray | None = None

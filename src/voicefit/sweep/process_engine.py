@@ -55,12 +55,14 @@ def run_jobs(
     for group in group_trials(trials, trial_jobs.methods, losses or ()):
         start_id = first_trial(group).start_id
         (waiting[start_id] if start_id in shared.keys else groups).append(group)
-    scheduler = Scheduler(groups, ProcessTransport(MixedJobs(shared, trial_jobs)), workers, trial_timeout, losses)
+    transport = ProcessTransport(MixedJobs(shared, trial_jobs))
+    scheduler: Scheduler[Any, Any] = Scheduler(groups, transport, workers, trial_timeout, losses)
     with contextlib.closing(scheduler.run()) as messages:
         for message in messages:
-            if isinstance(message, tuple) or (
-                isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec)
-            ):
+            if isinstance(message, tuple):
+                yield message
+                continue
+            if isinstance(message, Record | Lost) and isinstance(message.job, TrialSpec):
                 yield message
             elif handle_message(shared, message, progress):
                 groups.extend(waiting[message.job])

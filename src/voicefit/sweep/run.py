@@ -94,7 +94,8 @@ def run_sweep(
     """Run a plan, or what is left of it, in the run directory ``out``.
 
     Every finished trial is in ``out/trials.sqlite`` at once, or with those of its batch. Stopping at any moment
-    therefore loses only the trials and batches in hand, and of a starting point in hand what came after its last epoch or half hour. The next call resumes.
+    therefore loses only the trials and batches in hand, and of a starting point in hand what came after its last epoch
+    or half hour. The next call resumes.
     Pre-finetuned starting points are in ``out/checkpoints/ENCODER/START``.
 
     Args:
@@ -337,8 +338,8 @@ class _Failures:
         """
         if self._most is not None and self.total > self._most:
             raise VoicefitError(
-                f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials are "
-                "kept, and the same command resumes and tries the failed ones again"
+                f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials "
+                "are kept, and the same command resumes and tries the failed ones again"
             )
 
 

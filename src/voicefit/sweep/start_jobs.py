@@ -261,6 +261,7 @@ def handle_message(jobs: StartJobs, message: Event[StartId], progress: Progress)
         return False
     if isinstance(message, Lost):  # another worker goes on from the state that was last saved
         return False
+    assert isinstance(message, Record)  # starting points come in no batches
     if message.error is not None:
         raise VoicefitError(f"pre-finetuning of {message.job}: {message.error}")
     _require_visible(jobs.run.checkpoint(message.job))

@@ -133,8 +133,9 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
 
     Returns:
         ``macro_f1``, ``accuracy``, ``balanced_accuracy`` (0 … 1), the floors of this test set, ``calibration`` (see
-        :func:`voicefit.scores.reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``; where one of
-        several emotions is told, ``confusion``: the ``labels``, and the ``counts`` (see :func:`voicefit.scores.confusion`).
+        :func:`voicefit.scores.reliability`), ``support`` (clip ids in the order drawn), ``test_clips`` and ``seconds``;
+        where one of several emotions is told, ``confusion``: the ``labels``, and the ``counts`` (see
+        :func:`voicefit.scores.confusion`).
 
     Raises:
         VoicefitError: the speaker has too few clips for the spec.

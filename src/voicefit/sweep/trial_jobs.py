@@ -117,7 +117,9 @@ def group_trials(
         planned = methods.get(trial.method)
         many = planned is not None and planned.configured.method.fit_many and trial not in lost
         group.setdefault((trial.method, trial.task, trial.k) if many else trial, []).append(trial)
-    return deque(deque(chain.from_iterable(_batches(alike, methods) for alike in group.values())) for group in groups.values())
+    return deque(
+        deque(chain.from_iterable(_batches(alike, methods) for alike in group.values())) for group in groups.values()
+    )
 
 
 def _batches(trials: Sequence[TrialSpec], methods: Mapping[str, PlannedMethod]) -> Iterator[TrialJob]:
