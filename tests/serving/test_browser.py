@@ -176,7 +176,7 @@ def test_a_file_that_is_no_audio_is_told_and_left_out(page, tmp_path):
     with page.expect_file_chooser() as chooser:
         page.locator("#several").click()
     chooser.value.set_files([bad])
-    expect(page.get_by_text("notes.wav: not readable as audio")).to_be_visible()
+    expect(page.get_by_text("notes.wav: is text, not readable as audio")).to_be_visible()
     expect(page.locator("#clips")).to_contain_text("No clips yet")
 
 

@@ -88,7 +88,7 @@ def _giving(service: Service) -> _Giving:
             undo = gr.Button("Remove the last clip", size="sm", min_width=120, elem_id="undo")
             reset = gr.Button("Start over", size="sm", min_width=120, elem_id="reset")
         with gr.Accordion("More recordings of this voice, without labels", open=False, elem_id="more"):
-            recordings = gr.File(label="Drop recordings", file_count="multiple", height=120, elem_id="recordings")
+            recordings = gr.File(label="Drop recordings", file_count="multiple", height=160, elem_id="recordings")
             held = gr.HTML(render_recordings([]), elem_id="held")
     with gr.Column(elem_classes="step"):
         gr.HTML(heading(2, "Adapt", "Fits the model to these clips; it takes seconds."))
