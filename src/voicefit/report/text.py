@@ -82,7 +82,7 @@ def findings(trials: pd.DataFrame) -> list[str]:
         trials: one row a trial of one task, encoder and protocol; failures are left out.
 
     Returns:
-        Two or three sentences; empty if no trial is finished.
+        The finding, what it rests on, and the floor; empty if no trial is finished.
     """
     scored = finished(trials)
     if scored.empty:
@@ -95,7 +95,7 @@ def findings(trials: pd.DataFrame) -> list[str]:
         return _alone(scored[scored["start"] == start], start)
     cell = _best_method_at_smallest_k(gain_cells(paired, ["target", "method", "k"]))
     cell_trials = scored[(scored["method"] == cell["method"]) & (scored["k"] == cell["k"])]
-    return [_comparison(cell, start, _clips(cell, scored)), *_floor_sentences(cell, cell_trials)]
+    return [*_comparison(cell, start, _clips(cell, scored)), *_floor_sentences(cell, cell_trials)]
 
 
 def _best_method_at_smallest_k(cells: pd.DataFrame) -> pd.Series:
@@ -108,28 +108,33 @@ def _clips(cell: pd.Series, trials: pd.DataFrame) -> str:
     return f"{clips} ({each} of each emotion)" if each else clips
 
 
-def _comparison(cell: pd.Series, start: str, clips: str) -> str:
-    base = f"{score(cell['base'])} {interval(cell['base_low'], cell['base_high'])}".rstrip()
-    reached = f"{score(cell['macro_f1'])} {interval(cell['macro_f1_low'], cell['macro_f1_high'])}".rstrip()
-    gain = " ".join([signed(cell["gain"]), interval(cell["low"], cell["high"], sign=True)]).rstrip()
-    test = f"{p_value(cell['p'])} by the sign-flip test over speakers{_reach_of_test(int(cell['speakers']))}"
-    setting = (
-        f"({cell['method']}, {cell['target']}, {count(cell['speakers'], 'speaker')}, "
-        f"{count(cell['trials'], 'trial')} each)"
-    )
-    begin = f"With {clips}, pre-finetuning on {start}"
+def _comparison(cell: pd.Series, start: str, clips: str) -> list[str]:
+    """Return the finding, and what it rests on."""
+    before, after, gain = score(cell["base"]), score(cell["macro_f1"]), signed(cell["gain"])
+    begin = f"With {clips}, pre-finetuning on {_corpora(start)}"
+    setting = _setting(cell, "trial", " each")
     if math.isnan(cell["low"]):
-        return (
-            f"{begin} takes macro F1 from {base} to {reached} {setting}, a paired gain of {gain}; "
-            "one speaker is no sample of speakers, so there is no interval."
-        )
+        words = f"{setting}, a paired gain of {gain}. One speaker is no sample of speakers, so there is no interval."
+        return [f"{begin} takes macro F1 from {before} to {after}.", words]
+    ends = [interval(cell[f"{name}_low"], cell[f"{name}_high"]) for name in ("base", "macro_f1")]
+    rests_on = f"{setting}: from {before} {ends[0]} to {after} {ends[1]}, a paired gain of {gain} "
+    rests_on += interval(cell["low"], cell["high"], sign=True)
+    test = f"{p_value(cell['p'])} by the sign-flip test over speakers{_reach_of_test(int(cell['speakers']))}"
     if cell["low"] <= 0 <= cell["high"]:
-        return (
-            f"{begin} makes no reliable difference: macro F1 is {base} without it and {reached} with it "
-            f"{setting}; the paired gain is {gain}, an interval that includes zero ({test})."
-        )
+        finding = f"{begin} makes no reliable difference: macro F1 is {before} without it and {after} with it."
+        return [finding, f"{rests_on}, an interval that includes zero ({test})."]
     verb = "lifts" if cell["gain"] > 0 else "lowers"
-    return f"{begin} {verb} macro F1 from {base} to {reached} {setting}; the paired gain is {gain} ({test})."
+    return [f"{begin} {verb} macro F1 from {before} to {after}.", f"{rests_on} ({test})."]
+
+
+def _setting(cell: pd.Series, noun: str, each: str = "") -> str:
+    """Return "Method head on nemo, 7 speakers, 410 trials each"."""
+    speakers, trials = count(cell["speakers"], "speaker"), count(cell["trials"], noun)
+    return f"Method {cell['method']} on {cell['target']}, {speakers}, {trials}{each}"
+
+
+def _corpora(start: str) -> str:
+    return start.replace("+", " + ")
 
 
 def _reach_of_test(speakers: int) -> str:
@@ -142,14 +147,13 @@ def _alone(trials: pd.DataFrame, start: str) -> list[str]:
     cells = cell_means(trials, ["target", "method", "k"])
     cell = _best_method_at_smallest_k(cells)
     cell_trials = trials[(trials["method"] == cell["method"]) & (trials["k"] == cell["k"])]
-    begin = "without pre-finetuning" if start == NO_START else f"after pre-finetuning on {start}"
-    reached = f"{score(cell['macro_f1'])} {interval(cell['low'], cell['high'])}".rstrip()
-    sentence = (
-        f"With {_clips(cell, trials)}, macro F1 {begin} is {reached} ({cell['method']}, "
-        f"{cell['target']}, {count(cell['speakers'], 'speaker')}, {count(cell['trials'], 'trial')})."
-    )
+    begin = "without pre-finetuning" if start == NO_START else f"after pre-finetuning on {_corpora(start)}"
+    finding = f"With {_clips(cell, trials)}, macro F1 {begin} is {score(cell['macro_f1'])}."
+    ends = interval(cell["low"], cell["high"])
+    rests_on = _setting(cell, "trial") + (f": {ends}" if ends else "")
+    alone = f"{rests_on}. There is no paired trial to compare it with."
     sides = cell.rename({"low": "macro_f1_low", "high": "macro_f1_high"})
-    return [sentence, "There is no paired trial to compare it with.", *_floor_sentences(sides, cell_trials)]
+    return [finding, alone, *_floor_sentences(sides, cell_trials)]
 
 
 def _floor_sentences(cell: pd.Series, trials: pd.DataFrame) -> list[str]:
