@@ -17,6 +17,11 @@ def test_sentences_are_short(name):
     assert not page.long, page.long
 
 
+@pytest.mark.parametrize("path", sorted(set(LINKED) - set(pages())), ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_sentence_of_the_journal_is_over_long(path):
+    assert not read_page(path).long
+
+
 def test_what_is_counted():
     text = "# A title of five words\n\nTwo words. `a b c` is one, e.g. here.\n\n| a | table |\n|---|---|\n"
     text += "\n    code here\n"
