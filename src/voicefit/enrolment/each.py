@@ -112,7 +112,7 @@ def _adapted(begin: Start, name: str, voice: Corpus | Path, request: Request) ->
         trains = mine.chosen(begin).method.trains_encoder
         with begin.encoder.restored() if trains else nullcontext():
             adapted = adapt_to(begin, corpus, mine)
-    except VoicefitError as error:
+    except (VoicefitError, OSError) as error:
         return Speaker(name, mine.out, error=str(error))
     return Speaker(name, mine.out, replace(adapted, remarks=(*remarks, *adapted.remarks)))
 

@@ -133,28 +133,12 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
     request.progress(f"adapting ({task.method.name})", 0, 1)
     head = task.method.fit(task.encoder, shots, request.seed)
     request.progress(f"adapting ({task.method.name})", 1, 1)
-    counts = dict(sorted(Counter(support.labels).items()))
-    record = {
-        "source": task.begin.source,
-        "method": task.method.name,
-        "settings": task.method.settings.model_dump(mode="json", exclude_unset=True),
-        "seed": request.seed,
-        "front_end": task.begin.front_end.model_dump(),
-        "shots": counts,
-        "clips": dict(zip(support.digests, support.labels, strict=True)),
-        "unlabelled": len(shots.unlabelled),
-        "left_out": given.left_out,
-        "leave_one_out": how_sure.to_json() if how_sure else None,
-        "corpora": task.begin.record.get("corpora", []),
-    }
-    if task.begin.prior and not task.trains:
-        known = Novelty.of_shots(task.begin.prior, shots.pooled, shots.targets, shots.classes)
-        record["novelty"] = known.to_record()
+    record = _record(task, support, shots, given, how_sure)
     _save(task, head, labels.all, record, replace(support, named=tuple(sorted(labels.all))))
     return Adapted(
         out=request.out,
         method=task.method.name,
-        shots=counts,
+        shots=_counts(support),
         left_out=given.left_out,
         advice=given.advice,
         leave_one_out=how_sure,
@@ -166,6 +150,31 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
             *found_in_recordings(head, labels.all, shots.unlabelled),
         ),
     )
+
+
+def _record(task: Task, support: Support, shots: Shots, given: Given, how_sure: LeaveOneOut | None) -> dict[str, Any]:
+    """What a model was made of, as ``voicefit.json`` has it."""
+    record = {
+        "source": task.begin.source,
+        "method": task.method.name,
+        "settings": task.method.settings.model_dump(mode="json", exclude_unset=True),
+        "seed": task.request.seed,
+        "front_end": task.begin.front_end.model_dump(),
+        "shots": _counts(support),
+        "clips": dict(zip(support.digests, support.labels, strict=True)),
+        "unlabelled": len(shots.unlabelled),
+        "left_out": given.left_out,
+        "leave_one_out": how_sure.to_json() if how_sure else None,
+        "corpora": task.begin.record.get("corpora", []),
+    }
+    if task.begin.prior and not task.trains:
+        known = Novelty.of_shots(task.begin.prior, shots.pooled, shots.targets, shots.classes)
+        record["novelty"] = known.to_record()
+    return record
+
+
+def _counts(support: Support) -> dict[str, int]:
+    return dict(sorted(Counter(support.labels).items()))
 
 
 def _shots(task: Task, labels: Labels, support: Support, given: Given) -> Shots:
