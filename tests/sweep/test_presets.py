@@ -248,7 +248,7 @@ def test_a_preset_that_is_shown_is_a_plan(monkeypatch, capsys, tmp_path, no_data
     assert read_plan(tmp_path / "plan.toml") == read_preset("demo")
 
 
-@pytest.mark.parametrize("preset", ["paper", "clean"])
+@pytest.mark.parametrize("preset", GRIDS)
 def test_a_dry_run_counts_the_grid_before_its_corpora_are_here(preset, monkeypatch, capsys):
     monkeypatch.delenv("VOICEFIT_DATA", raising=False)
     monkeypatch.setattr("sys.argv", ["voicefit", "sweep", "--preset", preset, "--dry-run"])
@@ -257,7 +257,7 @@ def test_a_dry_run_counts_the_grid_before_its_corpora_are_here(preset, monkeypat
     printed = capsys.readouterr().out
     assert f"trials: {GRIDS[preset]:,}" in printed
     assert "esd is not here ($VOICEFIT_DATA/ESD); counted as published, 20 speakers" in printed
-    assert "time: unknown (iemocap, msp-improv, msp-podcast, mandarin, esd are not here)" in printed
+    assert "time: unknown (" in printed and ", esd are not here)" in printed
 
 
 def test_a_run_needs_corpora_that_are_here(monkeypatch, tmp_path):
