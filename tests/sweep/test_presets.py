@@ -246,3 +246,31 @@ def test_a_preset_that_is_shown_is_a_plan(monkeypatch, capsys, tmp_path, no_data
         main()
     (tmp_path / "plan.toml").write_text(capsys.readouterr().out, encoding="utf-8")
     assert read_plan(tmp_path / "plan.toml") == read_preset("demo")
+
+
+@pytest.mark.parametrize("preset", GRIDS)
+def test_a_dry_run_counts_the_grid_before_its_corpora_are_here(preset, monkeypatch, capsys):
+    monkeypatch.delenv("VOICEFIT_DATA", raising=False)
+    monkeypatch.setattr("sys.argv", ["voicefit", "sweep", "--preset", preset, "--dry-run"])
+    with pytest.raises(SystemExit):
+        main()
+    printed = capsys.readouterr().out
+    assert f"trials: {GRIDS[preset]:,}" in printed
+    assert "esd is not here ($VOICEFIT_DATA/ESD); counted as published, 20 speakers" in printed
+    assert "time: unknown (" in printed and ", esd are not here)" in printed
+
+
+def test_a_run_needs_corpora_that_are_here(monkeypatch, tmp_path):
+    monkeypatch.delenv("VOICEFIT_DATA", raising=False)
+    with pytest.raises(VoicefitError, match="set the environment variable VOICEFIT_DATA"):
+        read_preset("paper")
+    plan = read_preset("paper", keep_variables=True)
+    with pytest.raises(VoicefitError, match=r"\$VOICEFIT_DATA/IEMOCAP_full_release: no such"):
+        run_sweep(plan, tmp_path / "run")
+
+
+def test_a_dry_run_refuses_a_corpus_that_nothing_is_published_of(monkeypatch, tmp_path):
+    plan = read_preset("paper", corpora={"esd": tmp_path}, keep_variables=True)
+    unknown = plan.model_copy(update={"targets": {"mine": str(tmp_path / "nowhere")}})
+    with pytest.raises(VoicefitError, match=r"nowhere: no such file or folder \(corpus 'mine'\)"):
+        dry_run(unknown)

@@ -1,7 +1,7 @@
 """What every adaptation method is given."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
@@ -113,6 +113,11 @@ class ShotsBatch:
     def one_vs_rest(self) -> bool:
         """Whether one emotion is told from a rest without names."""
         return self.classes == 2 and self.labels[0][:1] == (OTHER,)
+
+    def repeated(self, count: int) -> "ShotsBatch":
+        """Return a batch with every trial so many times."""
+        rows, targets, unlabelled = (np.tile(part, (count, 1)) for part in (self.rows, self.targets, self.unlabelled))
+        return replace(self, rows=rows, targets=targets, labels=list(self.labels) * count, unlabelled=unlabelled)
 
     def importance(self) -> np.ndarray:
         """Return how many clips each shot counts as, ``(trials, k)``, as :meth:`Shots.importance` does."""

@@ -72,7 +72,7 @@ def sweep(
     require("train", "sweep fits and scores methods")
     from voicefit.sweep import Shard, dry_run, run_sweep
 
-    read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus))
+    read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus), dry)
     part = Shard.parse(shard) if shard else None
     if again is not None and part is not None:
         raise VoicefitError("sweep: --reproduce repeats a whole run; leave --shard out")
@@ -122,7 +122,7 @@ def _named(option: str, values: list[str] | None) -> dict[str, str]:
 
 
 def _read_plan(
-    plan: Path | None, preset: str, again: Path | None, encoders: dict[str, str], corpora: dict[str, str]
+    plan: Path | None, preset: str, again: Path | None, encoders: dict[str, str], corpora: dict[str, str], dry: bool
 ) -> Any:
     from voicefit.sweep import read_plan, read_preset, recorded_plan
 
@@ -130,7 +130,9 @@ def _read_plan(
         raise VoicefitError("sweep: name a plan, or one that comes with Voicefit by --preset, or a run by --reproduce")
     if again is not None:
         return recorded_plan(again, encoders, corpora)
-    return read_plan(plan, encoders, corpora) if plan else read_preset(preset, encoders, corpora)
+    if plan is not None:
+        return read_plan(plan, encoders, corpora, keep_variables=dry)
+    return read_preset(preset, encoders, corpora, keep_variables=dry)
 
 
 def _print_reproduction(run: Path, again: Path) -> None:

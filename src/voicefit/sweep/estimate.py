@@ -16,13 +16,16 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.heads.learn_prior import learn_prior
-from voicefit.scores import score
+from voicefit.scores import floors_of, reliabilities, score_all
 from voicefit.sweep.episodes import SpeakerEpisodes
 from voicefit.sweep.plan import NONE, Plan
 from voicefit.sweep.specs import TrialSpec
 from voicefit.system.machine import devices
 
 _PROBES = 8
+
+_MOST_TOGETHER = 64
+"""Trials of a batch that are timed: a larger batch is no quicker, trial for trial."""
 
 
 @dataclass(frozen=True)
@@ -117,17 +120,18 @@ def _add_trials(
     Each method is timed at its fewest and most shots, for one epoch where it has any, and is linear in k between.
     """
     pooled = encoder.pool(frames)
-    scoring = _seconds(lambda: score([0, 1] * 50, [0, 1] * 50))
     validation, test = _held_out(trials, targets)
     for name in {trial.method for trial in trials}:
         configured = plan.method(name).configured
-        counts = np.array([trial.k for trial in trials if trial.method == name])
+        own = [trial for trial in trials if trial.method == name]
+        counts, together = np.array([trial.k for trial in own]), _trials_together(own, configured)
+        scoring = _scoring_seconds(together)
         ends = [int(counts.min()), int(counts.max())]
         upper, read = _run_by(configured, encoder, frames)
         pooling = 0.0
         if configured.method.trains_encoder:  # held-out clips go through the encoder again in every trial
             pooling = _seconds(partial(upper.pool, read, configured.precision)) / len(read)
-        ends_seconds = [_fit_seconds(configured, upper, _probe_shots(pooled, read, k)) for k in ends]
+        ends_seconds = [_fit_seconds(configured, upper, _probe_shots(pooled, read, k), together) for k in ends]
         seconds = np.interp(counts, ends, ends_seconds)
         if configured.method.needs_validation:
             seconds += validation * pooling
@@ -164,8 +168,39 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
     return Shots(vectors[picked], support, np.arange(k) % 2, 2, labels=names, unlabelled=vectors, prior=prior)
 
 
-def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots) -> float:
-    """Return the seconds of one fit, or of an epoch of it without most of the validation clips, if it has them."""
+def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[Any]) -> int:
+    """Return how many trials of a method run as one batch, in the mean."""
+    if not configured.method.fit_many:
+        return 1
+    batches = {(trial.start, trial.target, trial.speaker, trial.task, trial.k) for trial in trials}
+    return min(_MOST_TOGETHER, -(-len(trials) // len(batches)))
+
+
+def _scoring_seconds(together: int) -> float:
+    """Return the seconds that it takes to score a trial of 100 test clips, of a batch of so many."""
+    truth = np.tile([0, 1], (together, 50))
+    logits = np.zeros((together, 100, 2), np.float32)
+
+    def score() -> None:
+        score_all(truth, truth, 2)
+        floors_of(truth)
+        reliabilities(logits, truth)
+
+    return _seconds(score) / together
+
+
+def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, together: int) -> float:
+    """Return the seconds of one fit, or of an epoch of it without most of the validation clips, if it has them.
+
+    Args:
+        configured: the method.
+        encoder: what it trains, if it does.
+        shots: what it is fitted to.
+        together: so many fits are made at once.
+    """
+    if configured.method.fit_many:
+        batch = shots.alone().repeated(together)
+        return _seconds(lambda: configured.method.fit_many(encoder, batch, configured.settings)) / together
     if configured.method.needs_validation:
         settings = configured.settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
         configured = replace(configured, settings=settings)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from voicefit.corpora import Corpus, load_corpus
+from voicefit.corpora.published import published_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
@@ -65,6 +66,26 @@ class LoadedPlan:
         loaded = cls(plan, read(plan.corpora), read(plan.targets))
         loaded._check_targets_are_new()
         return loaded
+
+    @classmethod
+    def published(cls, plan: Plan, absent: Mapping[str, str]) -> "LoadedPlan":
+        """Return a plan some of whose corpora are not here, with what is published of these; to count its trials.
+
+        Args:
+            plan: the plan.
+            absent: the names of these corpora and targets → where they would be.
+
+        Raises:
+            VoicefitError: a corpus cannot be loaded, or is not here and not in the registry.
+        """
+
+        def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
+            return {
+                name: published_corpus(name, path) if name in absent else load_corpus(name, path)
+                for name, path in paths.items()
+            }
+
+        return cls(plan, read(plan.corpora), read(plan.targets))
 
     def _check_targets_are_new(self) -> None:
         """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""

@@ -210,13 +210,16 @@ def _in_one_line(error: ValidationError, place: str = "") -> str:
     return "; ".join(faults)
 
 
-def read_plan(path: str | Path, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
+def read_plan(
+    path: str | Path, encoders: Paths | None = None, corpora: Paths | None = None, *, keep_variables: bool = False
+) -> Plan:
     """Read a plan; ``$NAME`` in its paths stands for an environment variable.
 
     Args:
         path: a TOML file.
         encoders: name of an encoder of the plan → the directory or hub id to take in place of its source.
         corpora: name of a corpus or target of the plan → the path to take in place of its own.
+        keep_variables: leave paths as they are whose environment variables are not set, as a dry run may.
 
     Returns:
         the plan, equal to one whose file names these sources and paths.
@@ -231,24 +234,35 @@ def read_plan(path: str | Path, encoders: Paths | None = None, corpora: Paths | 
         raise VoicefitError(f"{path}: no such plan; one that comes with Voicefit is named by --preset") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
-    return make_plan(raw, str(path), encoders, corpora)
+    return make_plan(raw, str(path), encoders, corpora, keep_variables=keep_variables)
 
 
-def read_preset(name: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
+def read_preset(
+    name: str, encoders: Paths | None = None, corpora: Paths | None = None, *, keep_variables: bool = False
+) -> Plan:
     """Read one of the plans that come with Voicefit.
 
     Args:
         name: of the preset.
         encoders: as in :func:`read_plan`.
         corpora: as in :func:`read_plan`.
+        keep_variables: as in :func:`read_plan`.
 
     Raises:
         VoicefitError: there is none of that name; or as :func:`read_plan`.
     """
-    return make_plan(tomllib.loads(find_preset(name).text), f"preset {name}", encoders, corpora)
+    raw = tomllib.loads(find_preset(name).text)
+    return make_plan(raw, f"preset {name}", encoders, corpora, keep_variables=keep_variables)
 
 
-def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None, corpora: Paths | None = None) -> Plan:
+def make_plan(
+    raw: Mapping[str, Any],
+    origin: str,
+    encoders: Paths | None = None,
+    corpora: Paths | None = None,
+    *,
+    keep_variables: bool = False,
+) -> Plan:
     """Check a plan that has been parsed already.
 
     Args:
@@ -256,12 +270,13 @@ def make_plan(raw: Mapping[str, Any], origin: str, encoders: Paths | None = None
         origin: what the messages of errors begin with.
         encoders: as in :func:`read_plan`.
         corpora: as in :func:`read_plan`.
+        keep_variables: as in :func:`read_plan`.
 
     Raises:
         VoicefitError: as :func:`read_plan`.
     """
     plan = copy.deepcopy(dict(raw))
-    set_paths(plan, origin, encoders or {}, corpora or {})
+    set_paths(plan, origin, encoders or {}, corpora or {}, keep_variables)
     try:
         return Plan.model_validate(plan)
     except ValidationError as error:

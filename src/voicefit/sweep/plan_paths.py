@@ -15,7 +15,7 @@ _ENCODER, _CORPUS = "--encoder", "--corpus"
 """The options of ``voicefit sweep`` that name another path."""
 
 
-def set_paths(plan: dict[str, Any], origin: str, encoders: Paths, corpora: Paths) -> None:
+def set_paths(plan: dict[str, Any], origin: str, encoders: Paths, corpora: Paths, keep_variables: bool = False) -> None:
     """Replace the paths that are wanted otherwise, and fill in environment variables and the home folder in all.
 
     Args:
@@ -23,13 +23,14 @@ def set_paths(plan: dict[str, Any], origin: str, encoders: Paths, corpora: Paths
         origin: what the messages of errors begin with.
         encoders: name of an encoder → the directory or hub id to take in place of its source.
         corpora: name of a corpus or target → the path to take in place of its own.
+        keep_variables: leave paths as they are whose environment variables are not set.
 
     Raises:
         VoicefitError: a name that the plan lacks; or environment variables that are not set, with all paths that need
             them.
     """
     _replace(plan, origin, {_ENCODER: encoders, _CORPUS: corpora})
-    _expand_variables(plan, origin)
+    _expand_variables(plan, origin, keep_variables)
 
 
 class _PathEntry(NamedTuple):
@@ -66,7 +67,7 @@ def _replace(plan: dict[str, Any], origin: str, replacements: Mapping[str, Paths
             entry.table[entry.key] = str(replacements[entry.option][entry.name])
 
 
-def _expand_variables(plan: dict[str, Any], origin: str) -> None:
+def _expand_variables(plan: dict[str, Any], origin: str, keep_variables: bool) -> None:
     """Fill in environment variables and the home folder."""
     missing: list[_PathEntry] = []
     variables: dict[str, None] = {}
@@ -80,7 +81,7 @@ def _expand_variables(plan: dict[str, Any], origin: str) -> None:
             variables.update(dict.fromkeys(unset))
         else:
             entry.table[entry.key] = expanded
-    if missing:
+    if missing and not keep_variables:
         paths = dict.fromkeys(str(entry.table[entry.key]) for entry in missing)
         options = dict.fromkeys(
             f"{entry.option} {entry.name}={'SOURCE' if entry.option == _ENCODER else 'PATH'}" for entry in missing

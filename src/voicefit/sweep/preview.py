@@ -1,5 +1,7 @@
 """What a plan would do: its trials, the cells that have none, and the time and disk that it would take."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from voicefit.encoders.cache_limit import CachePlan
@@ -47,9 +49,16 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
         shard: the part of it that is meant; ``None`` is all of it.
         progress: called as clips are compared.
 
+    Returns:
+        what the plan would do. Of corpora that are not here, published numbers are counted, and each has a remark.
+
     Raises:
-        VoicefitError: a corpus cannot be loaded, or a target has files that are pre-finetuned on.
+        VoicefitError: a corpus cannot be loaded, or a target has files that are pre-finetuned on; or one is not here,
+            and nothing is published of it.
     """
+    absent = {name: path for name, path in {**plan.corpora, **plan.targets}.items() if not os.path.exists(path)}
+    if absent:
+        return _count_alone(plan, shard, absent)
     loaded = LoadedPlan.load(plan)
     loaded.compare_audio(progress)
     remarks = tuple(line for name, pairs in loaded.same_audio.items() for line in describe_shared(name, pairs))
@@ -66,3 +75,19 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
         estimate, unknown = None, str(error)
     return DryRun(len(trials), needed, estimate, cache, unknown, tuple(not_run), remarks, bool(all_trials))
+
+
+def _count_alone(plan: Plan, shard: Shard | None, absent: Mapping[str, str]) -> DryRun:
+    """Count the trials of a plan some of whose corpora are not here."""
+    loaded = LoadedPlan.published(plan, absent)
+    remarks = []
+    for name, path in absent.items():
+        words = "it is pre-finetuned on, and no trial depends on its clips"
+        if name in loaded.targets:
+            words = f"counted as published, {loaded.targets[name].info.expected_speakers} speakers"
+        remarks.append(f"{name} is not here ({path}); {words}")
+    all_trials, not_run = loaded.expand()
+    trials = all_trials if shard is None else shard.of(all_trials)
+    needed = [str(start_id) for start_id in prefinetuned_starts(trials)]
+    unknown = f"{', '.join(absent)} {'is' if len(absent) == 1 else 'are'} not here"
+    return DryRun(len(trials), needed, None, None, unknown, tuple(not_run), tuple(remarks), bool(all_trials))

@@ -4,6 +4,7 @@ When the scheduler's process dies, its workers see their pipe close and end.
 """
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import sys
@@ -146,6 +147,7 @@ def _work(pipe: Connection, source: JobSource[Any], device: str, environment: Ma
     os.environ.update(environment)
     keep_freed_memory()
     runner = source.runner(device)
+    gc.freeze()  # libraries and corpora stay: a full collection would walk through them again and again
     try:
         while True:
             for message in runner.run(pipe.recv()):
