@@ -166,6 +166,8 @@ def voice_rows(
     names = np.array([str(clip.label) for clip in clips])
     own = np.array([clip.speaker == speaker for clip in clips])
     labels = [name for name in sorted(set(names[own])) if (own & (names == name)).sum() >= shots + 2]
+    if len(labels) < 2:
+        return
 
     def fitted(known: Sequence[str]) -> tuple[np.ndarray, Callable[[np.ndarray], dict[str, np.ndarray]]]:
         generator = np.random.default_rng(0)

@@ -36,6 +36,8 @@ def tested(prior: Prior, pooled: PooledCorpus, encoder: Encoder, method: str, sh
     for speaker, draw in product(pooled.corpus.speakers, range(DRAWS)):
         own, generator = speakers == speaker, np.random.default_rng([draw, shots])
         labels = [name for name in sorted(set(names[own])) if (own & (names == name)).sum() >= max(SHOTS) + 2]
+        if len(labels) < 2:
+            continue
         rows = np.concatenate([generator.permutation(np.flatnonzero(own & (names == name)))[:shots] for name in labels])
         others = np.setdiff1d(np.flatnonzero(own & np.isin(names, labels)), rows)
         targets = np.repeat(np.arange(len(labels)), shots)
