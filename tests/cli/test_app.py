@@ -3,6 +3,7 @@ import os
 import signal
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import soundfile
 
 from support.layouts import build_emodb, build_folder, write_noise
 from support.tiny_models import build_wav2vec2_group_norm, make_prior
-from support.voices import write_clips
+from support.voices import speak, write_clips
 from voicefit import api
 from voicefit.checkpoints.checkpoint import save_prefinetuned
 from voicefit.cli import app as cli
@@ -358,6 +359,62 @@ def test_evaluate_names_what_it_leaves_out(run, pretrained, tmp_path):
     assert code == 2 and "no clip can be scored (the model was adapted on it)" in err
     code, _, err = run("evaluate", tmp_path / "m", tmp_path / "absent")
     assert code == 2
+
+
+def test_what_is_unlike_every_label_is_none_of_these(run, tmp_path):
+    clips = tmp_path / "clips"
+    for label, take in product(("anger", "sadness"), range(6)):
+        speak(clips / label / f"{take}.wav", label, 10 * take + len(label))
+    for number, small in (("m", []), ("s", ["--small"])):
+        assert run("adapt", "mini", clips, "--out", tmp_path / number, *small)[0] == 0
+    own, hum = tmp_path / "own.wav", tmp_path / "hum.wav"
+    speak(own, "anger", 7)
+    soundfile.write(hum, np.sin(np.arange(8000) / 20), 16_000)
+    for model in ("m", "s"):
+        code, out, err = run("predict", "--reject", tmp_path / model, own, hum, "--json")
+        assert code == 0, err
+        first, second = json.loads(out)
+        assert (first["unlike"] < 1, first["label"]) == (
+            True,
+            max(first["probabilities"], key=first["probabilities"].get),
+        )
+        assert (second["unlike"] > 1, second["label"]) == (True, "none of these")
+        assert sum(second["probabilities"].values()) == pytest.approx(1)
+    code, out, _ = run("predict", tmp_path / "m", hum, "--json")
+    assert json.loads(out)[0]["label"] != "none of these" and json.loads(out)[0]["unlike"] is None
+    code, out, _ = run("predict", "--reject", tmp_path / "m", hum, "--out", tmp_path / "p.csv")
+    assert code == 0
+    (row,) = pd.read_csv(tmp_path / "p.csv").to_dict("records")
+    assert row["label"] == "none of these" and row["unlike"] > 1
+    code, out, _ = run("predict", "--reject", tmp_path / "m", hum, "--window", "0.5", "--json")
+    assert [window["label"] for window in json.loads(out)[0]["windows"]] == ["none of these"]
+
+
+def test_evaluate_with_reject_scores_labels_that_the_model_does_not_know(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    run("adapt", "mini", clips, "--out", tmp_path / "m")
+    others = other_clips(tmp_path / "others")
+    (others / "hum").mkdir()
+    soundfile.write(others / "hum" / "1.wav", np.sin(np.arange(8000) / 20), 16_000)
+    outputs = ["--csv", tmp_path / "e.csv", "--page", tmp_path / "e.html"]
+    code, out, err = run("evaluate", "--reject", tmp_path / "m", others, "--json", *outputs)
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["clips"] == 4 and not found["left_out"]
+    assert found["labels"]["none of these"]["clips"] == 1
+    assert found["confusion"]["none of these"]["none of these"] == 1
+
+
+def test_reject_is_refused_where_nothing_is_known_of_the_voice(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    own = sorted(clips.rglob("*.wav"))[0]
+    code, _, err = run("predict", "--reject", checkpoint, own)
+    assert code == 2 and "knows no clip of the voice" in err
+    run("adapt", tmp_path / "encoder", clips, "--out", tmp_path / "n")
+    code, _, err = run("predict", "--reject", tmp_path / "n", own)
+    assert code == 2 and "was not adapted from a pre-finetuned checkpoint" in err
+    code, _, err = run("predict", "--reject", "--together", tmp_path / "n", own)
+    assert code == 2 and "leave --reject out" in err
 
 
 def test_evaluate_says_that_an_older_model_names_no_clips(run, pretrained, tmp_path):

@@ -136,6 +136,21 @@ def test_a_model_whose_confidence_is_its_accuracy_has_little_error():
     assert scored(answers.tolist(), ["a"] * 5000, sure).calibration.error < 0.03
 
 
+def test_answers_that_are_none_of_the_labels_are_in_scores_and_not_in_calibration():
+    none = "none of these"
+    heard = Prediction("1.wav", none, {"a": 0.9, "b": 0.1}, unlike=2.0)
+    own = answer(0, "a", "a", ["a", "b"], 0.8)
+    found = scoring.scored([own, Answer("1.wav", none, heard), Answer("2.wav", "b", heard)], {})
+    assert found.confusion == {
+        "a": {"a": 1, "b": 0, none: 0},
+        "b": {"a": 0, "b": 0, none: 1},
+        none: {"a": 0, "b": 0, none: 1},
+    }
+    assert found.accuracy == pytest.approx(2 / 3)
+    assert found.calibration.error == pytest.approx(0.2)
+    assert scoring.scored([Answer("1.wav", none, heard)], {}).to_json()["calibration"] is None
+
+
 def test_json_has_low_and_high_beside_each_score():
     plain = json.loads(json.dumps(scored(*TALES[0]).to_json()))
     for name in ("macro_f1", "uar", "accuracy"):

@@ -11,7 +11,7 @@ def test_the_figure_shows_every_label_and_the_name(tmp_path):
     starts = np.array([0.0, 1.0])
     chances = np.array([[0.2, 0.3, 0.5], [0.6, 0.3, 0.1]])
     outline = np.stack([-np.arange(200), np.arange(200)], axis=1) / 200
-    found = Timeline("talk $1$.wav", LABELS, starts, starts + 1, chances, starts < 0, outline)
+    found = Timeline("talk $1$.wav", LABELS, starts, starts + 1, chances, starts < 0, starts * np.nan, outline)
     text = draw_only([found], tmp_path / "talk.svg").read_text(encoding="utf-8")
     assert all(f">{word}<" in text for word in (*LABELS, "talk $1$.wav", "probability", "0:01"))
     with pytest.raises(VoicefitError, match=r"\.svg or \.png"):

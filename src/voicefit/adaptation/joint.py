@@ -21,6 +21,7 @@ from voicefit.adaptation.method import Method, MethodSettings, fit_alone
 from voicefit.adaptation.shots import Shots, ShotsBatch
 from voicefit.heads.head import Head, Heads
 from voicefit.heads.logistic import fit_logistic, log_softmax, softmax, transposed
+from voicefit.heads.novelty import posterior_means
 from voicefit.heads.prior import Prior
 
 _WIDTH = 64
@@ -143,14 +144,9 @@ def _gaussians(
         squares: their products, summed over the clips, ``(trials, width, width)``.
         responsibilities: ``(trials, clips, labels)``.
     """
-    (_, clips, width), diagonal = points.shape, range(points.shape[2])
-    signal, speakers = prior.signal[:width], prior.speakers[:width]
+    (_, clips, _), diagonal = points.shape, range(points.shape[2])
     counts, sums = responsibilities.sum(axis=1)[:, :, None], transposed(responsibilities) @ points
-    precision = counts / (1 + counts * signal)  # of a label's mean as a witness of the voice's centre
-    witnesses = (precision * sums / np.maximum(counts, 1e-9)).sum(axis=1)
-    centre = speakers * witnesses / (1 + speakers * precision.sum(axis=1))
-    variance = 1 / (counts + 1 / signal)
-    means = variance * (sums + (centre / signal)[:, None])
+    means, variance = posterior_means(prior, counts[:, :, 0], sums)
     cross = transposed(sums) @ means
     scatter = squares - cross - transposed(cross) + transposed(means * counts) @ means
     scatter[:, diagonal, diagonal] += (counts * variance).sum(axis=1) + _COVARIANCE_CLIPS

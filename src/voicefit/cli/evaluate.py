@@ -32,6 +32,10 @@ def evaluate(
         bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
     channel: Channel = None,
+    reject: Annotated[
+        bool,
+        typer.Option("--reject", help='The model may answer "none of these", right of a label that it does not know.'),
+    ] = False,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write a .csv, a row per clip.")] = None,
     figure: Annotated[
         Path | None, typer.Option(help="Draw confusion, F1 and calibration, as .svg, .pdf or .png.")
@@ -54,7 +58,7 @@ def evaluate(
     _require_outputs(csv, figure, page)
     tell_of_mini(model)
     with progress_bars() as progress:
-        found = run(model, clips, together=together, channel=channel, progress=progress)
+        found = run(model, clips, together=together, channel=channel, reject=reject, progress=progress)
     tell_left_out(found.left_out)
     _tell_remarks(found)
     _write(found, csv, figure, page, model, clips)
@@ -118,6 +122,8 @@ def _print(found: "Evaluation") -> None:
         f"most common label: {found.most_common:.3f}), UAR {found.uar:.3f}, accuracy {found.accuracy:.3f}",
         soft_wrap=True,
     )
+    if not found.calibration.bins:
+        return
     out.print(
         f"{found.calibration.confidence:.3f} sure on average; expected calibration error {found.calibration.error:.3f}",
         soft_wrap=True,

@@ -72,6 +72,14 @@ def predict(
         bool, typer.Option("--together", help="All clips are of one voice, in several emotions: label them together.")
     ] = False,
     channel: Channel = None,
+    reject: Annotated[
+        bool,
+        typer.Option("--reject", help='Label what is unlike every label, as noise and music are, "none of these".'),
+    ] = False,
+    speech: Annotated[
+        bool,
+        typer.Option("--speech", help="With --window: windows in which nobody speaks get no label, and are named."),
+    ] = False,
     labels: Annotated[
         Path | None, typer.Option(help="Write the timeline's labels: .txt for Audacity, or .csv with a row per window.")
     ] = None,
@@ -91,11 +99,15 @@ def predict(
 
     if out_path is not None and (together or window is not None or as_json):
         raise VoicefitError("--out writes a row per file: leave --together, --window and --json out")
+    if together and reject:
+        raise VoicefitError("--together labels every clip: leave --reject out")
     if together and window is not None:
         raise VoicefitError("--together labels whole clips: leave --window out")
-    if window is None and (figure is not None or labels is not None):
-        option = "--figure draws" if figure is not None else "--labels writes"
+    if window is None and (figure is not None or labels is not None or speech):
+        option = "--speech is for" if speech else "--figure draws" if figure is not None else "--labels writes"
         raise VoicefitError(f"{option} a timeline: give --window too")
+    if speech:
+        require("speech", "--speech looks for speech")
     if labels is not None:
         from voicefit.prediction.timeline import check_labels_path, labels_text
 
@@ -108,19 +120,19 @@ def predict(
     model, audio = split_model(model_and_audio)
     tell_of_mini(model)
     if out_path is not None:
-        _predict_to_csv(model, audio, out_path, channel)
+        _predict_to_csv(model, audio, out_path, channel, reject)
         return
     with progress_bars() as progress:
         if window is not None:
             from voicefit.prediction.timeline import timelines
 
-            recordings = timelines(load_model(model), audio, window, hop, progress, channel)
+            recordings = timelines(load_model(model, reject=reject), audio, window, hop, progress, channel, speech)
         elif together:
             from voicefit.prediction.together import predict_together
 
             predictor, clips = predict_together(model, audio, progress, channel)
         else:
-            predictor = load_model(model)
+            predictor = load_model(model, reject=reject)
             clips = predictor.predict_files(audio, progress, channel)
     if window is not None:
         if figure is not None:
@@ -143,14 +155,14 @@ def predict(
         raise VoicefitError("none of the files could be read as audio")
 
 
-def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | None) -> None:
+def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | None, reject: bool) -> None:
     from voicefit.prediction.csv_file import predict_to_csv
     from voicefit.prediction.model import load_model
 
     if path.suffix.lower() != ".csv":
         raise VoicefitError(f"--out {path}: give a file that ends in .csv")
     with progress_bars() as progress:
-        before, written, unusable = predict_to_csv(load_model(model), audio, path, progress, channel)
+        before, written, unusable = predict_to_csv(load_model(model, reject=reject), audio, path, progress, channel)
     tell_left_out({found.file: found.error for found in unusable})
     if written and len(unusable) == written:
         raise VoicefitError(f"none of these files could be read as audio; {path} has a row for each")

@@ -28,11 +28,12 @@ def prediction_table(found: Sequence["Prediction"], labels: Sequence[str]) -> Ta
     """
     if len(labels) > _MOST_COLUMNS:
         return _likeliest_table(found)
-    table = _table("file", "label", *labels)
+    rejects = any(item.unlike is not None for item in found)
+    table = _table("file", "label", *labels, *(["unlike"] if rejects else []))
     for item in found:
         # Text, not strings: names and labels may hold square brackets, which rich would take for markup.
         row = [Text(item.error, style="red")] if item.error else [Text(item.label), *_cells(item.probabilities)]
-        table.add_row(Text(item.file), *row)
+        table.add_row(Text(item.file), *row, *([_unlike(item)] if rejects and not item.error else []))
     return table
 
 
@@ -41,8 +42,14 @@ def _likeliest_table(found: Sequence["Prediction"]) -> Table:
     for item in found:
         best = sorted(item.probabilities.items(), key=lambda pair: -pair[1])[:_LIKELIEST]
         words = ", ".join(f"{label} {chance:.3f}" for label, chance in best)
+        if item.unlike is not None and item.unlike > 1:
+            words = f"{item.label} ({_unlike(item)} × the limit)"
         table.add_row(Text(item.file), Text(item.error, style="red") if item.error else Text(words))
     return table
+
+
+def _unlike(item: "Prediction") -> str:
+    return "" if item.unlike is None else f"{item.unlike:.2f}"
 
 
 def suggestion_table(found: Sequence["Suggestion"]) -> Table:

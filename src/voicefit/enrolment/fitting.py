@@ -18,10 +18,11 @@ from voicefit.checkpoints.support import Support
 from voicefit.enrolment.beginning import taught_by_corpora
 from voicefit.enrolment.clips import in_order
 from voicefit.enrolment.given import Given
-from voicefit.enrolment.remarks import found_in_recordings, labels_without_clips, nothing_to_train
+from voicefit.enrolment.remarks import found_in_recordings, labels_without_clips, nothing_to_train, other_is_a_label
 from voicefit.enrolment.request import Request
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
+from voicefit.heads.novelty import Novelty
 from voicefit.prediction.model import Model, load_model
 from voicefit.prediction.voice import first_reason
 from voicefit.system.extras import require
@@ -146,6 +147,9 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": task.begin.record.get("corpora", []),
     }
+    if task.begin.prior and not task.trains:
+        known = Novelty.of_shots(task.begin.prior, shots.pooled, shots.targets, shots.classes)
+        record["novelty"] = known.to_record()
     _save(task, head, labels.all, record, replace(support, named=tuple(sorted(labels.all))))
     return Adapted(
         out=request.out,
@@ -158,6 +162,7 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
             *given.remarks,
             *labels_without_clips(labels.taught | labels.unknown, labels.taught),
             *nothing_to_train(task.method, task.begin),
+            *other_is_a_label(labels.all),
             *found_in_recordings(head, labels.all, shots.unlabelled),
         ),
     )

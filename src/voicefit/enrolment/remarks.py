@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from voicefit.adaptation import ConfiguredMethod
+from voicefit.adaptation.shots import OTHER
 from voicefit.checkpoints.start import Start
 from voicefit.heads.head import Head
 
@@ -35,4 +36,13 @@ def nothing_to_train(configured: ConfiguredMethod[Any], begin: Start) -> Iterato
         yield (
             f"every layer of {begin.source} is frozen, so that method {configured.name} has trained little but the "
             "classifier; another start, or method prior, may do better"
+        )
+
+
+def other_is_a_label(labels: Sequence[str]) -> Iterator[str]:
+    """What clips of ``other`` do beside those of several labels."""
+    if OTHER in labels and len(labels) > 2:
+        yield (
+            f"{OTHER} is a label beside the others: clips like those in it are called {OTHER}. Put clips of every kind "
+            "in it that the model may hear; noise and music need none, since `voicefit predict --reject` tells them"
         )

@@ -26,6 +26,8 @@ def predict_to_csv(
 ) -> tuple[int, int, list[Prediction]]:
     """Classify files and write a row for each: file, label, a probability for each label, error and remark.
 
+    A model that tells what is none of its labels adds how unlike them each clip is (``unlike``).
+
     Rows are written one by one, in the order of the files. Files that have a row already are not read again: the same
     call after a stop, by whatever means, completes the file. A row that a kill has torn is written anew.
 
@@ -44,21 +46,22 @@ def predict_to_csv(
             labels, or is being written by another process.
     """
     files = list(dict.fromkeys(find_audio(paths)))
-    columns = [*_BEFORE, *model.labels, *_AFTER]
+    columns = [*_BEFORE, *model.labels, *_AFTER, *(["unlike"] if model.novelty else [])]
     with _alone(out), _opened(out, columns) as (file, written):
         left = [path for path in files if _one_line(str(path)) not in written]
         unusable = []
         for found in model.iterate_files(left, progress, channel):
-            file.write(_row(found, model.labels))
+            file.write(_row(found, model))
             file.flush()
             if found.error:
                 unusable.append(found)
     return len(files) - len(left), len(left), unusable
 
 
-def _row(found: Prediction, labels: Sequence[str]) -> bytes:
-    chances = [f"{found.probabilities[label]:.6f}" if found.probabilities else "" for label in labels]
-    return _line([found.file, found.label, *chances, found.error, found.remark])
+def _row(found: Prediction, model: Model) -> bytes:
+    chances = [f"{found.probabilities[label]:.6f}" if found.probabilities else "" for label in model.labels]
+    unlike = "" if found.unlike is None else f"{found.unlike:.4f}"
+    return _line([found.file, found.label, *chances, found.error, found.remark, *([unlike] if model.novelty else [])])
 
 
 def _one_line(cell: str) -> str:

@@ -1,6 +1,7 @@
 """How well a model does on labelled clips of a voice."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Clip, Corpus, load_clips
 from voicefit.corpora.labels import plain
 from voicefit.errors import VoicefitError
-from voicefit.heads.logistic import softmax
+from voicefit.heads.novelty import NONE
 from voicefit.prediction.csv_file import csv_text
 from voicefit.prediction.embedding import in_order, reason_of, threads_for, to_tell
 from voicefit.prediction.model import Model, Prediction, load_model
@@ -27,6 +28,7 @@ def evaluate(
     *,
     together: bool = False,
     channel: int | None = None,
+    reject: bool = False,
     progress: Progress = silent,
 ) -> Evaluation:
     """Score a model on labelled clips; those that it was adapted on are left out, by the sound and not by the name.
@@ -36,6 +38,7 @@ def evaluate(
         clips: a folder with a folder of audio files per label, or a table; all of one voice if ``together``.
         together: label the clips together, see :mod:`voicefit.prediction.together`.
         channel: the number of the one channel to take of each recording, from 1.
+        reject: the model may answer "none of these", which is right of a clip whose label it does not know.
         progress: called for every clip.
 
     Raises:
@@ -48,11 +51,14 @@ def evaluate(
             f"{clips}: holds clips of {len(corpus.speakers)} speakers; only those of one voice can be labelled "
             "together: give the folder of one, or leave --together out"
         )
-    predictor, found = (_together if together else _alone)(model, corpus, progress)
+    if together and reject:
+        raise VoicefitError("--together labels every clip: leave --reject out")
+    label_clips = _together if together else partial(_alone, reject=reject)
+    predictor, found = label_clips(model, corpus, progress)
     record = read_record(model)
     seen = _seen(record, corpus.clips, predictor.max_seconds)
     answers = [
-        _answer(clip, prediction, predictor.labels, adapted_on=clip.id in seen)
+        _answer(clip, prediction, predictor, adapted_on=clip.id in seen)
         for clip, prediction in zip(corpus.clips, found, strict=True)
     ]
     if all(answer.left_out for answer in answers):
@@ -74,11 +80,13 @@ def evaluation_csv(found: Evaluation) -> str:
     return csv_text(rows)
 
 
-def _answer(clip: Clip, prediction: Prediction, known: Sequence[str], *, adapted_on: bool) -> Answer:
-    label, reason = _truth(clip, known), prediction.error
+def _answer(clip: Clip, prediction: Prediction, model: Model, *, adapted_on: bool) -> Answer:
+    label, reason = _truth(clip, model.labels), prediction.error
     if not reason and adapted_on:
         reason = "the model was adapted on it"
-    if not reason and label not in known:
+    if label and label not in model.labels and model.novelty:
+        label = NONE
+    elif not reason and label not in model.labels:
         reason = f"the model does not know the label {label}" if label else "it has no label"
     return Answer(_name(clip), label, prediction, reason)
 
@@ -97,17 +105,17 @@ def _unknown_clips(record: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def _alone(model: str | Path, corpus: Corpus, progress: Progress) -> tuple[Model, list[Prediction]]:
+def _alone(model: str | Path, corpus: Corpus, progress: Progress, *, reject: bool) -> tuple[Model, list[Prediction]]:
     """Label each clip by itself."""
-    predictor = load_model(model)
+    predictor = load_model(model, reject=reject)
 
     def predict(clip: Clip) -> Prediction:
         try:
             recording = read_recording(clip.path, clip.start, clip.end, channel=clip.channel)
         except AudioError as error:
             return Prediction(_name(clip), "", {}, f"{error.kind}: {reason_of(error, clip.path)}")
-        chances = softmax(predictor.head(predictor.encoder.embed(recording.waveform)[None]))[0]
-        return predictor.named(chances, _name(clip), to_tell(recording, predictor.max_seconds, _NO_MORE))
+        vector = predictor.encoder.embed(recording.waveform)
+        return predictor.judged(vector, _name(clip), to_tell(recording, predictor.max_seconds, _NO_MORE))
 
     found = []
     for prediction in in_order(predict, corpus.clips, threads_for(predictor.encoder)):

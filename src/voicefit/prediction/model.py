@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,11 +19,12 @@ from voicefit.audio import (
     read_recording,
 )
 from voicefit.checkpoints.adapted import read_head, start_of
-from voicefit.checkpoints.record import CONFIG, HEAD, RECORD, WEIGHTS, read_record
+from voicefit.checkpoints.record import CONFIG, HEAD, RECORD, WEIGHTS, read_prior, read_record
 from voicefit.encoders.onnx_encoder import GRAPH, open_graph
 from voicefit.errors import VoicefitError
 from voicefit.heads.head import Head
 from voicefit.heads.logistic import softmax
+from voicefit.heads.novelty import NONE, Novelty
 from voicefit.prediction.embedding import Embeds, embed_files, to_tell
 from voicefit.system.extras import require
 from voicefit.system.hub import MINI, Located, locate
@@ -43,6 +44,8 @@ class Prediction:
         probabilities: label → probability; they add up to 1.
         error: why the file could not be used, else empty.
         remark: what a person should know of how it was read, as that only a part was; else empty.
+        unlike: how far the clip lies from every label, where that is asked for: above 1, it is of none of them and
+            ``label`` says so; the probabilities stay those of the labels.
     """
 
     file: str
@@ -50,6 +53,7 @@ class Prediction:
     probabilities: dict[str, float]
     error: str = ""
     remark: str = ""
+    unlike: float | None = None
 
 
 class Model:
@@ -59,10 +63,11 @@ class Model:
         encoder: gives each clip's pooled vector, by onnxruntime or by PyTorch.
         head: classifies these vectors.
         labels: in the order of the logits.
+        novelty: tells clips that are of none of the labels, where that is asked for.
     """
 
-    def __init__(self, encoder: Embeds, head: Head, labels: Sequence[str]):
-        self.encoder, self.head, self.labels = encoder, head, list(labels)
+    def __init__(self, encoder: Embeds, head: Head, labels: Sequence[str], novelty: Novelty | None = None):
+        self.encoder, self.head, self.labels, self.novelty = encoder, head, list(labels), novelty
 
     @property
     def max_seconds(self) -> float:
@@ -79,11 +84,20 @@ class Model:
             recording, file = Recording(as_waveform(clip), SAMPLE_RATE, 1, 0), ""
         else:
             recording, file = read_recording(clip), str(clip)
-        return self.named(self.probabilities(recording.waveform), file, to_tell(recording, self.max_seconds))
+        vector = self.encoder.embed(recording.waveform)
+        return self.judged(vector, file, to_tell(recording, self.max_seconds))
 
     def probabilities(self, waveform: np.ndarray) -> np.ndarray:
         """Probabilities ``(labels,)`` of a mono waveform at 16 kHz; what is beyond ``max_seconds`` is cut."""
         return softmax(self.head(self.encoder.embed(waveform)[None]))[0]
+
+    def judged(self, vector: np.ndarray, file: str = "", remark: str = "") -> Prediction:
+        """What a pooled vector ``(hidden_size,)`` says, "none of these" included where :attr:`novelty` tells it."""
+        found = self.named(softmax(self.head(vector[None]))[0], file, remark)
+        if self.novelty is None:
+            return found
+        unlike = float(self.novelty.distance(vector[None])[0])
+        return replace(found, label=NONE if unlike > 1 else found.label, unlike=unlike)
 
     def named(self, probabilities: np.ndarray, file: str = "", remark: str = "") -> Prediction:
         """What :meth:`probabilities` returned, as a prediction."""
@@ -112,7 +126,7 @@ class Model:
     def _prediction(self, file: Path, vector: np.ndarray | None, error: str, remark: str) -> Prediction:
         if vector is None:
             return Prediction(str(file), "", {}, error)
-        return self.named(softmax(self.head(vector[None]))[0], str(file), remark)
+        return self.judged(vector, str(file), remark)
 
 
 def _zero_shot_model(located: Located, graph: bool) -> Model:
@@ -161,7 +175,7 @@ def holds_model(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (CONFIG, HEAD))
 
 
-def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:
+def load_model(path: str | Path | Located, *, graph: bool = True, reject: bool = False) -> Model:
     """Load an adapted model from its directory or from the hub.
 
     A pre-finetuned checkpoint gives a model that knows no clip of the voice. It classifies its corpora's labels,
@@ -170,10 +184,13 @@ def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:
     Args:
         path: a directory, ``mini`` or a hub id.
         graph: run the encoder's ONNX graph, where there is one; else PyTorch runs it, as it was saved.
+        reject: tell clips that are of none of the labels, see :mod:`voicefit.heads.novelty`.
 
     Raises:
-        VoicefitError: there is no model, or it is a starting point that knows no labels.
+        VoicefitError: there is no model, it is a starting point that knows no labels, or it cannot ``reject``.
     """
+    if reject:
+        return _rejecting(locate(path), graph)
     located = locate(path)
     record = read_record(located)
     if record.get("kind") == "prefinetuned":
@@ -197,6 +214,21 @@ def load_model(path: str | Path | Located, *, graph: bool = True) -> Model:
 
     whole = load_transformers_encoder(located, _max_seconds(located, record))
     return Model(whole, whole.head, whole.labels)
+
+
+def _rejecting(located: Located, graph: bool) -> Model:
+    record = read_record(located)
+    if record.get("kind") != "adapted":
+        raise VoicefitError(
+            f"{located.name}: knows no clip of the voice, and so not what is unlike it; adapt it first, or leave "
+            "--reject out"
+        )
+    prior = start_of(located, record).prior if located.file(HEAD) else read_prior(located, record)
+    if prior is None:
+        raise VoicefitError(f"{located.name}: was not adapted from a pre-finetuned checkpoint; leave --reject out")
+    model = load_model(located, graph=graph)
+    model.novelty = Novelty.of_record(prior, record, located.name)
+    return model
 
 
 def _max_seconds(located: Located, record: dict[str, Any]) -> float:

@@ -1,11 +1,13 @@
 """Scores of answers to labelled clips, each with the interval that the number of clips leaves it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from voicefit.heads.novelty import NONE
 from voicefit.prediction.model import Prediction
 from voicefit.scores import calibration_error, confusion, reliability
 
@@ -56,7 +58,8 @@ class Calibration:
     """How well confidence, the probability of the answer, agrees with how often answers are right.
 
     Attributes:
-        error: expected calibration error (Guo et al. 2017): the mean distance of the two over ten bins of confidence.
+        error: expected calibration error (Guo et al. 2017): the mean distance of the two over ten bins of confidence;
+            NaN where no clip has an answer among the model's labels.
         confidence: the mean over clips.
         bins: of those that have clips: ``from`` and ``to`` (confidence), ``clips``, mean ``confidence``, ``accuracy``.
     """
@@ -112,7 +115,7 @@ class Evaluation:
                 name: _with_intervals({k: v for k, v in vars(one).items() if k != "intervals"}, one.intervals)
                 for name, one in self.labels.items()
             },
-            "calibration": vars(self.calibration),
+            "calibration": vars(self.calibration) if self.calibration.bins else None,
         }
 
 
@@ -200,6 +203,10 @@ def _interval(values: np.ndarray) -> Interval:
 
 
 def _calibration(used: Sequence[Answer]) -> Calibration:
+    """Of the clips that have one of the model's labels and were given one."""
+    used = [answer for answer in used if NONE not in (answer.label, answer.prediction.label)]
+    if not used:
+        return Calibration(math.nan, math.nan, ())
     names = list(used[0].prediction.probabilities)
     chances = np.array([[answer.prediction.probabilities[name] for name in names] for answer in used])
     with np.errstate(divide="ignore"):

