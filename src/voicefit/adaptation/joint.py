@@ -144,7 +144,7 @@ def _gaussians(
         squares: their products, summed over the clips, ``(trials, width, width)``.
         responsibilities: ``(trials, clips, labels)``.
     """
-    (_, clips, _), diagonal = points.shape, range(points.shape[2])
+    clips, diagonal = points.shape[1], range(points.shape[2])
     counts, sums = responsibilities.sum(axis=1)[:, :, None], transposed(responsibilities) @ points
     means, variance = posterior_means(prior, counts[:, :, 0], sums)
     cross = transposed(sums) @ means
