@@ -134,7 +134,7 @@ def _tell(adapted: "Adapted", out_dir: Path) -> None:
     sure = (
         adapted.leave_one_out.words()
         if adapted.leave_one_out
-        else "not measured; two different clips of each label, and a fixed encoder, allow it"
+        else "not measured: that takes two different clips of each label, and a method that keeps the encoder"
     )
     out.print(escape(f"how sure: {sure}"), soft_wrap=True)
 
