@@ -198,9 +198,8 @@ def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Sho
         shots: what it is fitted to.
         together: so many fits are made at once.
     """
-    if configured.method.fit_many:
-        batch = shots.alone().repeated(together)
-        return _seconds(lambda: configured.method.fit_many(encoder, batch, configured.settings)) / together
+    if fit_many := configured.method.fit_many:
+        return _seconds(partial(fit_many, encoder, shots.alone().repeated(together), configured.settings)) / together
     if configured.method.needs_validation:
         settings = configured.settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
         configured = replace(configured, settings=settings)
