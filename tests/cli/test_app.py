@@ -390,6 +390,19 @@ def test_what_is_unlike_every_label_is_none_of_these(run, tmp_path):
     assert [window["label"] for window in json.loads(out)[0]["windows"]] == ["none of these"]
 
 
+def test_what_other_beside_several_labels_means_is_told(run, tmp_path):
+    clips = build_folder(tmp_path / "clips", speakers=())
+    for seed in range(2):
+        write_noise(clips / "other" / f"{seed}.wav", 50 + seed)
+    code, out, err = run("adapt", "mini", clips, "--out", tmp_path / "m", "--small")
+    assert code == 0, err
+    assert "2 other" in out and "other is a label beside the others" in err
+    (clips / "neutral").rename(tmp_path / "neutral")
+    code, out, err = run("adapt", "mini", clips, "--out", tmp_path / "n", "--small")
+    assert code == 0, err
+    assert "other is a label beside the others" not in err
+
+
 def test_evaluate_with_reject_scores_labels_that_the_model_does_not_know(run, tmp_path):
     clips = build_folder(tmp_path / "clips", speakers=())
     run("adapt", "mini", clips, "--out", tmp_path / "m")
