@@ -34,7 +34,9 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
     assert trials == 3 * 2 * 3 * 2 * 2 * 2
     pooling = 3 * CLIPS["voices"] / PROBES  # once for each start
     test_clips = 3 * 2  # a third of five, rounded, of each label; pooled again by each trial that trains
-    seconds = pytest.approx(pooling + 2 * trials + trials / 2 * test_clips / PROBES)
+    together = 3 * 2  # trials of `head` in a batch: labels and draws
+    fits_and_scores = 2 * (trials / 2 + trials / 2 / together)
+    seconds = pytest.approx(pooling + fits_and_scores + trials / 2 * test_clips / PROBES)
     assert found == Estimate(
         front_end=pytest.approx(sum(CLIPS.values()) / PROBES),
         prefinetuning=pytest.approx(7 * (24 + 12) / PROBES),
@@ -45,7 +47,7 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
 
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
     monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
-    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots: len(shots.targets))
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, together: len(shots.targets))
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)
