@@ -66,7 +66,7 @@ def test_a_run_made_again_has_the_scores_of_the_older_one(older):
 @pytest.mark.slow(5)
 def test_a_run_is_reported(older, without_pdfs):
     page = build_report(older / "run").read_text(encoding="utf-8")
-    assert "prior-4-neutral" in page and "alpha+beta" in page
+    assert "prior-4-neutral" in page and "alpha + beta" in page
     assert "multiclass, tiny" in page and "taken for" not in page  # its trials counted no confusions
 
 

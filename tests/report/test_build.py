@@ -310,7 +310,7 @@ def test_methods_that_score_the_same_are_not_told_apart_by_chance(tmp_path, with
     page = write_report(tmp_path, RECORD, trials).read_text(encoding="utf-8")
 
     named = set(pd.read_csv(tmp_path / "report" / "data" / "speakers.csv")["method"])
-    assert [f"({method}, nemo, 3 speakers" in page for method in named] == [True]
+    assert [f"Method {method} on nemo, 3 speakers" in page for method in named] == [True]
 
 
 def test_short_times_are_not_rounded_to_nothing(tmp_path, without_pdfs):

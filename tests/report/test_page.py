@@ -129,7 +129,7 @@ def test_the_page_keeps_its_order(visit):
     with visit() as page:
         headings = page.locator("h1, h2").all_inner_texts()
 
-    assert headings[0].startswith("With 2 clips, pre-finetuning on a+b lifts")
+    assert headings[0].startswith("With 2 clips, pre-finetuning on a + b lifts")
     named = ["Macro F1 by number of support clips", SCORES, "How to read this", "Settings"]
     named += ["Versions and machine", "Corpora", "1 failed trial"]
     places = [headings.index(name) for name in named]

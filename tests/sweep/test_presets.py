@@ -106,8 +106,9 @@ def test_the_command_line_takes_other_encoders_and_corpora(corpora, tmp_path, no
     assert "front-end cache: " in printed.out and "time: unknown" not in printed.out  # the encoder was run
 
 
-def test_all_that_a_preset_lacks_is_told_at_once(corpora, no_data, monkeypatch, capsys):
-    code, printed = call(monkeypatch, capsys, "--preset", "clean", "--dry-run", "--corpus", f"esd={corpora / 'ESD'}")
+def test_all_that_a_preset_lacks_is_told_at_once(corpora, no_data, tmp_path, monkeypatch, capsys):
+    esd = f"esd={corpora / 'ESD'}"
+    code, printed = call(monkeypatch, capsys, "--preset", "clean", "--out", tmp_path / "run", "--corpus", esd)
     message = " ".join(printed.err.split())
     assert code == 2
     assert all(f"$VOICEFIT_DATA/{FOLDERS[name]}" in message for name in FOLDERS if name != "esd")

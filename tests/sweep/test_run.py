@@ -128,7 +128,7 @@ def test_a_plan_may_get_another_method_of_a_name_of_its_own(copy, raw_plan, cach
 )
 def test_a_plan_that_differs_in_what_it_had_is_refused(copy, raw_plan, cache, changes, field):
     before = records(copy)
-    with pytest.raises(VoicefitError, match=rf"differs in {field}; a plan may get other grids, and more"):
+    with pytest.raises(VoicefitError, match=rf"differs in {field}\. A plan may grow, by other grids and by more"):
         run_sweep(plan_of(raw_plan, **changes), copy, cache_root=cache)
     pd.testing.assert_frame_equal(records(copy), before)
 

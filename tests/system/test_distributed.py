@@ -198,7 +198,6 @@ def test_the_command_runs_under_torchrun_and_one_process_talks(material, tmp_pat
     code, printed, errors = torchrun(material, tmp_path, *command, "--precision", "bfloat16")
     assert code == 0, errors
     assert printed.count("checkpoint:") == 1
-    assert "front end on tones" in errors and errors.count("epoch 1/10") == 1
     record = json.loads((material / "printed" / "voicefit.json").read_text())
     assert record["corpora"][0]["train_clips"] == 24 and record["settings"]["precision"] == "bfloat16"
 
