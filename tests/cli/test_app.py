@@ -334,6 +334,13 @@ def test_suggest_names_recordings_that_have_no_label_yet(run, pretrained, tmp_pa
     code, out, _ = run("suggest", checkpoint, tmp_path / "more", "--labelled", tmp_path / "names")
     assert code == 0
     assert "label next" in out
+    both = np.column_stack([soundfile.read(tmp_path / "more" / f"{seed}.wav")[0] for seed in (1, 2)])
+    soundfile.write(tmp_path / "call.wav", both, 16_000, subtype="FLOAT")
+    alone = [run("suggest", checkpoint, tmp_path / "more" / f"{seed}.wav", "--json")[1] for seed in (1, 2)]
+    for channel, expected in enumerate(alone, 1):
+        code, out, err = run("suggest", checkpoint, tmp_path / "call.wav", "--channel", channel, "--json")
+        assert code == 0, err
+        assert json.loads(out)[0]["probability"] == pytest.approx(json.loads(expected)[0]["probability"], abs=1e-5)
     code, _, err = run("suggest", tmp_path / "encoder", tmp_path / "more")
     assert code == 2
     assert "is a plain encoder, which knows no labels" in err

@@ -187,6 +187,7 @@ def suggest(
         ),
     ] = None,
     count: Annotated[int, typer.Option("-n", "--number", min=1, help="How many recordings to name.")] = 5,
+    channel: Channel = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Name the recordings whose labels would help most.
@@ -201,7 +202,9 @@ def suggest(
     start, recordings = start_and_recordings if len(start_and_recordings) == 2 else (MINI, start_and_recordings[0])
     tell_of_mini(start)
     with progress_bars() as progress:
-        found, left_out = run(recordings, start=start, labelled=labelled, count=count, progress=progress)
+        found, left_out = run(
+            recordings, start=start, labelled=labelled, count=count, channel=channel, progress=progress
+        )
     tell_left_out(left_out)
     if as_json:
         print_json([vars(item) for item in found])

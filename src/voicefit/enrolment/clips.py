@@ -49,7 +49,7 @@ def in_order(labels: set[str]) -> list[str]:
     return sorted(labels, key=lambda label: (label != OTHER, label) if len(labels) == 2 else (False, label))
 
 
-def labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip], dict[str, str]]:
+def labels_and_clips(folder: str | Path, channel: int | None = None) -> tuple[list[str], list[Clip], dict[str, str]]:
     """Return the names of a folder's folders, the clips in them, and what else is there → why not used.
 
     Raises:
@@ -59,7 +59,7 @@ def labels_and_clips(folder: str | Path) -> tuple[list[str], list[Clip], dict[st
     if not root.is_dir():
         raise VoicefitError(f"{root}: no such folder; expected one that holds <label>/<audio file>")
     if look_into(root).recordings:
-        corpus = load_voice(root)
+        corpus = load_voice(root, channel)
         labels, clips, left_out = named_labels(corpus), list(corpus.clips), corpus.account.left_out
     else:
         labels, clips, left_out = set(label_folders(root)), [], {}

@@ -34,6 +34,7 @@ def suggest(
     start: str | Path = MINI,
     labelled: str | Path | None = None,
     count: int = 5,
+    channel: int | None = None,
     progress: Progress = silent,
 ) -> tuple[list[Suggestion], dict[str, str]]:
     """Name the recordings of a voice whose labels would help most, see :mod:`voicefit.adaptation.suggestion`.
@@ -44,6 +45,7 @@ def suggest(
         labelled: a folder with a folder per label, which holds the clips that have it; an empty one names a label that
             no clip has yet. Left out, the labels are those of the start's corpora.
         count: how many recordings to name.
+        channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
         progress: reports every clip.
 
     Returns:
@@ -55,10 +57,12 @@ def suggest(
     begin = open_repeatable(start)
     if begin.prior is None:
         raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
-    labels, clips, more = labels_and_clips(labelled) if labelled is not None else (list(begin.prior.labels), [], {})
+    labels, clips, more = list(begin.prior.labels), [], {}
+    if labelled is not None:
+        labels, clips, more = labels_and_clips(labelled, channel)
     encoder = begin.fixed_encoder
     voice = embed_clips(encoder, clips, progress)
-    found = embed_recordings(encoder, recordings, clips, progress)
+    found = embed_recordings(encoder, recordings, clips, progress, channel)
     shots = replace(voice.shots(labels, begin, partial=True), unlabelled=found.pooled)
     rows, chances = choose_recordings(shots, count)
     best = chances.argmax(axis=1)
