@@ -57,9 +57,8 @@ def suggest(
     begin = open_repeatable(start)
     if begin.prior is None:
         raise VoicefitError(f"{start}: is a plain encoder, which knows no labels; give a pre-finetuned checkpoint")
-    labels, clips, more = list(begin.prior.labels), [], {}
-    if labelled is not None:
-        labels, clips, more = labels_and_clips(labelled, channel)
+    known = list(begin.prior.labels)
+    labels, clips, more = (known, [], {}) if labelled is None else labels_and_clips(labelled, channel)
     encoder = begin.fixed_encoder
     voice = embed_clips(encoder, clips, progress)
     found = embed_recordings(encoder, recordings, clips, progress, channel)
