@@ -104,3 +104,10 @@ def build_folder(root: Path, speakers: tuple[str, ...] = ("anna", "ben"), suffix
             for take in ("1", "2"):
                 write_noise(root / speaker / label / f"{take}{suffix}", next(seeds))
     return root
+
+
+def other_clips(folder):
+    """Clips of the labels of `build_folder`, and no copies of its."""
+    for seed, name in enumerate(("Angry/5.wav", "Angry/6.wav", "neutral/5.wav")):
+        write_noise(folder / name, 100 + seed, seconds=0.3)
+    return folder
