@@ -24,7 +24,7 @@ def test_other_machines_are_let_in_with_a_token_alone():
 
 
 def test_the_page_asks_for_the_token(start):
-    with running(start, TOKEN) as (address, _), httpx.Client(base_url=address) as client:
+    with running(start, TOKEN) as (address, _), httpx.Client(base_url=address, timeout=60) as client:
         assert client.get("/config").status_code == 401
         assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 401
         assert client.post("/login", data={"username": "me", "password": "wrong"}).status_code == 400
