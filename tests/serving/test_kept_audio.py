@@ -122,8 +122,8 @@ def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
 
     words = "This server keeps your voice"
     with running(start, kept=kept) as (address, service):
-        assert words in httpx.get(f"{address}/config").text
-        assert "stay in this server's memory" not in httpx.get(f"{address}/config").text
+        assert words in httpx.get(f"{address}/config", timeout=60).text
+        assert "stay in this server's memory" not in httpx.get(f"{address}/config", timeout=60).text
         assert httpx.get(f"{address}/health").json()["keeps_audio"] is True
     service = Service(open_served(str(start)), Limits())
     assert words not in str(build_page(service).get_config_file())
