@@ -15,7 +15,7 @@ from support.layouts.msp_podcast import build_msp_podcast
 from support.tiny_models import build_wav2vec2_group_norm
 from voicefit.cli.app import main
 from voicefit.errors import VoicefitError
-from voicefit.sweep import TrialStore, dry_run, read_plan, read_preset, run_sweep
+from voicefit.sweep import TrialStore, dry_run, make_plan, read_plan, read_preset, run_sweep
 from voicefit.sweep.plan import Grid
 from voicefit.sweep.presets import preset_names
 
@@ -275,3 +275,13 @@ def test_a_dry_run_refuses_a_corpus_that_nothing_is_published_of(monkeypatch, tm
     unknown = plan.model_copy(update={"targets": {"mine": str(tmp_path / "nowhere")}})
     with pytest.raises(VoicefitError, match=r"nowhere: no such file or folder \(corpus 'mine'\)"):
         dry_run(unknown)
+
+
+def test_a_target_that_is_not_here_and_without_published_counts_is_an_error(tmp_path):
+    plan = {
+        "encoders": {"base": {"source": "facebook/wav2vec2-base"}},
+        "targets": {"nemo": str(tmp_path / "nEMO")},
+        "grid": [{"starts": ["none"], "methods": ["head"], "k": [2], "draws": 1}],
+    }
+    with pytest.raises(VoicefitError, match=r"targets\.nemo: .*nEMO is not here, and no counts are published"):
+        dry_run(make_plan(plan, "plan"))

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicefit.cli.options import Channel, Seed, tell_left_out, tell_of_mini
+from voicefit.cli.options import Channel, Seed, source_and_rest, tell_left_out, tell_of_mini
 from voicefit.cli.terminal import err, escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
-from voicefit.system.hub import MINI
 
 if TYPE_CHECKING:
     from voicefit.api import Adapted
@@ -89,9 +88,8 @@ def _adapt(given: list[str], out_dir: Path, options: dict[str, Any]) -> None:
 def _grow(model: str, given: list[str], out_dir: Path, drop: list[str], options: dict[str, Any]) -> None:
     from voicefit.api import grow as run
 
-    if len(given) > 2:
-        raise VoicefitError(f"adapt: {len(given)} arguments; give a start, or none, and one folder of clips")
-    start, clips = given if len(given) == 2 else (None, given[0] if given else None)
+    start, clips = (None, None) if not given else source_and_rest("adapt", given, "start")
+    start = start if len(given) == 2 else None  # that of the model
     with progress_bars() as progress:
         adapted = run(model, clips, start=start, drop=drop, out=out_dir, progress=progress, **options)
     _tell(adapted, out_dir)
@@ -120,9 +118,7 @@ def _adapt_each(given: list[str], out_dir: Path, options: dict[str, Any]) -> Non
 def _start_and_clips(given: list[str]) -> tuple[str, str]:
     if not given:
         raise VoicefitError("adapt: give a folder of clips; `voicefit example` writes one to try")
-    if len(given) > 2:
-        raise VoicefitError(f"adapt: {len(given)} arguments; give a start, or none, and one folder of clips")
-    start, clips = given if len(given) == 2 else (MINI, given[0])
+    start, clips = source_and_rest("adapt", given, "start")
     tell_of_mini(start)
     return start, clips
 

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, tell_left_out, tell_of_mini
+from voicefit.cli.options import Channel, JsonFlag, source_and_rest, tell_left_out, tell_of_mini
 from voicefit.cli.terminal import notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 from voicefit.system.files import require_writable, write_text
-from voicefit.system.hub import MINI
 
 if TYPE_CHECKING:
     from voicefit.prediction.scoring import Evaluation
@@ -50,9 +49,7 @@ def evaluate(
     from voicefit.prediction.evaluation import evaluate as run
     from voicefit.prediction.model import holds_model
 
-    if len(model_and_clips) > 2:
-        raise VoicefitError(f"evaluate: {len(model_and_clips)} arguments; give a model, or none, and one folder")
-    model, clips = model_and_clips if len(model_and_clips) == 2 else (MINI, model_and_clips[0])
+    model, clips = source_and_rest("evaluate", model_and_clips, "model")
     if holds_model(Path(clips)):
         raise VoicefitError(f"{clips}: is a model; give labelled clips after it")
     _require_outputs(csv, figure, page)

@@ -5,12 +5,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, tell_left_out, tell_of_mini
+from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, source_and_rest, tell_left_out, tell_of_mini
 from voicefit.cli.terminal import escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 from voicefit.system.files import write_text
-from voicefit.system.hub import MINI
 from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
 
@@ -197,9 +196,7 @@ def suggest(
     from voicefit.api import suggest as run
     from voicefit.cli import tables
 
-    if len(start_and_recordings) > 2:
-        raise VoicefitError(f"suggest: {len(start_and_recordings)} arguments; give a start, or none, and one folder")
-    start, recordings = start_and_recordings if len(start_and_recordings) == 2 else (MINI, start_and_recordings[0])
+    start, recordings = source_and_rest("suggest", start_and_recordings, "start")
     tell_of_mini(start)
     with progress_bars() as progress:
         found, left_out = run(

@@ -20,6 +20,22 @@ Channel = Annotated[
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
 
+def source_and_rest(command: str, arguments: list[str], what: str) -> tuple[str, str]:
+    """Read ``[SOURCE] REST``, where the source is mini if it is left out.
+
+    Args:
+        command: its name, for messages.
+        arguments: one or two.
+        what: what the source is, as ``start``.
+
+    Raises:
+        VoicefitError: there are more.
+    """
+    if len(arguments) > 2:
+        raise VoicefitError(f"{command}: {len(arguments)} arguments; give a {what}, or none, and one folder")
+    return (arguments[0], arguments[1]) if len(arguments) == 2 else (MINI, arguments[0])
+
+
 def tell_left_out(left_out: dict[str, str]) -> None:
     """Print which clips were not used and why, a line each, on standard error."""
     for clip_id, reason in left_out.items():

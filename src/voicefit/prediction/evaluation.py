@@ -56,7 +56,7 @@ def evaluate(
     label_clips = _together if together else partial(_alone, reject=reject)
     predictor, found = label_clips(model, corpus, progress)
     record = read_record(model)
-    seen = _seen(record, corpus.clips, predictor.max_seconds)
+    seen = _seen(record, corpus.clips, predictor)
     answers = [
         _answer(clip, prediction, predictor, adapted_on=clip.id in seen)
         for clip, prediction in zip(corpus.clips, found, strict=True)
@@ -91,10 +91,14 @@ def _answer(clip: Clip, prediction: Prediction, model: Model, *, adapted_on: boo
     return Answer(_name(clip), label, prediction, reason)
 
 
-def _seen(record: dict[str, Any], clips: Sequence[Clip], heard: float) -> set[str]:
+def _seen(record: dict[str, Any], clips: Sequence[Clip], model: Model) -> set[str]:
     """Return the ids of clips with the sound of one that the model was adapted on."""
     known = record.get("clips") or {}
-    return {clip.id for clip in clips if heard_digest(clip, heard) in known} if known else set()
+    if not known:
+        return set()
+    digest = partial(heard_digest, max_seconds=model.max_seconds)
+    digests = in_order(digest, clips, threads_for(model.encoder))
+    return {clip.id for clip, found in zip(clips, digests, strict=True) if found in known}
 
 
 def _unknown_clips(record: dict[str, Any]) -> Iterator[str]:

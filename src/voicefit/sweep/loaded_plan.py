@@ -1,7 +1,7 @@
 """A plan with its corpora loaded: what identifies its starting points, and its trials."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -53,30 +53,16 @@ class LoadedPlan:
         self._whole_targets = dict(self.targets)
 
     @classmethod
-    def load(cls, plan: Plan) -> "LoadedPlan":
+    def load(cls, plan: Plan, absent: Collection[str] = ()) -> "LoadedPlan":
         """Load a plan's corpora.
-
-        Raises:
-            VoicefitError: a corpus cannot be loaded, or a target holds clips that are pre-finetuned on.
-        """
-
-        def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
-            return {name: load_corpus(name, path) for name, path in paths.items()}
-
-        loaded = cls(plan, read(plan.corpora), read(plan.targets))
-        loaded._check_targets_are_new()
-        return loaded
-
-    @classmethod
-    def published(cls, plan: Plan, absent: Mapping[str, str]) -> "LoadedPlan":
-        """Return a plan some of whose corpora are not here, with what is published of these; to count its trials.
 
         Args:
             plan: the plan.
-            absent: the names of these corpora and targets → where they would be.
+            absent: corpora and targets that are not here. What is published of them takes their place, to count trials.
 
         Raises:
-            VoicefitError: a corpus cannot be loaded, or is not here and not in the registry.
+            VoicefitError: a corpus cannot be loaded, or nothing is published of it; or a target holds clips that are
+                pre-finetuned on.
         """
 
         def read(paths: Mapping[str, str]) -> dict[str, Corpus]:
@@ -85,7 +71,10 @@ class LoadedPlan:
                 for name, path in paths.items()
             }
 
-        return cls(plan, read(plan.corpora), read(plan.targets))
+        loaded = cls(plan, read(plan.corpora), read(plan.targets))
+        if not absent:
+            loaded._check_targets_are_new()
+        return loaded
 
     def _check_targets_are_new(self) -> None:
         """Refuse a target with clips that a starting point is trained on: its speakers would not be new."""

@@ -79,11 +79,15 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
 
 def _count_alone(plan: Plan, shard: Shard | None, absent: Mapping[str, str]) -> DryRun:
     """Count the trials of a plan some of whose corpora are not here."""
-    loaded = LoadedPlan.published(plan, absent)
+    loaded = LoadedPlan.load(plan, absent)
     remarks = []
     for name, path in absent.items():
         words = "it is pre-finetuned on, and no trial depends on its clips"
         if name in loaded.targets:
+            if not loaded.targets[name].clips:
+                raise VoicefitError(
+                    f"targets.{name}: {path} is not here, and no counts are published to count trials by"
+                )
             words = f"counted as published, {loaded.targets[name].info.expected_speakers} speakers"
         remarks.append(f"{name} is not here ({path}); {words}")
     all_trials, not_run = loaded.expand()
