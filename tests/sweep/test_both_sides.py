@@ -10,8 +10,11 @@ import pytest
 import soundfile
 
 from support.layouts import write_noise
+from voicefit.corpora import CORPORA, folder
 from voicefit.errors import VoicefitError
+from voicefit.report.build import write_report
 from voicefit.sweep import dry_run, make_plan, merge_runs, run_sweep
+from voicefit.sweep.both_sides import describe_known, learnt_from
 from voicefit.sweep.loaded_plan import LoadedPlan
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.run_lock import LOCK
@@ -252,3 +255,25 @@ def test_a_lock_that_was_lost_while_clips_were_prepared_ends_the_sweep(run, corp
     with pytest.raises(VoicefitError, match="its lock was removed; this sweep ends"):
         run_sweep(plan_of(), run, cache_root=cache, begin_anew=True)
     assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+
+
+def test_a_target_that_an_encoder_has_learnt_from_is_told():
+    targets = {"mine": vars(folder.INFO), "voices": vars(CORPORA["emovo"].info), "others": vars(CORPORA["nemo"].info)}
+    (line,) = describe_known({"mini": learnt_from("mini"), "own": [folder.INFO.title]}, targets)
+    assert line.startswith(
+        "warning: mini learnt from EMOVO before this plan: the speakers of targets.voices are not new"
+    )
+
+
+def test_a_run_records_what_its_encoders_have_learnt_from_and_tells(corpora, plan_of, raw_plan, cache, tmp_path):
+    source = Path(shutil.copytree(raw_plan["encoders"]["tiny"]["source"], tmp_path / "learnt"))
+    record = {"corpora": [{"title": CORPORA["emovo"].info.title}], "frozen_layers": 1, "front_end": {}}
+    (source / "voicefit.json").write_text(json.dumps(record), encoding="utf-8")
+    plan = plan_of(NONE, encoders={"tiny": {**raw_plan["encoders"]["tiny"], "source": str(source)}})
+    run_sweep(plan, tmp_path / "run", cache_root=cache)
+    recorded = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert recorded["encoders"]["tiny"]["learnt_from"] == ["EMOVO"]
+    recorded["corpora"]["voices"] |= {"title": "EMOVO", "homepage": "https://example.org"}
+    assert "warning: tiny learnt from EMOVO before this plan" in write_report(
+        tmp_path, recorded, RunDirectory(tmp_path / "run").open_store().trials()
+    ).read_text(encoding="utf-8")

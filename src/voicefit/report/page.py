@@ -14,7 +14,7 @@ from voicefit.report.not_run import not_run_table
 from voicefit.report.tables import Table
 from voicefit.report.text import count
 from voicefit.report.writer import Section
-from voicefit.sweep.both_sides import describe_shared
+from voicefit.sweep.both_sides import describe_known, describe_shared
 
 HERE = Path(__file__).parent
 """The folder of the page's template, style and script."""
@@ -42,6 +42,7 @@ def render(
         HTML that loads nothing, and forbids the browser to load anything; every text of the run is escaped.
     """
     same_audio = run.get("same_audio") or {}
+    lines = [line for name, pairs in same_audio.items() for line in describe_shared(name, pairs)]
     script = f"\n{(HERE / 'page.js').read_text(encoding='utf-8')}"
     return (
         environment()
@@ -58,13 +59,20 @@ def render(
             failures=failures,
             not_run=not_run_table(run),
             same_audio=same_audio,
-            same_audio_lines=[line for name, pairs in same_audio.items() for line in describe_shared(name, pairs)],
+            same_audio_lines=[*lines, *_known_targets(run)],
             sections=sections,
             corpora=[{"name": name, **corpus} for name, corpus in run.get("corpora", {}).items()],
             settings=flatten(run.get("plan", {})),
             machine=flatten(run.get("machine", {})),
         )
     )
+
+
+def _known_targets(run: dict[str, Any]) -> list[str]:
+    """Lines about targets that an encoder had learnt from before the run; older runs do not say."""
+    encoders = {name: encoder.get("learnt_from", []) for name, encoder in (run.get("encoders") or {}).items()}
+    corpora, names = run.get("corpora") or {}, (run.get("plan") or {}).get("targets") or {}
+    return describe_known(encoders, {name: corpora[name] for name in names if name in corpora})
 
 
 def reload_tag(seconds: int) -> str:

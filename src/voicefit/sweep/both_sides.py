@@ -1,7 +1,9 @@
-"""The same audio where it should not be: in a target and in what is pre-finetuned on, or twice in a target."""
+"""The same audio where it should not be: in a target and in what was learnt from, or twice in a target."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Clip, Corpus
 from voicefit.corpora.same_audio import find_same_audio
 from voicefit.system.progress import Progress, silent
@@ -55,6 +57,34 @@ def describe_shared(target: str, lines: Sequence[str]) -> list[str]:
             "shots and the other be tested"
         )
     return said
+
+
+def learnt_from(source: str) -> list[str]:
+    """Return the titles of the corpora that an encoder was pre-finetuned on, by its record; none for a plain encoder.
+
+    Args:
+        source: its directory, ``mini`` or hub id.
+    """
+    return [corpus["title"] for corpus in read_record(source).get("corpora", [])]
+
+
+def describe_known(encoders: Mapping[str, Sequence[str]], targets: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Say in a line each which targets are of a corpus that an encoder of the plan has learnt from already.
+
+    Args:
+        encoders: name → :func:`learnt_from`.
+        targets: name → ``title`` and ``homepage``. Folders and tables of a user's own have a title in common, and no
+            homepage: of these it is not known.
+    """
+    lines = []
+    for name, target in targets.items():
+        known = [encoder for encoder, titles in encoders.items() if target.get("title") in titles]
+        if known and target.get("homepage"):
+            lines.append(
+                f"warning: {', '.join(known)} learnt from {target['title']} before this plan: the speakers of "
+                f"targets.{name} are not new to it, so that its scores there are too high"
+            )
+    return lines
 
 
 def _clips(lines: Sequence[str]) -> str:

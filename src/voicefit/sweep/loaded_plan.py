@@ -12,7 +12,7 @@ from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
 from voicefit.prefinetuning.prefinetune import cache_corpora
-from voicefit.sweep.both_sides import find_shared_audio
+from voicefit.sweep.both_sides import describe_known, find_shared_audio, learnt_from
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.plan import NONE, Plan, expand_trials, plan_cells
 from voicefit.sweep.record import EarlierCall, describe_corpus
@@ -37,6 +37,7 @@ class LoadedPlan:
         left_out: corpus → clip id → why the clip cannot be used.
         earlier: what the run's last call recorded. What this call does not look at keeps its record.
         encoder_digests: encoder → digest of its files, of those that have been loaded.
+        learnt_from: encoder → titles of the corpora that it was pre-finetuned on, of those that are loaded.
         same_audio: target → lines about clips that have the audio of another one, as far as has been looked for.
     """
 
@@ -46,6 +47,7 @@ class LoadedPlan:
     left_out: dict[str, dict[str, str]] = field(default_factory=dict)
     earlier: EarlierCall = field(default_factory=EarlierCall)
     encoder_digests: dict[str, str | None] = field(default_factory=dict)
+    learnt_from: dict[str, list[str]] = field(default_factory=dict)
     same_audio: dict[str, list[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -142,6 +144,10 @@ class LoadedPlan:
             for name, corpus in {**self.corpora, **self.targets}.items()
         }
 
+    def describe_known(self) -> list[str]:
+        """Say which targets are of a corpus that a loaded encoder has learnt from already."""
+        return describe_known(self.learnt_from, {name: vars(target.info) for name, target in self.targets.items()})
+
     def describe_same_audio(self) -> dict[str, list[str]]:
         """Return what `run.json` records of the same audio: the lines of this call, and of those before it."""
         before = self.earlier.same_audio or {}
@@ -153,11 +159,12 @@ class LoadedPlan:
         return self.earlier.key_sources.get(encoder, self.plan.encoders[encoder].source)
 
     def describe_encoders(self) -> dict[str, dict[str, Any]]:
-        """Return what `run.json` records of each encoder: the source in its trials' keys, and a digest of its files."""
+        """Return what `run.json` records of each encoder: the source in its trials' keys, and what is known of it."""
         return {
             name: {
                 "source": self._key_source(name),
                 "digest": self.encoder_digests.get(name) or self.earlier.encoders.get(name, {}).get("digest"),
+                "learnt_from": self.learnt_from.get(name) or self.earlier.encoders.get(name, {}).get("learnt_from", []),
             }
             for name in self.plan.encoders
         }
@@ -179,6 +186,7 @@ class LoadedPlan:
                 continue
             cache = FrontCache(encoder_plan.load().to(devices()[0]), cache_root)
             self.encoder_digests[name] = _files_digest(encoder_plan.source)  # weights of the hub are here by now
+            self.learnt_from[name] = learnt_from(encoder_plan.source)
             needed = [
                 (group, corpus)
                 for group in (self.corpora, self.targets)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
-from voicefit.sweep.both_sides import describe_shared
+from voicefit.sweep.both_sides import describe_shared, learnt_from
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.loaded_plan import LoadedPlan
@@ -61,7 +61,7 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
         return _count_alone(plan, shard, absent)
     loaded = LoadedPlan.load(plan)
     loaded.compare_audio(progress)
-    remarks = tuple(line for name, pairs in loaded.same_audio.items() for line in describe_shared(name, pairs))
+    remarks = [line for name, pairs in loaded.same_audio.items() for line in describe_shared(name, pairs)]
     all_trials, not_run = loaded.expand()
     trials = all_trials if shard is None else shard.of(all_trials)
     needed = [str(start_id) for start_id in prefinetuned_starts(trials)]
@@ -71,10 +71,12 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
         if trials:
             estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials)
             cache = loaded.plan_cache()
+            loaded.learnt_from = {name: learnt_from(encoder.source) for name, encoder in plan.encoders.items()}
+            remarks += loaded.describe_known()
             unknown = "" if estimate else "no clip could be read to measure on"
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
         estimate, unknown = None, str(error)
-    return DryRun(len(trials), needed, estimate, cache, unknown, tuple(not_run), remarks, bool(all_trials))
+    return DryRun(len(trials), needed, estimate, cache, unknown, tuple(not_run), tuple(remarks), bool(all_trials))
 
 
 def _count_alone(plan: Plan, shard: Shard | None, absent: Mapping[str, str]) -> DryRun:

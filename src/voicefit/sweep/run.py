@@ -300,6 +300,8 @@ def _prepare_clips(
     for name, pairs in loaded.same_audio.items():
         for line in describe_shared(name, pairs):
             notify(line)
+    for line in loaded.describe_known():
+        notify(line)
 
 
 class _Failures:
