@@ -196,7 +196,7 @@ def suggest(
     from voicefit.api import suggest as run
     from voicefit.cli import tables
 
-    start, recordings = source_and_rest("suggest", start_and_recordings, "start")
+    start, recordings = source_and_rest("suggest", start_and_recordings, "start", "recordings")
     tell_of_mini(start)
     with progress_bars() as progress:
         found, left_out = run(

@@ -20,19 +20,20 @@ Channel = Annotated[
 Seed = Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")]
 
 
-def source_and_rest(command: str, arguments: list[str], what: str) -> tuple[str, str]:
+def source_and_rest(command: str, arguments: list[str], what: str, rest: str = "clips") -> tuple[str, str]:
     """Read ``[SOURCE] REST``, where the source is mini if it is left out.
 
     Args:
         command: its name, for messages.
         arguments: one or two.
         what: what the source is, as ``start``.
+        rest: what is in the folder.
 
     Raises:
         VoicefitError: there are more.
     """
     if len(arguments) > 2:
-        raise VoicefitError(f"{command}: {len(arguments)} arguments; give a {what}, or none, and one folder")
+        raise VoicefitError(f"{command}: {len(arguments)} arguments; give a {what}, or none, and one folder of {rest}")
     return (arguments[0], arguments[1]) if len(arguments) == 2 else (MINI, arguments[0])
 
 
