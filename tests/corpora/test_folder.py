@@ -49,6 +49,19 @@ def test_a_file_at_another_depth_is_refused(tmp_path, stray):
         folder.load("f", tmp_path)
 
 
+def test_recordings_without_folders_of_labels_are_told_what_is_read(tmp_path):
+    for name in ("03a01Fa.wav", "03a01Nc.wav"):
+        write_noise(tmp_path / name, 1)
+    words = r"holds 2 audio files, as 03a01Fa\.wav, and no folder named after a label\. Read are <label>/<audio file> or "
+    with pytest.raises(VoicefitError, match=words) as caught:
+        folder.load("f", tmp_path)
+    for layout in ("a table with the columns path and label", "NAME=PATH", "docs/how-to/formats.md"):
+        assert layout in str(caught.value)
+    (tmp_path / "03a01Nc.wav").unlink()
+    with pytest.raises(VoicefitError, match=r"holds 1 audio file, 03a01Fa\.wav, and no folder"):
+        folder.load("f", tmp_path)
+
+
 def test_an_empty_or_absent_folder_is_refused(tmp_path):
     with pytest.raises(VoicefitError, match="no audio file"):
         folder.load("f", tmp_path)
