@@ -125,7 +125,11 @@ def test_one_channel_can_be_chosen_and_labels_are_written(run, tmp_path, start):
 def test_a_mistyped_model_is_told_with_what_is_spelt_alike(run, model, tmp_path, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
-    for words in (("predict", "modle", "clips"), ("evaluate", "modle", "clips"), ("export", "modle", "--out", "a.onnx")):
+    for words in (
+        ("predict", "modle", "clips"),
+        ("evaluate", "modle", "clips"),
+        ("export", "modle", "--out", "a.onnx"),
+    ):
         code, _, err = run(*words)
         assert code == 2
         assert "modle: no such folder (did you mean model?). A model of the hub is named as owner/name" in err

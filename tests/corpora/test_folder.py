@@ -52,7 +52,9 @@ def test_a_file_at_another_depth_is_refused(tmp_path, stray):
 def test_recordings_without_folders_of_labels_are_told_what_is_read(tmp_path):
     for name in ("03a01Fa.wav", "03a01Nc.wav"):
         write_noise(tmp_path / name, 1)
-    words = r"holds 2 audio files, as 03a01Fa\.wav, and no folder named after a label\. Read are <label>/<audio file> or "
+    words = (
+        r"holds 2 audio files, as 03a01Fa\.wav, and no folder named after a label\. Read are <label>/<audio file> or "
+    )
     with pytest.raises(VoicefitError, match=words) as caught:
         folder.load("f", tmp_path)
     for layout in ("a table with the columns path and label", "NAME=PATH", "docs/how-to/formats.md"):

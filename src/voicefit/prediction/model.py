@@ -202,7 +202,8 @@ def load_model(path: str | Path | Located, *, graph: bool = True, reject: bool =
     config = located.file(CONFIG)
     if config is None:
         raise VoicefitError(
-            f"{located.name}: holds no model{meant(located.name)}; give the --out directory of `voicefit adapt`, or a hub id"
+            f"{located.name}: holds no model{meant(located.name)}; give the --out directory of `voicefit adapt`, or a "
+            "hub id"
         )
     graph_file = located.file(GRAPH)
     if graph and graph_file is not None:
