@@ -104,7 +104,10 @@ def test_recordings_are_known_by_their_bytes_where_their_names_say_nothing(tmp_p
     (tmp_path / "calm" / "notes").write_text("not a recording")
     corpus = folder.load("me", tmp_path)
     assert labels_of(corpus) == {"anger": 1, "boredom": 1, "calm": 1, "sadness": 1, "upset": 1}
-    assert corpus.account.remarks == ["1 file is no recording: 1 without a suffix"]
+    assert corpus.account.remarks == [
+        "1 file is no recording: 1 without a suffix",
+        "angry is read as the label anger, bored as boredom, sad as sadness",
+    ]
 
 
 def test_what_is_no_whole_recording_is_left_out_by_name(tmp_path):
@@ -150,8 +153,9 @@ def test_two_labels_that_the_vocabulary_takes_for_one_stay_two(tmp_path):
         write_noise(tmp_path / name, seed)
     corpus = folder.load("me", tmp_path)
     assert corpus.labels == ["anxiety", "fear", "happy", "joy", "sadness"]
-    assert len(corpus.account.remarks) == 2
-    assert "happy and joy would both be read as happiness" in corpus.account.remarks[-1] + corpus.account.remarks[0]
+    *both, read = corpus.account.remarks
+    assert len(both) == 2 and read == "sad is read as the label sadness"
+    assert "happy and joy would both be read as happiness" in both[-1] + both[0]
 
 
 def test_labels_that_differ_in_case_or_hyphens_are_one_and_that_is_told(tmp_path):

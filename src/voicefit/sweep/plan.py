@@ -240,7 +240,7 @@ def read_plan(
 
 def _preset_for(name: str) -> str:
     """Say which preset may have been meant by a plan that is not there."""
-    near = difflib.get_close_matches(name, preset_names(), n=1)
+    near = difflib.get_close_matches(name, preset_names(), n=1, cutoff=0.8)
     return f"did you mean --preset {near[0]}?" if near else "`voicefit presets` lists those that come with Voicefit"
 
 
