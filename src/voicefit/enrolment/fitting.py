@@ -164,7 +164,6 @@ def _record(task: Task, support: Support, shots: Shots, given: Given, how_sure: 
         "clips": dict(zip(support.digests, support.labels, strict=True)),
         "unlabelled": len(shots.unlabelled),
         "left_out": given.left_out,
-        "remarks": list(given.remarks),
         "leave_one_out": how_sure.to_json() if how_sure else None,
         "corpora": task.begin.record.get("corpora", []),
     }
