@@ -69,6 +69,9 @@ def test_an_empty_or_absent_folder_is_refused(tmp_path):
         folder.load("f", tmp_path)
     with pytest.raises(VoicefitError, match="no such folder"):
         folder.load("f", tmp_path / "absent")
+    (tmp_path / "my-clips").mkdir()
+    with pytest.raises(VoicefitError, match=r"my-clps: no such folder; did you mean .*/my-clips\?"):
+        folder.load("f", tmp_path / "my-clps")
 
 
 @settings(max_examples=25, deadline=None)

@@ -11,6 +11,7 @@ from voicefit.corpora.labels import settle_labels
 from voicefit.corpora.left_out import Account
 from voicefit.corpora.splits import SPLIT_FOLDERS
 from voicefit.errors import VoicefitError
+from voicefit.system.files import nearest_folder
 
 INFO = CorpusInfo(
     name="folder",
@@ -59,7 +60,9 @@ def load(name: str, root: Path) -> Corpus:
         VoicefitError: no folder, no audio file, a file at another depth, or both layouts at once.
     """
     if not root.is_dir():
-        raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
+        near = nearest_folder(root)
+        words = f"did you mean {near}?" if near else f"expected one that holds {_LAYOUTS}"
+        raise VoicefitError(f"{root}: no such folder; {words}")
     if tables := audiofolder.find_metadata(root):
         return audiofolder.load(name, root, tables, INFO)
     found = look_into(root)
