@@ -1,7 +1,6 @@
 """Adapting to one voice."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,5 +71,5 @@ def adapt_to(begin: Start, corpus: Corpus, request: Request) -> Adapted:
     task = Task(begin, method, encoder_for(method, begin), request)
     given = read_given(begin, task.encoder, corpus, request, trains=task.trains)
     labels = model_labels(task, given.support, given.left_out)
-    support, more = add_recordings(given.support, task.encoder, given.clips, request)
-    return fit(task, labels, support, replace(given, left_out=given.left_out | more))
+    support, given = add_recordings(given.support, task.encoder, given, request)
+    return fit(task, labels, support, given)

@@ -92,9 +92,9 @@ def grow(
     before = len(support.unlabelled)
     support = support.without_unlabelled(set(support.digests))
     labelled_now = before - len(support.unlabelled)
-    support, left_out = add_recordings(support, task.encoder, given.clips, request)
+    support, given = add_recordings(support, task.encoder, given, request)
     remarks = (*dropped, *changed, *_now_labelled(labelled_now), *given.remarks)
-    return fit(task, labels, support, replace(given, left_out=given.left_out | left_out, remarks=remarks))
+    return fit(task, labels, support, replace(given, remarks=remarks))
 
 
 @dataclass(frozen=True)

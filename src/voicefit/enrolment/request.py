@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.checkpoints.adapted import encoder_digest, is_adapted, require_replaceable
 from voicefit.checkpoints.start import Start
+from voicefit.corpora.recordings import Recordings
 from voicefit.errors import VoicefitError
 from voicefit.system.files import require_absent, require_writable
 from voicefit.system.progress import Progress, silent
@@ -24,7 +25,7 @@ class Request:
         out: the directory to write.
         method: its name; ``None`` takes the one that suits the start and the clips.
         settings: what differs from the method's default settings.
-        unlabelled: a file, folder or table with more clips of the voice.
+        unlabelled: a file, folder or table with more clips of the voice, or the clips themselves.
         channel: the number of the one channel to take of each recording, from 1; ``None`` mixes all.
         small: write the head alone.
         seed: fixes what the method draws at random.
@@ -36,7 +37,7 @@ class Request:
     out: Path
     method: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    unlabelled: Path | None = None
+    unlabelled: Path | Recordings | None = None
     channel: int | None = None
     small: bool = False
     seed: int = 0

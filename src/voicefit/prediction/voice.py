@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voicefit.adaptation import Shots
-from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, load_waveform
-from voicefit.audio.find import printable
+from voicefit.audio import SAMPLE_RATE, AudioError, load_waveform
 from voicefit.checkpoints.start import Start
-from voicefit.corpora import Clip, load_clips
-from voicefit.corpora.table import is_table
+from voicefit.corpora import Clip
+from voicefit.corpora.recordings import Recordings
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import Embeds, in_order, reason_of, threads_for
 from voicefit.system.progress import Progress
@@ -84,46 +83,36 @@ def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress) -
 
 def embed_recordings(
     encoder: Embeds,
-    recordings: str | Path,
+    recordings: Recordings,
     labelled: Sequence[Clip],
     progress: Progress,
-    channel: int | None = None,
     *,
     digests: Collection[str] = (),
 ) -> Embedded:
-    """Embed the recordings of a file, a folder or a table, but those that are among the labelled clips.
+    """Embed recordings, but those that are among the labelled clips.
 
     Args:
         encoder: gives their pooled vectors.
-        recordings: the file, folder or table.
+        recordings: what to embed.
         labelled: the labelled clips; a recording at the place of one is passed over.
         progress: called for every recording.
-        channel: the number of the one channel to take, from 1.
         digests: of the labelled clips; a recording with the samples of one is left out.
 
     Raises:
         VoicefitError: none is left, or none can be used.
     """
     taken = {_place(clip) for clip in labelled}
-    clips = _unlabelled(Path(recordings), channel)
-    free = [clip for clip in clips if _place(clip) not in taken]
+    free = [clip for clip in recordings.clips if _place(clip) not in taken]
     found = embed_clips(encoder, free, progress).without(digests) if free else None
     if found is None or (not found.clips and set(found.left_out.values()) == {_HAS_LABEL}):
-        raise VoicefitError(f"{recordings}: every recording there has a label already")
+        raise VoicefitError(f"{recordings.name}: every recording there has a label already")
     if not found.clips:
-        raise VoicefitError(f"{recordings}: holds no clip that can be used ({first_reason(found.left_out)})")
-    return found
+        raise VoicefitError(f"{recordings.name}: holds no clip that can be used ({first_reason(found.left_out)})")
+    return replace(found, left_out=recordings.account.left_out | found.left_out)
 
 
 def _place(clip: Clip) -> tuple[Path, float, float | None, int | None]:
     return clip.path.resolve(), clip.start, clip.end, clip.channel
-
-
-def _unlabelled(recordings: Path, channel: int | None) -> list[Clip]:
-    """The clips of a file, a folder, or a table, whose labels are not looked at."""
-    if recordings.is_file() and is_table(recordings):
-        return list(load_clips(recordings, channel=channel).clips)
-    return [Clip(printable(path), path, "", None, channel=channel) for path in find_audio([recordings])]
 
 
 def first_reason(left_out: Mapping[str, str]) -> str:
