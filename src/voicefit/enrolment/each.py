@@ -48,6 +48,7 @@ def adapt_each(
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
     channel: int | None = None,
+    speech: bool = False,
     small: bool = False,
     seed: int = 0,
     overwrite: bool = False,
@@ -67,6 +68,7 @@ def adapt_each(
         unlabelled: a folder with a folder per speaker, of more recordings, or a table with a column of speakers; a
             speaker may have none.
         channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
+        speech: leave out clips in which nobody speaks, and name them; needs the extra ``speech``.
         small: write the heads alone.
         seed: fixes what the method draws at random.
         overwrite: take the place of adapted models that are there.
@@ -86,6 +88,7 @@ def adapt_each(
         settings=settings or {},
         unlabelled=None if unlabelled is None else Path(unlabelled),
         channel=channel,
+        speech=speech,
         small=small,
         seed=seed,
         overwrite=overwrite,

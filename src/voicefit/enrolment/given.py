@@ -58,7 +58,7 @@ def read_given(begin: Start, encoder: Any, corpus: Corpus, request: Request, *, 
     """
     heard, progress = begin.front_end.max_seconds, request.progress
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total), heard)
-    read = partial(front_clips if trains else embed_clips, encoder)
+    read = partial(front_clips if trains else embed_clips, encoder, speech=request.speech)
     voice = read(corpus.clips, progress)
     if not voice.clips:
         raise VoicefitError(f"{request.clips}: holds no clip that can be used ({first_reason(voice.left_out)})")
@@ -91,7 +91,9 @@ def add_recordings(support: Support, encoder: Any, given: Given, request: Reques
     if more is None:
         return support, given
     more = more if isinstance(more, Recordings) else load_recordings(more, request.channel)
-    found = embed_recordings(encoder, more, given.clips, request.progress, digests=set(support.digests))
+    found = embed_recordings(
+        encoder, more, given.clips, request.progress, digests=set(support.digests), speech=request.speech
+    )
     support = support.without_unlabelled(found.digests).with_unlabelled(found.digests, found.pooled)
     told = replace(given, left_out=given.left_out | found.left_out, remarks=(*given.remarks, *more.account.remarks))
     return support, told

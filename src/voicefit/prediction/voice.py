@@ -15,6 +15,7 @@ from voicefit.corpora import Clip
 from voicefit.corpora.recordings import Recordings
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import Embeds, in_order, reason_of, threads_for
+from voicefit.prediction.speech import holds_speech
 from voicefit.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _HAS_LABEL = "it has the samples of a labelled clip"
+
+_NO_SPEECH = "no-speech: nobody is heard to speak in it; if somebody does, leave --speech out"
 
 
 @dataclass(frozen=True)
@@ -67,16 +70,23 @@ class Embedded:
         )
 
 
-def embed_clips(encoder: Embeds, clips: Sequence[Clip], progress: Progress) -> Embedded:
-    """Embed clips, for methods that leave the encoder as it is; ``progress`` reports every clip."""
-    usable, vectors, digests, left_out = _read(encoder, encoder.embed, clips, threads_for(encoder), progress)
+def embed_clips(encoder: Embeds, clips: Sequence[Clip], progress: Progress, *, speech: bool = False) -> Embedded:
+    """Embed clips, for methods that leave the encoder as it is.
+
+    Args:
+        encoder: gives their pooled vectors.
+        clips: to read.
+        progress: called for every clip.
+        speech: leave out clips in which nobody speaks (:mod:`voicefit.prediction.speech`).
+    """
+    usable, vectors, digests, left_out = _read(encoder, encoder.embed, clips, threads_for(encoder), progress, speech)
     pooled = np.array(vectors) if vectors else np.empty((0, encoder.hidden_size), np.float32)
     return Embedded(usable, pooled, [], digests, left_out)
 
 
-def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress) -> Embedded:
-    """Embed clips and keep the front end's output, for methods that train the encoder."""
-    usable, frames, digests, left_out = _read(encoder, encoder.front, clips, 1, progress)
+def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress, *, speech: bool = False) -> Embedded:
+    """Embed clips and keep the front end's output, for methods that train the encoder; see :func:`embed_clips`."""
+    usable, frames, digests, left_out = _read(encoder, encoder.front, clips, 1, progress, speech)
     pooled = encoder.pool(frames).cpu().numpy() if frames else np.empty((0, encoder.hidden_size), np.float32)
     return Embedded(usable, pooled, frames, digests, left_out)
 
@@ -88,6 +98,7 @@ def embed_recordings(
     progress: Progress,
     *,
     digests: Collection[str] = (),
+    speech: bool = False,
 ) -> Embedded:
     """Embed recordings, but those that are among the labelled clips.
 
@@ -97,13 +108,14 @@ def embed_recordings(
         labelled: the labelled clips; a recording at the place of one is passed over.
         progress: called for every recording.
         digests: of the labelled clips; a recording with the samples of one is left out.
+        speech: leave out recordings in which nobody speaks.
 
     Raises:
         VoicefitError: none is left, or none can be used.
     """
     taken = {_place(clip) for clip in labelled}
     free = [clip for clip in recordings.clips if _place(clip) not in taken]
-    found = embed_clips(encoder, free, progress).without(digests) if free else None
+    found = embed_clips(encoder, free, progress, speech=speech).without(digests) if free else None
     if found is None or (not found.clips and set(found.left_out.values()) == {_HAS_LABEL}):
         raise VoicefitError(f"{recordings.name}: every recording there has a label already")
     if not found.clips:
@@ -126,6 +138,7 @@ def _read(
     clips: Sequence[Clip],
     threads: int,
     progress: Progress,
+    speech: bool,
 ) -> tuple[list[Clip], list[Answer], list[str], dict[str, str]]:
     """Return the clips that can be read, what ``act`` gives for each, their digests, and id → why one is not used."""
     heard = int(encoder.max_seconds * SAMPLE_RATE)
@@ -133,6 +146,8 @@ def _read(
     def read(clip: Clip) -> tuple[Answer | None, str]:
         try:
             waveform = load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)
+            if speech and not holds_speech(waveform[:heard]):
+                return None, _NO_SPEECH
             return act(waveform), _digest(waveform[:heard])
         except AudioError as error:
             return None, f"{error.kind}: {reason_of(error, clip.path)}"
