@@ -55,7 +55,11 @@ def test_a_script_prints_a_table_and_writes_it_as_json(tmp_path):
     assert result["versions"]["torch"] in printed
 
 
-def test_the_chaos_test_says_what_it_does(tmp_path):
-    code, printed, errors = run_command_line(["tests/chaos/ray_rounds.py", "--help"], tmp_path)
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [("ray_rounds", "Sweeps on a Ray cluster of two nodes"), ("killed_predictions", "Ten thousand clips are")],
+)
+def test_the_chaos_tests_say_what_they_do(tmp_path, script, words):
+    code, printed, errors = run_command_line([f"tests/chaos/{script}.py", "--help"], tmp_path)
     assert code == 0, errors
-    assert "Sweeps on a Ray cluster of two nodes" in printed
+    assert words in printed

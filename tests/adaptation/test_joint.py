@@ -7,10 +7,10 @@ import pytest
 from scipy.special import logsumexp
 
 from voicefit.adaptation import Shots, joint, prior
-from voicefit.adaptation.joint import fit_mixtures, joint_head
+from voicefit.adaptation.joint import fit_mixtures, joint_head, temperature
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
-from voicefit.scores import score
+from voicefit.scores import calibration_error, reliability, score
 
 SIZE, LABELS = 8, ("anger", "neutral", "sadness")
 CENTRES = np.array([[3.0, 0.0], [-1.0, 1.5], [-2.0, -1.5]])
@@ -97,6 +97,27 @@ def test_without_recordings_it_is_prior(known):
     found, expected = (method.METHOD.configured().fit(None, shots, 0) for method in (joint, prior))
     assert np.array_equal(found.classifier_weight, expected.classifier_weight)
     assert np.array_equal(found.classifier_bias, expected.classifier_bias)
+
+
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_it_is_less_sure_than_the_mixture_and_answers_alike(known, each):
+    shots = given(known, each=each)
+    head, mixture = joint.METHOD.configured().fit(None, shots, 0), joint_head(shots)
+    clips, labels = voice((100, 100, 100), 999)
+    assert head.temperature == temperature(each, 180, 3) > 1.5
+    assert np.allclose(head.temperature * head(clips), mixture(clips), rtol=1e-4, atol=1e-4)
+    assert np.array_equal(head(clips).argmax(axis=1), mixture(clips).argmax(axis=1))
+
+    def error(found):
+        return calibration_error(reliability(found(clips), labels.tolist()))
+
+    assert error(head) < error(mixture)
+
+
+def test_the_temperature_falls_with_shots_and_rises_with_recordings():
+    assert temperature(1, 0, 6) == 1
+    few, many, shots = temperature(1, 30, 6), temperature(1, 300, 6), temperature(8, 300, 6)
+    assert 1 < few < many and 1 < shots < many
 
 
 def test_the_order_of_clips_does_not_matter(known):

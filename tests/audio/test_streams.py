@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from support.recorders import PITCH, by_libsndfile, tone
+from support.recorders import PITCH, by_ffmpeg, by_libsndfile, tone
 from voicefit.audio import (
     SAMPLE_RATE,
     AudioError,
@@ -220,3 +220,13 @@ def test_a_kind_is_told_by_bytes_also_behind_a_tag(kind, subtype):
     assert kind_of(io.BytesIO(content)).name == kind.lower()
     tagged = b"ID3\x03\x00\x00\x00\x00\x01\x00" + bytes(128) + content
     assert kind_of(io.BytesIO(tagged)).name == kind.lower()
+
+
+@pytest.mark.parametrize("length", [2**63, 2**64 - 1])
+def test_a_box_that_claims_more_than_a_file_can_hold_ends_the_search_for_others(tmp_path, length):
+    pytest.importorskip("av")
+    box = (1).to_bytes(4) + b"free" + length.to_bytes(8)
+    content = by_ffmpeg("aac", "ipod", samples=tone(seconds=1.0)) + box + bytes(100)
+    assert len(decode_waveform(content, "a", 5)) == pytest.approx(SAMPLE_RATE, abs=3000)
+    (tmp_path / "a.m4a").write_bytes(content)
+    assert len(load_waveform(tmp_path / "a.m4a")) == pytest.approx(SAMPLE_RATE, abs=3000)

@@ -257,3 +257,18 @@ def test_options_that_do_not_go_together_are_told(run, tmp_path, arguments, word
     code, _, err = run("adapt", *arguments, "--out", tmp_path / "out")
     assert code == 2
     assert words in err and len(err.strip().splitlines()) == 1
+
+
+def test_recordings_without_labels_can_be_a_table_that_has_none(run, pretrained, tmp_path):
+    checkpoint, clips = pretrained
+    write_clips(tmp_path / "more", "a", "b", first=40)
+    table = tmp_path / "more.csv"
+    table.write_text("file,start,end\nmore/a.wav,0,0.3\nmore/b.wav,,\nmore/b.wav,,\nmore/gone.wav,,\n")
+    code, out, err = run("adapt", checkpoint, clips, "--out", tmp_path / "m", "--unlabelled", table)
+    assert code == 0, err
+    assert "2 recordings without labels took part" in err and "by method joint" in out
+    assert "left out: row 4 of more.csv (lists more/b.wav again)" in err
+    assert "left out: more/gone.wav (missing: " in err
+    table.write_text("label\nhappy\n")
+    code, _, err = run("adapt", checkpoint, clips, "--out", tmp_path / "n", "--unlabelled", table)
+    assert code == 2 and "more.csv: no column path; the columns are label" in err

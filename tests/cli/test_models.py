@@ -141,3 +141,18 @@ def test_a_mistyped_model_is_told_with_what_is_spelt_alike(run, model, tmp_path,
     assert code == 2 and "mimi: no such folder (did you mean mini?)" in err
     code, _, err = run("predict", "zzz", "clips")
     assert code == 2 and "zzz: no such folder. A model" in err
+
+
+def test_export_compares_on_the_clips_that_can_be_read_and_names_the_others(run, tmp_path):
+    write_noise(tmp_path / "clips" / "a.wav", 5, seconds=0.3)
+    (tmp_path / "clips" / "b.wav").write_bytes(b"not audio")
+    (tmp_path / "clips" / "c.wav").symlink_to(tmp_path / "gone.wav")
+    code, out, err = run("export", "mini", "--out", tmp_path / "a.onnx", "--clips", tmp_path / "clips")
+    assert code == 0, err
+    assert "compared on 1 clips" in out
+    assert "clips/b.wav (is text, not readable as audio; give a recording)" in err
+    assert "clips/c.wav (no such file: it is a link to" in err
+    (tmp_path / "clips" / "a.wav").unlink()
+    code, _, err = run("export", "mini", "--out", tmp_path / "b.onnx", "--clips", tmp_path / "clips")
+    assert code == 2 and not (tmp_path / "b.onnx").exists()
+    assert "clips: no clip can be read (" in err and "b.wav: is text, not readable as audio" in err

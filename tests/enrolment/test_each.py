@@ -72,7 +72,45 @@ def test_recordings_without_labels_are_those_of_each(speakers):
     )[0]
     assert (anna.adapted.method, ben.adapted.method) == ("joint", "prior")
     assert json.loads((speakers / "models/anna/voicefit.json").read_text())["unlabelled"] == 3
-    assert any("no recordings without labels: there is no folder" in words for words in ben.adapted.remarks)
+    assert any("more has no recordings of this speaker" in words for words in ben.adapted.remarks)
+
+
+def write_rows(path, *rows):
+    path.write_text("\n".join(rows))
+    return path
+
+
+def test_recordings_of_each_can_be_a_table_that_has_no_labels(speakers):
+    write_clips(speakers / "more", "a", "b", "c", "d", first=20)
+    table = write_rows(
+        speakers / "more.csv", "path,speaker", *(f"more/{name},anna" for name in ("a.wav", "b.wav", "b.wav")),
+        "more/c.wav,ben", "more/d.wav,zoe",
+    )  # fmt: skip
+    (anna, ben, _), left_out = voicefit.adapt_each(
+        "mini", speakers / "all", out=speakers / "models", unlabelled=table, small=True
+    )
+    assert (anna.adapted.method, ben.adapted.method) == ("joint", "joint")
+    counts = [
+        json.loads((speakers / f"models/{name}/voicefit.json").read_text())["unlabelled"] for name in ("anna", "ben")
+    ]
+    assert counts == [2, 1]
+    assert left_out == {
+        f"{table}, zoe": "no labelled clip is of this speaker",
+        "row 4 of more.csv": "lists more/b.wav again",
+    }
+
+
+def test_recordings_of_nobody_are_refused_before_the_work(speakers):
+    write_clips(speakers / "more", "a", first=20)
+    rows = {"path": "more/a.wav", "path,speaker": "more/a.wav,zoe"}
+    for header, row in rows.items():
+        table = write_rows(speakers / "more.csv", header, row)
+        words = "a.wav has no speaker" if header == "path" else "recordings of none of the speakers .anna, ben, carl."
+        with pytest.raises(VoicefitError, match=words):
+            voicefit.adapt_each("mini", speakers / "all", out=speakers / "models", unlabelled=table)
+    with pytest.raises(VoicefitError, match="neither a folder"):
+        voicefit.adapt_each("mini", speakers / "all", out=speakers / "models", unlabelled=speakers / "more/a.wav")
+    assert not (speakers / "models").exists()
 
 
 def test_a_method_that_trains_the_encoder_begins_anew_with_each(speakers, start):

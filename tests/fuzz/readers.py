@@ -17,6 +17,7 @@ import atheris
 
 with atheris.instrument_imports(include=["voicefit", "tomllib"]):
     from voicefit.audio import decode_recording
+    from voicefit.corpora.recordings import load_recordings
     from voicefit.corpora.table import load as load_table
     from voicefit.errors import VoicefitError
     from voicefit.sweep.plan import read_plan
@@ -43,8 +44,14 @@ def table(data: bytes) -> None:
     suffix = TABLES[data[0] % len(TABLES)] if data else TABLES[0]
     path = SCRATCH / f"clips{suffix}"
     path.write_bytes(data[1:])
-    for clip in load_table("fuzz", path).clips:
-        assert clip.path.is_relative_to(SCRATCH)
+    for read in (lambda: load_table("fuzz", path).clips, lambda: load_recordings(path).clips):
+        try:
+            clips = read()
+        except VoicefitError as error:  # one may refuse what the other takes
+            assert str(error)
+            continue
+        for clip in clips:
+            assert clip.path.is_relative_to(SCRATCH)
 
 
 def plan(data: bytes) -> None:

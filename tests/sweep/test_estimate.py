@@ -12,7 +12,10 @@ PROBES = 8  # clips that are measured
 CLIPS = {"alpha": 12, "beta": 12, "voices": 30}
 
 
-def estimate(raw_plan, grid, uncached=sum(CLIPS.values()), **changes):
+ALL_CLIPS = sum(CLIPS.values())
+
+
+def estimate(raw_plan, grid, uncached=ALL_CLIPS, **changes):
     plan = make_plan({**raw_plan, **changes, "grid": [grid]}, "plan")
     corpora = {name: load_corpus(name, path) for name, path in plan.corpora.items()}
     targets = {name: load_corpus(name, path) for name, path in plan.targets.items()}

@@ -55,6 +55,8 @@ def _mp4(file: BinaryIO, size: int) -> list[Part]:
     """Boxes, each with its size and name. A second ``ftyp`` begins another recording."""
     place, places = 0, []
     for _ in range(_MOST_BOXES):
+        if place >= size:  # a box may say that it has 2**63 bytes, which no file can seek to
+            break
         file.seek(place)
         box = file.read(16)
         length = int.from_bytes(box[:4])

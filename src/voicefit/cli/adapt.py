@@ -50,6 +50,9 @@ def adapt(
         Path | None, typer.Option(help="File, folder or table with more clips of the voice, without labels, for joint.")
     ] = None,
     channel: Channel = None,
+    speech: Annotated[
+        bool, typer.Option("--speech", help="Leave out clips in which nobody speaks, and name them.")
+    ] = False,
     small: Annotated[
         bool,
         typer.Option("--small", help="Write kilobytes: the head alone. The encoder of START stays where it is."),
@@ -65,7 +68,8 @@ def adapt(
     more clips, `voicefit adapt --from my-model more-clips --out my-model --overwrite`
     """
     given = start_and_clips or []
-    options = {"method": method, "unlabelled": unlabelled, "channel": channel, "seed": seed, "overwrite": overwrite}
+    options = {"method": method, "unlabelled": unlabelled, "channel": channel, "speech": speech, "seed": seed}
+    options["overwrite"] = overwrite
     if drop and grown is None:
         raise VoicefitError("--drop takes a label from a model: give the model with --from")
     if each and grown is not None:

@@ -255,6 +255,7 @@ def export(
         found = export_web(model, out_path, runtime, int8=int8, clips=clips)
     else:
         found = run(model, out_path, int8=int8, clips=clips)
+    tell_left_out(found.left_out)
     out.print(escape(f"{output_format}: {out_path}"), soft_wrap=True)
     out.print(f"size: {found.bytes / 1e6:.1f} MB")
     out.print(

@@ -47,10 +47,15 @@ class Columns:
     channel: str = ""
 
 
-def find_columns(rows: Rows, account: Account) -> Columns:
+def find_columns(rows: Rows, account: Account, *, labelled: bool = True) -> Columns:
     """Return the columns of a table.
 
     One that is not called as Voicefit calls it is noted in the account.
+
+    Args:
+        rows: of the table.
+        account: takes what a person should know.
+        labelled: whether labels are read.
     """
     by_name = {column.lower().replace(" ", "_").replace("-", "_"): column for column in reversed(rows.columns)}
     found = {what: next((by_name[name] for name in names if name in by_name), "") for what, names in NAMES.items()}
@@ -58,6 +63,8 @@ def find_columns(rows: Rows, account: Account) -> Columns:
         found["end"] = by_name["offset"]
     if not found["start"] or found["end"]:
         found["duration"] = ""  # of the whole file then, or not needed
+    if not labelled:
+        found["label"] = ""
     for what in ("path", "label"):
         if found[what] and found[what].lower() not in (what, "file_name", "file", "audio_filepath"):
             account.remark(f"the column {found[what]} is taken for the {what}")

@@ -19,7 +19,18 @@ from voicefit.corpora.splits import SPLITS
 from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
 from voicefit.errors import VoicefitError
 
-__all__ = ["INFO", "READERS", "SPLITS", "SUFFIXES", "Row", "is_table", "load", "read_table", "settle_rows"]
+__all__ = [
+    "INFO",
+    "READERS",
+    "SPLITS",
+    "SUFFIXES",
+    "Row",
+    "is_table",
+    "load",
+    "load_recording_rows",
+    "read_table",
+    "settle_rows",
+]
 
 INFO = CorpusInfo(
     name="table",
@@ -69,8 +80,23 @@ def load(name: str, root: Path) -> Corpus:
     return make_corpus(name, root.parent, INFO, clips, account)
 
 
+def load_recording_rows(table: Path, account: Account) -> list[Clip]:
+    """Return the clips of a table whose labels are not looked at; it need have none. A speaker may be empty.
+
+    Raises:
+        VoicefitError: as :func:`load`.
+    """
+    return settle_rows(read_table("", table, account, labelled=False), account)
+
+
 def read_table(
-    name: str, table: Path, account: Account, split: str | None = None, folder: Path | None = None
+    name: str,
+    table: Path,
+    account: Account,
+    split: str | None = None,
+    folder: Path | None = None,
+    *,
+    labelled: bool = True,
 ) -> list[Row]:
     """Read the rows of a table, for :func:`settle_rows`.
 
@@ -80,13 +106,14 @@ def read_table(
         account: takes what is not used.
         split: of rows that name none.
         folder: ids begin there; the table's own if left out.
+        labelled: whether labels are read, of which there is a column then.
 
     Raises:
         VoicefitError: see :func:`load`.
     """
     rows = flatten(read_rows(table))
-    columns = find_columns(rows, account)
-    missing = [what for what in ("path", "label") if not getattr(columns, what)]
+    columns = find_columns(rows, account, labelled=labelled)
+    missing = [what for what in ("path", "label")[: 1 + labelled] if not getattr(columns, what)]
     if missing:
         raise VoicefitError(f"{table}: no column {' and '.join(missing)}; the columns are {', '.join(rows.columns)}")
     repeated = [column for column in vars(columns).values() if column and rows.columns.count(column) > 1]
@@ -155,7 +182,7 @@ def _once(rows: list[Row], account: Account) -> Iterator[Row]:
 def _clip(
     name: str, row: dict[str, Any], columns: Columns, rows: Rows, folder: Path, root: Path, split: str | None
 ) -> Clip:
-    for column in (columns.path, columns.label):
+    for column in filter(None, (columns.path, columns.label)):
         if column not in row and rows.word == "row" and rows.columns.index(column) >= len(row) and row:
             raise RowError(f"{len(row)} values, fewer than the header, which has {len(rows.columns)}")
     path, clip_id = _path(_value(row, columns.path), folder, root)

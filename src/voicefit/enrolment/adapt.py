@@ -1,7 +1,6 @@
 """Adapting to one voice."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ def adapt(
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
     channel: int | None = None,
+    speech: bool = False,
     small: bool = False,
     seed: int = 0,
     overwrite: bool = False,
@@ -40,6 +40,7 @@ def adapt(
         settings: what differs from the method's default settings.
         unlabelled: a file, folder or table with more clips of the voice, for ``joint``, ``prior`` and ``zero-shot``.
         channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
+        speech: leave out clips in which nobody speaks, and name them; needs the extra ``speech``.
         small: write kilobytes: the head alone, and the name and digest of its encoder, which stays where it is.
         seed: fixes what the method draws at random.
         overwrite: take the place of an adapted model at ``out``; anything else there stays and is an error.
@@ -56,6 +57,7 @@ def adapt(
         settings=settings or {},
         unlabelled=None if unlabelled is None else Path(unlabelled),
         channel=channel,
+        speech=speech,
         small=small,
         seed=seed,
         overwrite=overwrite,
@@ -72,5 +74,5 @@ def adapt_to(begin: Start, corpus: Corpus, request: Request) -> Adapted:
     task = Task(begin, method, encoder_for(method, begin), request)
     given = read_given(begin, task.encoder, corpus, request, trains=task.trains)
     labels = model_labels(task, given.support, given.left_out)
-    support, more = add_recordings(given.support, task.encoder, given.clips, request)
-    return fit(task, labels, support, replace(given, left_out=given.left_out | more))
+    support, given = add_recordings(given.support, task.encoder, given, request)
+    return fit(task, labels, support, given)

@@ -11,6 +11,8 @@ from voicefit.checkpoints.start import Start
 from voicefit.corpora import Corpus, audiofolder
 from voicefit.corpora.labels import settle_labels
 from voicefit.corpora.left_out import Account
+from voicefit.corpora.recordings import Recordings, load_recordings, same_name
+from voicefit.corpora.table import is_table
 from voicefit.enrolment.adapt import adapt_to
 from voicefit.enrolment.beginning import open_repeatable
 from voicefit.enrolment.clips import load_labelled, load_voice
@@ -46,6 +48,7 @@ def adapt_each(
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
     channel: int | None = None,
+    speech: bool = False,
     small: bool = False,
     seed: int = 0,
     overwrite: bool = False,
@@ -62,8 +65,10 @@ def adapt_each(
         out: the directory to write the models into.
         method: as in :func:`voicefit.adapt`.
         settings: what differs from the method's default settings.
-        unlabelled: a folder with a folder per speaker, of more recordings; a speaker may have none.
+        unlabelled: a folder with a folder per speaker, of more recordings, or a table with a column of speakers; a
+            speaker may have none.
         channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
+        speech: leave out clips in which nobody speaks, and name them; needs the extra ``speech``.
         small: write the heads alone.
         seed: fixes what the method draws at random.
         overwrite: take the place of adapted models that are there.
@@ -83,30 +88,30 @@ def adapt_each(
         settings=settings or {},
         unlabelled=None if unlabelled is None else Path(unlabelled),
         channel=channel,
+        speech=speech,
         small=small,
         seed=seed,
         overwrite=overwrite,
         progress=progress,
     )
     request.check_method()
-    if request.unlabelled and not request.unlabelled.is_dir():
-        raise VoicefitError(f"{unlabelled}: give a folder of recordings with a folder per speaker")
     voices, left_out = _voices(Path(clips).expanduser(), channel)
+    recordings, more = ({}, {}) if unlabelled is None else speakers_recordings(Path(unlabelled), set(voices), channel)
     for name in voices:
         check_output(request.out / name, overwrite=overwrite)
     begin = open_repeatable(start)
     request.chosen(begin)
-    return [_adapted(begin, name, voice, request) for name, voice in voices.items()], left_out
+    found = [_adapted(begin, name, voice, request, recordings.get(name)) for name, voice in voices.items()]
+    return found, left_out | more
 
 
-def _adapted(begin: Start, name: str, voice: Corpus | Path, request: Request) -> Speaker:
+def _adapted(
+    begin: Start, name: str, voice: Corpus | Path, request: Request, recordings: Path | Recordings | None
+) -> Speaker:
     """Adapt to one speaker; what is wrong with the clips is said, and goes no further."""
-    mine = replace(request, clips=f"{request.clips}/{name}", out=request.out / name)
-    remarks: tuple[str, ...] = ()
-    if request.unlabelled is not None:
-        recordings = request.unlabelled / name
-        mine = replace(mine, unlabelled=recordings if recordings.is_dir() else None)
-        remarks = () if recordings.is_dir() else (f"no recordings without labels: there is no folder {recordings}",)
+    mine = replace(request, clips=f"{request.clips}/{name}", out=request.out / name, unlabelled=recordings)
+    lacks = request.unlabelled is not None and recordings is None
+    remarks = (f"{request.unlabelled} has no recordings of this speaker",) if lacks else ()
     try:
         corpus = load_voice(voice, request.channel) if isinstance(voice, Path) else voice
         trains = mine.chosen(begin).method.trains_encoder
@@ -139,6 +144,47 @@ def _voices(clips: Path, channel: int | None) -> tuple[dict[str, Corpus | Path],
     return {printable(folder.name): folder for folder in folders}, {
         printable(path.name): why for path, why in above.items()
     }
+
+
+def speakers_recordings(
+    unlabelled: Path, speakers: set[str], channel: int | None
+) -> tuple[dict[str, Path | Recordings], dict[str, str]]:
+    """Return speaker → recordings without labels, and what else is there → why it is not used.
+
+    Args:
+        unlabelled: a folder with a folder per speaker, or a table with a column of speakers.
+        speakers: those who have labelled clips.
+        channel: the number of the one channel to take, unless a table names one.
+
+    Raises:
+        VoicefitError: it is neither, the table is wrong, or it has recordings of none of the speakers.
+    """
+    unlabelled = unlabelled.expanduser()
+    by_name: dict[str, Path | Recordings] = {}
+    if unlabelled.is_dir():
+        found = look_into(unlabelled, depth=2)
+        by_name |= {
+            same_name(printable(folder.name)): folder for folder in found.folders if folder.parent == unlabelled
+        }
+        stray = [path for path in (*found.recordings, *found.left_out) if path.parent == unlabelled]
+        left_out = {printable(path): "lies in no folder of a speaker" for path in stray}
+    elif is_table(unlabelled):
+        recordings = load_recordings(unlabelled, channel)
+        by_name |= recordings.by_speaker()
+        left_out = recordings.account.left_out
+    else:
+        raise VoicefitError(
+            f"{unlabelled}: neither a folder with a folder of recordings per speaker nor a table with a column speaker"
+        )
+    for name in sorted(by_name.keys() - {same_name(speaker) for speaker in speakers}):
+        left_out[f"{unlabelled}, {name}"] = "no labelled clip is of this speaker"
+    recordings_of = {name: by_name[same_name(name)] for name in speakers if same_name(name) in by_name}
+    if not recordings_of:
+        raise VoicefitError(
+            f"{unlabelled}: has recordings of none of the speakers ({', '.join(sorted(speakers))}); name its folders, "
+            "or the values of its column speaker, after them"
+        )
+    return recordings_of, left_out
 
 
 _DEPTH = 3

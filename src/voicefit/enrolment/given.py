@@ -1,7 +1,7 @@
 """What a person gives of a voice, read: the labelled clips, and the recordings without labels."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from voicefit.checkpoints.support import Support
 from voicefit.corpora import Clip, Corpus
 from voicefit.corpora.advice import advice
 from voicefit.corpora.check import check_corpus
+from voicefit.corpora.recordings import Recordings, load_recordings
 from voicefit.enrolment.beginning import on_first_device
 from voicefit.enrolment.clips import named_labels
 from voicefit.enrolment.request import Request
@@ -57,7 +58,7 @@ def read_given(begin: Start, encoder: Any, corpus: Corpus, request: Request, *, 
     """
     heard, progress = begin.front_end.max_seconds, request.progress
     report = check_corpus(corpus, lambda done, total: progress("checking clips", done, total), heard)
-    read = partial(front_clips if trains else embed_clips, encoder)
+    read = partial(front_clips if trains else embed_clips, encoder, speech=request.speech)
     voice = read(corpus.clips, progress)
     if not voice.clips:
         raise VoicefitError(f"{request.clips}: holds no clip that can be used ({first_reason(voice.left_out)})")
@@ -80,17 +81,19 @@ def read_given(begin: Start, encoder: Any, corpus: Corpus, request: Request, *, 
     )
 
 
-def add_recordings(
-    support: Support, encoder: Any, labelled: Sequence[Clip], request: Request
-) -> tuple[Support, dict[str, str]]:
-    """Return the support with the recordings that the request names, and which of these are not used → why.
+def add_recordings(support: Support, encoder: Any, given: Given, request: Request) -> tuple[Support, Given]:
+    """Return the support with the recordings that the request names, and what was given with what is told of these.
 
     Raises:
         VoicefitError: none of them can be used, or all have a label already.
     """
-    if request.unlabelled is None:
-        return support, {}
+    more = request.unlabelled
+    if more is None:
+        return support, given
+    more = more if isinstance(more, Recordings) else load_recordings(more, request.channel)
     found = embed_recordings(
-        encoder, request.unlabelled, labelled, request.progress, request.channel, digests=set(support.digests)
+        encoder, more, given.clips, request.progress, digests=set(support.digests), speech=request.speech
     )
-    return support.without_unlabelled(found.digests).with_unlabelled(found.digests, found.pooled), found.left_out
+    support = support.without_unlabelled(found.digests).with_unlabelled(found.digests, found.pooled)
+    told = replace(given, left_out=given.left_out | found.left_out, remarks=(*given.remarks, *more.account.remarks))
+    return support, told

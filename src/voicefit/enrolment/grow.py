@@ -34,6 +34,7 @@ def grow(
     settings: Mapping[str, Any] | None = None,
     unlabelled: str | Path | None = None,
     channel: int | None = None,
+    speech: bool = False,
     small: bool | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -57,6 +58,7 @@ def grow(
         settings: what differs from the method's default settings; left out, those of the model.
         unlabelled: a file, folder or table with more clips of the voice; those of the model are kept.
         channel: the number of the one channel to take of each recording, from 1; left out, all are mixed.
+        speech: leave out clips in which nobody speaks, and name them; needs the extra ``speech``.
         small: write the head alone; left out, as the model is.
         seed: fixes what the method draws at random.
         overwrite: take the place of an adapted model at ``out``.
@@ -74,6 +76,7 @@ def grow(
         settings=settings or {},
         unlabelled=None if unlabelled is None else Path(unlabelled),
         channel=channel,
+        speech=speech,
         small=grown.small if small is None else small,
         seed=seed,
         overwrite=overwrite,
@@ -92,9 +95,9 @@ def grow(
     before = len(support.unlabelled)
     support = support.without_unlabelled(set(support.digests))
     labelled_now = before - len(support.unlabelled)
-    support, left_out = add_recordings(support, task.encoder, given.clips, request)
+    support, given = add_recordings(support, task.encoder, given, request)
     remarks = (*dropped, *changed, *_now_labelled(labelled_now), *given.remarks)
-    return fit(task, labels, support, replace(given, left_out=given.left_out | left_out, remarks=remarks))
+    return fit(task, labels, support, replace(given, remarks=remarks))
 
 
 @dataclass(frozen=True)

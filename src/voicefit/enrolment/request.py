@@ -10,7 +10,9 @@ from pydantic import ValidationError
 from voicefit.adaptation import ConfiguredMethod, find_method
 from voicefit.checkpoints.adapted import encoder_digest, is_adapted, require_replaceable
 from voicefit.checkpoints.start import Start
+from voicefit.corpora.recordings import Recordings
 from voicefit.errors import VoicefitError
+from voicefit.system.extras import require
 from voicefit.system.files import require_absent, require_writable
 from voicefit.system.progress import Progress, silent
 
@@ -24,8 +26,9 @@ class Request:
         out: the directory to write.
         method: its name; ``None`` takes the one that suits the start and the clips.
         settings: what differs from the method's default settings.
-        unlabelled: a file, folder or table with more clips of the voice.
+        unlabelled: a file, folder or table with more clips of the voice, or the clips themselves.
         channel: the number of the one channel to take of each recording, from 1; ``None`` mixes all.
+        speech: leave out clips in which nobody speaks.
         small: write the head alone.
         seed: fixes what the method draws at random.
         overwrite: take the place of an adapted model at ``out``.
@@ -36,8 +39,9 @@ class Request:
     out: Path
     method: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
-    unlabelled: Path | None = None
+    unlabelled: Path | Recordings | None = None
     channel: int | None = None
+    speech: bool = False
     small: bool = False
     seed: int = 0
     overwrite: bool = False
@@ -53,11 +57,14 @@ class Request:
         self.check_method()
 
     def check_method(self) -> None:
-        """Refuse a wrong call that concerns the method alone.
+        """Refuse a wrong call that does not concern the output.
 
         Raises:
-            VoicefitError: method, settings, ``unlabelled`` and ``small`` do not go together.
+            VoicefitError: method, settings, ``unlabelled`` and ``small`` do not go together, or nothing here can
+                detect speech.
         """
+        if self.speech:
+            require("speech", "--speech looks for speech")
         if self.method is None:
             return
         named = choose_method(self.method, self.settings, self.unlabelled is not None)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from voicefit.adaptation.shots import OTHER
 from voicefit.adaptation.suggestion import suggest as choose_recordings
+from voicefit.corpora.recordings import load_recordings
 from voicefit.enrolment.beginning import open_repeatable
 from voicefit.enrolment.clips import labels_and_clips
 from voicefit.errors import VoicefitError
@@ -40,7 +41,7 @@ def suggest(
     """Name the recordings of a voice whose labels would help most, see :mod:`voicefit.adaptation.suggestion`.
 
     Args:
-        recordings: a file or folder with clips of one voice.
+        recordings: a file, folder or table with clips of one voice.
         start: directory or hub id of a pre-finetuned checkpoint.
         labelled: a folder with a folder per label, which holds the clips that have it; an empty one names a label that
             no clip has yet. Left out, the labels are those of the start's corpora.
@@ -61,7 +62,7 @@ def suggest(
     labels, clips, more = (known, [], {}) if labelled is None else labels_and_clips(labelled, channel)
     encoder = begin.fixed_encoder
     voice = embed_clips(encoder, clips, progress)
-    found = embed_recordings(encoder, recordings, clips, progress, channel)
+    found = embed_recordings(encoder, load_recordings(recordings, channel), clips, progress)
     shots = replace(voice.shots(labels, begin, partial=True), unlabelled=found.pooled)
     rows, chances = choose_recordings(shots, count)
     best = chances.argmax(axis=1)

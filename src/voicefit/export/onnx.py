@@ -14,7 +14,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from voicefit.audio import SAMPLE_RATE, find_audio, load_waveform
+from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, load_waveform
+from voicefit.audio.find import printable
 from voicefit.checkpoints.adapted import head_tensors
 from voicefit.encoders.onnx_encoder import GRAPH, OnnxEncoder, new_session
 from voicefit.encoders.onnx_encoder import INPUT as ENCODER_INPUT
@@ -22,7 +23,9 @@ from voicefit.encoders.onnx_encoder import OUTPUT as ENCODER_OUTPUT
 from voicefit.errors import VoicefitError
 from voicefit.export.half import widen
 from voicefit.heads.head import Head
+from voicefit.prediction.embedding import reason_of
 from voicefit.prediction.model import Model, load_model
+from voicefit.prediction.voice import first_reason
 from voicefit.system.extras import has, require
 from voicefit.system.files import new_file, require_absent
 
@@ -53,6 +56,7 @@ class Export:
         torch_seconds: the same time with PyTorch, on all threads; ``None`` where it is not installed, and the
             model was compared with its own graph.
         metadata: the metadata of the file.
+        left_out: clip → why it was not compared.
     """
 
     file: Path
@@ -63,6 +67,7 @@ class Export:
     seconds: float
     torch_seconds: float | None
     metadata: dict[str, str]
+    left_out: dict[str, str]
 
 
 def export(
@@ -78,16 +83,17 @@ def export(
         model: the directory or hub id of an adapted model.
         out: the file to write.
         int8: store the weights of the matrix products in 8 bits (dynamic quantisation): smaller, a little different.
-        clips: audio files or folders to compare on; ``None`` takes noise of 0.5 to 8 s.
+        clips: audio files or folders to compare on; ``None`` takes noise of 0.5 to 8 s. Those that cannot be read are
+            left out.
 
     Raises:
-        VoicefitError: ``out`` exists, the model or a clip cannot be read, or the exported model differs by more than
-            ``TOLERANCE`` (not with ``int8``).
+        VoicefitError: ``out`` exists, the model cannot be read, or none of the clips, or the exported model differs by
+            more than ``TOLERANCE`` (not with ``int8``).
     """
     out = Path(out)
     require_absent(out)
     loaded = load_model(model)
-    waveforms = [load_waveform(file) for file in find_audio(map(Path, clips))] if clips is not None else _noise()
+    waveforms, left_out = (_noise(), {}) if clips is None else _heard(clips)
     proto = _with_head(_graph_of(model, loaded), loaded.head)
     if int8:
         proto = _quantised(proto)
@@ -113,6 +119,7 @@ def export(
         seconds=seconds,
         torch_seconds=original_seconds if original is not loaded else None,
         metadata=metadata,
+        left_out=left_out,
     )
 
 
@@ -203,6 +210,19 @@ def _measure(classify: Callable[[np.ndarray], Any], waveforms: Sequence[np.ndarr
         answers.append(np.array(list(answer), dtype=np.float64))
         seconds.append(min(runs))
     return np.array(answers), statistics.median(seconds)
+
+
+def _heard(clips: Sequence[str | Path]) -> tuple[list[np.ndarray], dict[str, str]]:
+    """Return the waveforms of files and folders, and file → why it cannot be read."""
+    waveforms, left_out = [], {}
+    for file in find_audio(map(Path, clips)):
+        try:
+            waveforms.append(load_waveform(file))
+        except AudioError as error:
+            left_out[printable(file)] = reason_of(error, file)
+    if not waveforms:
+        raise VoicefitError(f"{', '.join(map(str, clips))}: no clip can be read ({first_reason(left_out)})")
+    return waveforms, left_out
 
 
 def _noise() -> list[np.ndarray]:

@@ -16,6 +16,14 @@ _FEWEST_SECONDS = 0.25
 """A window with less speech than this has none to classify: a cough, a click, the end of a word."""
 
 
+def holds_speech(waveform: np.ndarray) -> bool:
+    """Report whether somebody speaks in a mono waveform at 16 kHz, ``(samples,)``."""
+    detector = SpeechDetector()
+    for _ in detector.listen(iter([waveform])):
+        pass
+    return detector.has_speech(0, len(waveform) / SAMPLE_RATE)
+
+
 class SpeechDetector:
     """Listens to one recording, block by block.
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from voicefit.adaptation import Shots
-from voicefit.audio import SAMPLE_RATE, AudioError, find_audio, load_waveform
-from voicefit.audio.find import printable
+from voicefit.audio import SAMPLE_RATE, AudioError, load_waveform
 from voicefit.checkpoints.start import Start
-from voicefit.corpora import Clip, load_clips
-from voicefit.corpora.table import is_table
+from voicefit.corpora import Clip
+from voicefit.corpora.recordings import Recordings
 from voicefit.errors import VoicefitError
 from voicefit.prediction.embedding import Embeds, in_order, reason_of, threads_for
+from voicefit.prediction.speech import holds_speech
 from voicefit.system.progress import Progress
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 Answer = TypeVar("Answer")
 
 _HAS_LABEL = "it has the samples of a labelled clip"
+
+_NO_SPEECH = "no-speech: nobody is heard to speak in it; if somebody does, leave --speech out"
 
 
 @dataclass(frozen=True)
@@ -68,62 +70,61 @@ class Embedded:
         )
 
 
-def embed_clips(encoder: Embeds, clips: Sequence[Clip], progress: Progress) -> Embedded:
-    """Embed clips, for methods that leave the encoder as it is; ``progress`` reports every clip."""
-    usable, vectors, digests, left_out = _read(encoder, encoder.embed, clips, threads_for(encoder), progress)
+def embed_clips(encoder: Embeds, clips: Sequence[Clip], progress: Progress, *, speech: bool = False) -> Embedded:
+    """Embed clips, for methods that leave the encoder as it is.
+
+    Args:
+        encoder: gives their pooled vectors.
+        clips: to read.
+        progress: called for every clip.
+        speech: leave out clips in which nobody speaks (:mod:`voicefit.prediction.speech`).
+    """
+    usable, vectors, digests, left_out = _read(encoder, encoder.embed, clips, threads_for(encoder), progress, speech)
     pooled = np.array(vectors) if vectors else np.empty((0, encoder.hidden_size), np.float32)
     return Embedded(usable, pooled, [], digests, left_out)
 
 
-def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress) -> Embedded:
-    """Embed clips and keep the front end's output, for methods that train the encoder."""
-    usable, frames, digests, left_out = _read(encoder, encoder.front, clips, 1, progress)
+def front_clips(encoder: "Encoder", clips: Sequence[Clip], progress: Progress, *, speech: bool = False) -> Embedded:
+    """Embed clips and keep the front end's output, for methods that train the encoder; see :func:`embed_clips`."""
+    usable, frames, digests, left_out = _read(encoder, encoder.front, clips, 1, progress, speech)
     pooled = encoder.pool(frames).cpu().numpy() if frames else np.empty((0, encoder.hidden_size), np.float32)
     return Embedded(usable, pooled, frames, digests, left_out)
 
 
 def embed_recordings(
     encoder: Embeds,
-    recordings: str | Path,
+    recordings: Recordings,
     labelled: Sequence[Clip],
     progress: Progress,
-    channel: int | None = None,
     *,
     digests: Collection[str] = (),
+    speech: bool = False,
 ) -> Embedded:
-    """Embed the recordings of a file, a folder or a table, but those that are among the labelled clips.
+    """Embed recordings, but those that are among the labelled clips.
 
     Args:
         encoder: gives their pooled vectors.
-        recordings: the file, folder or table.
+        recordings: what to embed.
         labelled: the labelled clips; a recording at the place of one is passed over.
         progress: called for every recording.
-        channel: the number of the one channel to take, from 1.
         digests: of the labelled clips; a recording with the samples of one is left out.
+        speech: leave out recordings in which nobody speaks.
 
     Raises:
         VoicefitError: none is left, or none can be used.
     """
     taken = {_place(clip) for clip in labelled}
-    clips = _unlabelled(Path(recordings), channel)
-    free = [clip for clip in clips if _place(clip) not in taken]
-    found = embed_clips(encoder, free, progress).without(digests) if free else None
+    free = [clip for clip in recordings.clips if _place(clip) not in taken]
+    found = embed_clips(encoder, free, progress, speech=speech).without(digests) if free else None
     if found is None or (not found.clips and set(found.left_out.values()) == {_HAS_LABEL}):
-        raise VoicefitError(f"{recordings}: every recording there has a label already")
+        raise VoicefitError(f"{recordings.name}: every recording there has a label already")
     if not found.clips:
-        raise VoicefitError(f"{recordings}: holds no clip that can be used ({first_reason(found.left_out)})")
-    return found
+        raise VoicefitError(f"{recordings.name}: holds no clip that can be used ({first_reason(found.left_out)})")
+    return replace(found, left_out=recordings.account.left_out | found.left_out)
 
 
 def _place(clip: Clip) -> tuple[Path, float, float | None, int | None]:
     return clip.path.resolve(), clip.start, clip.end, clip.channel
-
-
-def _unlabelled(recordings: Path, channel: int | None) -> list[Clip]:
-    """The clips of a file, a folder, or a table, whose labels are not looked at."""
-    if recordings.is_file() and is_table(recordings):
-        return list(load_clips(recordings, channel=channel).clips)
-    return [Clip(printable(path), path, "", None, channel=channel) for path in find_audio([recordings])]
 
 
 def first_reason(left_out: Mapping[str, str]) -> str:
@@ -137,6 +138,7 @@ def _read(
     clips: Sequence[Clip],
     threads: int,
     progress: Progress,
+    speech: bool,
 ) -> tuple[list[Clip], list[Answer], list[str], dict[str, str]]:
     """Return the clips that can be read, what ``act`` gives for each, their digests, and id → why one is not used."""
     heard = int(encoder.max_seconds * SAMPLE_RATE)
@@ -144,6 +146,8 @@ def _read(
     def read(clip: Clip) -> tuple[Answer | None, str]:
         try:
             waveform = load_waveform(clip.path, clip.start, clip.end, channel=clip.channel)
+            if speech and not holds_speech(waveform[:heard]):
+                return None, _NO_SPEECH
             return act(waveform), _digest(waveform[:heard])
         except AudioError as error:
             return None, f"{error.kind}: {reason_of(error, clip.path)}"

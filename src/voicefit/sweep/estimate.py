@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
@@ -209,9 +210,9 @@ def _run_by(
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int, classes: int, unlabelled: int) -> Shots:
     """Return ``k`` shots, and more clips without labels, of the clips that are measured, over and over."""
     names = [OTHER, "0"] if classes == 2 else [str(label) for label in range(classes)]
-    several = pooled.repeat(classes, 1)
-    voices = [Clip("", Path(), speaker=str(at % 2), label=names[at // 2 % classes]) for at in range(len(several))]
-    prior = learn_prior({"probe": several}, {"probe": voices})
+    voices = [Clip("", Path(), speaker=str(at % 2), label=names[at // 2 % classes]) for at in range(8 * classes)]
+    noise = torch.randn(len(voices), pooled.shape[1], generator=torch.Generator().manual_seed(0))
+    prior = learn_prior({"probe": noise}, {"probe": voices})
     vectors, picked = pooled.cpu().numpy(), [at % len(frames) for at in range(k)]
     return Shots(
         vectors[picked],
