@@ -49,9 +49,7 @@ def kill_itself(raw, folder, cache, inserts):
 
 @pytest.mark.slow(6)
 @pytest.mark.parametrize("inserts", [1, 3 * BATCH + 5, 6 * BATCH, BATCHES * BATCH - 1])
-def test_a_sweep_killed_amid_a_batch_loses_that_batch_alone(
-    inserts, raw, undisturbed, tmp_path, new_process, stored
-):
+def test_a_sweep_killed_amid_a_batch_loses_that_batch_alone(inserts, raw, undisturbed, tmp_path, new_process, stored):
     out, cache, expected = tmp_path / "run", undisturbed / "cache", stored(undisturbed / "run")
     process = new_process.Process(target=kill_itself, args=(raw, out, cache, inserts))
     process.start()
