@@ -57,6 +57,7 @@ class Round:
         generator: for what is random.
         trials: how many there are in all.
         workers: processes that run trials.
+        then: how many trials were finished when it happened, of a sweep that went on.
         environment: what the process of the disturbed sweep gets.
     """
 
@@ -64,6 +65,7 @@ class Round:
     generator: random.Random
     trials: int = 0
     workers: int = 1
+    then: int | None = None
     environment: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -233,6 +235,7 @@ def kill_worker(this: Round, moment: float) -> str:
         while not children and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
             time.sleep(0.02)
             children = psutil.Process(pid).children(recursive=True)
+        this.then = this.count()
         if children:
             this.generator.choice(children).kill()
     ended = this.end(pid)
@@ -306,7 +309,7 @@ def measure(root: Path, kind: str, rounds: int, whole: Round, seconds: float) ->
     for number in range(rounds):
         this = Round(make_place(root, f"{kind}-{number}", whole.cache), generator, len(expected))
         ends[drill(this, generator.uniform(0.05, 0.95) * seconds)] += 1
-        before.append(this.count())
+        before.append(this.count() if this.then is None else this.then)
         wrong["half batches"] += sum(count < whole_batches[name] for name, count in this.batches().items())
         resumed = this.end(this.start(disturbed=False))
         if resumed != "well":
