@@ -190,7 +190,8 @@ class _SpeakerClips:
 
 def _clips_of_speakers(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> _SpeakerClips:
     speakers = {(trial.target, trial.speaker) for trial in trials}
-    episodes = [SpeakerEpisodes(targets[target], speaker, validation=True) for target, speaker in speakers]
+    held_out = trials[0].protocol == "paper"
+    episodes = [SpeakerEpisodes(targets[target], speaker, validation=held_out) for target, speaker in speakers]
     counts = [
         (len(own.labels), sum(map(len, own.pool.values())), len(own.validation), len(own.test)) for own in episodes
     ]
