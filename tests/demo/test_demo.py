@@ -9,8 +9,10 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoFeatureExtractor, AutoModelForAudioClassification, Wav2Vec2Config
 
+from voicefit import sweep
 from voicefit.audio import SAMPLE_RATE
 from voicefit.demo import demo
+from voicefit.demo.small_encoder import write_small_encoder
 from voicefit.encoders import load_encoder
 from voicefit.sweep import TrialStore, read_preset
 from voicefit.sweep.plan import Grid, Plan
@@ -19,7 +21,7 @@ from voicefit.sweep.plan import Grid, Plan
 @pytest.fixture(scope="module")
 def encoder_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("demo") / "encoder"
-    demo.write_small_encoder(path)
+    write_small_encoder(path)
     return path
 
 
@@ -53,7 +55,7 @@ def test_the_small_encoder_is_the_same_every_time_and_leaves_the_global_seed_alo
     torch.manual_seed(7)
     expected = torch.rand(3)
     torch.manual_seed(7)
-    demo.write_small_encoder(tmp_path / "again")
+    write_small_encoder(tmp_path / "again")
     assert torch.equal(torch.rand(3), expected)
     first, second = (load_file(path / "model.safetensors") for path in (encoder_path, tmp_path / "again"))
     assert first.keys() == second.keys()
@@ -104,20 +106,29 @@ def test_the_demo_runs_from_speech_to_report_and_again_from_what_is_there(
 ):
     pytest.importorskip("parselmouth", reason="praat-parselmouth is not installed (extra: demo)")
     _shrink(monkeypatch)
+    steps: list[str] = []
     told: list[str] = []
-    result = demo.run_demo(tmp_path / "run", workers=1, progress=lambda what, done, total: told.append(what))
+    result = demo.run_demo(
+        tmp_path / "run", workers=1, progress=lambda what, done, total: steps.append(what), notify=told.append
+    )
     assert result.report.is_file()
-    assert set(result.scores) == set(product(("small", "mini"), ("head", "prototype"), ("none", "english+german")))
+    starts = ("none", "english+german")
+    both = set(product(("small", "mini"), ("head", "prototype"), starts)) | set(product(["small"], ["full"], starts))
+    best = set(product(("small", "mini"), ("prior", "joint"), ["english+german"]))
+    assert set(result.scores) == both | best
     lines = iter(result.text().splitlines())
     for encoder, method in product(("small", "mini"), ("head", "prototype")):
-        plain, tuned = (result.scores[encoder, method, start] for start in ("none", "english+german"))
+        plain, tuned = (result.scores[encoder, method, start] for start in starts)
         line = next(line for line in lines if line.split()[0] == method)
-        assert line.endswith(f"not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
-    assert "trials" in told
+        assert f"not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}" in line
+    assert f"    joint      pre-finetuned {result.scores['mini', 'joint', 'english+german']:.3f}" in result.text()
+    first = result.scores["mini", "head", "none"]
+    assert len(told) == 1 and told[0].startswith(f"first score: macro F1 {first:.3f} with 2 clips of a new voice")
+    assert steps.index("front end on spanish") < steps.index("front end on english")
     with TrialStore(tmp_path / "run" / "trials.sqlite", read_only=True) as store:
         finished = store.trials()["finished_at"].tolist()
-    again = demo.run_demo(tmp_path / "run", workers=1, progress=lambda what, done, total: None)
-    assert again.scores == result.scores
+    again = demo.run_demo(tmp_path / "run", workers=1, progress=lambda what, done, total: None, notify=told.append)
+    assert again.scores == result.scores and len(told) == 1
     with TrialStore(tmp_path / "run" / "trials.sqlite", read_only=True) as store:
         assert store.trials()["finished_at"].tolist() == finished
 
@@ -132,7 +143,7 @@ def _shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "DEMO_TARGET", target)
     monkeypatch.setattr(demo, "_CLIPS_PER_LABEL", 3)
     monkeypatch.setattr(demo, "_TARGET_CLIPS_PER_LABEL", 6)
-    monkeypatch.setattr(demo, "read_preset", _small_plan)
+    monkeypatch.setattr(sweep, "read_preset", _small_plan)
 
 
 def _small_plan(preset: str, **paths: Any) -> Plan:
@@ -141,6 +152,10 @@ def _small_plan(preset: str, **paths: Any) -> Plan:
         update={
             "corpora": {name: plan.corpora[name] for name in ("english", "german")},
             "prefinetune": {**plan.prefinetune, "max_epochs": 1},
-            "grid": [Grid(starts=["none", "all"], methods=["head", "prototype"], k=[2, 4], draws=2)],
+            "grid": [
+                Grid(starts=["none", "all"], methods=["head", "prototype"], k=[2, 4], draws=2),
+                Grid(starts=["all"], methods=["prior", "joint"], k=[2], draws=2),
+                Grid(encoders=["small"], starts=["none", "all"], methods=["full"], k=[2], draws=1),
+            ],
         }
     )

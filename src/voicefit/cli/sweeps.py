@@ -240,7 +240,7 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("voicefit-demo"),
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 2,
 ) -> None:
-    """Run the whole line on synthetic speech in a few minutes, with no network.
+    """Run the whole line on synthetic speech in a minute or two, with no network.
 
     Example: `voicefit demo --out my-demo`
     """
@@ -249,6 +249,6 @@ def demo(
     from voicefit.demo.demo import run_demo
 
     with progress_bars() as progress:
-        result = run_demo(out_dir, workers=workers, progress=progress)
+        result = run_demo(out_dir, workers=workers, progress=progress, notify=notify)
     out.print(result.text())
     out.print(escape(f"report: {result.report}"), soft_wrap=True)

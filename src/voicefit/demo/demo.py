@@ -1,30 +1,34 @@
-"""The whole line on synthetic speech: no network, no downloads, a few minutes on two cores."""
+"""The whole line on synthetic speech: no network, no downloads, a minute or two on two cores."""
 
+import multiprocessing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import torch
-from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
+from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, import_parselmouth, synthesise_corpus
+from voicefit.system.progress import Notify, Progress
 
-from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, synthesise_corpus
-from voicefit.distillation.filter_bank import TAPS, filter_bank_dims, set_filter_bank
-from voicefit.encoders.load import quiet_transformers
-from voicefit.report import build_report
-from voicefit.sweep import read_preset, run_sweep
-from voicefit.sweep.run_directory import RunDirectory
-from voicefit.system.files import new_directory
-from voicefit.system.machine import limit_threads
-from voicefit.system.progress import Progress
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from voicefit.sweep.plan import Plan
 
 _CLIPS_PER_LABEL = 12
-_TARGET_CLIPS_PER_LABEL = 36
-
-_BANDS, _KNEES = 40, 5
+_TARGET_CLIPS_PER_LABEL = 27
 
 _ENCODERS = {
     "small": "random weights behind a fixed filter bank",
     "mini": "the model that comes with Voicefit, made from real speech",
+}
+_METHODS = {
+    "full": "the publication's: all of the encoder is trained",
+    "head": "a linear head",
+    "prototype": "the nearest mean",
+    "prior": "what the corpora know of labels",
+    "joint": "prior, with the voice's other recordings, unlabelled",
 }
 
 
@@ -51,39 +55,73 @@ class DemoResult:
         ]
         for encoder, what in _ENCODERS.items():
             lines.append(f"  {encoder}, {what}")
-            for method in sorted({method for name, method, _ in self.scores if name == encoder}):
-                plain, tuned = self.scores[encoder, method, "none"], self.scores[encoder, method, full]
-                lines.append(f"    {method:<10} not pre-finetuned {plain:.3f}, pre-finetuned {tuned:.3f}")
+            for method, means in _METHODS.items():
+                found = [
+                    f"{words} {self.scores[encoder, method, start]:.3f}"
+                    for start, words in (("none", "not pre-finetuned"), (full, "pre-finetuned"))
+                    if (encoder, method, start) in self.scores
+                ]
+                if found:
+                    lines.append(f"    {method:<10} {', '.join(found)}  ({means})")
         return "\n".join(lines)
 
 
-def run_demo(out: Path, *, workers: int, progress: Progress) -> DemoResult:
+def run_demo(out: Path, *, workers: int, progress: Progress, notify: Notify) -> DemoResult:
     """Synthesise four corpora and a target, pre-finetune a small wav2vec 2.0, adapt to every target speaker, report.
 
-    A demo that was stopped resumes.
+    A demo that was stopped resumes. The first score needs the target alone, and is told while corpora are synthesised.
 
     Args:
         out: the run directory; speech, encoder and cache go to ``OUT-material`` beside it.
-        workers: processes that run trials.
+        workers: processes that synthesise, and that run trials.
         progress: called at every step.
+        notify: called with the first score.
 
     Raises:
         VoicefitError: ``praat-parselmouth`` is not installed, or ``out`` holds something else.
     """
+    import_parselmouth()
     material = out.with_name(out.name + "-material").resolve()
-    _synthesise(material / "speech", progress)
-    if not (material / "encoder").exists():
-        write_small_encoder(material / "encoder")
     speech = {corpus.name.removeprefix("demo-"): material / "speech" / corpus.name for corpus in _corpora()}
-    plan = read_preset("demo", encoders={"small": material / "encoder"}, corpora=speech)
-    with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
-        run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
+    with _synthesising(material / "speech", workers, progress) as wait_for:
+        # Imported here: what torch takes to import, speech takes to be made.
+        from voicefit.demo.small_encoder import write_small_encoder
+        from voicefit.report import build_report
+        from voicefit.sweep import read_preset, run_sweep
+        from voicefit.sweep.run_directory import RunDirectory
+        from voicefit.system.machine import limit_threads
+
+        if not (material / "encoder").exists():
+            write_small_encoder(material / "encoder")
+        plan = read_preset("demo", encoders={"small": material / "encoder"}, corpora=speech)
+        with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
+            wait_for(1)
+            if not out.exists():
+                run_sweep(_first_plan(plan), out, cache_root=material / "cache", progress=progress)
+                with RunDirectory(out).open_store() as store:
+                    notify(_first_score(store.trials()))
+            wait_for(len(_corpora()))
+            run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
     with RunDirectory(out).open_store() as store:
         return _result(store.trials(), report)
 
 
-def _result(trials: pd.DataFrame, report: Path) -> DemoResult:
+def _first_plan(plan: "Plan") -> "Plan":
+    """Return the part of a plan that needs no corpus: ``mini`` as it comes, at two clips."""
+    grid = next(grid for grid in plan.grid if grid.encoders is None or "mini" in grid.encoders)
+    first = grid.model_copy(update={"encoders": ["mini"], "starts": ["none"], "methods": ["head"], "k": [2]})
+    return plan.model_copy(update={"encoders": {"mini": plan.encoders["mini"]}, "corpora": {}, "grid": [first]})
+
+
+def _first_score(trials: "pd.DataFrame") -> str:
+    return (
+        f"first score: macro F1 {trials['macro_f1'].mean():.3f} with 2 clips of a new voice, by mini as it comes "
+        f"(floor {trials[['floor_never', 'floor_coin']].mean().max():.3f}); next: pre-finetuning"
+    )
+
+
+def _result(trials: "pd.DataFrame", report: Path) -> DemoResult:
     two = trials[trials["k"] == 2]
     places = ["encoder", "method", "start"]
     cells = two.groupby(places, as_index=False)["macro_f1"].mean()
@@ -92,55 +130,33 @@ def _result(trials: pd.DataFrame, report: Path) -> DemoResult:
 
 
 def _corpora() -> tuple[SyntheticCorpus, ...]:
-    return (*DEMO_CORPORA, DEMO_TARGET)
+    """Return the target, which is needed first, and the corpora."""
+    return (DEMO_TARGET, *DEMO_CORPORA)
 
 
-def _synthesise(root: Path, progress: Progress) -> None:
-    for corpus in _corpora():
-        clips = _TARGET_CLIPS_PER_LABEL if corpus is DEMO_TARGET else _CLIPS_PER_LABEL
-        synthesise_corpus(
-            corpus,
-            root / corpus.name,
-            clips,
-            0,
-            lambda done, total, name=corpus.name: progress(f"speaking {name}", done, total),  # type: ignore[misc]
-        )
+@contextmanager
+def _synthesising(root: Path, workers: int, progress: Progress) -> Iterator[Callable[[int], None]]:
+    """Synthesise the corpora in processes of their own; yield what waits until so many of the first are there."""
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        jobs = [
+            pool.submit(
+                synthesise_corpus,
+                corpus,
+                root / corpus.name,
+                _TARGET_CLIPS_PER_LABEL if corpus is DEMO_TARGET else _CLIPS_PER_LABEL,
+                0,
+            )
+            for corpus in _corpora()
+        ]
 
+        def wait_for(count: int) -> None:
+            for done, job in enumerate(jobs[:count], 1):
+                job.result()
+                progress("speaking corpora", done, len(jobs))
 
-def write_small_encoder(path: Path) -> None:
-    """Write a small wav2vec 2.0 as a plain `transformers` directory, the same every time; 50 frames a second.
-
-    Its weights are random, from a fixed seed, except that the convolutions are a log-mel filter bank: no training
-    is done on them, and random ones lose most of what tells emotions apart.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = Wav2Vec2ForSequenceClassification(_small_config())
-    set_filter_bank(model.wav2vec2.feature_extractor.conv_layers)
-    # No normalisation: all clips are recorded alike, as it were, and loudness is a cue to emotion.
-    feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=False, return_attention_mask=False)
-    with new_directory(path) as folder, quiet_transformers():
-        model.save_pretrained(folder)
-        feature_extractor.save_pretrained(folder)
-
-
-def _small_config() -> Wav2Vec2Config:
-    return Wav2Vec2Config(
-        conv_dim=filter_bank_dims(_BANDS, _KNEES),
-        conv_kernel=(TAPS, 8, 1, 1),
-        conv_stride=(80, 4, 1, 1),
-        conv_bias=True,
-        feat_extract_norm="group",
-        hidden_size=96,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        intermediate_size=192,
-        num_conv_pos_embeddings=32,
-        num_conv_pos_embedding_groups=8,
-        hidden_dropout=0.0,
-        attention_dropout=0.0,
-        activation_dropout=0.0,
-        feat_proj_dropout=0.0,
-        classifier_proj_size=96,
-        num_labels=2,
-    )
+        try:
+            yield wait_for
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise

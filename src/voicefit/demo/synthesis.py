@@ -237,7 +237,12 @@ def _check_request(corpus: SyntheticCorpus, clips_per_label: int) -> None:
         raise VoicefitError(f"{corpus.name}: clips_per_label is {clips_per_label}, at least 1 is needed")
 
 
-def _import_parselmouth() -> Any:
+def import_parselmouth() -> Any:
+    """Return the module that speaks.
+
+    Raises:
+        VoicefitError: it is not installed.
+    """
     try:
         import parselmouth.praat
     except ImportError as error:
@@ -253,7 +258,7 @@ def _speak_in_fresh_process(corpus: SyntheticCorpus) -> dict[tuple[str, int], _U
     espeak keeps state from one utterance to the next: the same text gives other samples in a second call. A fresh
     process and a fixed order make the samples repeatable.
     """
-    _import_parselmouth()
+    import_parselmouth()
     keys = [(s, number) for s in corpus.speakers for number in range(len(_SENTENCES[corpus.language]))]
     requests = json.dumps([(corpus.language, speaker.voice, number) for speaker, number in keys])
     with tempfile.TemporaryDirectory() as scratch:
@@ -271,7 +276,7 @@ def _speak_in_fresh_process(corpus: SyntheticCorpus) -> dict[tuple[str, int], _U
 
 
 def _speak(language: str, voice: str, number: int) -> _Utterance:
-    call = _import_parselmouth().praat.call
+    call = import_parselmouth().praat.call
     synthesizer = call("Create SpeechSynthesizer", _ESPEAK_NAMES.get(language, language), voice)
     grid, sound = call(synthesizer, "To Sound", _SENTENCES[language][number], "yes")
     tier = 3  # sentence, clause, word, phoneme
@@ -305,11 +310,11 @@ def _hash(text: str) -> int:
 
 def _seed_praat(seed: int) -> None:
     """Make Praat's PSOLA repeatable: it scatters the pieces of voiceless sounds at random."""
-    _import_parselmouth().praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({seed})")
+    import_parselmouth().praat.run(f"random_initializeWithSeedUnsafelyButPredictably ({seed})")
 
 
 def _prepare(utterance: _Utterance, formants: float) -> _Model:
-    parselmouth = _import_parselmouth()
+    parselmouth = import_parselmouth()
     call = parselmouth.praat.call
     _seed_praat(0)
     plain = parselmouth.Sound(utterance.samples, SAMPLE_RATE)
@@ -364,7 +369,7 @@ def _pitch_curve(model: _Model, centre: float, cues: _Cues, rng: np.random.Gener
 
 def _resynthesise(model: _Model, hertz: np.ndarray, stretch: float) -> np.ndarray:
     """Resynthesise by PSOLA with F0 ``hertz`` at ``model.times``, every duration multiplied by ``stretch``."""
-    call = _import_parselmouth().praat.call
+    call = import_parselmouth().praat.call
     pitch_tier = call("Create PitchTier", "pitch", 0, model.duration)
     for time, value in zip(model.times, hertz, strict=True):
         call(pitch_tier, "Add point", time, value)
