@@ -34,6 +34,11 @@ def test_each_kind_of_work_has_its_own_time():
     assert progress_at([0, 15, 21], [("a", 1, 9), ("b", 1, 9), ("a", 2, 9)]) == ["a: 2 of 9 after 21 s"]
 
 
+def test_short_works_in_a_row_are_not_silent_together():
+    calls = [("epoch 1", 1, 2), ("epoch 1", 2, 2), ("epoch 2", 1, 2), ("epoch 2", 2, 2), ("epoch 3", 1, 2)]
+    assert progress_at([0, 12, 13, 24, 26], calls) == ["epoch 2: 2 of 2 after 11 s"]
+
+
 def test_work_of_the_same_name_begins_anew():
     calls = [("epoch", 0, 2), ("epoch", 2, 2), ("epoch", 0, 2), ("epoch", 1, 2)]
     assert progress_at([0, 25, 30, 60], calls) == ["epoch: 2 of 2 after 25 s", "epoch: 1 of 2 after 30 s"]

@@ -58,9 +58,11 @@ class _RateColumn(ProgressColumn):
 class ProgressLines:
     """Progress as plain lines, for a log or a pipe: how far each kind of work is, every so often and at its end.
 
+    Many short kinds of work in a row, as epochs, are no longer without a line than one long kind is.
+
     Args:
         write: takes a line.
-        seconds: between two lines of one kind of work; the first comes after as many.
+        seconds: between two lines of one kind of work, and the longest without a line of any.
         now: the time in seconds.
     """
 
@@ -70,6 +72,7 @@ class ProgressLines:
         self._write, self._seconds, self._now = write, seconds, now
         self._begun: dict[str, float] = {}
         self._told: dict[str, float] = {}
+        self._any: float | None = None
 
     def __call__(self, what: str, done: int, total: int) -> None:
         """Take how much of something is done, and write a line if it is time."""
@@ -77,10 +80,11 @@ class ProgressLines:
         begun = self._begun.setdefault(what, now)
         last = self._told.setdefault(what, begun)
         over = done >= total
-        if now - last < self._seconds and not (over and last > begun):
-            return  # what ends before its first line was short
-        self._told[what] = now
-        self._write(f"{what}: {done:,} of {total:,} after {now - begun:.0f} s")
+        if self._any is None:
+            self._any = now
+        if max(now - last, now - self._any) >= self._seconds or (over and last > begun):
+            self._told[what] = self._any = now
+            self._write(f"{what}: {done:,} of {total:,} after {now - begun:.0f} s")
         if over:
             del self._begun[what], self._told[what]
 
