@@ -16,8 +16,8 @@ import statistics
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import product
 from pathlib import Path
@@ -62,13 +62,16 @@ class Options:
 
     quick: bool
     json: Path | None
+    only: list[str] = field(default_factory=list)
 
 
-def parse_options(description: str | None) -> Options:
-    """Read ``--quick`` and ``--json FILE``."""
+def parse_options(description: str | None, parts: Collection[str] = ()) -> Options:
+    """Read ``--quick``, ``--json FILE`` and, of a script that has parts, ``--only PART``."""
     parser = argparse.ArgumentParser(description=(description or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="under a minute, on a smaller case: to see that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
+    if parts:
+        parser.add_argument("--only", action="append", default=[], choices=parts, help="run this part; may be repeated")
     return Options(**vars(parser.parse_args()))
 
 

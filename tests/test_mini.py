@@ -51,7 +51,7 @@ def test_transformers_loads_it_in_float32_with_nothing_missing():
 
 def test_its_card_names_the_terms_and_every_corpus():
     record, card = read_record("mini"), (FOLDER / "README.md").read_text()
-    assert record["terms"] in card
+    assert record["terms"] in card and all(corpus["title"] in record["terms"] for corpus in record["corpora"])
     assert all(f"| {corpus['title']} |" in card and corpus["licence"] in card for corpus in record["corpora"])
     assert not any(path in json.dumps(record) for path in ("/home", "/tmp", "/root"))
 
@@ -92,6 +92,7 @@ def test_adapt_without_a_start_begins_at_it_and_says_on_what_terms(clips: Path, 
     assert " ".join(found.stderr.splitlines()[0].split()) == (
         f"model: mini, which comes with Voicefit. {read_record('mini')['terms']}"
     )
+    assert "It learnt from EmoDB (CC0 1.0) and EMOVO (no terms stated, which is no permission)." in found.stderr
     assert "by method prior" in found.stdout
     record = json.loads((out / "voicefit.json").read_text())
     assert record["source"] == "mini" and record["corpora"] == read_record("mini")["corpora"]

@@ -121,7 +121,7 @@ def test_the_example_in_the_wheel_is_adapted_to_and_predicted(installed, home):
     first = run(installed, home, "voicefit example tried")
     assert first.returncode == 0, first.stderr
     for line in first.stdout.splitlines()[1:]:
-        done = run(installed, home, line.strip().replace("my-model", "tried-model"))
+        done = run(installed, home, line.strip())
         assert done.returncode == 0, f"{line}\n{done.stderr}"
     assert "16 clips: macro F1" in done.stdout
 

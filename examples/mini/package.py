@@ -15,21 +15,18 @@ from voicefit.export.encoder import add_graph
 from voicefit.system.files import new_directory, write_json, write_text
 
 TERMS = {
-    "non-commercial": "For non-commercial use only: it learnt from {names}.",
-    "research": "For research only: it learnt from {names}.",
-    "unknown": "It learnt from {titles}, for which no terms are stated.",
+    "unrestricted": "{licence}",
+    "non-commercial": "{licence}: no commercial use",
+    "research": "{licence}: research only",
+    "unknown": "no terms stated, which is no permission",
 }
+"""What a corpus's licence comes to, by its usage."""
 
 
 def describe_terms(corpora: list[dict[str, str]]) -> str:
-    """One sentence per kind of terms that the corpora come under, the strictest first."""
-    said = []
-    for usage, sentence in TERMS.items():
-        found = [f"{corpus['title']} ({corpus['licence']})" for corpus in corpora if corpus["usage"] == usage]
-        if found:
-            titles = ", ".join(corpus["title"] for corpus in corpora if corpus["usage"] == usage)
-            said.append(sentence.format(names=", ".join(found), titles=titles))
-    return " ".join(said) or "It learnt from recordings that anybody may use."
+    """One sentence with every corpus and its terms."""
+    *most, last = [f"{corpus['title']} ({TERMS[corpus['usage']].format_map(corpus)})" for corpus in corpora]
+    return f"It learnt from {' and '.join([', '.join(most), last] if most else [last])}."
 
 
 def main() -> None:

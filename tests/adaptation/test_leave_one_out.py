@@ -59,12 +59,15 @@ def test_no_clip_has_a_say_in_its_own_answer(encoder):
 
 def test_counts_by_hand():
     logits = np.array([[2.0, 1], [0, 3], [1, 0], [0, 1], [0, 1], [0, 1]])
-    found = LeaveOneOut(logits, np.array([0, 0, 0, 0, 1, 1]))
+    found = LeaveOneOut(logits, np.array([0, 0, 0, 0, 1, 1]), fewest=4)
     # Answers 0 1 0 1 1 1: class 0 has precision 1 and recall 1/2, class 1 has precision 1/2 and recall 1.
     assert found.right == 4
     assert found.macro_f1 == pytest.approx(2 / 3)
     assert found.chance == pytest.approx(6 * ((4 / 6) ** 2 + (2 / 6) ** 2))
     assert found.words() == "on 6 clips: 4 right when each was left out (chance 3.33), macro F1 0.67"
+    few = LeaveOneOut(logits, found.targets, fewest=3).words()
+    assert few.startswith("hard to tell from 3 clips of a label. On 6 clips: 4 right")
+    assert "(chance 3.33), which is mostly far too low" in few
 
 
 def test_it_is_skipped_where_it_says_nothing(encoder):

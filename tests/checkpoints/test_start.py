@@ -71,5 +71,8 @@ def test_without_pytorch_an_encoder_that_has_no_graph_names_the_extra(tmp_path, 
 
 
 def test_what_holds_no_encoder_is_told_at_once(tmp_path):
-    with pytest.raises(VoicefitError, match=r"nothing: no encoder could be loaded from here"):
+    with pytest.raises(VoicefitError, match=r"nothing: no such folder\. A model of the hub is named as owner/name"):
+        open_start(tmp_path / "nothing")
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(VoicefitError, match=r"nothing: no encoder could be loaded from here\. Give"):
         open_start(tmp_path / "nothing")

@@ -181,7 +181,8 @@ def test_adapt_says_how_sure_it_is_and_writes_it_down(run, tmp_path):
     assert code == 0 and "listen to" not in err
     found = json.loads((tmp_path / "model" / "voicefit.json").read_text())["leave_one_out"]
     assert (found["clips"], found["chance"]) == (4, 2.0)
-    assert f"how sure: on 4 clips: {found['right']} right when each was left out (chance 2)" in out
+    words = f"how sure: hard to tell from 2 clips of a label. On 4 clips: {found['right']} right when each was left out"
+    assert f"{words} (chance 2), which is mostly far too low. `voicefit evaluate` on other clips tells better" in out
     card = (tmp_path / "model" / "README.md").read_text()
     assert f"On 4 clips: {found['right']} right when each was left out; chance 2." in card
 

@@ -181,3 +181,9 @@ def test_tables_are_taken_where_folders_are(run, tmp_path, start):
     (clips / "more.csv").write_text("file;emotion\n" + "\n".join(more))
     code, out, err = run("evaluate", tmp_path / "m", clips / "more.csv", "--json")
     assert code == 0 and json.loads(out)["clips"] == 4, err
+
+
+def test_a_plan_that_is_not_there_is_named_with_the_preset_that_is_called_alike(run):
+    code, _, err = run("sweep", "plans/encoder-sizes.toml", "--dry-run")
+    assert code == 2
+    assert "plans/encoder-sizes.toml: no such plan; did you mean --preset encoder-size?" in err

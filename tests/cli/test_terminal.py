@@ -1,3 +1,10 @@
+import os
+import pty
+import subprocess
+import sys
+
+import pytest
+
 from voicefit.cli.terminal import ProgressLines
 
 
@@ -30,3 +37,39 @@ def test_each_kind_of_work_has_its_own_time():
 def test_work_of_the_same_name_begins_anew():
     calls = [("epoch", 0, 2), ("epoch", 2, 2), ("epoch", 0, 2), ("epoch", 1, 2)]
     assert progress_at([0, 25, 30, 60], calls) == ["epoch: 2 of 2 after 25 s", "epoch: 1 of 2 after 30 s"]
+
+
+@pytest.mark.parametrize(
+    ("terminal", "extra"),
+    [(None, {"FORCE_COLOR": "1"}), ("dumb", {})],
+    ids=["a log in colour", "a terminal without a cursor"],
+)
+def test_no_bar_is_drawn_where_it_would_stay(tmp_path, terminal, extra):
+    assert drawn(tmp_path, terminal, extra) == 0
+
+
+def test_a_terminal_gets_bars(tmp_path):
+    assert drawn(tmp_path, "xterm", {}) > 1
+
+
+def drawn(tmp_path, terminal, extra):
+    """How often a bar of three steps is drawn in a terminal of a kind, or in a pipe."""
+    script = tmp_path / "steps.py"
+    script.write_text(
+        "from voicefit.cli.terminal import progress_bars\n"
+        "with progress_bars() as progress:\n    [progress('counting', done, 3) for done in range(4)]\n"
+    )
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("FORCE_COLOR", "NO_COLOR", "COLUMNS")
+    }
+    far, near = pty.openpty() if terminal else os.pipe()
+    environment |= {"TERM": terminal or "xterm", **extra}
+    done = subprocess.run([sys.executable, script], stderr=near, env=environment, check=False)
+    os.close(near)
+    assert done.returncode == 0
+    try:
+        return os.read(far, 100_000).decode().count("counting")
+    except OSError:  # a terminal at which nothing was written has ended
+        return 0
+    finally:
+        os.close(far)

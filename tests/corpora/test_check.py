@@ -8,7 +8,7 @@ import pytest
 import soundfile
 from rich.console import Console
 
-from support.layouts import build_folder, build_nemo, write_noise
+from support.layouts import build_emodb, build_folder, build_nemo, write_noise
 from voicefit.corpora import load_corpus
 from voicefit.corpora.check import KINDS, Difference, check_corpus, render
 
@@ -48,7 +48,14 @@ def test_a_sound_corpus_has_no_findings(tmp_path):
         "rates": {16_000: 8},
         "channels": {1: 8},
     }
-    assert "Nothing to report" in shown(report)
+    assert "Angry is read as the label anger" in shown(report) and "Nothing else to report" in shown(report)
+
+
+def test_a_corpus_under_another_name_than_its_own_is_told_of_names(tmp_path):
+    words = "One label alone: if `voicefit corpora list` knows this corpus, give it as NAME=PATH by that name"
+    build_emodb(tmp_path)
+    assert words in shown(check_corpus(load_corpus("mine", tmp_path)))
+    assert words not in shown(check_corpus(load_corpus("emodb", tmp_path)))
 
 
 def test_clips_that_do_not_load(tmp_path):

@@ -49,11 +49,29 @@ def test_a_file_at_another_depth_is_refused(tmp_path, stray):
         folder.load("f", tmp_path)
 
 
+def test_recordings_without_folders_of_labels_are_told_what_is_read(tmp_path):
+    for name in ("03a01Fa.wav", "03a01Nc.wav"):
+        write_noise(tmp_path / name, 1)
+    words = (
+        r"holds 2 audio files, as 03a01Fa\.wav, and no folder named after a label\. Read are <label>/<audio file> or "
+    )
+    with pytest.raises(VoicefitError, match=words) as caught:
+        folder.load("f", tmp_path)
+    for layout in ("a table with the columns path and label", "NAME=PATH", "docs/how-to/formats.md"):
+        assert layout in str(caught.value)
+    (tmp_path / "03a01Nc.wav").unlink()
+    with pytest.raises(VoicefitError, match=r"holds 1 audio file, 03a01Fa\.wav, and no folder"):
+        folder.load("f", tmp_path)
+
+
 def test_an_empty_or_absent_folder_is_refused(tmp_path):
     with pytest.raises(VoicefitError, match="no audio file"):
         folder.load("f", tmp_path)
     with pytest.raises(VoicefitError, match="no such folder"):
         folder.load("f", tmp_path / "absent")
+    (tmp_path / "my-clips").mkdir()
+    with pytest.raises(VoicefitError, match=r"my-clps: no such folder; did you mean .*/my-clips\?"):
+        folder.load("f", tmp_path / "my-clps")
 
 
 @settings(max_examples=25, deadline=None)
@@ -89,7 +107,10 @@ def test_recordings_are_known_by_their_bytes_where_their_names_say_nothing(tmp_p
     (tmp_path / "calm" / "notes").write_text("not a recording")
     corpus = folder.load("me", tmp_path)
     assert labels_of(corpus) == {"anger": 1, "boredom": 1, "calm": 1, "sadness": 1, "upset": 1}
-    assert corpus.account.remarks == ["1 file is no recording: 1 without a suffix"]
+    assert corpus.account.remarks == [
+        "1 file is no recording: 1 without a suffix",
+        "angry is read as the label anger, bored as boredom, sad as sadness",
+    ]
 
 
 def test_what_is_no_whole_recording_is_left_out_by_name(tmp_path):
@@ -135,8 +156,9 @@ def test_two_labels_that_the_vocabulary_takes_for_one_stay_two(tmp_path):
         write_noise(tmp_path / name, seed)
     corpus = folder.load("me", tmp_path)
     assert corpus.labels == ["anxiety", "fear", "happy", "joy", "sadness"]
-    assert len(corpus.account.remarks) == 2
-    assert "happy and joy would both be read as happiness" in corpus.account.remarks[-1] + corpus.account.remarks[0]
+    *both, read = corpus.account.remarks
+    assert len(both) == 2 and read == "sad is read as the label sadness"
+    assert "happy and joy would both be read as happiness" in both[-1] + both[0]
 
 
 def test_labels_that_differ_in_case_or_hyphens_are_one_and_that_is_told(tmp_path):

@@ -144,7 +144,7 @@ def test_a_model_of_another_kind_is_refused(tmp_path):
 def test_nothing_there_is_said_fast_in_one_line(source, monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     began = time.monotonic()
-    with pytest.raises(VoicefitError, match="no encoder could be loaded") as caught:
+    with pytest.raises(VoicefitError, match=r"no encoder could be loaded|no such folder") as caught:
         load_encoder(source)
     assert time.monotonic() - began < 5
     assert "\n" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Exported graphs in the oldest onnxruntime that pyproject.toml allows, and in onnxruntime-web under Node."""
+"""Exported graphs in the oldest onnxruntime that pyproject.toml allows, and in onnxruntime-web in Node and Chromium."""
 
 import json
 import os
@@ -6,15 +6,21 @@ import re
 import shutil
 import subprocess
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
 from support import SUPPORT
-from support.adapted_models import LABELS, build_adapted
+from support.adapted_models import build_adapted
+from support.chromium import CHROMIUM, FLAGS
 from support.tiny_models import make_waveform
 from voicefit.export.onnx import export
+from voicefit.export.web import RUNTIME_FILES
 from voicefit.prediction.model import load_model
 
 pytestmark = pytest.mark.slow(60)
@@ -22,6 +28,8 @@ pytest.importorskip("onnx", reason="the extra onnx is not installed")
 
 GRAPHS = ("wav2vec2-layer-norm", "hubert-batch-norm", "wavlm", "whisper")
 """Together these have every operator of the families."""
+
+MINI = "mini"
 
 SAMPLES = (400, 721, 16_000, 80_000, 96_000)
 PYPROJECT = Path(__file__).resolve().parents[2] / "pyproject.toml"
@@ -34,22 +42,28 @@ def graphs(tmp_path_factory):
     waveforms = {samples: 0.3 * make_waveform(samples / 16_000, 1) + 0.05 for samples in SAMPLES}
     for samples, waveform in waveforms.items():
         waveform.astype("<f4").tofile(folder / f"{samples}.f32")
-    for name in GRAPHS:
-        weighted = name != "hubert-batch-norm"
-        model = load_model(build_adapted(folder / "made", name, real_graph=True, weighted_layers=weighted))
-        export(folder / "made" / "model", folder / f"{name}.onnx")
-        shutil.rmtree(folder / "made")
-        said = {samples: model.predict(waveform).probabilities for samples, waveform in waveforms.items()}
-        answers[name] = {samples: [said[samples][label] for label in LABELS] for samples in SAMPLES}
+    for name in (*GRAPHS, MINI):
+        if name == MINI:
+            source = MINI
+        else:
+            weighted = name != "hubert-batch-norm"
+            source = build_adapted(folder / "made" / name, name, real_graph=True, weighted_layers=weighted)
+        model = load_model(source, graph=False)  # PyTorch answers
+        least = int(export(source, folder / f"{name}.onnx").metadata["min_samples"])
+        taken = {samples: waveform for samples, waveform in waveforms.items() if samples >= least}
+        said = {samples: model.predict(waveform).probabilities for samples, waveform in taken.items()}
+        answers[name] = {samples: [said[samples][label] for label in model.labels] for samples in taken}
+    shutil.rmtree(folder / "made")
     (folder / "answers.json").write_text(json.dumps(answers))
     return folder
 
 
 def agree(graphs, printed):
     found, expected = json.loads(printed), json.loads((graphs / "answers.json").read_text())
-    assert found.keys() == expected.keys() == set(GRAPHS)
-    for name in GRAPHS:
-        for samples in map(str, SAMPLES):
+    assert found.keys() == expected.keys() == {*GRAPHS, MINI}
+    for name in found:
+        assert found[name].keys() == expected[name].keys() >= {"16000", "80000", "96000"}
+        for samples in found[name]:
             np.testing.assert_allclose(found[name][samples], expected[name][samples], atol=1e-4, rtol=0)
 
 
@@ -71,17 +85,62 @@ def test_the_oldest_onnxruntime_runs_it(graphs, tmp_path):
     agree(graphs, answers)
 
 
-def test_onnxruntime_web_runs_it_in_node(graphs, tmp_path):
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("no Node here")
+@pytest.fixture(scope="module")
+def onnxruntime_web(tmp_path_factory):
+    """A folder in which npm has installed onnxruntime-web."""
+    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("npm")
+    if npm is None:
+        pytest.skip("no npm here")
     package = "onnxruntime-web@1"
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", tmp_path, package]
+    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder, package]
     if subprocess.run(command, capture_output=True, timeout=300).returncode:
         pytest.skip("npm cannot install onnxruntime-web here")
-    shutil.copy(SUPPORT / "run_graphs.mjs", tmp_path)  # Node looks for packages beside the script
-    done = subprocess.run(
-        [node, tmp_path / "run_graphs.mjs", graphs], capture_output=True, text=True, timeout=300, env={**os.environ}
-    )
+    return folder
+
+
+def test_onnxruntime_web_runs_it_in_node(graphs, onnxruntime_web):
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("no Node here")
+    shutil.copy(SUPPORT / "run_graphs.mjs", onnxruntime_web)  # Node looks for packages beside the script
+    command = [node, onnxruntime_web / "run_graphs.mjs", graphs]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ})
     assert done.returncode == 0, done.stderr
     agree(graphs, done.stdout)
+
+
+class Site(SimpleHTTPRequestHandler):
+    """The files of a folder; what the page sends goes to ``said``."""
+
+    said: SimpleQueue[str]
+
+    def do_POST(self):
+        self.said.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+def test_onnxruntime_web_runs_it_in_chromium(graphs, onnxruntime_web, tmp_path, monkeypatch):
+    site, said = tmp_path / "site", SimpleQueue()
+    shutil.copytree(graphs, site)
+    for name in RUNTIME_FILES:
+        shutil.copy(onnxruntime_web / "node_modules" / "onnxruntime-web" / "dist" / name, site)
+    shutil.copy(SUPPORT / "run_graphs.html", site / "index.html")
+    monkeypatch.setattr(Site, "said", said, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=site)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f"http://127.0.0.1:{server.server_port}/"
+        command = [CHROMIUM, "--headless", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", address]
+        chromium = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            answers = said.get(timeout=240)
+        finally:
+            chromium.terminate()
+            chromium.wait(30)
+            server.shutdown()
+    assert answers.startswith("{"), answers
+    agree(graphs, answers)

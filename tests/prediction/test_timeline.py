@@ -110,6 +110,18 @@ def test_a_long_recording_as_json_table_and_picture(predict, tmp_path):
     assert [line.split()[:2] for line in table[-3:]] == [["0:00", "0:01"], ["0:00.5", "0:01.5"], ["0:01", "0:02"]]
 
 
+def test_windows_that_lie_close_have_times_of_their_own(predict, tmp_path):
+    soundfile.write(tmp_path / "talk.wav", make_waveform(1.99), 16_000)
+    labels = tmp_path / "a.csv"
+    table = predict(tmp_path / "talk.wav", "--window", "0.5", "--hop", "0.125")[1].rstrip().splitlines()
+    times = [line.split()[:2] for line in table[-3:]]
+    assert times == [["0:01.25", "0:01.75"], ["0:01.38", "0:01.88"], ["0:01.49", "0:01.99"]]
+    code, _, err = predict(tmp_path / "talk.wav", "--window", "1.9", "--hop", "0.0005", "--labels", labels)
+    assert code == 0, err
+    starts = [row["start"] for row in csv.DictReader(labels.read_text().splitlines())]
+    assert len(starts) > 100 and len(set(starts)) == len(starts) and starts[1] == "0.0005"
+
+
 def test_a_figure_without_windows_is_refused(predict, tmp_path):
     code, _, err = predict("x.wav", "--figure", tmp_path / "x.svg")
     assert code == 2

@@ -79,6 +79,7 @@ def test_upload_adapt_try_by_microphone_and_download(page, site, files, tmp_path
     adapt.click()
     expect(page.locator("#status")).to_contain_text("Adapted on 4 clips of 2 labels")
     expect(page.locator("#status")).to_contain_text("of these 4 clips were classified correctly")
+    expect(page.locator("#status")).to_contain_text("From so few clips this is mostly far too low.")
     record(page, "#try")
     bars = page.locator("#result .answer li")
     expect(bars).to_have_count(2)

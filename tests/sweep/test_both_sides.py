@@ -136,6 +136,24 @@ def test_a_run_begins_anew_where_it_is_asked_to_and_keeps_what_was_there(run, co
     assert len(list((run / "earlier").iterdir())) == 1
 
 
+@pytest.mark.parametrize(("name", "clips_read"), [("alpha", 0), ("alpha", 1), ("voices", 2)])
+def test_a_corpus_that_vanishes_while_it_is_read_is_no_smaller_corpus(plan_of, corpora, tmp_path, name, clips_read):
+    path, away = corpora[name], tmp_path / "away"
+
+    def take_away(what, done, total):
+        step = f"front end on {name}" if clips_read else "looking in the front-end cache"
+        if (what, done) == (step, max(clips_read, 1)) and path.exists():
+            path.rename(away)
+
+    with pytest.raises(VoicefitError, match=f"corpus {name}: files vanished or came while they were read, as "):
+        run_sweep(plan_of(), tmp_path / "out", cache_root=tmp_path / "cache", progress=take_away)
+    assert not (tmp_path / "out").exists()
+    away.rename(path)
+    assert run_sweep(plan_of(), tmp_path / "out", cache_root=tmp_path / "cache").failed == 0
+    record = RunDirectory(tmp_path / "out").read_record()
+    assert [corpus["left_out"] for corpus in record["corpora"].values()] == [{}, {}]
+
+
 def test_a_run_knows_what_was_added_taken_away_and_labelled_otherwise(run, corpora, plan_of, cache):
     calm = corpora["voices"] / "anna" / "calm"
     (calm / "0.wav").rename(calm / "new.wav")

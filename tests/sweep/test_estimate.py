@@ -12,13 +12,16 @@ PROBES = 8  # clips that are measured
 CLIPS = {"alpha": 12, "beta": 12, "voices": 30}
 
 
-def estimate(raw_plan, grid, **changes):
+ALL_CLIPS = sum(CLIPS.values())
+
+
+def estimate(raw_plan, grid, uncached=ALL_CLIPS, **changes):
     plan = make_plan({**raw_plan, **changes, "grid": [grid]}, "plan")
     corpora = {name: load_corpus(name, path) for name, path in plan.corpora.items()}
     targets = {name: load_corpus(name, path) for name, path in plan.targets.items()}
     keys = {("tiny", start): start for start in plan.starts(plan.grid[0])}
     trials = expand_trials(plan, list(targets.values()), keys)
-    return estimate_time(plan, corpora, targets, trials), len(trials)
+    return estimate_time(plan, corpora, targets, trials, {"tiny": uncached}), len(trials)
 
 
 def test_every_stage_takes_time_and_the_total_is_their_sum(raw_plan):
@@ -51,6 +54,27 @@ def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)
+
+
+def test_clips_that_are_cached_take_no_time(raw_plan, monkeypatch):
+    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    grid = {"starts": ["none"], "methods": ["head"], "k": [2], "draws": 1}
+    assert estimate(raw_plan, grid)[0].front_end > 0
+    assert estimate(raw_plan, grid, uncached=0)[0].front_end == 0
+
+
+def test_several_emotions_and_recordings_without_labels_are_timed_as_such(raw_plan, monkeypatch):
+    shots = []
+
+    def keep(method, encoder, given, together):
+        shots.append((method.name, given.classes, len(given.unlabelled)))
+        return 0.0
+
+    monkeypatch.setattr(module, "_fit_seconds", keep)
+    grid = {"starts": ["all"], "methods": ["joint"], "tasks": ["one-vs-rest", "multiclass"], "k": [6], "draws": 1}
+    estimate(raw_plan, grid, methods={"joint": {"unlabelled": 1000}})
+    pool = 15 - 6  # a speaker's clips without those that are tested
+    assert set(shots) == {("joint", 2, pool), ("joint", 3, pool)}
 
 
 def test_clips_that_cannot_be_read_are_passed_over_and_without_any_there_is_no_estimate(raw_plan, tmp_path):

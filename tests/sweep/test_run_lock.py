@@ -57,7 +57,10 @@ def leave_lock(folder, **changes):
 
 
 def test_a_second_one_is_refused_with_who_since_when_and_where(another, tmp_path):
-    words = rf"another sweep is at work here: process {another.pid} of \S+ on \S+, since 20\S+ \(.*\); add --wait"
+    words = (
+        rf"another sweep is at work here: process {another.pid} of \S+ on \S+, since 20\S+ \(.*\); "
+        "add --wait to go on after it, choose another --out, or share its work: run a --shard in another --out"
+    )
     with pytest.raises(VoicefitError, match=words), RunLock(tmp_path).held():
         pass
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]

@@ -154,6 +154,24 @@ def test_runs_that_overlap_and_agree_are_merged(shards, whole, tmp_path):
     assert held == len(records(whole))
 
 
+def test_a_run_that_was_stopped_goes_on_with_what_a_shard_beside_it_has_done(whole, shards, tmp_path, raw_plan, cache):
+    def stop(what, done, total):
+        if what == "trials" and done >= total // 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_sweep(plan_of(raw_plan), tmp_path / "run", cache_root=cache, progress=stop)
+    count, told = len(records(tmp_path / "run")), []
+    merged = merge_runs([tmp_path / "run", shards[2]], tmp_path / "both", told.append)
+    assert max(count, len(records(shards[2]))) < merged < len(records(whole))
+    assert told == []
+    assert RunDirectory(tmp_path / "both").read_record()["planned_trials"] == len(records(whole))
+    rest = run_sweep(plan_of(raw_plan), tmp_path / "both", cache_root=cache)
+    assert (rest.skipped, rest.finished) == (merged, len(records(whole)) - merged)
+    expected = records(whole).drop(columns="worker")
+    pd.testing.assert_frame_equal(records(tmp_path / "both").drop(columns="worker"), expected)
+
+
 def test_finished_trials_win_over_failed_ones(shards, tmp_path):
     failed = shutil.copytree(shards[0], tmp_path / "failed")
     with RunDirectory(failed).open_store(read_only=False) as store:

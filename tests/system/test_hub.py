@@ -90,7 +90,8 @@ def test_what_the_hub_has_adapts_and_predicts_like_a_directory(checkpoint, tmp_p
 def test_a_directory_is_never_looked_for_on_the_hub(checkpoint, tmp_path):
     assert locate(checkpoint).file("config.json") == checkpoint / "config.json"
     assert locate(checkpoint).file("absent.json") is None
-    assert locate(tmp_path / "absent").file("config.json") is None  # no name of a repository
+    with pytest.raises(VoicefitError, match=r"absent: no such folder\. A model of the hub is named as owner/name"):
+        locate(tmp_path / "absent")
 
 
 LOOK = """

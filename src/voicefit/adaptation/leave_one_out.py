@@ -10,6 +10,10 @@ from voicefit.adaptation.method import ConfiguredMethod
 from voicefit.adaptation.shots import Shots
 from voicefit.scores import score
 
+_ENOUGH = 4
+"""With so many different clips of every label the share of right ones is at most 0.08 too low; with two, 0.1 to 0.3
+(research/confidence.md)."""
+
 _MOST_SHOTS = 200
 """More shots take long, and are enough to hold some back for a test."""
 
@@ -21,11 +25,13 @@ class LeaveOneOut:
     Attributes:
         logits: ``(k, classes)``.
         targets: the class of each shot, ``(k,)``.
+        fewest: how many different shots the class with the fewest has.
         copies: how many shots are copies of others; each was left out together with its copies.
     """
 
     logits: np.ndarray
     targets: np.ndarray
+    fewest: int
     copies: int = 0
 
     @property
@@ -44,6 +50,11 @@ class LeaveOneOut:
         shares = np.bincount(self.targets) / len(self.targets)
         return float(len(self.targets) * (shares**2).sum())
 
+    @property
+    def is_rough(self) -> bool:
+        """Whether a class has so few shots that a head which lacks one of them is much worse than that of all."""
+        return self.fewest < _ENOUGH
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for a model's record."""
         return {
@@ -52,16 +63,21 @@ class LeaveOneOut:
             "chance": self.chance,
             "macro_f1": self.macro_f1,
             "copies": self.copies,
+            "fewest": self.fewest,
         }
 
     def words(self) -> str:
-        """The counts in a sentence for people."""
+        """The counts for people, and what they are worth where there are few shots."""
         clips, left_out = f"{len(self.targets)} clips", "each was left out"
         if self.copies:
             clips += f", {self.copies} of them {'a copy' if self.copies == 1 else 'copies'} of others"
             left_out = "each was left out with its copies"
+        counts = f"{clips}: {self.right} right when {left_out} (chance {self.chance:.3g})"
+        if not self.is_rough:
+            return f"on {counts}, macro F1 {self.macro_f1:.2f}"
         return (
-            f"on {clips}: {self.right} right when {left_out} (chance {self.chance:.3g}), macro F1 {self.macro_f1:.2f}"
+            f"hard to tell from {self.fewest} clips of a label. On {counts}, which is mostly far too low. "
+            "`voicefit evaluate` on other clips tells better"
         )
 
 
@@ -84,14 +100,15 @@ def leave_one_out(
     """
     count = len(shots.targets)
     groups = np.arange(count) if groups is None else groups
-    if method.method.trains_encoder or fewest_sounds(groups, shots.targets, shots.classes) < 2 or count > _MOST_SHOTS:
+    fewest = fewest_sounds(groups, shots.targets, shots.classes)
+    if method.method.trains_encoder or fewest < 2 or count > _MOST_SHOTS:
         return None
     rows = []
     for index in range(count):
         others = np.flatnonzero(groups != groups[index]).tolist()
         head = method.fit(encoder, _subset(shots, others), seed)
         rows.append(head(shots.pooled[index : index + 1])[0])
-    return LeaveOneOut(np.stack(rows), shots.targets, copies_in(groups))
+    return LeaveOneOut(np.stack(rows), shots.targets, fewest, copies_in(groups))
 
 
 def _subset(shots: Shots, chosen: list[int]) -> Shots:

@@ -11,7 +11,7 @@ from voicefit.encoders.onnx_encoder import GRAPH, OnnxEncoder, open_graph
 from voicefit.errors import VoicefitError
 from voicefit.heads.prior import Prior
 from voicefit.system.extras import require
-from voicefit.system.hub import Located, locate
+from voicefit.system.hub import Located, locate, meant
 
 if TYPE_CHECKING:
     from voicefit.encoders import Encoder
@@ -103,8 +103,8 @@ def open_start(source: str | Path | Located, reading: Reading | None = None) -> 
         raise VoicefitError(f"{located.name}: has been adapted to a voice already; adapt from what it was made of")
     if located.file(CONFIG) is None:
         raise VoicefitError(
-            f"{located.name}: no encoder could be loaded from here. Give a directory with config.json and "
-            "model.safetensors, or a hub id while the hub can be reached"
+            f"{located.name}: no encoder could be loaded from here{meant(located.name)}. Give a directory with "
+            "config.json and model.safetensors, or a hub id while the hub can be reached"
         )
     used = _recorded_reading(located.name, record, reading) if record else reading or Reading()
     return Start(located, record, used, read_prior(located, record), has_graph=reading is None)

@@ -1,11 +1,13 @@
 """The command that adapts to a voice: parses, calls, prints; decides nothing."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from voicefit.cli.options import Channel, Seed, source_and_rest, tell_left_out, tell_of_mini
+from voicefit.cli.left_out import tell_left_out
+from voicefit.cli.options import Channel, Seed, source_and_rest, tell_of_mini
 from voicefit.cli.terminal import err, escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
 
@@ -107,9 +109,12 @@ def _adapt_each(given: list[str], out_dir: Path, options: dict[str, Any]) -> Non
     with progress_bars() as progress:
         speakers, left_out = run(start, clips, out=out_dir, progress=progress, **options)
     tell_left_out(left_out)
+    of_all = _remarks_of_all([speaker.adapted for speaker in speakers if speaker.adapted])
+    for words in of_all:
+        notify(words)
     for speaker in speakers:
         if speaker.adapted:
-            _tell_of_clips(speaker.adapted, f"{speaker.name}: ")
+            _tell_of_clips(speaker.adapted, f"{speaker.name}: ", told=of_all)
     out.print(tables.speaker_table(speakers))
     if any(speaker.adapted for speaker in speakers):
         out.print(escape(f"models: {out_dir}/SPEAKER"), soft_wrap=True)
@@ -139,10 +144,24 @@ def _tell(adapted: "Adapted", out_dir: Path) -> None:
     out.print(escape(f"how sure: {sure}"), soft_wrap=True)
 
 
-def _tell_of_clips(adapted: "Adapted", voice: str = "") -> None:
-    """What is not used, odd, or not as one would expect; ``voice`` begins each line where there are several."""
-    tell_left_out({f"{voice}{what}": why for what, why in adapted.left_out.items()})
+def _remarks_of_all(voices: Sequence["Adapted"]) -> list[str]:
+    """What holds for every one of several voices, as what a label is read as: it need not be told of each."""
+    return [words for words in voices[0].remarks if all(words in each.remarks for each in voices)] if voices[1:] else []
+
+
+def _tell_of_clips(adapted: "Adapted", voice: str = "", told: Sequence[str] = ()) -> None:
+    """What is not used, odd, or not as one would expect.
+
+    Args:
+        adapted: the model of a voice.
+        voice: begins each line, where there are several.
+        told: remarks that need not be told again.
+    """
+    from voicefit.checkpoints.record import RECORD
+
+    tell_left_out(adapted.left_out, str(adapted.out / RECORD), voice)
     for clip_id, words in adapted.advice.items():
         err.print(f"[yellow]listen to[/] {escape(voice + clip_id)}: it {escape(words)}", soft_wrap=True)
     for words in adapted.remarks:
-        notify(f"{voice}{words}")
+        if words not in told:
+            notify(f"{voice}{words}")

@@ -1,5 +1,6 @@
 """The command line: parses, calls, prints; decides nothing."""
 
+import os
 import sys
 from typing import Annotated, NoReturn
 
@@ -27,6 +28,7 @@ _STOPPED = 130  # what typer makes of Ctrl-C
 
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin lose the core that a neighbour waits for
     take_any_name()
     try:
         with only_rank_zero_reports(_UsageError):

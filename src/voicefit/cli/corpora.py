@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from voicefit.cli.options import JsonFlag, corpus_arguments, tell_left_out
+from voicefit.cli.left_out import tell_left_out
+from voicefit.cli.options import JsonFlag, corpus_arguments
 from voicefit.cli.terminal import notify, out, print_json, progress_bars
 from voicefit.system.extras import require
 
@@ -116,4 +117,4 @@ def select(
     for score in SCORES.values():
         out.print(f"  {score.title}: {score.meaning}", soft_wrap=True)
     out.print(CAVEAT, soft_wrap=True)
-    tell_left_out(found.left_out)
+    tell_left_out(found.left_out, "--json")

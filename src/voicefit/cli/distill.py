@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.terminal import err, escape, notify, out, progress_bars
+from voicefit.cli.left_out import tell_left_out
+from voicefit.cli.terminal import notify, out, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
 
@@ -61,8 +62,7 @@ def distill(
             progress=progress,
         )
     complete_with_graph(out_dir, notify)
-    for path, reason in distilled.left_out.items():
-        err.print(f"[yellow]left out:[/] {escape(path)} ({escape(reason)})", soft_wrap=True)
+    tell_left_out(distilled.left_out, str(out_dir / "distillation.json"))
     out.print(
         f"learnt from {distilled.hours:.1f} hours; held-out loss {distilled.held_out_loss:.3f}, where an encoder that "
         f"answers zero has {distilled.silent_loss:.3f}; encoder: {out_dir}",

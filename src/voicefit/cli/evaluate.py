@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, source_and_rest, tell_left_out, tell_of_mini
+from voicefit.cli.left_out import tell_left_out
+from voicefit.cli.options import Channel, JsonFlag, source_and_rest, tell_of_mini
 from voicefit.cli.terminal import notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
@@ -56,7 +57,7 @@ def evaluate(
     tell_of_mini(model)
     with progress_bars() as progress:
         found = run(model, clips, together=together, channel=channel, reject=reject, progress=progress)
-    tell_left_out(found.left_out)
+    tell_left_out(found.left_out, "--json")
     _tell_remarks(found)
     _write(found, csv, figure, page, model, clips)
     if as_json:

@@ -13,15 +13,15 @@ def example(
 ) -> None:
     """Write clips of a synthetic voice, to try the commands with.
 
-    Example: `voicefit example`, then `voicefit adapt example/clips --out my-model`
+    Example: `voicefit example`, then `voicefit adapt example/clips --out example-model`
     """
     from voicefit.api import write_example
 
     path = write_example(folder)
     out.print(escape(f"clips of a synthetic voice: {path}; see {path / 'README.md'}"), soft_wrap=True)
     for line in (
-        f"voicefit adapt {path}/clips --out my-model",
-        f"voicefit predict my-model {path}/new-clip.ogg",
-        f"voicefit evaluate my-model {path}/more-clips",
+        f"voicefit adapt {path}/clips --out example-model",
+        f"voicefit predict example-model {path}/new-clip.ogg",
+        f"voicefit evaluate example-model {path}/more-clips",
     ):
         out.print(f"    {escape(line)}", soft_wrap=True)

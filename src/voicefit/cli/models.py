@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, source_and_rest, tell_left_out, tell_of_mini
+from voicefit.cli.left_out import tell_left_out
+from voicefit.cli.options import Channel, JsonFlag, Seed, corpus_arguments, source_and_rest, tell_of_mini
 from voicefit.cli.terminal import escape, notify, out, print_json, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
@@ -162,7 +163,7 @@ def _predict_to_csv(model: str, audio: list[Path], path: Path, channel: int | No
         raise VoicefitError(f"--out {path}: give a file that ends in .csv")
     with progress_bars() as progress:
         before, written, unusable = predict_to_csv(load_model(model, reject=reject), audio, path, progress, channel)
-    tell_left_out({found.file: found.error for found in unusable})
+    tell_left_out({found.file: found.error for found in unusable}, str(path))
     if written and len(unusable) == written:
         raise VoicefitError(f"none of these files could be read as audio; {path} has a row for each")
     resumed = f" ({before} files had a row before)" if before else ""

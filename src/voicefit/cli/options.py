@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from voicefit.cli.terminal import err, escape, notify
+from voicefit.cli.terminal import notify
 from voicefit.errors import VoicefitError
 from voicefit.system.hub import MINI
 
@@ -35,12 +35,6 @@ def source_and_rest(command: str, arguments: list[str], what: str, rest: str = "
     if len(arguments) > 2:
         raise VoicefitError(f"{command}: {len(arguments)} arguments; give a {what}, or none, and one folder of {rest}")
     return (arguments[0], arguments[1]) if len(arguments) == 2 else (MINI, arguments[0])
-
-
-def tell_left_out(left_out: dict[str, str]) -> None:
-    """Print which clips were not used and why, a line each, on standard error."""
-    for clip_id, reason in left_out.items():
-        err.print(f"[yellow]left out:[/] {escape(clip_id)} ({escape(reason)})", soft_wrap=True)
 
 
 def tell_of_mini(source: str) -> None:

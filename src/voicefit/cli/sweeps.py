@@ -185,7 +185,7 @@ def _print_dry_run(found: Any) -> None:
     trials = most if most == shortest else f"{shortest} if the first epoch is the best one, {most} at most"
     out.print(f"time, trials: {trials}")
     out.print(f"time, in all, at most: {_duration(found.estimate.total)}")
-    out.print("measured on a few clips here, for one worker and an empty cache")
+    out.print("measured on a few clips here, for one worker")
 
 
 def _print_not_run(groups: Sequence[Any], count: int) -> None:

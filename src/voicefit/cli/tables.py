@@ -105,14 +105,15 @@ def timeline_tables(found: Sequence["Timeline"]) -> list[Table]:
 
 
 def _timeline_table(found: "Timeline") -> Table:
-    from voicefit.prediction.timeline import clock
+    from voicefit.prediction.timeline import clock, enough_digits
 
     table = _table("from", "to", "label", *found.labels)
     table.title, table.title_justify = Text(found.file), "left"
     if found.error:
         table.add_row("", "", Text(found.error, style="red"))
+    digits = enough_digits([*found.starts, *found.ends])
     for start, end, label, chances in found.windows():
-        table.add_row(clock(start), clock(end), Text(label or "(silence)"), *_cells(chances))
+        table.add_row(clock(start, digits), clock(end, digits), Text(label or "(silence)"), *_cells(chances))
     return table
 
 

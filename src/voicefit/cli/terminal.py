@@ -87,8 +87,12 @@ class ProgressLines:
 
 @contextmanager
 def progress_bars() -> Iterator[Progress]:
-    """A progress bar per kind of work, on standard error; plain lines where that is no terminal."""
-    if not err.is_terminal:
+    """A progress bar per kind of work, on standard error; plain lines where none can be drawn anew in its place.
+
+    That is in a pipe or a log, whatever asks for colours there, and in a terminal that cannot move its cursor: every
+    state of a bar would stay.
+    """
+    if not (err.is_interactive and sys.stderr.isatty()) or err.is_dumb_terminal:
         yield ProgressLines(notify)
         return
     columns = (

@@ -282,6 +282,8 @@ def _heading(report: CheckReport) -> str:
         lines.append(f"{shortest:.2f} to {longest:.2f} s, median {median:.2f} s; {rates}; channels {channels}")
     lines += [f"{item.found} {item.what} found, {item.expected} published" for item in report.differences]
     lines += report.account.lines()
+    if not info.homepage and len(report.labels) == 1:  # data of a user's own, or a known corpus under another name
+        lines.append("One label alone: if `voicefit corpora list` knows this corpus, give it as NAME=PATH by that name")
     return "\n".join(lines)
 
 

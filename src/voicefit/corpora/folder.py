@@ -11,6 +11,7 @@ from voicefit.corpora.labels import settle_labels
 from voicefit.corpora.left_out import Account
 from voicefit.corpora.splits import SPLIT_FOLDERS
 from voicefit.errors import VoicefitError
+from voicefit.system.files import nearest_folder
 
 INFO = CorpusInfo(
     name="folder",
@@ -59,7 +60,9 @@ def load(name: str, root: Path) -> Corpus:
         VoicefitError: no folder, no audio file, a file at another depth, or both layouts at once.
     """
     if not root.is_dir():
-        raise VoicefitError(f"{root}: no such folder; expected one that holds {_LAYOUTS}")
+        near = nearest_folder(root)
+        words = f"did you mean {near}?" if near else f"expected one that holds {_LAYOUTS}"
+        raise VoicefitError(f"{root}: no such folder; {words}")
     if tables := audiofolder.find_metadata(root):
         return audiofolder.load(name, root, tables, INFO)
     found = look_into(root)
@@ -122,6 +125,8 @@ def _has_splits(root: Path, paths: list[Path]) -> bool:
 def _check_depth(root: Path, paths: list[Path], split_depth: int) -> None:
     """Refuse files unless all are at the same depth, one of the two that are allowed."""
     first_at = {len(path.parts) - split_depth: path for path in reversed(paths)}
+    if max(first_at) == 1:
+        raise VoicefitError(_flat(root, paths))
     for depth, path in sorted(first_at.items()):
         if depth not in (_LABEL_DEPTH, _SPEAKER_DEPTH):
             raise VoicefitError(f"{root}: {path.as_posix()} is not at the depth of {_LAYOUTS}; move it there")
@@ -130,6 +135,15 @@ def _check_depth(root: Path, paths: list[Path], split_depth: int) -> None:
             f"{root}: {first_at[_LABEL_DEPTH].as_posix()} has no speaker folder, "
             f"{first_at[_SPEAKER_DEPTH].as_posix()} has one; put all files in one layout: {_LAYOUTS}"
         )
+
+
+def _flat(root: Path, paths: list[Path]) -> str:
+    """What was found where no recording has a folder of a label, and what would do."""
+    found = f"1 audio file, {paths[0].name}" if len(paths) == 1 else f"{len(paths)} audio files, as {paths[0].name}"
+    return (
+        f"{root}: holds {found}, and no folder named after a label. Read are {_LAYOUTS}; a table with the columns "
+        "path and label, as clips.csv; and, as NAME=PATH, what `voicefit corpora list` names (docs/how-to/formats.md)"
+    )
 
 
 def _text(name: str) -> str:

@@ -4,7 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 
-from voicefit.corpora.corpus import to_vocabulary
+from voicefit.corpora.corpus import VOCABULARY, to_vocabulary
 from voicefit.corpora.left_out import Account
 
 
@@ -24,7 +24,7 @@ def settle_labels(natives: Iterable[str], account: Account) -> dict[str, str]:
 
     Each becomes the vocabulary's word. Two that would become one word, as "happy" and "joy", stay two, each as it is
     written: whoever names two labels tells two things apart. Labels that differ in case or hyphens alone are one.
-    Both are noted in the account.
+    Both are noted in the account, and so is each that became another word.
 
     Args:
         natives: the labels as they are written; one without a word is left out.
@@ -48,6 +48,11 @@ def settle_labels(natives: Iterable[str], account: Account) -> dict[str, str]:
                 else f"{_listed(forms)} would all be read as {word}; they are kept as {len(forms)} labels: name them "
                 "alike if they mean one thing"
             )
+    renamed = [native for native, label in labels.items() if label != plain(native) and label in VOCABULARY]
+    if renamed:
+        first, *more = sorted(renamed)
+        words = ", ".join(f"{native} as {labels[native]}" for native in more)
+        account.remark(f"{first} is read as the label {labels[first]}{', ' if words else ''}{words}")
     return labels
 
 

@@ -16,7 +16,7 @@ from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import FAMILIES
 from voicefit.encoders.front_end import Reading
 from voicefit.errors import VoicefitError
-from voicefit.system.hub import Located, locate
+from voicefit.system.hub import Located, locate, meant
 
 _WHISPER_POSITIONS_PER_SECOND = 50
 """A Whisper encoder has so many positions in a second."""
@@ -77,8 +77,8 @@ def _check_reading(name: str, reading: Reading, depth: int, layers: int) -> None
 
 def _load_config(located: Located) -> Any:
     nothing = (
-        f"{located.name}: no encoder could be loaded from here. Give a directory with config.json and "
-        "model.safetensors, or a hub id while the hub can be reached"
+        f"{located.name}: no encoder could be loaded from here{meant(located.name)}. Give a directory with "
+        "config.json and model.safetensors, or a hub id while the hub can be reached"
     )
     if located.file("config.json") is None:
         raise VoicefitError(nothing)

@@ -27,7 +27,7 @@ from voicefit.heads.logistic import softmax
 from voicefit.heads.novelty import NONE, Novelty
 from voicefit.prediction.embedding import Embeds, embed_files, to_tell
 from voicefit.system.extras import require
-from voicefit.system.hub import MINI, Located, locate
+from voicefit.system.hub import MINI, Located, locate, meant
 from voicefit.system.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -202,7 +202,8 @@ def load_model(path: str | Path | Located, *, graph: bool = True, reject: bool =
     config = located.file(CONFIG)
     if config is None:
         raise VoicefitError(
-            f"{located.name}: holds no model; give the --out directory of `voicefit adapt`, or a hub id"
+            f"{located.name}: holds no model{meant(located.name)}; give the --out directory of `voicefit adapt`, or a "
+            "hub id"
         )
     graph_file = located.file(GRAPH)
     if graph and graph_file is not None:

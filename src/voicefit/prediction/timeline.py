@@ -35,6 +35,9 @@ OUTLINE_RATE = 100
 _NAMED = 5
 """So many stretches without speech are named one by one."""
 
+_MOST_DIGITS = 7
+"""The place of a sample at 16 kHz has no more digits after the point, in seconds."""
+
 _AT_ONCE = 64
 """So many windows are in memory at a time."""
 
@@ -207,7 +210,8 @@ def _without_speech(starts: np.ndarray, ends: np.ndarray, spoken: np.ndarray) ->
             continue
         begin = stretches.pop()[0] if stretches and stretches[-1][1] == before else before
         stretches.append((float(begin), float(after)))
-    named = [f"{clock(before)} to {clock(after)}" for before, after in stretches[:_NAMED]]
+    digits = enough_digits(edges)
+    named = [f"{clock(before, digits)} to {clock(after, digits)}" for before, after in stretches[:_NAMED]]
     more = [f"{len(stretches) - _NAMED} more stretches"] if len(stretches) > _NAMED else []
     where = f": {', '.join([*named, *more])}" if named else ""
     yield f"{int((~spoken).sum())} of {len(spoken)} windows hold no speech and got no label{where}"
@@ -272,19 +276,43 @@ def labels_text(results: list[Timeline], path: Path) -> str:
     """The labels of timelines, as Audacity imports them (``.txt``) or with a row for each window (``.csv``)."""
     check_labels_path(path, len(results))
     if path.suffix.lower() == ".txt":
-        stretches = (stretch for result in results for stretch in result.stretches())
-        return "".join(f"{start:.3f}\t{end:.3f}\t{label}\n" for start, end, label in stretches)
+        stretches = [stretch for result in results for stretch in result.stretches()]
+        digits = enough_digits((time for stretch in stretches for time in stretch[:2]), 3)
+        return "".join(f"{start:.{digits}f}\t{end:.{digits}f}\t{label}\n" for start, end, label in stretches)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(["file", "start", "end", "label", *(results[0].labels if results else [])])
     for result in results:
+        digits = enough_digits([*result.starts, *result.ends], 3)
         for start, end, label, chances in result.windows():
-            times = (f"{start:.3f}", f"{end:.3f}")
+            times = (f"{start:.{digits}f}", f"{end:.{digits}f}")
             writer.writerow([result.file, *times, label, *(f"{chance:.4f}" for chance in chances.values())])
     return out.getvalue()
 
 
-def clock(seconds: float) -> str:
-    """Format seconds as minutes and seconds, as 1:05, with tenths unless they are 0."""
-    minutes, rest = divmod(round(seconds, 1), 60)
-    return f"{minutes:.0f}:{rest:02.0f}" if rest == int(rest) else f"{minutes:.0f}:{rest:04.1f}"
+def enough_digits(seconds: Iterable[float], least: int = 1) -> int:
+    """Return how many digits after the point, ``least`` or more, tell all different times apart.
+
+    One digit is enough only for whole tenths.
+
+    >>> enough_digits([0, 0.025, 0.01]), enough_digits([0, 0.25]), enough_digits([0, 3, 1.5])
+    (2, 2, 1)
+    """
+    times = set(seconds)
+    for digits in range(least, _MOST_DIGITS):
+        rounded = {time: round(time, digits) for time in times}
+        is_exact = all(abs(time - near) < 1e-9 for time, near in rounded.items())
+        if len(set(rounded.values())) == len(times) and (digits > 1 or is_exact):
+            return digits
+    return _MOST_DIGITS
+
+
+def clock(seconds: float, digits: int = 1) -> str:
+    """Format seconds as minutes and seconds, as 1:05, with so many digits unless they are 0.
+
+    >>> clock(65), clock(65.25), clock(65.25, 2)
+    ('1:05', '1:05.2', '1:05.25')
+    """
+    minutes, rest = divmod(round(seconds, digits), 60)
+    rest = round(rest, digits)
+    return f"{minutes:.0f}:{rest:02.0f}" if rest == int(rest) else f"{minutes:.0f}:{rest:0{digits + 3}.{digits}f}"

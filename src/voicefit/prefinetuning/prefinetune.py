@@ -243,7 +243,7 @@ def cache_corpora(
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
 
     Raises:
-        VoicefitError: the disk has no room for the cache.
+        VoicefitError: the disk has no room for the cache, or files of a corpus vanished or came while it was read.
     """
     labelled = [corpus.select(lambda clip: clip.label is not None) for corpus in corpora]
     total = sum(len(corpus.clips) for corpus in labelled)
@@ -257,10 +257,25 @@ def cache_corpora(
         mine = processes.share(part.clips)
         filled = cache.fill(mine, _counter(progress, f"front end on {corpus.name}", len(mine)))
         broken = {name: why for found in processes.gather(filled) for name, why in found.items()}
+        _refuse_vanished(part, broken)
         unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}
         left_out[corpus.name] = broken | unlabelled
         usable.append(part.select(lambda clip, broken=broken: clip.id not in broken))  # type: ignore[misc]
     return usable, left_out
+
+
+def _refuse_vanished(corpus: Corpus, broken: Mapping[str, str]) -> None:
+    """Refuse a corpus whose disk was away for a while: what was left out is not what it lacks."""
+    is_there = {path: path.exists() for path in {clip.path for clip in corpus.clips}}
+    lacks = {clip.path for clip in corpus.clips if broken.get(clip.id, "").startswith("missing")}
+    changed = sorted(path for path, there in is_there.items() if there == (path in lacks))
+    if lacks and not corpus.root.exists():
+        changed = [corpus.root]
+    if changed:
+        raise VoicefitError(
+            f"corpus {corpus.name}: files vanished or came while they were read, as {changed[0]}; see that they stay "
+            "there, and run the same command again"
+        )
 
 
 def _counter(progress: Progress, what: str, total: int) -> Callable[[], None]:

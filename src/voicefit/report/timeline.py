@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from voicefit.errors import VoicefitError
-from voicefit.prediction.timeline import Timeline, clock
+from voicefit.prediction.timeline import Timeline, clock, enough_digits
 from voicefit.report.style import COLOURS, MUTED, drawing, legend_below, panels, save
 from voicefit.system.files import require_writable
 
@@ -61,7 +61,9 @@ def _draw(result: Timeline, path: Path) -> Path:
         for index, area in enumerate(areas):
             area.set_alpha(0.9 if index < len(COLOURS) else 0.45)
         probabilities.set(ylabel="probability", ylim=(0, 1), xlim=(0, seconds), xlabel="time")
-        probabilities.xaxis.set_major_formatter(FuncFormatter(lambda value, _: clock(value)))
+        probabilities.xaxis.set_major_formatter(
+            FuncFormatter(lambda value, _: clock(value, enough_digits(map(float, probabilities.get_xticks()))))
+        )
         legend_below(figure, areas, result.labels)
         path.parent.mkdir(parents=True, exist_ok=True)
         return save(figure, path)

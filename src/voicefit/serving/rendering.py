@@ -123,9 +123,10 @@ def render_adapted(adapted: Adapted, address: str) -> str:
         right, chance = adapted.leave_one_out.right, adapted.leave_one_out.chance
         tested = len(adapted.leave_one_out.targets)
         left_out = "left out with their copies" if adapted.leave_one_out.copies else "left out"
+        few = "From so few clips this is mostly far too low. " if adapted.leave_one_out.is_rough else ""
         lines.append(
             f"<p class='about'>{right} of these {tested} clips were classified correctly when {left_out}; guessing "
-            f"gets {chance:.3g}. More clips make it better.</p>"
+            f"gets {chance:.3g}. {few}More clips make it better.</p>"
         )
     for clip_id, words in adapted.advice.items():
         # File names, in the id and after a colon, are not shown: the page gave its files names of its own.

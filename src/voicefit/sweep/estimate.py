@@ -1,28 +1,39 @@
 """How long a sweep would take: a few of its steps, timed on this machine."""
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from voicefit.adaptation import ConfiguredMethod, Shots
+from voicefit.adaptation.fine_tune import FineTuneSettings
 from voicefit.adaptation.shots import OTHER
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.heads.learn_prior import learn_prior
 from voicefit.scores import floors_of, reliabilities, score_all
-from voicefit.sweep.episodes import SpeakerEpisodes
+from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, Plan
 from voicefit.sweep.specs import TrialSpec
 from voicefit.system.machine import devices
+from voicefit.system.progress import Progress, silent
 
 _PROBES = 8
+
+_TIMED_STEPS = 2
+"""Of a method with a fixed number of steps, so many are timed."""
+
+_SHORT_SECONDS = 2.0
 
 _MOST_TOGETHER = 64
 """Trials of a batch that are timed: a larger batch is no quicker, trial for trial."""
@@ -33,7 +44,7 @@ class Estimate:
     """Seconds by stage with one worker.
 
     Attributes:
-        front_end: with nothing cached yet.
+        front_end: of the clips that the front-end cache lacks.
         prefinetuning: at most, with every epoch used.
         trials: at most, as well.
         trials_by_patience: where no epoch after the first is better, for methods that then end early. Epochs that
@@ -65,9 +76,22 @@ class _TrialsSeconds:
 
 
 def estimate_time(
-    plan: Plan, corpora: Mapping[str, Corpus], targets: Mapping[str, Corpus], trials: Sequence[TrialSpec]
+    plan: Plan,
+    corpora: Mapping[str, Corpus],
+    targets: Mapping[str, Corpus],
+    trials: Sequence[TrialSpec],
+    uncached: Mapping[str, int],
+    progress: Progress = silent,
 ) -> Estimate | None:
     """Time front end, training step, pooling, and each method at its fewest and most shots on a few clips.
+
+    Args:
+        plan: the plan.
+        corpora: name → pre-finetuning corpus.
+        targets: name → target corpus.
+        trials: what would be run.
+        uncached: encoder → number of clips that the front-end cache lacks.
+        progress: called after each thing that is timed.
 
     Returns:
         the estimate, or ``None`` if there is no clip to measure on.
@@ -77,22 +101,30 @@ def estimate_time(
     if not waveforms:
         return None
     front, training, testing = 0.0, 0.0, _TrialsSeconds()
+    kinds = {(trial.encoder, trial.method, trial.task) for trial in trials}
+    timed = count(1)
+
+    def tell() -> None:
+        progress("timing methods", next(timed), len(kinds))
+
     for name, encoder_plan in plan.encoders.items():
         own_trials = [trial for trial in trials if trial.encoder == name]
         if not own_trials:
             continue
         encoder = encoder_plan.load().to(devices()[0])
         frames = _frames(encoder, waveforms)
-        front += len(clips) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
+        front += uncached.get(name, 0) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
-        step = _seconds(partial(_training_step, encoder, frames)) / len(frames)
         settings = plan.prefinetune_settings(name)
+        trains = settings.train_encoder or encoder.layer_weights
+        step = _seconds(partial(_training_step, encoder, frames)) / len(frames) if trains else pooling
         for start in {trial.start for trial in own_trials}:
             testing.add(pooling * sum(len(corpus.clips) for corpus in targets.values()))
             if start != NONE:
                 size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
                 training += size * step * settings.max_epochs
-        _add_trials(testing, plan, encoder, frames, own_trials, targets)
+        with threadpool_limits(1, "blas"):  # matrices this small lose much to a thread that waits for a busy core
+            _add_trials(testing, plan, encoder, frames, own_trials, targets, tell)
     return Estimate(front, training, testing.at_most, testing.by_patience)
 
 
@@ -114,38 +146,56 @@ def _add_trials(
     frames: Sequence[Tensor],
     trials: Sequence[TrialSpec],
     targets: Mapping[str, Corpus],
+    tell: Callable[[], None],
 ) -> None:
-    """Add the seconds of all trials to ``testing``.
+    """Add the seconds of all trials to ``testing``; call ``tell`` after each method.
 
     Each method is timed at its fewest and most shots, for one epoch where it has any, and is linear in k between.
     """
     pooled = encoder.pool(frames)
-    validation, test = _held_out(trials, targets)
-    for name in {trial.method for trial in trials}:
-        configured = plan.method(name).configured
-        own = [trial for trial in trials if trial.method == name]
-        counts, together = np.array([trial.k for trial in own]), _trials_together(own, configured)
-        scoring = _scoring_seconds(together)
-        ends = [int(counts.min()), int(counts.max())]
+    clips = _clips_of_speakers(trials, targets)
+    kinds = defaultdict(list)
+    for trial in trials:
+        kinds[trial.method, trial.task].append(trial)
+    for (name, task), own in kinds.items():
+        planned = plan.method(name)
+        configured, unlabelled = planned.configured, min(planned.unlabelled, round(clips.pool))
+        classes = 2 if task == ONE_VS_REST else round(clips.labels)
+        ks, together = np.array([trial.k for trial in own]), _trials_together(own, configured)
         upper, read = _run_by(configured, encoder, frames)
         pooling = 0.0
         if configured.method.trains_encoder:  # held-out clips go through the encoder again in every trial
             pooling = _seconds(partial(upper.pool, read, configured.precision)) / len(read)
-        ends_seconds = [_fit_seconds(configured, upper, _probe_shots(pooled, read, k), together) for k in ends]
-        seconds = np.interp(counts, ends, ends_seconds)
+        ends = [int(ks.min()), int(ks.max())]
+        shots = [_probe_shots(pooled, read, k, min(k, classes), unlabelled) for k in ends]
+        seconds = np.interp(ks, ends, [_fit_seconds(configured, upper, given, together) for given in shots])
         if configured.method.needs_validation:
-            seconds += validation * pooling
-        by_patience, at_most = np.array([configured.epochs(k) for k in counts]).T
-        testing.add((scoring + test * pooling) * len(counts))
+            seconds += clips.validation * pooling
+        by_patience, at_most = np.array([configured.epochs(k) for k in ks]).T
+        testing.add((_scoring_seconds(together, classes) + clips.test * pooling) * len(ks))
         testing.by_patience += float(seconds @ by_patience)
         testing.at_most += float(seconds @ at_most)
+        tell()
 
 
-def _held_out(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> np.ndarray:
-    """Validation and test clips of a speaker, in the mean of those with trials, ``(2,)``."""
+@dataclass(frozen=True)
+class _SpeakerClips:
+    """Numbers of a speaker's clips and labels, in the mean of the speakers with trials."""
+
+    labels: float
+    pool: float
+    validation: float
+    test: float
+
+
+def _clips_of_speakers(trials: Sequence[TrialSpec], targets: Mapping[str, Corpus]) -> _SpeakerClips:
     speakers = {(trial.target, trial.speaker) for trial in trials}
-    episodes = [SpeakerEpisodes(targets[target], speaker, validation=True) for target, speaker in speakers]
-    return np.mean([(len(held.validation), len(held.test)) for held in episodes], axis=0)
+    held_out = trials[0].protocol == "paper"
+    episodes = [SpeakerEpisodes(targets[target], speaker, validation=held_out) for target, speaker in speakers]
+    counts = [
+        (len(own.labels), sum(map(len, own.pool.values())), len(own.validation), len(own.test)) for own in episodes
+    ]
+    return _SpeakerClips(*np.mean(counts, axis=0).tolist())
 
 
 def _run_by(
@@ -158,14 +208,22 @@ def _run_by(
     return encoder.upper_layers(layers), [encoder.lower_layers(layers, clip, configured.precision) for clip in frames]
 
 
-def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int) -> Shots:
-    picked = [index % len(frames) for index in range(k)]
-    voices = [Clip("", Path(), speaker=str(index % 2), label=str(index % 3)) for index in range(len(pooled))]
-    prior = learn_prior({"probe": pooled}, {"probe": voices})
-    names = (OTHER, voices[0].label or "")
-    support = [frames[index] for index in picked]
-    vectors = pooled.cpu().numpy()
-    return Shots(vectors[picked], support, np.arange(k) % 2, 2, labels=names, unlabelled=vectors, prior=prior)
+def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int, classes: int, unlabelled: int) -> Shots:
+    """Return ``k`` shots, and more clips without labels, of the clips that are measured, over and over."""
+    names = [OTHER, "0"] if classes == 2 else [str(label) for label in range(classes)]
+    voices = [Clip("", Path(), speaker=str(at % 2), label=names[at // 2 % classes]) for at in range(8 * classes)]
+    noise = torch.randn(len(voices), pooled.shape[1], generator=torch.Generator().manual_seed(0))
+    prior = learn_prior({"probe": noise}, {"probe": voices})
+    vectors, picked = pooled.cpu().numpy(), [at % len(frames) for at in range(k)]
+    return Shots(
+        vectors[picked],
+        [frames[at] for at in picked],
+        np.arange(k) % classes,
+        classes,
+        labels=tuple(names),
+        unlabelled=np.resize(vectors, (unlabelled, vectors.shape[1])),
+        prior=prior,
+    )
 
 
 def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[Any]) -> int:
@@ -176,13 +234,13 @@ def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[A
     return min(_MOST_TOGETHER, -(-len(trials) // len(batches)))
 
 
-def _scoring_seconds(together: int) -> float:
-    """Return the seconds that it takes to score a trial of 100 test clips, of a batch of so many."""
-    truth = np.tile([0, 1], (together, 50))
-    logits = np.zeros((together, 100, 2), np.float32)
+def _scoring_seconds(together: int, classes: int) -> float:
+    """Return the seconds that it takes to score a trial of some 100 test clips, of a batch of so many."""
+    truth = np.tile(np.arange(classes), (together, 100 // classes))
+    logits = np.zeros((*truth.shape, classes), np.float32)
 
     def score() -> None:
-        score_all(truth, truth, 2)
+        score_all(truth, truth, classes)
         floors_of(truth)
         reliabilities(logits, truth)
 
@@ -205,8 +263,17 @@ def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Sho
         configured = replace(configured, settings=settings)
         two = replace(shots, pooled=shots.pooled[:2], frames=shots.frames[:2], targets=shots.targets[:2])
         shots = replace(shots, validation=two)
+    if isinstance(configured.settings, FineTuneSettings):
+        steps = configured.settings.steps
+        few = min(steps, _TIMED_STEPS)
+        configured = replace(configured, settings=configured.settings.model_copy(update={"steps": few}))
+        return _seconds(partial(_fit, configured, encoder, shots)) * steps / few
+    return _seconds(partial(_fit, configured, encoder, shots))
+
+
+def _fit(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots) -> None:
     with encoder.restored():
-        return _seconds(lambda: configured.fit(encoder, shots, 0))
+        configured.fit(encoder, shots, 0)
 
 
 def _frames(encoder: Encoder, waveforms: Sequence[np.ndarray]) -> list[Tensor]:
@@ -219,6 +286,11 @@ def _training_step(encoder: Encoder, frames: Sequence[Tensor]) -> None:
 
 
 def _seconds(action: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    action()
-    return time.perf_counter() - began
+    """Return the seconds of an action; a short one is run again, as its first call imports and allocates."""
+    for _ in range(2):
+        began = time.perf_counter()
+        action()
+        seconds = time.perf_counter() - began
+        if seconds > _SHORT_SECONDS:
+            break
+    return seconds

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -199,25 +199,19 @@ class LoadedPlan:
             for corpus_name, broken in left_out.items():
                 self.left_out.setdefault(corpus_name, {}).update(broken)
 
-    def plan_cache(self) -> CachePlan | None:
-        """Return what :meth:`fill_cache` would add, or ``None`` where no clip is needed.
-
-        Encoders with one front end, and so with one cache, count once.
-        """
-        plans: dict[tuple[Path, str], CachePlan] = {}
+    def plan_cache(self) -> dict[str, CachePlan]:
+        """Return encoder → what :meth:`fill_cache` would add; clips of one front end count for its first encoder."""
+        plans: dict[str, CachePlan] = {}
+        seen: set[tuple[Path, str]] = set()
         for name, encoder_plan in self.plan.encoders.items():
             used = self.used(name)
             if not used:
                 continue
             cache = FrontCache(encoder_plan.load())
-            for corpus in used.values():
-                if (cache.folder, corpus.name) not in plans:
-                    clips = (clip for clip in corpus.clips if clip.label is not None)
-                    plans[cache.folder, corpus.name] = cache.plan(clips)
-        every = list(plans.values())
-        if not every:
-            return None
-        return replace(every[0], clips=sum(plan.clips for plan in every), bytes=sum(plan.bytes for plan in every))
+            new = [corpus for corpus in used.values() if (cache.folder, corpus.name) not in seen]
+            seen.update((cache.folder, corpus.name) for corpus in new)
+            plans[name] = cache.plan(clip for corpus in new for clip in corpus.clips if clip.label is not None)
+        return plans
 
 
 def _real_paths(corpus: Corpus) -> set[str]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import difflib
 import re
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from voicefit.sweep.cells import Cells, find_cells
 from voicefit.sweep.episodes import ONE_VS_REST
 from voicefit.sweep.plan_paths import Paths, set_paths
 from voicefit.sweep.planned_method import PlannedMethod, read_planned_method
-from voicefit.sweep.presets import find_preset
+from voicefit.sweep.presets import find_preset, preset_names
 from voicefit.sweep.specs import StartId, TrialSpec, digest
 from voicefit.system.settings import Settings, unknown_name
 
@@ -231,10 +232,16 @@ def read_plan(
     try:
         raw = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise VoicefitError(f"{path}: no such plan; one that comes with Voicefit is named by --preset") from error
+        raise VoicefitError(f"{path}: no such plan; {_preset_for(Path(path).stem)}") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise VoicefitError(f"{path}: cannot be read as a plan ({error})") from error
     return make_plan(raw, str(path), encoders, corpora, keep_variables=keep_variables)
+
+
+def _preset_for(name: str) -> str:
+    """Say which preset may have been meant by a plan that is not there."""
+    near = difflib.get_close_matches(name, preset_names(), n=1, cutoff=0.8)
+    return f"did you mean --preset {near[0]}?" if near else "`voicefit presets` lists those that come with Voicefit"
 
 
 def read_preset(

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
@@ -47,7 +47,7 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
     Args:
         plan: the plan.
         shard: the part of it that is meant; ``None`` is all of it.
-        progress: called as clips are compared.
+        progress: called as clips are compared, and as methods are timed.
 
     Returns:
         what the plan would do. Of corpora that are not here, published numbers are counted, and each has a remark.
@@ -69,14 +69,23 @@ def dry_run(plan: Plan, shard: Shard | None = None, progress: Progress = silent)
     estimate, cache = None, None
     try:
         if trials:
-            estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials)
-            cache = loaded.plan_cache()
+            plans = loaded.plan_cache()
+            cache = _in_all(plans)
+            uncached = {name: plan.clips for name, plan in plans.items()}
+            estimate = estimate_time(plan, loaded.corpora, loaded.targets, trials, uncached, progress)
             loaded.learnt_from = {name: learnt_from(encoder.source) for name, encoder in plan.encoders.items()}
             remarks += loaded.describe_known()
             unknown = "" if estimate else "no clip could be read to measure on"
     except VoicefitError as error:  # an encoder that is not here yet need not keep trials from being counted
         estimate, unknown = None, str(error)
     return DryRun(len(trials), needed, estimate, cache, unknown, tuple(not_run), tuple(remarks), bool(all_trials))
+
+
+def _in_all(plans: Mapping[str, CachePlan]) -> CachePlan | None:
+    every = list(plans.values())
+    if not every:
+        return None
+    return replace(every[0], clips=sum(plan.clips for plan in every), bytes=sum(plan.bytes for plan in every))
 
 
 def _count_alone(plan: Plan, shard: Shard | None, absent: Mapping[str, str]) -> DryRun:

@@ -164,8 +164,8 @@ class RunLock:
                 continue
             if lives and not wait:
                 raise VoicefitError(
-                    f"{self._folder}: another sweep is at work here: {holder}; add --wait to go on after it, or choose "
-                    "another --out"
+                    f"{self._folder}: another sweep is at work here: {holder}; add --wait to go on after it, choose "
+                    "another --out, or share its work: run a --shard in another --out, and `voicefit merge` the two"
                 )
             if not told:
                 told = True

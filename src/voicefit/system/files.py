@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import difflib
 import errno
 import json
 import os
@@ -46,6 +47,16 @@ def new_file(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         building.unlink(missing_ok=True)
         raise
+
+
+def nearest_folder(path: Path) -> Path | None:
+    """Return the folder that a path which is not there was perhaps meant to be: one in its place, spelt alike."""
+    above = next((folder for folder in path.parents if folder.is_dir()), None)
+    if above is None or not os.access(above, os.R_OK):
+        return None
+    part = path.relative_to(above).parts[0]
+    near = difflib.get_close_matches(part, [each.name for each in above.iterdir() if each.is_dir()], n=1)
+    return above / near[0] if near else None
 
 
 def write_text(path: Path, text: str) -> None:

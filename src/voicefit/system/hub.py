@@ -1,12 +1,15 @@
 """Models by name: directories, repositories of the Hugging Face hub, and the model that comes with Voicefit."""
 
+import difflib
 import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
+from voicefit.system.files import nearest_folder
 
 MINI = "mini"
 """The name of the pre-finetuned checkpoint that comes with Voicefit."""
@@ -20,8 +23,8 @@ _SMALL_FILES = [
     "processor_config.json",
     "voicefit.json",
 ]
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}(/[\w.-]{1,96})?")
-"""The names of repositories of the hub, with or without an owner."""
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}")
+"""The names of repositories of the hub: their owner's, and their own."""
 
 _WEIGHTS = ["model.safetensors", "model-*.safetensors", "model.safetensors.index.json"]
 
@@ -65,6 +68,9 @@ def locate(source: str | Path | Located) -> Located:
 
     Args:
         source: a directory, ``mini``, a hub id, or what this function returned.
+
+    Raises:
+        VoicefitError: ``source`` is not there, and no hub id by its form; or the hub's client is not installed.
     """
     if isinstance(source, Located):
         return source
@@ -73,7 +79,17 @@ def locate(source: str | Path | Located) -> Located:
         return Located(name, path if path.is_dir() else None)
     if name == MINI:
         return Located(name, Path(str(resources.files("voicefit") / MINI)))
+    if not _HUB_ID.fullmatch(name):
+        raise VoicefitError(f"{name}: no such folder{meant(name)}. A model of the hub is named as owner/name")
     return Located(name, _download(name, "main", _SMALL_FILES), on_hub=True)
+
+
+def meant(name: str) -> str:
+    """A question for who has mistyped a path: what is spelt alike, in brackets; empty where it or nothing is there."""
+    if Path(name).exists():
+        return ""
+    near = nearest_folder(Path(name)) or next(iter(difflib.get_close_matches(name, [MINI])), None)
+    return f" (did you mean {near}?)" if near else ""
 
 
 def _download(repository: str, revision: str, patterns: list[str]) -> Path | None:
@@ -81,7 +97,7 @@ def _download(repository: str, revision: str, patterns: list[str]) -> Path | Non
 
     A revision that is a commit is not looked up again.
     """
-    require("hub", f"{repository}: is no directory here, and is looked for on the hub")
+    require("hub", f"{repository}: is no folder here{meant(repository)}, and is looked for on the hub")
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     from tqdm import tqdm
