@@ -42,17 +42,44 @@ _UNLABELLED_IMPORTANCE = 0.25
 """An unlabelled clip counts as this share of a shot where one emotion is told from the rest."""
 
 
+_COOLED, _COOLED_BY_FEW = 1.0, 7.5
+"""By how much the temperature of a mixture that counts in full is above 1: with many shots, and with none more."""
+
+
 class Settings(MethodSettings):
     """Nothing can be set."""
 
 
 def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
-    """Return the heads that label the voice's clips together; the encoder is not used.
+    """Return the heads that label the voice's clips together, as sure as they are right; the encoder is not used.
 
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    return joint_heads(shots)
+    heads = joint_heads(shots)
+    (_, k), recordings = shots.rows.shape, shots.unlabelled.shape[1]
+    if shots.one_vs_rest:
+        labels = len(posterior.require_prior(shots, "joint").labels)  # the rest is a mixture of them
+        return heads.cooled(temperature(k / 2, recordings, labels, one_vs_rest=True))
+    return heads.cooled(temperature(k / shots.classes, recordings, shots.classes))
+
+
+def trust(unlabelled: int, labels: Any) -> Any:
+    """Return the weight of the mixture beside the first guess, 0 … 1: with few clips it may follow what was said."""
+    return unlabelled / (unlabelled + _HALF_TRUST * labels)
+
+
+def temperature(shots: float, unlabelled: int, labels: int, *, one_vs_rest: bool = False) -> float:
+    """Return what to divide logits by, 1 where there are no recordings: the mixture is surer than it is right.
+
+    Args:
+        shots: labelled clips a label.
+        unlabelled: recordings without labels that are labelled together.
+        labels: how many labels there are.
+        one_vs_rest: whether one is told from the others: the head is then fitted to the mixture, and less sure.
+    """
+    above = float(trust(unlabelled, labels)) ** 0.5 * (_COOLED + _COOLED_BY_FEW / (1 + shots))
+    return 1 + above / (3 if one_vs_rest else 1)
 
 
 def joint_head(shots: Shots) -> Head:
@@ -61,7 +88,7 @@ def joint_head(shots: Shots) -> Head:
 
 
 def joint_heads(shots: ShotsBatch) -> Heads:
-    """Return the heads of all clips labelled together.
+    """Return the heads of all clips labelled together, before their temperature.
 
     Args:
         shots: the labelled clips of one voice, none if need be, and those without labels.
@@ -120,15 +147,14 @@ def fit_mixtures(
         labels: how many labels each trial has, ``(trials,)``; others are allowed to no clip.
     """
     points = np.ascontiguousarray(points[:, :, :_WIDTH])
-    # With few clips the mixture may follow the words that were said, and not how.
-    trust = unlabelled / (unlabelled + _HALF_TRUST * labels)
+    weight = trust(unlabelled, labels)
     barred = np.where(allowed, 0.0, -np.inf)
     start = _GUESS_WEIGHT * log_softmax(guess) + barred
     responsibilities = softmax(log_softmax(guess) + barred)
     squares = transposed(points) @ points
     for _ in range(_ROUNDS):
         weights, biases = _gaussians(prior, points, squares, responsibilities)
-        weights, biases = trust[:, None, None] * weights, trust[:, None] * biases
+        weights, biases = weight[:, None, None] * weights, weight[:, None] * biases
         responsibilities = softmax(start + points @ transposed(weights) + biases[:, None])
     return Mixture(weights, biases, responsibilities)
 
@@ -202,4 +228,4 @@ def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> t
 
 fit = partial(fit_alone, fit_many)
 
-METHOD = Method("joint", fit, Settings, version=2, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
+METHOD = Method("joint", fit, Settings, version=3, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)

@@ -6,7 +6,7 @@ is least sure of (uncertainty sampling, Lewis & Gale 1994). research/suggestion.
 
 import numpy as np
 
-from voicefit.adaptation.joint import joint_head
+from voicefit.adaptation.joint import joint_head, temperature
 from voicefit.adaptation.shots import Shots
 from voicefit.heads.logistic import softmax
 
@@ -25,7 +25,8 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
     Raises:
         VoicefitError: the starting point has no prior.
     """
-    chances = softmax(joint_head(shots)(shots.unlabelled).astype(np.float64))
+    logits = joint_head(shots)(shots.unlabelled).astype(np.float64)
+    chances = softmax(logits)
     clips_of_label = np.bincount(shots.targets, minlength=shots.classes)
     unseen = [int(label) for label in np.argsort(-chances.sum(axis=0), kind="stable") if not clips_of_label[label]]
     chosen: list[int] = []
@@ -36,4 +37,5 @@ def suggest(shots: Shots, count: int) -> tuple[list[int], np.ndarray]:
     entropy = -(chances * np.log(np.maximum(chances, 1e-300))).sum(axis=1)
     least_sure_first = np.argsort(-entropy, kind="stable")
     rest = [int(row) for row in least_sure_first if int(row) not in chosen]
-    return [*chosen, *rest][:count], chances
+    cooled = temperature(len(shots.targets) / shots.classes, len(logits), shots.classes)
+    return [*chosen, *rest][:count], softmax(logits / cooled)

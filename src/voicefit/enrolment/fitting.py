@@ -133,7 +133,7 @@ def fit(task: Task, labels: Labels, support: Support, given: Given) -> Adapted:
     request.progress(f"adapting ({task.method.name})", 0, 1)
     head = task.method.fit(task.encoder, shots, request.seed)
     request.progress(f"adapting ({task.method.name})", 1, 1)
-    record = _record(task, support, shots, given, how_sure)
+    record = _record(task, support, shots, given, how_sure) | {"temperature": head.temperature}
     _save(task, head, labels.all, record, replace(support, named=tuple(sorted(labels.all))))
     return Adapted(
         out=request.out,

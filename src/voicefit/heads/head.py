@@ -46,6 +46,8 @@ class Head:
         classifier_weight: ``(labels, width)``.
         classifier_bias: ``(labels,)``.
         adapter: the changes of the encoder that belong to the head, if the method keeps them apart.
+        temperature: what the logits were divided by, so that confidence means what it says (Guo et al. 2017, "On
+            Calibration of Modern Neural Networks"); the classifier's arrays hold them divided.
     """
 
     projector_weight: np.ndarray
@@ -53,6 +55,7 @@ class Head:
     classifier_weight: np.ndarray
     classifier_bias: np.ndarray
     adapter: Adapter | None = field(default=None, kw_only=True)
+    temperature: float = field(default=1.0, kw_only=True)
 
     def __post_init__(self) -> None:
         """Hold float32, whatever precision the head was fitted in."""
@@ -73,11 +76,13 @@ class Heads:
         projection: what all of them read.
         weights: of their classifiers, ``(heads, labels, width)``.
         biases: ``(heads, labels)``.
+        temperature: as that of :class:`Head`.
     """
 
     projection: Projection
     weights: np.ndarray
     biases: np.ndarray
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         """Hold float32, as :class:`Head` does."""
@@ -93,7 +98,12 @@ class Heads:
 
     def __getitem__(self, index: int) -> Head:
         """Return one of them."""
-        return Head(*self.projection, self.weights[index], self.biases[index])
+        return Head(*self.projection, self.weights[index], self.biases[index], temperature=self.temperature)
+
+    def cooled(self, temperature: float) -> "Heads":
+        """Return the heads with their logits divided by a temperature > 0, which changes no answer."""
+        weights, biases = self.weights / temperature, self.biases / temperature
+        return Heads(self.projection, weights, biases, self.temperature * temperature)
 
 
 HEAD_ARRAYS = ("projector_weight", "projector_bias", "classifier_weight", "classifier_bias")

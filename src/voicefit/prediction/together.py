@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from voicefit.adaptation.joint import fit_mixtures, joint_head
+from voicefit.adaptation.joint import fit_mixtures, joint_head, temperature
 from voicefit.adaptation.shots import shots_without_clips
 from voicefit.audio import find_audio
 from voicefit.checkpoints.adapted import start_of
@@ -54,7 +54,9 @@ def predict_together(
     chances: Iterable[np.ndarray] = ()
     if len(vectors):
         knows_the_voice = record.get("kind") != "prefinetuned"
-        chances = _of_model(prior, vectors, model.head(vectors)) if knows_the_voice else _of_corpora(prior, vectors)
+        sure = record.get("temperature", 1.0) * model.head(vectors)  # the mixture begins at undivided logits
+        shots = sum(record.get("shots", {}).values()) / len(model.labels)
+        chances = _of_model(prior, vectors, sure, shots) if knows_the_voice else _of_corpora(prior, vectors)
     rows = iter(chances)
     return model, [
         Prediction(str(file), "", {}, error) if vector is None else model.named(next(rows), str(file), words)
@@ -62,15 +64,17 @@ def predict_together(
     ]
 
 
-def _of_model(prior: Prior, pooled: np.ndarray, logits: np.ndarray) -> np.ndarray:
-    """Return probabilities ``(clips, labels)`` that begin at what a model says of each clip alone."""
+def _of_model(prior: Prior, pooled: np.ndarray, logits: np.ndarray, shots: float) -> np.ndarray:
+    """Return probabilities ``(clips, labels)`` that begin at what a model of so many shots a label says of each."""
     points, guess = prior.project(pooled), logits.astype(np.float64)
     allowed, labels = np.ones((1, *guess.shape), dtype=bool), np.array([guess.shape[1]])
     mixture = fit_mixtures(prior, points[None], guess[None], allowed, len(points), labels)
     (weights,), (biases,) = mixture.weights, mixture.biases
-    return softmax(guess + points[:, : weights.shape[1]] @ weights.T + biases)
+    found = guess + points[:, : weights.shape[1]] @ weights.T + biases
+    return softmax(found / temperature(shots, len(points), guess.shape[1]))
 
 
 def _of_corpora(prior: Prior, pooled: np.ndarray) -> np.ndarray:
     """Return probabilities ``(clips, labels)`` of a voice of which no clip has a label."""
-    return softmax(joint_head(shots_without_clips(prior, pooled))(pooled))
+    found = joint_head(shots_without_clips(prior, pooled))(pooled)
+    return softmax(found / temperature(0, len(pooled), len(prior.labels)))
