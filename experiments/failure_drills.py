@@ -316,8 +316,7 @@ def measure(root: Path, kind: str, rounds: int, whole: Round, seconds: float) ->
             raise SystemExit(f"{what}, round {number}: {this.said.read_text()}")
         wrong.update(differences(stored(this.out), expected))
         shutil.rmtree(this.place)
-    print(kind, before, ends, file=sys.stderr, flush=True)
-    return {
+    row = {
         "what happens": what,
         "rounds": rounds,
         "ended": ", ".join(f"{count} {end}" for end, count in ends.items()),
@@ -325,6 +324,8 @@ def measure(root: Path, kind: str, rounds: int, whole: Round, seconds: float) ->
         "amid trials": sum(0 < count < len(expected) for count in before),
         **{name: wrong[name] for name in _WRONG},
     }
+    print(row, before, file=sys.stderr, flush=True)  # before the kinds that follow
+    return row
 
 
 def with_shim(root: Path) -> None:

@@ -266,7 +266,7 @@ def cache_corpora(
 
 def _refuse_vanished(corpus: Corpus, broken: Mapping[str, str]) -> None:
     """Refuse a corpus whose disk was away for a while: what was left out is not what it lacks."""
-    is_there = {path: path.exists() for path in {clip.path for clip in corpus.clips}}
+    is_there = {path: path.is_file() for path in {clip.path for clip in corpus.clips}}
     lacks = {clip.path for clip in corpus.clips if broken.get(clip.id, "").startswith("missing")}
     changed = sorted(path for path, there in is_there.items() if there == (path in lacks))
     if lacks and not corpus.root.exists():
