@@ -2,6 +2,7 @@ import errno
 import os
 import signal
 import stat
+import threading
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -22,6 +23,7 @@ from voicefit.encoders import FrontCache, FrontEnd, Reading, cache_limit, load_e
 from voicefit.encoders import cache as cache_module
 from voicefit.errors import VoicefitError
 from voicefit.system import digests
+from voicefit.system.machine import limit_threads
 
 torch.set_num_threads(1)
 
@@ -121,6 +123,20 @@ def test_encoders_with_other_front_ends_share_no_entry(model, clips, tmp_path):
     for frozen_layers in (0, 1):
         FrontCache(load_encoder(model, Reading(frozen_layers=frozen_layers)), tmp_path / "cache").frames(clips[0])
     assert len(entries(tmp_path / "cache")) == 2
+
+
+def test_as_many_clips_are_read_at_once_as_asked_for_where_torch_has_one_thread(encoder, clips, tmp_path, monkeypatch):
+    both_are_here = threading.Barrier(2)
+    front = encoder.front
+
+    def meet(waveform):
+        both_are_here.wait(timeout=30)  # raises where no other clip is read meanwhile
+        return front(waveform)
+
+    monkeypatch.setattr(encoder, "front", meet)
+    with limit_threads(1):
+        assert FrontCache(encoder, tmp_path / "cache").fill(clips[:4], at_once=2) == {}
+    assert len(entries(tmp_path / "cache")) == 4
 
 
 def test_broken_clips_are_named_with_the_reason_and_the_others_cached(encoder, clips, tmp_path):

@@ -99,11 +99,18 @@ class FrontCache:
                 progress()
         return CachePlan(self.root, len(missing), size, self._disk_left * self._processes, free_bytes(self.root))
 
-    def fill(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> dict[str, str]:
+    def fill(
+        self, clips: Iterable[Clip], progress: Callable[[], None] | None = None, at_once: int = 1
+    ) -> dict[str, str]:
         """Check that every clip can be used, and store its frames while there is room; call ``progress`` after each.
 
         The next clips are read and decoded while the front end runs. On a processor, it runs on as many clips at once
         as torch has threads, with one thread each.
+
+        Args:
+            clips: the clips.
+            progress: called after each clip.
+            at_once: on a processor, run on at least so many clips at once, as where a sweep has so many workers.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
@@ -112,7 +119,7 @@ class FrontCache:
             VoicefitError: the disk is full.
         """
         broken: dict[str, str] = {}
-        workers = torch.get_num_threads() if self.encoder.device.type == "cpu" else 1
+        workers = max(torch.get_num_threads(), at_once) if self.encoder.device.type == "cpu" else 1
         running: _Running = deque()
         with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as front_end, limit_threads(1):
             for clip, prepared in _ahead(reader, self._read_or_decode, clips):

@@ -234,10 +234,11 @@ def cache_corpora(
     progress: Progress,
     notify: Notify = silent,
     processes: Processes = ALONE,
+    at_once: int = 1,
 ) -> tuple[list[Corpus], dict[str, dict[str, str]]]:
     """Run the front end over every labelled clip, each process over its share.
 
-    Before, ``notify`` reports the size of the cache.
+    Before, ``notify`` reports the size of the cache. ``at_once`` is that of :meth:`FrontCache.fill`.
 
     Returns:
         the corpora with only the clips that can be used, and for each corpus the others: clip id → reason.
@@ -255,7 +256,7 @@ def cache_corpora(
     usable, left_out = [], {}
     for corpus, part in zip(corpora, labelled, strict=True):
         mine = processes.share(part.clips)
-        filled = cache.fill(mine, _counter(progress, f"front end on {corpus.name}", len(mine)))
+        filled = cache.fill(mine, _counter(progress, f"front end on {corpus.name}", len(mine)), at_once)
         broken = {name: why for found in processes.gather(filled) for name, why in found.items()}
         _refuse_vanished(part, broken)
         unlabelled = {clip.id: "unlabelled" for clip in corpus.clips if clip.label is None}

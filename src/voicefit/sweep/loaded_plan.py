@@ -169,13 +169,14 @@ class LoadedPlan:
             for name in self.plan.encoders
         }
 
-    def fill_cache(self, cache_root: Path | None, progress: Progress, notify: Notify) -> None:
+    def fill_cache(self, cache_root: Path | None, progress: Progress, notify: Notify, workers: int = 1) -> None:
         """Run every front end over every clip that it will be asked for, and leave broken clips out.
 
         Args:
             cache_root: the front-end cache; ``None`` is the user's cache folder.
             progress: called at every clip.
             notify: called with a line about what the cache will take.
+            workers: how many the sweep has; at least so many clips are read at once.
 
         Raises:
             VoicefitError: an encoder cannot be loaded, or the disk has no room.
@@ -193,7 +194,7 @@ class LoadedPlan:
                 for corpus in group.values()
                 if corpus.name in used
             ]
-            usable, left_out = cache_corpora(cache, [corpus for _, corpus in needed], progress, notify)
+            usable, left_out = cache_corpora(cache, [corpus for _, corpus in needed], progress, notify, at_once=workers)
             for (group, _), corpus in zip(needed, usable, strict=True):
                 group[corpus.name] = corpus
             for corpus_name, broken in left_out.items():

@@ -135,7 +135,7 @@ def run_sweep(
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
         loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
-        _prepare_clips(loaded, run, lock, cache_root, begin_anew, progress, notify)
+        _prepare_clips(loaded, run, lock, cache_root, workers or 1, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers
         all_trials, not_run = loaded.expand()
         _refuse_no_trials(all_trials, not_run)
@@ -271,6 +271,7 @@ def _prepare_clips(
     run: RunDirectory,
     lock: RunLock,
     cache_root: Path | None,
+    workers: int,
     begin_anew: bool,
     progress: Progress,
     notify: Notify,
@@ -280,7 +281,7 @@ def _prepare_clips(
     was_compared = earlier.has_compared(loaded.used())
     if not was_compared:  # before hours of the front end
         loaded.compare_audio(progress)
-    loaded.fill_cache(cache_root, progress, notify)
+    loaded.fill_cache(cache_root, progress, notify, workers)
     _notify_of_broken_clips(loaded, notify)
     changes = find_changes(run, earlier, loaded.used(), loaded.encoder_digests)
     if changes and not begin_anew:
