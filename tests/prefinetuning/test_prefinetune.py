@@ -523,7 +523,7 @@ def test_what_the_cache_takes_is_told_before_the_front_end_runs(run, tmp_path):
     assert set(events[: events.index(line)]) == {"looking in the front-end cache"}
     events.clear()
     run("again", **more)
-    assert events == []
+    assert not [event for event in events if event.startswith("front-end cache: ")]
 
 
 def test_a_disk_without_room_for_the_cache_is_an_error_and_a_limit_helps(run, finished, tmp_path, monkeypatch):
