@@ -1,6 +1,7 @@
 """The whole line on synthetic speech: no network, no downloads, a minute or two on two cores."""
 
 import multiprocessing
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -94,13 +95,13 @@ def run_demo(out: Path, *, workers: int, progress: Progress, notify: Notify) -> 
         if not (material / "encoder").exists():
             write_small_encoder(material / "encoder")
         plan = read_preset("demo", encoders={"small": material / "encoder"}, corpora=speech)
+        wait_for(1)
+        if not out.exists():
+            run_sweep(_first_plan(plan), out, cache_root=material / "cache", progress=progress)
+            with RunDirectory(out).open_store() as store:
+                notify(_first_score(store.trials()))
+        wait_for(len(_corpora()))
         with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
-            wait_for(1)
-            if not out.exists():
-                run_sweep(_first_plan(plan), out, cache_root=material / "cache", progress=progress)
-                with RunDirectory(out).open_store() as store:
-                    notify(_first_score(store.trials()))
-            wait_for(len(_corpora()))
             run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
     report = build_report(out)
     with RunDirectory(out).open_store() as store:
@@ -138,9 +139,12 @@ def _corpora() -> tuple[SyntheticCorpus, ...]:
 def _synthesising(root: Path, workers: int, progress: Progress) -> Iterator[Callable[[int], None]]:
     """Synthesise the corpora in processes of their own; yield what waits until so many of the first are there."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    first = ProcessPoolExecutor(1, mp_context=context)
+    # The others give way to what the first score needs.
+    others = ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(10,))
+    with first, others:
         jobs = [
-            pool.submit(
+            (first if corpus is DEMO_TARGET else others).submit(
                 synthesise_corpus,
                 corpus,
                 root / corpus.name,
@@ -158,5 +162,5 @@ def _synthesising(root: Path, workers: int, progress: Progress) -> Iterator[Call
         try:
             yield wait_for
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            others.shutdown(cancel_futures=True)
             raise
