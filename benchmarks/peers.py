@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import opensmile
 import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
@@ -52,6 +51,8 @@ class Voice:
 
 def opensmile_svm(voice: Voice) -> Answers:
     """Read 88 functionals (eGeMAPS) of each clip, scaled, and a linear SVM."""
+    import opensmile  # installed for this row alone
+
     smile = opensmile.Smile(
         feature_set=opensmile.FeatureSet.eGeMAPSv02, feature_level=opensmile.FeatureLevel.Functionals
     )
