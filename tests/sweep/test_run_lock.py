@@ -66,6 +66,14 @@ def test_a_second_one_is_refused_with_who_since_when_and_where(another, tmp_path
     assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
+@pytest.mark.parametrize("changes", [{"pid": "7"}, {"pid": 2**40}, {"pid": -1}, {"token": "../outside"}, {"token": 7}])
+def test_a_lock_that_no_sweep_wrote_is_freed_after_the_grace_period_and_names_no_file(changes, tmp_path, quick):
+    leave_lock(tmp_path, machine=Holder.this_process().machine, **changes)
+    with RunLock(tmp_path).held():
+        pass
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_is_given_back(tmp_path):
     for _ in range(2):
         with RunLock(tmp_path).held():

@@ -12,6 +12,7 @@ import json
 import os
 import platform
 import random
+import re
 import shlex
 import sys
 import threading
@@ -37,6 +38,8 @@ GRACE_S = 60.0
 
 _POLL_S = 0.1
 """Whoever waits looks this often at most."""
+
+_TOKEN = re.compile("[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,11 @@ class Holder:
     def __str__(self) -> str:
         """The holder as messages name it."""
         return f"process {self.pid} of {self.user} on {self.host}, since {self.since} ({self.command})"
+
+    def is_sound(self) -> bool:
+        """Return whether this may have been written by a sweep: a file's name is made of the token."""
+        is_token = isinstance(self.token, str) and _TOKEN.fullmatch(self.token)
+        return bool(is_token) and isinstance(self.pid, int) and 0 < self.pid < 2**31
 
     def is_here(self) -> bool:
         """Return whether the holder is a process that this one can look at."""
@@ -206,11 +214,14 @@ class RunLock:
     def _read(self) -> "Holder | str | None":
         """Return who holds the lock, ``None`` if nobody does, or words where the file does not say."""
         try:
-            return Holder(**json.loads(self._path.read_bytes()))
+            holder = Holder(**json.loads(self._path.read_bytes()))
+            if holder.is_sound():
+                return holder
         except FileNotFoundError:
             return None
         except (OSError, TypeError, ValueError):
-            return "somebody whose lock cannot be read"
+            pass
+        return "somebody whose lock cannot be read"
 
     def _lives(self, holder: "Holder | str") -> bool | None:
         """Return whether a holder lives, ``None`` while that cannot be known yet."""
