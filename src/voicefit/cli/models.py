@@ -60,7 +60,7 @@ def predict(
     model_and_audio: Annotated[
         list[str],
         typer.Argument(
-            metavar="[MODEL] AUDIO...",
+            metavar="[MODEL] AUDIO",
             help="Directory or hub id of an adapted model (if left out, mini, which knows no clip of the voice), "
             "and audio files, folders of them, or - for standard input.",
         ),
