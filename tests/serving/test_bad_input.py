@@ -134,7 +134,9 @@ def test_adapting_leaves_broken_clips_out_and_names_them(start, tmp_path):
     assert code == 0, messages
     assert "Traceback" not in messages and memory < 2 * GIBIBYTE
     assert "1 calm, 1 upset" in " ".join(printed.split())
-    assert all(name in messages for name in BAD)
+    left_out = json.loads((tmp_path / "model" / "voicefit.json").read_text(encoding="utf-8"))["left_out"]
+    assert {what.rpartition("/")[2] for what in left_out} == set(BAD)
+    assert "all that is left out: " in messages and "model/voicefit.json" in messages.replace("\n", "")
 
 
 @pytest.mark.slow(4)
