@@ -78,6 +78,9 @@ def seconds(words: list[str], cache: Path) -> float:
     return time.perf_counter() - began
 
 
+PARTS = ("predict", "adapt", "dry-run", "sweep", "demo")
+
+
 def commands(place: Path, quick: bool) -> dict[str, list[str]]:
     """What is run; ``OUT`` becomes a new folder each time."""
     example = place / "example"
@@ -92,7 +95,7 @@ def commands(place: Path, quick: bool) -> dict[str, list[str]]:
     plan = place / "plan.toml"
     plan.write_text(PLAN, encoding="utf-8")
     return found | {
-        "sweep --dry-run": ["sweep", str(plan), "--dry-run"],
+        "dry-run": ["sweep", str(plan), "--dry-run"],
         "sweep": ["sweep", str(plan), "--out", "OUT"],
         "demo": ["demo", "--out", "OUT"],
     }
@@ -100,11 +103,13 @@ def commands(place: Path, quick: bool) -> dict[str, list[str]]:
 
 def main() -> None:
     """A row for each command: medians of both, and the ratio; one round of a sweep and of the demo."""
-    options = parse_options(__doc__)
+    options = parse_options(__doc__, PARTS)
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as root:
         place = Path(root)
         for name, words in commands(place, options.quick).items():
+            if options.only and name not in options.only:
+                continue
             rounds = 1 if options.quick or name in ("sweep", "demo") else ROUNDS
             medians = {}
             for beside, around in (("quiet", contextlib.nullcontext), ("busy", neighbour)):
