@@ -4,14 +4,13 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from voicefit.adaptation import ConfiguredMethod, Shots
@@ -21,11 +20,12 @@ from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
 from voicefit.heads.learn_prior import learn_prior
+from voicefit.heads.prior import Prior
 from voicefit.scores import floors_of, reliabilities, score_all
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.plan import NONE, Plan
 from voicefit.sweep.specs import TrialSpec
-from voicefit.system.machine import devices
+from voicefit.system.machine import devices, limit_threads
 from voicefit.system.progress import Progress, silent
 
 _PROBES = 8
@@ -123,7 +123,7 @@ def estimate_time(
             if start != NONE:
                 size = sum(len(corpora[corpus].clips) for corpus in start.split("+"))
                 training += size * step * settings.max_epochs
-        with threadpool_limits(1, "blas"):  # matrices this small lose much to a thread that waits for a busy core
+        with limit_threads(torch.get_num_threads()):  # as trials run
             _add_trials(testing, plan, encoder, frames, own_trials, targets, tell)
     return Estimate(front, training, testing.at_most, testing.by_patience)
 
@@ -210,20 +210,26 @@ def _run_by(
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int, classes: int, unlabelled: int) -> Shots:
     """Return ``k`` shots, and more clips without labels, of the clips that are measured, over and over."""
-    names = [OTHER, "0"] if classes == 2 else [str(label) for label in range(classes)]
-    voices = [Clip("", Path(), speaker=str(at % 2), label=names[at // 2 % classes]) for at in range(8 * classes)]
-    noise = torch.randn(len(voices), pooled.shape[1], generator=torch.Generator().manual_seed(0))
-    prior = learn_prior({"probe": noise}, {"probe": voices})
+    prior = _noise_prior(pooled.shape[1], classes)
     vectors, picked = pooled.cpu().numpy(), [at % len(frames) for at in range(k)]
     return Shots(
         vectors[picked],
         [frames[at] for at in picked],
         np.arange(k) % classes,
         classes,
-        labels=tuple(names),
+        labels=(OTHER, prior.labels[0]) if classes == 2 else prior.labels,
         unlabelled=np.resize(vectors, (unlabelled, vectors.shape[1])),
         prior=prior,
     )
+
+
+@cache
+def _noise_prior(width: int, classes: int) -> Prior:
+    """Return a prior of so many labels: what a fit takes does not depend on what the corpora know."""
+    labels = [str(at // 2 % classes) for at in range(_PROBES * classes)]
+    voices = [Clip("", Path(), speaker=str(at % 2), label=label) for at, label in enumerate(labels)]
+    noise = torch.randn(len(voices), width, generator=torch.Generator().manual_seed(0))
+    return learn_prior({"probe": noise}, {"probe": voices})
 
 
 def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[Any]) -> int:

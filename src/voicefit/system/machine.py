@@ -47,8 +47,7 @@ def move_without_waiting(values: Tensor, device: torch.device) -> Tensor:
 def limit_threads(count: int) -> Iterator[None]:
     """Run torch on ``count`` threads for the time of the block, and the linear algebra of numpy and scipy on one.
 
-    Their matrices are small here: a second thread gains little, and where another program wants the core it loses
-    five times as much, as it spins while it waits.
+    Their matrices are small here: a second thread gains little, and spins where another program has the core.
     """
     before = torch.get_num_threads()
     with threadpool_limits({"blas": 1, "openmp": count}):
