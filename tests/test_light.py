@@ -101,7 +101,7 @@ REFUSED = {
     "serve small": "pip install 'voicefit[serve]'",
     "push whole me/model": "pip install 'voicefit[hub]'",
     "predict somebody/model new.wav": "pip install 'voicefit[hub]'",
-    "predict smal new.wav": "smal: no such folder (did you mean small?). A model of the hub is named as owner/name",
+    "predict smalll new.wav": "smalll: no such folder (did you mean small?). A model of the hub is named as owner/name",
     "demo --out refused": "pip install 'voicefit[",
 }
 """What it cannot do, and the extra that it names."""

@@ -126,17 +126,17 @@ def test_a_mistyped_model_is_told_with_what_is_spelt_alike(run, model, tmp_path,
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.chdir(tmp_path)
     for words in (
-        ("predict", "modle", "clips"),
-        ("evaluate", "modle", "clips"),
-        ("export", "modle", "--out", "a.onnx"),
+        ("predict", "moodel", "clips"),
+        ("evaluate", "moodel", "clips"),
+        ("export", "moodel", "--out", "a.onnx"),
     ):
         code, _, err = run(*words)
         assert code == 2
-        assert "modle: no such folder (did you mean model?). A model of the hub is named as owner/name" in err
+        assert "moodel: no such folder (did you mean model?). A model of the hub is named as owner/name" in err
     code, _, err = run("adapt", tmp_path / "encodr", "clips", "--out", "other")
     assert code == 2 and f"encodr: no such folder (did you mean {tmp_path / 'encoder'}?)" in err
-    code, _, err = run("predict", "modle/deep", "clips")  # may be a hub id: it is looked for there
-    assert code == 2 and "modle/deep: holds no model (did you mean model?)" in err
+    code, _, err = run("predict", "moodel/deep", "clips")  # may be a hub id: it is looked for there
+    assert code == 2 and "moodel/deep: holds no model (did you mean model?)" in err
     code, _, err = run("adapt", "mimi", "clips", "--out", "other")
     assert code == 2 and "mimi: no such folder (did you mean mini?)" in err
     code, _, err = run("predict", "zzz", "clips")
