@@ -75,6 +75,24 @@ def test_a_few_recordings_do_no_harm(known):
     assert mean_gain(known, unlabelled=(2, 2, 2)) > -0.005
 
 
+@pytest.mark.parametrize("labels", [LABELS, ("other", "anger")])
+@pytest.mark.parametrize("recordings", [2, 6, 12])
+def test_below_four_recordings_a_label_the_head_lies_between_those_of_prior_and_of_the_mixture(
+    known, labels, recordings, monkeypatch
+):
+    shots = given(known)
+    targets = shots.targets if len(labels) == 3 else (shots.targets == 0).astype(int)
+    few = replace(shots, targets=targets, classes=len(labels), labels=labels, unlabelled=shots.unlabelled[:recordings])
+    begin, found = prior.METHOD.configured().fit(None, few, 0), joint_head(few)
+    monkeypatch.setattr(joint, "_RECORDINGS_A_LABEL", 0.01)
+    whole = joint_head(few)
+    for name in ("classifier_weight", "classifier_bias"):
+        first, last = getattr(begin, name), getattr(whole, name)
+        assert not np.allclose(first, last, atol=1e-3)
+        expected = first + recordings / 12 * (last - first)
+        assert np.allclose(getattr(found, name), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_four_fifths_neutral_is_no_worse_than_without_recordings(known):
     assert mean_gain(known, unlabelled=(12, 96, 12)) > 0.0
 

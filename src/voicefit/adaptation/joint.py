@@ -38,6 +38,9 @@ _COVARIANCE_CLIPS = 100.0
 _HALF_TRUST = 16.0
 """Unlabelled clips a label at which the mixture counts half."""
 
+_RECORDINGS_A_LABEL = 4.0
+"""Unlabelled clips a label from which the mixture counts in full; with fewer the head is nearer to that of `prior`."""
+
 _UNLABELLED_IMPORTANCE = 0.25
 """An unlabelled clip counts as this share of a shot where one emotion is told from the rest."""
 
@@ -69,6 +72,11 @@ def trust(unlabelled: int, labels: Any) -> Any:
     return unlabelled / (unlabelled + _HALF_TRUST * labels)
 
 
+def share(unlabelled: int, labels: Any) -> Any:
+    """Return how much of what the mixture would change is changed, 0 … 1: a few clips of a label tell little of it."""
+    return np.minimum(1.0, unlabelled / (_RECORDINGS_A_LABEL * labels))
+
+
 def temperature(shots: float, unlabelled: int, labels: int, *, one_vs_rest: bool = False) -> float:
     """Return what to divide logits by, 1 where there are no recordings: the mixture is surer than it is right.
 
@@ -78,7 +86,9 @@ def temperature(shots: float, unlabelled: int, labels: int, *, one_vs_rest: bool
         labels: how many labels there are.
         one_vs_rest: whether one is told from the others: the head is then fitted to the mixture, and less sure.
     """
-    above = float(trust(unlabelled, labels)) ** 0.5 * (_COOLED + _COOLED_BY_FEW / (1 + shots))
+    above = float(share(unlabelled, labels) * trust(unlabelled, labels) ** 0.5) * (
+        _COOLED + _COOLED_BY_FEW / (1 + shots)
+    )
     return 1 + above / (3 if one_vs_rest else 1)
 
 
@@ -156,7 +166,8 @@ def fit_mixtures(
         weights, biases = _gaussians(prior, points, squares, responsibilities)
         weights, biases = weight[:, None, None] * weights, weight[:, None] * biases
         responsibilities = softmax(start + points @ transposed(weights) + biases[:, None])
-    return Mixture(weights, biases, responsibilities)
+    part = share(unlabelled, labels)
+    return Mixture(part[:, None, None] * weights, part[:, None] * biases, responsibilities)
 
 
 def _gaussians(
@@ -206,12 +217,15 @@ def _one_from_the_rest(
     allowed[:, :k, 0] = shots.targets == 1
     allowed[:, :k, 1:] &= (shots.targets == 0)[:, :, None]
     labels = 1 + is_other.sum(axis=1)
-    found = fit_mixtures(prior, points, guess, allowed, shots.unlabelled.shape[1], labels).responsibilities[:, :, 0]
+    unlabelled = shots.unlabelled.shape[1]
+    found = fit_mixtures(prior, points, guess, allowed, unlabelled, labels).responsibilities[:, :, 0]
     importance = np.full(found.shape, _UNLABELLED_IMPORTANCE)
     importance[:, :k] = shots.importance()
     variance = posterior.weight_variance(prior)
     begin = weight[:, None], variance[:-1], bias[:, None], float(variance[-1])
-    return fit_logistic(points, found[:, None], importance, *begin)
+    all_clips = fit_logistic(points, found[:, None], importance, *begin)
+    part = share(unlabelled, labels)[:, None]
+    return begin[0] + part[:, None] * (all_clips[0] - begin[0]), begin[2] + part * (all_clips[1] - begin[2])
 
 
 def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -228,4 +242,4 @@ def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> t
 
 fit = partial(fit_alone, fit_many)
 
-METHOD = Method("joint", fit, Settings, version=3, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
+METHOD = Method("joint", fit, Settings, version=4, needs_prior=True, uses_unlabelled=True, fit_many=fit_many)
