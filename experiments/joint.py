@@ -5,7 +5,7 @@ them neutral. Every encoder and target has a table. The corpora that teach are R
 target; `mini` knows EmoDB and EMOVO. A speaker's recordings are all clips that are neither shots nor tested.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -162,12 +162,16 @@ def voices(encoder: Encoder, target: PooledCorpus, prior: Prior) -> Iterator[Voi
         yield Voice(SpeakerEpisodes(target.corpus, speaker), vectors, prior, encoder)
 
 
+def pooled_corpora(encoder: Encoder, names: Iterable[str] = (*TARGETS, *TEACHERS)) -> dict[str, PooledCorpus]:
+    """Vectors of corpora, by name."""
+    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in dict.fromkeys(names)]
+    return {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
+
+
 def taught_voices(quick: bool) -> Iterator[tuple[str, list[Voice]]]:
     """Each target and its speakers, where Whisper tiny.en is read after layer 2; one speaker of two if ``quick``."""
     encoder = load_encoder(folder("VOICEFIT_MODELS") / WHISPER_TINY, Reading(depth=2, frozen_layers=2))
-    names = TARGETS[1:3] if quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
-    corpora = [load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]) for name in names]
-    pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
+    pooled = pooled_corpora(encoder, TARGETS[1:3] if quick else (*TARGETS, *TEACHERS))
     for target in (name for name in TARGETS if name in pooled):
         prior = learn_together([pooled[name] for name in TEACHERS if name != target and name in pooled])
         yield target, list(voices(encoder, pooled[target], prior))[: 1 if quick else None]
@@ -189,9 +193,7 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for name, encoder, own in list(encoders())[2 if options.quick else 0 :]:
         targets = ("nemo", "ravdess") if own else TARGETS
-        wanted = targets[:1] if options.quick else tuple(dict.fromkeys((*targets, *(() if own else TEACHERS))))
-        corpora = [load_corpus(corpus, folder("VOICEFIT_DATA") / FOLDERS[corpus]) for corpus in wanted]
-        pooled = {part.corpus.name: part for part in pool_corpora(encoder, corpora)[0]}
+        pooled = pooled_corpora(encoder, targets[:1] if options.quick else (*targets, *(() if own else TEACHERS)))
         for target in targets[: 1 if options.quick else None]:
             prior = own or learn_together([pooled[other] for other in TEACHERS if other != target])
             for voice in voices(encoder, pooled[target], prior):
