@@ -7,7 +7,9 @@ from pathlib import Path
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader
 from voicefit.corpora.named import load_named
 
-DIGITS = dict(zip("0123456789", "zero one two three four five six seven eight nine".split(), strict=True))
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+DIGITS = {str(digit): word for digit, word in enumerate(WORDS)}
 """The digit in the file name → its word."""
 
 INFO = CorpusInfo(
@@ -21,6 +23,7 @@ INFO = CorpusInfo(
     expected_clips=3000,
     expected_speakers=6,
     expected_labels=dict.fromkeys(DIGITS.values(), 300),
+    labelled_by="digit",
 )
 """Terms of use and published counts: everyone says each digit 50 times."""
 

@@ -51,7 +51,7 @@ INFO = CorpusInfo(
 INTENSITY = replace(
     INFO,
     name="ravdess-intensity",
-    title="RAVDESS, by intensity",
+    labelled_by="intensity",
     expected_labels={"normal": 768, "strong": 672},
 )
 """Terms of use and published counts of ``ravdess-intensity``."""
@@ -59,7 +59,7 @@ INTENSITY = replace(
 STATEMENT = replace(
     INFO,
     name="ravdess-statement",
-    title="RAVDESS, by statement",
+    labelled_by="statement",
     expected_labels=dict.fromkeys(STATEMENTS.values(), 720),
 )
 """Terms of use and published counts of ``ravdess-statement``."""

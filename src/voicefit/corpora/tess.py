@@ -25,7 +25,7 @@ INFO = CorpusInfo(
 )
 """Terms of use and published counts: both say 200 words with each emotion."""
 
-WORD = replace(INFO, name="tess-word", title="TESS, by word", expected_labels={})
+WORD = replace(INFO, name="tess-word", labelled_by="word", expected_labels={})
 """Terms of use and published counts of ``tess-word``: both say each of its 200 words seven times."""
 
 SPEAKERS = ("OAF", "YAF")
