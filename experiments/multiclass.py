@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks.common import parse_options, publish
 from voicefit.report.build import read_trials
-from voicefit.report.confusion import confusion_cells, emotion_scores
+from voicefit.report.confusion import confusion_cells, label_scores
 from voicefit.report.statistics import NO_START, cell_means, failed_rows, finished, gain_cells, holm, pair
 from voicefit.report.text import interval, p_value, score, signed
 
@@ -64,7 +64,7 @@ def of_target(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
 def by_emotion(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
     """F1 of each emotion, and the most frequent confusions, of two methods from four corpora."""
     own = trials[trials["method"].isin(BY_EMOTION)]
-    for label, scores in emotion_scores(own).groupby("label"):
+    for label, scores in label_scores(own).groupby("label"):
         yield from lines(f"F1 of {label}", cell_means(scores, CELL, "f1"), "f1")
     cells = confusion_cells(own)
     wrong = cells[cells["truth"] != cells["answer"]]

@@ -385,6 +385,21 @@ def test_the_card_of_an_adapted_model_states_every_licence(model, tmp_path):
     assert "none: the encoder was not pre-finetuned" in (tmp_path / "bare" / "README.md").read_text(encoding="utf-8")
 
 
+def test_cards_speak_of_emotions_where_labels_are_emotions(model, tmp_path):
+    encoder = load_encoder(model)
+    record = make_record(encoder)
+    digits = [corpus | {"labels": ["one", "two"]} for corpus in record["corpora"]]
+    make_prefinetuned(encoder, tmp_path / "emotions")
+    make_prefinetuned(encoder, tmp_path / "digits", corpora=digits)
+    make_adapted(encoder, tmp_path / "anger")
+    make_adapted(encoder, tmp_path / "one", shots={"one": 2, "two": 2})
+    cards = {path.parent.name: path.read_text(encoding="utf-8") for path in tmp_path.glob("*/README.md")}
+    assert "the classification of speech by labels like these" in cards["digits"]
+    assert "Research on speech, and tools" in cards["one"]
+    for name, speaks in (("emotions", True), ("anger", True), ("digits", False), ("one", False)):
+        assert ("speech-emotion-recognition" in cards[name], "emotion" in cards[name]) == (speaks, speaks), name
+
+
 @pytest.mark.usefixtures("without_curves")
 @pytest.mark.parametrize(
     ("source", "shown"),

@@ -44,7 +44,21 @@ def test_corpora_list_prints_json_with_licences(run):
     code, out, _ = run("corpora", "list", "--json")
     licences = {entry["name"]: entry["licence"] for entry in json.loads(out)}
     assert code == 0
-    assert licences["ravdess"] == "CC BY-NC-SA 4.0"
+    assert licences["ravdess"] == licences["ravdess-intensity"] == "CC BY-NC-SA 4.0"
+
+
+def test_corpora_list_says_what_labels_tell(run):
+    _, out, _ = run("corpora", "list")
+    rows = {line.split()[0]: line.split()[1] for line in out.splitlines() if line.strip()}
+    told = {name: rows[name] for name in ("name", "emodb", "fsdd", "ravdess-intensity", "tess-word", "folder")}
+    assert told == {
+        "name": "labels",
+        "emodb": "emotion",
+        "fsdd": "digit",
+        "ravdess-intensity": "intensity",
+        "tess-word": "word",
+        "folder": "any",
+    }
 
 
 def test_check_reports_a_broken_clip_and_ends_well(run, tmp_path):

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.layouts import build_ravdess, write_noise
-from voicefit.corpora import ravdess
+from voicefit.corpora import load_corpus, ravdess
 from voicefit.errors import VoicefitError
 
 LABELS = ["neutral", "calm", "happiness", "sadness", "anger", "fear", "disgust", "surprise"]
@@ -38,6 +38,21 @@ def test_a_file_named_otherwise_is_unlabelled(tmp_path):
     assert (unlabelled.id, unlabelled.speaker, unlabelled.native_label) == ("Actor_02/take two.wav", "02", "")
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [("ravdess-intensity", {"01": "normal", "02": "strong"}), ("ravdess-statement", {"01": "kids", "02": "dogs"})],
+)
+def test_a_name_of_the_registry_reads_another_label_of_the_same_clips(tmp_path, name, labels):
+    root = build_ravdess(tmp_path)
+    write_noise(root / "Actor_01" / "03-01-05-02-02-01-01.wav", 99)
+    corpus, emotions = load_corpus(name, root), load_corpus("ravdess", root)
+    assert corpus.labels == sorted(labels.values())
+    assert [(clip.id, clip.speaker) for clip in corpus.clips] == [(clip.id, clip.speaker) for clip in emotions.clips]
+    place = 3 if name == "ravdess-intensity" else 4
+    assert all(clip.native_label == clip.path.stem.split("-")[place] for clip in corpus.clips)
+    assert all(clip.label == labels[clip.native_label] for clip in corpus.clips)
+
+
 def test_a_wrong_folder_is_refused(tmp_path):
     write_noise(tmp_path / "Actor_01" / "whatever.wav", 0)
     with pytest.raises(VoicefitError, match="expected Actor_01"):
@@ -50,17 +65,14 @@ def test_a_wrong_folder_is_refused(tmp_path):
     actor=st.integers(1, 24),
 )
 def test_names_are_parsed_field_by_field(channel, emotion, actor):
-    assert ravdess.parse_name(f"03-{channel}-{emotion}-01-02-01-{actor:02}") == (
-        channel,
-        emotion,
-        f"{actor:02}",
-    )
+    fields = ravdess.parse_name(f"03-{channel}-{emotion}-01-02-01-{actor:02}")
+    assert fields == (channel, emotion, "01", "02", f"{actor:02}")
 
 
 @given(st.text())
 def test_other_names_are_never_an_error(stem):
     fields = ravdess.parse_name(stem)
-    assert fields is None or fields[1] in ravdess.EMOTIONS
+    assert fields is None or fields.emotion in ravdess.EMOTIONS
 
 
 @pytest.mark.parametrize("stem", ["02-01-01-01-01-01-01", "03-01-09-01-01-01-01", "03-01-01-01-01-01", ""])

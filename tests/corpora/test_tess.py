@@ -1,9 +1,11 @@
+from collections import Counter
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from support.layouts import build_tess, write_noise
-from voicefit.corpora import tess
+from voicefit.corpora import load_corpus, tess
 from voicefit.errors import VoicefitError
 
 
@@ -29,6 +31,19 @@ def test_the_folder_added_by_the_archive_is_looked_into(tmp_path):
     corpus = tess.load("tess", tmp_path)
     assert corpus.root == inner
     assert corpus.clips[0].id == "OAF_Fear/OAF_back_fear.flac"
+
+
+def test_words_are_read_in_spite_of_the_spelling(tmp_path):
+    root = build_tess(tmp_path)
+    write_noise(root / "YAF_sad" / "take two.wav", 99)
+    corpus = load_corpus("tess-word", root)
+    assert Counter((clip.speaker, clip.label, clip.native_label) for clip in corpus.clips) == {
+        ("OAF", "back", "back"): 7,
+        ("OAF", "bite", "bite"): 7,
+        ("YAF", "back", "back"): 7,
+        ("YAF", "bite", "bite"): 7,
+        ("YAF", None, ""): 1,
+    }
 
 
 @pytest.mark.parametrize("folder", ["OAF_angry/deeper", "XAF_angry", "OAF_bored"])

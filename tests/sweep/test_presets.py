@@ -6,7 +6,15 @@ from itertools import count, product
 
 import pytest
 
-from support.layouts import NEMO_EMOTIONS, RAVDESS_EMOTIONS, build_emodb, build_emovo, build_tess, write_noise
+from support.layouts import (
+    NEMO_EMOTIONS,
+    RAVDESS_EMOTIONS,
+    build_emodb,
+    build_emovo,
+    build_fsdd,
+    build_tess,
+    write_noise,
+)
 from support.layouts.esd import build_esd
 from support.layouts.iemocap import build_iemocap
 from support.layouts.mandarin import build_mandarin
@@ -185,7 +193,7 @@ def build_with_enough_clips(root):
         write_noise(root / "nemo" / "samples" / f"{speaker}_{emotion}_{number}.wav", next(seeds))
         rows.append(f"{speaker}_{emotion}_{number}.wav\t{emotion}\tA.\ta\t{speaker}\tfemale\t30")
     (root / "nemo" / "data.tsv").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    for name, build in (("tess", build_tess), ("emodb", build_emodb), ("emovo", build_emovo)):
+    for name, build in (("tess", build_tess), ("emodb", build_emodb), ("emovo", build_emovo), ("fsdd", build_fsdd)):
         build(root / name)
     return root
 
@@ -207,22 +215,32 @@ def with_fewer_clips(entry):
     return entry.model_copy(update={"prefinetune": fewer})
 
 
-@pytest.mark.parametrize("preset", ["encoder-size", "corpus-diversity", "unseen-language", "sensitivity"])
-def test_an_open_question_runs_in_miniature(preset, open_questions, tmp_path, no_data):
+ANGER = Grid(starts=["none", "all"], methods=["head"], labels=["anger"], k=[2], draws=1)
+ALL_LABELS = Grid(starts=["none", "all"], methods=["head"], tasks=["multiclass"], k=[10], draws=1)
+
+
+@pytest.mark.parametrize(
+    ("preset", "grid"),
+    [
+        *((name, ANGER) for name in ("encoder-size", "corpus-diversity", "unseen-language", "sensitivity")),
+        ("other-tasks", ALL_LABELS),
+    ],
+)
+def test_an_open_question_runs_in_miniature(preset, grid, open_questions, tmp_path, no_data):
     data, encoder, cache = open_questions
     raw = tomllib.loads((files("voicefit.presets") / f"{preset}.toml").read_text("utf-8"))
-    paths = {name: data / name for name in {**raw["corpora"], **raw["targets"]}}
+    paths = {name: data / name.split("-")[0] for name in {**raw["corpora"], **raw["targets"]}}
     plan = read_preset(preset, dict.fromkeys(raw["encoders"], encoder), paths)
-    grid = [Grid(starts=["none", "all"], methods=["head"], labels=["anger"], k=[2], draws=1)]
     plan = plan.model_copy(
         update={
             "encoders": {name: with_fewer_clips(entry) for name, entry in plan.encoders.items()},
             "prefinetune": {**plan.prefinetune, "max_epochs": 1},
-            "grid": grid,
+            "grid": [grid],
         }
     )
     result = run_sweep(plan, tmp_path / "run", cache_root=cache)
-    assert (result.finished, result.failed) == (2 * len(plan.encoders) * 2, 0)
+    speakers = 2 * len(plan.targets)
+    assert (result.finished, result.failed) == (2 * len(plan.encoders) * speakers, 0)
     recorded = json.loads((tmp_path / "run" / "run.json").read_text())["plan"]
     assert {**recorded["corpora"], **recorded["targets"]} == {name: str(path) for name, path in paths.items()}
     assert {entry["source"] for entry in recorded["encoders"].values()} == {str(encoder)}

@@ -29,7 +29,7 @@ class FineTuneSettings(TrainingSettings):
     l2: float = Field(1.0, gt=0, description="penalty of the linear head that the classifier begins at")
     rest_log_odds: float = Field(
         default=0.0,
-        description="added to the rest's logit where one emotion is told from the rest, as in the method head",
+        description="added to the rest's logit where one label is told from the rest, as in the method head",
     )
     weight_decay: float = Field(0.01, ge=0)
     steps: int = Field(10, ge=1, description="optimiser steps; linear warm-up over the first tenth, then linear decay")

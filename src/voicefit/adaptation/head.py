@@ -21,8 +21,8 @@ class Settings(MethodSettings):
     )
     rest_log_odds: float = Field(
         default=0.0,
-        description="added to the rest's logit where one emotion is told from the rest: half the shots have the "
-        "emotion, and few of the clips to come",
+        description="added to the rest's logit where one label is told from the rest: half the shots have the "
+        "label, and few of the clips to come",
     )
 
 

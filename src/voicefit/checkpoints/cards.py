@@ -1,17 +1,26 @@
 """Model cards: the README.md of a model, in Markdown with the front matter of the hub."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from voicefit.corpora import VOCABULARY
 from voicefit.heads.head import Head
 from voicefit.system.hub import shown_name
 
-_FRONT_MATTER = """---
+
+def _front_matter(emotions: bool) -> str:
+    tags = ["speech-emotion-recognition"] * emotions + ["few-shot", "voicefit"]
+    return f"""---
 library_name: transformers
 pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, few-shot, voicefit]
+tags: [{", ".join(tags)}]
 ---
 """
+
+
+def _are_emotions(labels: Iterable[str]) -> bool:
+    """Whether labels are of emotions: one of them is a word of the vocabulary."""
+    return not set(VOCABULARY).isdisjoint(labels)
 
 
 def _link(text: str, address: str) -> str:
@@ -33,7 +42,8 @@ def prefinetuned_card(record: Mapping[str, Any]) -> str:
     )
     leaking = record.get("settings", {}).get("validation") == "clips"
     held_out = "clips of speakers that were trained on" if leaking else "speakers that were not trained on"
-    return f"""{_FRONT_MATTER}
+    emotions = _are_emotions(label for c in record["corpora"] for label in c["labels"])
+    return f"""{_front_matter(emotions)}
 # Pre-finetuned speech encoder
 
 `{shown_name(record["source"])}`, {record["depth"]} layers, the first {record["frozen_layers"]} frozen, fine-tuned on
@@ -59,10 +69,18 @@ Macro F1 on {held_out}, at the best epoch ({record["best"]["epoch"]:.0f}):
 
 ## Intended and unintended use
 
+{_USE_OF_EMOTIONS if emotions else _USE_OF_LABELS}
+"""
+
+
+_USE_OF_EMOTIONS = """\
 Research on, and adaptation of, emotion recognition from *acted* speech. Acted emotion is not felt emotion:
 the output says how a voice sounds, not what a person feels. Do not use it to judge, rank, monitor or diagnose
-people.
-"""
+people."""
+
+_USE_OF_LABELS = """\
+Research on, and adaptation of, the classification of speech by labels like these. Do not use it to judge, rank,
+monitor or diagnose people."""
 
 
 def adapted_card(record: Mapping[str, Any], head: Head) -> str:
@@ -72,7 +90,8 @@ def adapted_card(record: Mapping[str, Any], head: Head) -> str:
         "".join(f"- {c['title']}: {c['licence']} ({c['usage']})\n" for c in record.get("corpora", ()))
         or "- none: the encoder was not pre-finetuned by Voicefit\n"
     )
-    return f"""{_FRONT_MATTER}
+    emotions = _are_emotions(record["shots"])
+    return f"""{_front_matter(emotions)}
 # Speech classifier adapted to one voice
 
 Adapted from `{shown_name(record["source"])}` by Voicefit with method `{record["method"]}`.
@@ -95,8 +114,7 @@ clips of the voice are the speaker's own; pass the model on only if the speaker 
 
 ## Intended use
 
-Research on emotion in speech, and tools for the one person whose voice it was fitted to, with that person's
-knowledge: notes to a diary, cues in a game, practice in acting.
+{_ADAPTED_TO_EMOTIONS if emotions else _ADAPTED_TO_LABELS}
 
 ## Unintended use
 
@@ -111,6 +129,14 @@ the pipeline, which may read all of them.
 A few clips of one voice and one microphone made this model. Expect it to be worse on other voices, rooms and
 languages, and to answer with one of its labels whatever the clip.
 """
+
+
+_ADAPTED_TO_EMOTIONS = """\
+Research on emotion in speech, and tools for the one person whose voice it was fitted to, with that person's
+knowledge: notes to a diary, cues in a game, practice in acting."""
+
+_ADAPTED_TO_LABELS = """\
+Research on speech, and tools for the one person whose voice it was fitted to, with that person's knowledge."""
 
 
 def _usage(record: Mapping[str, Any]) -> str:

@@ -28,12 +28,12 @@ def corpora_list(as_json: JsonFlag = False) -> None:
         print_json([vars(info) for info in infos])
         return
     table = Table(box=None, header_style="bold")
-    for column in ("name", "language", "speakers", "clips", "use", "licence"):
+    for column in ("name", "labels", "language", "speakers", "clips", "use", "licence"):
         counted = column in ("speakers", "clips")
         table.add_column(column, justify="right" if counted else "left", no_wrap=column in ("name", "use"))
     for info in infos:
         counts = ["" if n is None else f"{n:,}" for n in (info.expected_speakers, info.expected_clips)]
-        table.add_row(info.name, info.language, *counts, info.usage, info.licence)
+        table.add_row(info.name, info.labelled_by, info.language, *counts, info.usage, info.licence)
     out.print(table)
     out.print("titles, home pages and citations: voicefit corpora list --json")
 

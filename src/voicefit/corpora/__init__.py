@@ -21,6 +21,7 @@ from voicefit.corpora import (
     enterface,
     esd,
     folder,
+    fsdd,
     iemocap,
     jl_corpus,
     mandarin,
@@ -90,6 +91,7 @@ _MODULES = (
     shemo,
     aesdd,
     emotiontts,
+    fsdd,
     folder,
     table,
 )

@@ -104,6 +104,7 @@ class CorpusInfo:
         expected_clips: the published number of clips, or ``None`` if there is none.
         expected_speakers: the published number of speakers, or ``None``.
         expected_labels: the published number of clips of each label, as far as known.
+        labelled_by: what its labels tell: ``emotion``, ``intensity``, ``statement``, ``word``, ``digit``, or ``any``.
     """
 
     name: str
@@ -116,6 +117,7 @@ class CorpusInfo:
     expected_clips: int | None = None
     expected_speakers: int | None = None
     expected_labels: Mapping[str, int] = field(default_factory=dict)
+    labelled_by: str = "emotion"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ INFO = CorpusInfo(
     usage="unknown",
     homepage="",
     citation="",
+    labelled_by="any",
 )
 """The registry lists folders of the user's own under this entry."""
 

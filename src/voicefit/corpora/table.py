@@ -40,6 +40,7 @@ INFO = CorpusInfo(
     usage="unknown",
     homepage="",
     citation="",
+    labelled_by="any",
 )
 """The registry lists tables of the user's own under this entry."""
 

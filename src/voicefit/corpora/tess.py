@@ -1,5 +1,8 @@
-"""TESS: ``OAF_angry/OAF_back_angry.wav``, one folder per speaker and emotion."""
+"""TESS, labelled by emotion or word: ``OAF_angry/OAF_back_angry.wav``, one folder per speaker and emotion."""
 
+import re
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from voicefit.corpora.corpus import Clip, Corpus, CorpusInfo, Reader, make_corpus, to_vocabulary
@@ -22,6 +25,9 @@ INFO = CorpusInfo(
 )
 """Terms of use and published counts: both say 200 words with each emotion."""
 
+WORD = replace(INFO, name="tess-word", labelled_by="word", expected_labels={})
+"""Terms of use and published counts of ``tess-word``: both say each of its 200 words seven times."""
+
 SPEAKERS = ("OAF", "YAF")
 """The older and the younger actress."""
 
@@ -39,18 +45,30 @@ def parse_folder(folder: str) -> tuple[str, str, str] | None:
     return (speaker.upper(), native, label) if speaker.upper() in SPEAKERS and label in LABELS else None
 
 
-def load(name: str, root: Path) -> Corpus:
+def parse_word(stem: str) -> str | None:
+    """Return the word of a file's name, in lower case, or ``None`` for any other name.
+
+    >>> parse_word("OAF_back_angry")
+    'back'
+    """
+    match = re.fullmatch(r"[A-Za-z]+_([A-Za-z]+)_[A-Za-z]+", stem)
+    return match[1].lower() if match else None
+
+
+def load(name: str, root: Path, info: CorpusInfo = INFO) -> Corpus:
     """Read TESS.
 
     Args:
         name: the user's name for the corpus.
         root: the folder of the ``OAF_…`` and ``YAF_…`` folders, or the one above it.
+        info: which of the corpus's labels are read: :data:`INFO` or :data:`WORD`.
 
     Raises:
         VoicefitError: no such folder with audio files.
     """
     root = find_root(root, _is_root, "folders named like OAF_angry/ and YAF_fear/ with audio files")
-    return make_corpus(name, root, INFO, (clip for folder in _emotion_folders(root) for clip in _clips(folder, root)))
+    clips = (clip for folder in _emotion_folders(root) for clip in _clips(folder, root, info))
+    return make_corpus(name, root, info, clips)
 
 
 def _emotion_folders(root: Path) -> list[Path]:
@@ -61,12 +79,17 @@ def _is_root(folder: Path) -> bool:
     return any(audio_files(emotion) for emotion in _emotion_folders(folder))
 
 
-def _clips(folder: Path, root: Path) -> list[Clip]:
+def _clips(folder: Path, root: Path, info: CorpusInfo) -> list[Clip]:
     fields = parse_folder(folder.name)
     if fields is None:
         return []
-    speaker, native, label = fields
-    return [Clip(path.relative_to(root).as_posix(), path, speaker, label, native) for path in audio_files(folder)]
+    speaker, native, emotion = fields
+
+    def labels(path: Path) -> tuple[str | None, str]:
+        word = parse_word(path.stem)
+        return (emotion, native) if info is INFO else (word, word or "")
+
+    return [Clip(path.relative_to(root).as_posix(), path, speaker, *labels(path)) for path in audio_files(folder)]
 
 
-READERS = (Reader(INFO, load),)
+READERS = tuple(Reader(info, partial(load, info=info)) for info in (INFO, WORD))

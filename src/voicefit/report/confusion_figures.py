@@ -1,4 +1,4 @@
-"""Figures of which emotion is taken for which."""
+"""Figures of which label is taken for which."""
 
 import pandas as pd
 from matplotlib import colormaps
@@ -11,7 +11,7 @@ SQUARE_IN = 0.4
 """A square of a matrix is at most so many inches wide."""
 
 LETTER_IN = 0.08
-"""A letter of an emotion's name takes about so many inches."""
+"""A letter of a label's name takes about so many inches."""
 
 SQUARES_PER_ROW = 27
 """A row of matrices has no more squares side by side than are readable, unless two matrices have."""
@@ -21,13 +21,13 @@ SHOWN = 0.005
 
 
 def confusion_matrices(cells: pd.DataFrame, shots: dict[int, str]) -> Figure:
-    """Draw a matrix per method: a row per true emotion, a column per answer, and in each square its share of the row.
+    """Draw a matrix per method: a row per true label, a column per answer, and in each square its share of the row.
 
     Args:
         cells: the rows of `confusion.confusion_cells` of one start and target, with one k for each method.
         shots: the table of `confusion.shots_each`.
     """
-    labels = sorted({*cells["truth"], *cells["answer"]})  # an emotion without a test clip is an answer alone
+    labels = sorted({*cells["truth"], *cells["answer"]})  # a label without a test clip is an answer alone
     names = LETTER_IN * max(map(len, labels))
     most = min(MAX_COLUMNS, max(2, SQUARES_PER_ROW // len(labels)))
     columns = min(most, cells["method"].nunique())
@@ -48,5 +48,5 @@ def confusion_matrices(cells: pd.DataFrame, shots: dict[int, str]) -> Figure:
         axes.tick_params(length=0)
         axes.grid(visible=False)
         axes.spines[:].set_visible(False)
-    label_rows(figure, "true emotion")
+    label_rows(figure, "true label")
     return figure

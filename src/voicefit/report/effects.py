@@ -1,4 +1,4 @@
-"""The dependence of macro F1 on corpora, clips and emotion together: a linear mixed model over speakers."""
+"""The dependence of macro F1 on corpora, clips and label together: a linear mixed model over speakers."""
 
 import warnings
 from collections.abc import Iterator
@@ -19,9 +19,9 @@ COLUMNS = ["target", "method", "term", "estimate", "low", "high", "p", "speakers
 def effects(trials: pd.DataFrame) -> pd.DataFrame:
     """Fit the model to every target and method that has enough of each factor.
 
-    Macro F1, averaged over draws in each cell of speaker, emotion, starting point and k, is explained by the number
-    of pre-finetuning corpora, the doublings of k from its smallest value, the emotion (deviations from the mean of
-    all), and their two-way products. Every speaker has a level, a level in each emotion and an effect of corpora of
+    Macro F1, averaged over draws in each cell of speaker, label, starting point and k, is explained by the number
+    of pre-finetuning corpora, the doublings of k from its smallest value, the label (deviations from the mean of
+    all), and their two-way products. Every speaker has a level, a level in each label and an effect of corpora of
     their own (restricted maximum likelihood, Laird & Ware 1982). If that does not converge, speakers do not differ
     in the effect of corpora, and `note` reports it.
 
@@ -62,7 +62,7 @@ def _of_method(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def _design(cells: pd.DataFrame) -> pd.DataFrame:
-    """Return the fixed effects, one column each; the last emotion is minus the sum of the others (sum coding)."""
+    """Return the fixed effects, one column each; the last label is minus the sum of the others (sum coding)."""
     corpora, doublings = cells["corpora"].astype(float), np.log2(cells["k"] / cells["k"].min())
     design = pd.DataFrame(
         {"mean": 1.0, "corpora": corpora, "doublings": doublings, "corpora:doublings": corpora * doublings}

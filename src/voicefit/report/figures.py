@@ -146,8 +146,8 @@ def gain_ticks(figure: Figure) -> None:
     figure.axes[0].set_ylim(min(low, -MIN_GAIN_REACH), max(high, MIN_GAIN_REACH))
 
 
-def emotion_map(cells: pd.DataFrame, value: str) -> Figure:
-    """Draw one number per emotion and k as a heat map, a panel per method and target.
+def label_map(cells: pd.DataFrame, value: str) -> Figure:
+    """Draw one number per label and k as a heat map, a panel per method and target.
 
     Args:
         cells: one row per target, method, label and k of one starting point, with `value`, `low` and `high`.

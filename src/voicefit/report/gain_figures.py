@@ -1,4 +1,4 @@
-"""Figures of the gains of pre-finetuning: by number of corpora, by set of corpora and emotion, speaker by speaker."""
+"""Figures of the gains of pre-finetuning: by number of corpora, by set of corpora and label, speaker by speaker."""
 
 import math
 import textwrap
@@ -20,8 +20,8 @@ from voicefit.report.style import COLOURS, FAINT, INK, K_LABEL, graded_lines, k_
 WIDTH_IN = 12.5
 """The figure of subsets is so many inches wide."""
 
-EMOTIONS_PER_ROW = 3
-"""A row of the figure of subsets shows so many emotions."""
+LABELS_PER_ROW = 3
+"""A row of the figure of subsets shows so many labels."""
 
 MAX_NAMED_SPEAKERS = 14
 """Speakers are named beside their lines if there are at most so many."""
@@ -61,7 +61,7 @@ def corpora_gains(cells: pd.DataFrame) -> Figure:
 
 
 def subset_map(cells: pd.DataFrame) -> Figure:
-    """Draw gains of every starting point as heat maps: a row per set of corpora, a column per k, a panel per emotion.
+    """Draw gains of every starting point as heat maps: a row per set of corpora, a column per k, a panel per label.
 
     Dots on the left show the corpora of a row (as in UpSet plots; Lex et al. 2014).
 
@@ -70,10 +70,10 @@ def subset_map(cells: pd.DataFrame) -> Figure:
     """
     starts, labels = ordered_starts(cells["start"]), sorted(cells["label"].unique())
     corpora = list(dict.fromkeys(corpus for start in starts for corpus in start.split("+")))
-    columns = min(EMOTIONS_PER_ROW, len(labels))
+    columns = min(LABELS_PER_ROW, len(labels))
     rows = math.ceil(len(labels) / columns)
     sets = 0.28 * len(corpora) + 0.2
-    widths = [sets, *[(WIDTH_IN - sets) / EMOTIONS_PER_ROW] * columns]
+    widths = [sets, *[(WIDTH_IN - sets) / LABELS_PER_ROW] * columns]
     height = 0.24 * len(starts) + 1.15
     figure, axes = panels(sum(widths), height, rows, columns + 1, width_ratios=widths)
     scale = gain_scale(cells["gain"])
@@ -82,7 +82,7 @@ def subset_map(cells: pd.DataFrame) -> Figure:
     for index, panel in enumerate(axes[:, 1:].flat):
         panel.set_visible(index < len(labels))
         if index < len(labels):
-            _gains_of_emotion(panel, cells[cells["label"] == labels[index]], starts, scale)
+            _gains_of_label(panel, cells[cells["label"] == labels[index]], starts, scale)
             panel.set_title(labels[index])
     return figure
 
@@ -134,7 +134,7 @@ def _membership(axes: Axes, starts: list[str], corpora: list[str]) -> None:
     _bare(axes)
 
 
-def _gains_of_emotion(axes: Axes, part: pd.DataFrame, starts: list[str], scale: Normalize) -> None:
+def _gains_of_label(axes: Axes, part: pd.DataFrame, starts: list[str], scale: Normalize) -> None:
     ks = sorted(part["k"].unique())
     heat(axes, part.rename(columns={"start": "row"}), "gain", starts, ks, scale, colormaps["PuOr_r"], fontsize=7.5)
     sizes = [corpora_in(start) for start in starts]

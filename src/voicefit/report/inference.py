@@ -56,8 +56,8 @@ def effects_table(terms: pd.DataFrame, target: str) -> Table:
     ]
     notes = [f"{method}: {note}." for method, note in terms.groupby("method")["note"].first().items() if note]
     note = (
-        "Macro F1 explained by corpora, doublings of k, emotion and their products at once. Each speaker has a level, "
-        "a level in each emotion and an effect of corpora. An emotion's rows are its deviations from the mean of all. "
+        "Macro F1 explained by corpora, doublings of k, label and their products at once. Each speaker has a level, "
+        "a level in each label and an effect of corpora. A label's rows are its deviations from the mean of all. "
         "Bold: Wald's p, not corrected, is below 0.05."
     )
     return Table(f"What macro F1 depends on, {target}", " ".join([note, *notes]), ["term", *methods], 1, rows)

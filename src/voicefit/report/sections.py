@@ -63,7 +63,7 @@ def _section(names: Sequence[Any], trials: pd.DataFrame, writer: Writer) -> Sect
         _gains_by_corpora(section, paired, writer)
         _gains_by_speaker(section, paired[(paired["start"] == start) & (paired["method"] == chosen)], writer)
     if (trials["label"] != "").any():
-        _emotions(section, trials, paired, largest, chosen, writer)
+        _labels(section, trials, paired, largest, chosen, writer)
     multiclass.confusions(section, trials, largest, writer)
     _corpora(section, trials, floor, writer)
     _effects(section, trials, writer)
@@ -164,7 +164,7 @@ def _gains_by_speaker(section: Section, paired: pd.DataFrame, writer: Writer) ->
 
 
 def _gains_by_subset(section: Section, cells: pd.DataFrame, method: str, writer: Writer) -> None:
-    """Add every starting point emotion by emotion; one start alone would repeat the figure before."""
+    """Add every starting point label by label; one start alone would repeat the figure before."""
     shown = cells[cells["method"] == method]
     if shown["start"].nunique() < 2:
         return
@@ -175,7 +175,7 @@ def _gains_by_subset(section: Section, cells: pd.DataFrame, method: str, writer:
     for i, (target, part) in enumerate(shown.groupby("target"), start=1):
         name = "subsets" if i == 1 else f"subsets-{i}"
         writer.data(name, part)
-        title = f"Gain by set of corpora and emotion, {target}"
+        title = f"Gain by set of corpora and label, {target}"
         section.figures.append(writer.figure(name, subset_map(part), title, caption))
 
 
@@ -188,23 +188,23 @@ def _largest_paired(gains: pd.DataFrame) -> tuple[str, str]:
     return str(start), str(rows[rows["k"] == rows["k"].min()].sort_values("macro_f1")["method"].iloc[-1])
 
 
-def _emotions(
+def _labels(
     section: Section, trials: pd.DataFrame, paired: pd.DataFrame, largest: str, chosen: str, writer: Writer
 ) -> None:
-    """Add the largest start emotion by emotion, as gains if it has pairs, then every start of one method."""
+    """Add the largest start label by label, as gains if it has pairs, then every start of one method."""
     by = ["start", "target", "method", "label", "k"]
     gains = largest in set(paired["start"])
     cells = gain_cells(paired, by) if gains else cell_means(trials, by)
-    writer.data("emotions", cells)
+    writer.data("labels", cells)
     shown = cells[cells["start"] == largest]
     quantity = "Gain" if gains else "Macro F1"
     bold = " Bold: the 95 % interval leaves out zero." if gains else ""
-    caption = f"{quantity} of {start_label(largest)}, one emotion against the rest.{bold}"
-    figure = figures.emotion_map(shown, "gain" if gains else "macro_f1")
-    section.figures.append(writer.figure("emotions", figure, f"{quantity} by emotion", caption))
+    caption = f"{quantity} of {start_label(largest)}, one label against the rest.{bold}"
+    figure = figures.label_map(shown, "gain" if gains else "macro_f1")
+    section.figures.append(writer.figure("labels", figure, f"{quantity} by label", caption))
     for target, part in shown.groupby("target"):
-        title = f"By emotion, {target}: {start_label(largest)}"
-        section.tables.append(tables.emotion_table(part, title, gains))
+        title = f"By label, {target}: {start_label(largest)}"
+        section.tables.append(tables.label_table(part, title, gains))
     if gains:
         _gains_by_subset(section, cells, chosen, writer)
 
@@ -283,10 +283,10 @@ def _learning(history: pd.DataFrame, trials: pd.DataFrame, writer: Writer) -> Dr
 
 
 def _dealt(shots: dict[int, str]) -> str:
-    """Say how k relates to clips of each emotion, if it does."""
+    """Say how k relates to clips of each label, if it does."""
     if not shots:
         return ""
-    return " The k clips are dealt over the speaker's emotions in turn: k is the clips of each, times the emotions."
+    return " The k clips are dealt over the speaker's labels in turn: k is the clips of each, times the labels."
 
 
 def _speakers(trials: pd.DataFrame) -> str:

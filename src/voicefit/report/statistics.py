@@ -154,7 +154,7 @@ def gain_cells(paired: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     Returns:
         One row a cell, sorted by `by`: those columns; `gain`, `low`, `high`, `p`, `p_t`, `effect` (see
         `tested_means`); `holm` (`p_t` corrected for the number of rows); `wins`, `ties`, `losses` (over speakers ×
-        emotions, means over draws); `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`,
+        labels, means over draws); `base`, `base_low`, `base_high`, `macro_f1`, `macro_f1_low`, `macro_f1_high`,
         `speakers`, `trials`. All three means are over the same pairs, so `gain` equals `macro_f1 - base`.
     """
     paired = _with(paired, "gain")

@@ -205,7 +205,7 @@ def k_axis(axes: Axes, ks: list[int]) -> None:
 
 
 def name_shots(figure: Figure, shots: Mapping[int, str]) -> None:
-    """Write under each k on an axis how many clips it is of each emotion.
+    """Write under each k on an axis how many clips it is of each label.
 
     Args:
         figure: its axes of k have the label `K_LABEL`.
@@ -217,7 +217,7 @@ def name_shots(figure: Figure, shots: Mapping[int, str]) -> None:
             ks = [label.get_text() for label in labels]
             words = [f"{k}\n({shots[int(k)]})" if int(k) in shots else k for k in ks]
             axes.set_xticks(axes.get_xticks(), words, fontsize=labels[0].get_fontsize())
-            axes.set_xlabel(f"{K_LABEL} (of each emotion)")
+            axes.set_xlabel(f"{K_LABEL} (of each label)")
 
 
 def legend_below(figure: Figure, handles: list[Any], labels: list[str]) -> None:

@@ -78,8 +78,8 @@ def gain_table(cells: pd.DataFrame, title: str) -> Table:
     return _by_k(cells, ["method", "start"], title, note, _gain_cell)
 
 
-def emotion_table(cells: pd.DataFrame, title: str, gains: bool, quantity: str = "Macro F1") -> Table:
-    """Tabulate per-emotion numbers by k, a row per method and emotion, of one starting point.
+def label_table(cells: pd.DataFrame, title: str, gains: bool, quantity: str = "Macro F1") -> Table:
+    """Tabulate per-label numbers by k, a row per method and label, of one starting point.
 
     Args:
         cells: `gain_cells` (with `gains`) or `cell_means` by target, method, label and k.
@@ -94,18 +94,18 @@ def emotion_table(cells: pd.DataFrame, title: str, gains: bool, quantity: str = 
 
 
 def f1_recall_table(cells: pd.DataFrame, title: str) -> Table:
-    """Tabulate F1 and recall by k, a row per method and emotion, of one starting point.
+    """Tabulate F1 and recall by k, a row per method and label, of one starting point.
 
     Args:
         cells: by method, label and k: `f1`, `low`, `high`, `recall`, `recall_low`, `recall_high`, `speakers`, `trials`.
         title: the heading.
     """
-    note = "F1 of each emotion with its 95 % interval; below it, recall with its own."
+    note = "F1 of each label with its 95 % interval; below it, recall with its own."
     return _by_k(cells, ["method", "label"], title, note, _f1_recall_cell)
 
 
 def with_shots(table: Table, shots: Mapping[int, str]) -> Table:
-    """Return a table that says beside k how many clips that is of each emotion.
+    """Return a table that says beside k how many clips that is of each label.
 
     Args:
         table: with columns "k = …", or a column "k".
@@ -118,7 +118,7 @@ def with_shots(table: Table, shots: Mapping[int, str]) -> Table:
     rows = [
         [_with_shots(cell, shots) if index == column else cell for index, cell in enumerate(row)] for row in table.rows
     ]
-    note = f"{table.note} Beside k: clips of each emotion.".lstrip()
+    note = f"{table.note} Beside k: clips of each label.".lstrip()
     return replace(table, note=note, header=[names.get(word, word) for word in table.header], rows=rows)
 
 
@@ -174,8 +174,8 @@ def glance_table(gains: pd.DataFrame, start: str) -> Table:
         "trials",
     ]
     note = (
-        "Intervals: 95 %, over speakers, emotions and draws. d_z: the gain divided by its standard deviation over "
-        "speakers. Won, tied, lost: over speakers and emotions. p, exact: sign-flip test over speakers, never below "
+        "Intervals: 95 %, over speakers, labels and draws. d_z: the gain divided by its standard deviation over "
+        "speakers. Won, tied, lost: over speakers and labels. p, exact: sign-flip test over speakers, never below "
         "2 / 2^speakers. p, Holm: t-test over speakers, corrected for the rows of this table."
     )
     return Table(f"At a glance: {start_label(start)}", note, header, 2, rows)
@@ -258,8 +258,7 @@ def _by_k(
         words = [Cell(start_label(n) if head == "start" else str(n)) for head, n in zip(heads, names, strict=True)]
         speakers = _range(part["speakers"])
         rows.append([*words, *(by_k.get(k, Cell("–")) for k in ks), Cell(speakers), Cell(f"{part['trials'].sum():,}")])
-    names_of = {"start": "starting point", "label": "emotion"}
-    header = [names_of.get(head, head) for head in heads]
+    header = ["starting point" if head == "start" else head for head in heads]
     return Table(title, note, [*header, *(f"k = {k}" for k in ks), "speakers", "trials"], len(heads), rows)
 
 

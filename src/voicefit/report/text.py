@@ -103,9 +103,9 @@ def _best_method_at_smallest_k(cells: pd.DataFrame) -> pd.Series:
 
 
 def _clips(cell: pd.Series, trials: pd.DataFrame) -> str:
-    """Return "7 clips", or "7 clips (1 of each emotion)" where several emotions are told at once."""
+    """Return "7 clips", or "7 clips (1 of each label)" where several labels are told at once."""
     clips, each = count(cell["k"], "clip"), shots_each(trials).get(int(cell["k"]))
-    return f"{clips} ({each} of each emotion)" if each else clips
+    return f"{clips} ({each} of each label)" if each else clips
 
 
 def _comparison(cell: pd.Series, start: str, clips: str) -> list[str]:

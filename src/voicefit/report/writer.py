@@ -53,7 +53,7 @@ class Writer:
     Attributes:
         out: the report's folder.
         prefix: the start of every file's name.
-        shots: for each k how many clips it is of each emotion, to be shown beside it; empty if that says nothing.
+        shots: for each k how many clips it is of each label, to be shown beside it; empty if that says nothing.
     """
 
     def __init__(self, out: Path, prefix: str, shots: dict[int, str]) -> None:

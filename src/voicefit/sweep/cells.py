@@ -30,7 +30,7 @@ class NotRun:
         target: the target corpus.
         task: ``one-vs-rest`` or ``multiclass``.
         speakers: of the target.
-        labels: emotions; one that is empty for ``multiclass``.
+        labels: what is told from the rest; one that is empty for ``multiclass``.
         k: numbers of support clips.
         draws: numbers of the draws; empty where the reason holds for all of the grid.
         reason: why there is no trial.
@@ -118,7 +118,7 @@ def _by_reason(
     try:
         episodes, fault = SpeakerEpisodes(target, speaker, validation=held_out), ""
     except VoicefitError:
-        episodes, fault = None, "one emotion alone" if speaker in target.speakers else "no clip that can be used"
+        episodes, fault = None, "one label alone" if speaker in target.speakers else "no clip that can be used"
     for task, label, k in combinations:
         reasons: dict[str, list[Cell]] = {}
         for draw in range(draws):

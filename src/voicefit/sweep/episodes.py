@@ -3,7 +3,7 @@
 Chen & Yu (2023), section 4.3: for one speaker and one emotion, k clips of which half carry the emotion; all
 test clips of the speaker are then classified as "this emotion" or "another". The support set depends on
 corpus, speaker, emotion, k and draw alone, so that it is the same for every model, and a set of k contains
-every smaller one.
+every smaller one. Labels are emotions there, and may be anything a corpus is labelled with.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ class SpeakerEpisodes:
             ``validation`` split, or else a tenth of the pool's clips of each emotion, at least one.
 
     Raises:
-        VoicefitError: the speaker has fewer than two emotions.
+        VoicefitError: the speaker has fewer than two labels.
     """
 
     def __init__(self, corpus: Corpus, speaker: str, *, validation: bool = False):
@@ -79,7 +79,7 @@ class SpeakerEpisodes:
         self.labels = sorted({str(clip.label) for clip in clips})
         if len(self.labels) < 2:
             raise VoicefitError(
-                f"corpus {corpus.name}: two emotions are needed, speaker {speaker} has {len(self.labels)}"
+                f"corpus {corpus.name}: two labels are needed, speaker {speaker} has {len(self.labels)}"
             )
         self._own_split = all(clip.split for clip in clips)
         self.pool: dict[str, list[Clip]] = {}
@@ -138,7 +138,7 @@ class SpeakerEpisodes:
 
     def _why_not_multiclass(self, k: int, draw: int) -> str:
         if k < len(self.labels):
-            return f"fewer shots than the {len(self.labels)} emotions"
+            return f"fewer shots than the {len(self.labels)} labels"
         if untested := [label for label in self.labels if label not in self._tested]:
             return f"no test clip of {', '.join(untested)}"
         least, more = divmod(k, len(self.labels))

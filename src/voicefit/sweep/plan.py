@@ -61,14 +61,14 @@ class Grid(Settings):
         ["head", "prototype"], min_length=1, description="methods, by their own name or by the plan's"
     )
     tasks: list[Literal["one-vs-rest", "multiclass"]] = Field(
-        [ONE_VS_REST], min_length=1, description="one emotion against the rest, or all of a speaker's at once"
+        [ONE_VS_REST], min_length=1, description="one label against the rest, or all of a speaker's at once"
     )
     k: list[Annotated[int, Field(ge=2)]] = Field(
         [2, 4, 8, 16, 32, 64], min_length=1, description="labelled clips of a trial, over all its labels"
     )
     draws: int = Field(10, ge=1, description="how many times the labelled clips are drawn")
     speakers: list[str] | None = Field(None, description="speakers of the targets; all of them if left out")
-    labels: list[str] | None = Field(None, description="emotions to tell from the rest; all if left out")
+    labels: list[str] | None = Field(None, description="those to tell from the rest; all if left out")
 
 
 class Plan(Settings):

@@ -17,7 +17,7 @@ class PlannedMethod:
     Attributes:
         configured: the method and its settings.
         unlabelled: how many clips of the speaker's pool it gets without labels.
-        unlabelled_label: the emotion that these are drawn from; empty for any.
+        unlabelled_label: the label that these are drawn from; empty for any.
     """
 
     configured: ConfiguredMethod[Any]
@@ -31,7 +31,7 @@ class Unlabelled(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     unlabelled: int = Field(0, ge=0, description="clips of the speaker's pool that come without labels")
-    unlabelled_label: str = Field("", description="draw these from one emotion alone, as from neutral speech")
+    unlabelled_label: str = Field("", description="draw these from one label alone, as from neutral speech")
 
 
 def read_planned_method(name: str, entry: Mapping[str, Any]) -> PlannedMethod:

@@ -208,7 +208,7 @@ def run_together(bench: SpeakerBench, specs: Sequence[TrialSpec], planned: Plann
 
 
 def _too_few_clips(spec: TrialSpec) -> VoicefitError:
-    what = spec.label or "each emotion"
+    what = spec.label or "each label"
     return VoicefitError(f"speaker {spec.speaker} has too few clips of {what} for k = {spec.k}")
 
 

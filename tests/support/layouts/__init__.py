@@ -64,6 +64,16 @@ def build_tess(root: Path, suffix: str = ".wav") -> Path:
     return root
 
 
+def build_fsdd(root: Path, speakers: tuple[str, ...] = ("jackson", "theo"), takes: int = 7) -> Path:
+    """Every digit several times per speaker, at 8 kHz."""
+    seeds = count()
+    for speaker in speakers:
+        for digit in range(10):
+            for take in range(takes):
+                write_noise(root / "recordings" / f"{digit}_{speaker}_{take}.wav", next(seeds), rate=8000)
+    return root
+
+
 def build_emodb(root: Path, speakers: tuple[str, ...] = ("03", "16"), suffix: str = ".wav") -> Path:
     """Every emotion once per speaker, and the corpus's text file."""
     seeds = count()
