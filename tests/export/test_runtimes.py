@@ -1,26 +1,21 @@
 """Exported graphs in the oldest onnxruntime that pyproject.toml allows, and in onnxruntime-web in Node and Chromium."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 import pytest
 
 from support import SUPPORT
 from support.adapted_models import build_adapted
-from support.chromium import CHROMIUM, FLAGS
+from support.chromium import CHROMIUM
 from support.tiny_models import make_waveform
+from support.web_runtime import in_chromium, in_node, install
 from voicefit.export.onnx import export
-from voicefit.export.web import RUNTIME_FILES
 from voicefit.prediction.model import load_model
 
 pytestmark = pytest.mark.slow(60)
@@ -88,59 +83,19 @@ def test_the_oldest_onnxruntime_runs_it(graphs, tmp_path):
 @pytest.fixture(scope="module")
 def onnxruntime_web(tmp_path_factory):
     """A folder in which npm has installed onnxruntime-web."""
-    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("npm")
-    if npm is None:
+    folder = tmp_path_factory.mktemp("npm")
+    if shutil.which("npm") is None:
         pytest.skip("no npm here")
-    package = "onnxruntime-web@1"
-    command = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", folder, package]
-    if subprocess.run(command, capture_output=True, timeout=300).returncode:
+    if not install(folder):
         pytest.skip("npm cannot install onnxruntime-web here")
     return folder
 
 
+@pytest.mark.skipif(shutil.which("node") is None, reason="no Node here")
 def test_onnxruntime_web_runs_it_in_node(graphs, onnxruntime_web):
-    node = shutil.which("node")
-    if node is None:
-        pytest.skip("no Node here")
-    shutil.copy(SUPPORT / "run_graphs.mjs", onnxruntime_web)  # Node looks for packages beside the script
-    command = [node, onnxruntime_web / "run_graphs.mjs", graphs]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env={**os.environ})
-    assert done.returncode == 0, done.stderr
-    agree(graphs, done.stdout)
-
-
-class Site(SimpleHTTPRequestHandler):
-    """The files of a folder; what the page sends goes to ``said``."""
-
-    said: SimpleQueue[str]
-
-    def do_POST(self):
-        self.said.put(self.rfile.read(int(self.headers["Content-Length"])).decode())
-        self.send_response(204)
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
+    agree(graphs, in_node(onnxruntime_web, graphs))
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
-def test_onnxruntime_web_runs_it_in_chromium(graphs, onnxruntime_web, tmp_path, monkeypatch):
-    site, said = tmp_path / "site", SimpleQueue()
-    shutil.copytree(graphs, site)
-    for name in RUNTIME_FILES:
-        shutil.copy(onnxruntime_web / "node_modules" / "onnxruntime-web" / "dist" / name, site)
-    shutil.copy(SUPPORT / "run_graphs.html", site / "index.html")
-    monkeypatch.setattr(Site, "said", said, raising=False)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Site, directory=site)) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        address = f"http://127.0.0.1:{server.server_port}/"
-        command = [CHROMIUM, "--headless", *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", address]
-        chromium = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            answers = said.get(timeout=240)
-        finally:
-            chromium.terminate()
-            chromium.wait(30)
-            server.shutdown()
-    assert answers.startswith("{"), answers
-    agree(graphs, answers)
+def test_onnxruntime_web_runs_it_in_chromium(graphs, onnxruntime_web, tmp_path):
+    agree(graphs, in_chromium(onnxruntime_web, graphs, tmp_path))

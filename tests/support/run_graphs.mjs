@@ -1,7 +1,7 @@
 // Prints what onnxruntime-web says of graphs and waveforms, under Node.
 import fs from "node:fs";
 import path from "node:path";
-import * as ort from "onnxruntime-web/wasm";
+import * as ort from "onnxruntime-web";
 
 ort.env.wasm.numThreads = 1;
 const folder = process.argv[2];
