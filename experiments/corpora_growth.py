@@ -5,9 +5,10 @@ subset of RAVDESS, TESS, EmoDB, EMOVO and nEMO less the target teaches, with all
 Then one corpus teaches with as many clips of more and more of its speakers.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 import torch
 
 from benchmarks.common import parse_options, publish
-from experiments.few_clips import Speaker, cells, speakers, trials
+from experiments.few_clips import Speaker, cells, kept_rows, speakers, trials
 from experiments.layer_vectors import layer_vectors
 from experiments.real_data import FOLDERS, WHISPER_TINY
 from voicefit.heads.prior import Prior
@@ -24,6 +25,7 @@ from voicefit.report.text import interval, p_value, signed
 from voicefit.selection.ranking import PooledCorpus, learn_together
 
 DEPTH, DRAWS = 2, 10
+KEPT = Path("runs", "growth")
 LANGUAGES = {"ravdess": "English", "tess": "English", "emodb": "German", "emovo": "Italian", "nemo": "Polish"}
 METHODS = ("prior", "joint")
 CLIPS, REPEATS = 400, 3
@@ -74,15 +76,15 @@ def subset_rows(parts: dict[str, PooledCorpus], target: str, voices: Sequence[Sp
         yield {"target": target, "corpora": "none", "size": 0, "clips": "all", **row}
 
 
-def speaker_rows(parts: dict[str, PooledCorpus], voices: dict[str, list[Speaker]]) -> Iterator[dict[str, Any]]:
-    """A row per teacher, number of its speakers, target, method, speaker and draw."""
-    for teacher, (clips, counts) in SPEAKERS.items():
-        for count in counts:
-            for repeat in range(SPEAKER_REPEATS):
-                known = learn_together([fewer(parts[teacher], clips, repeat, count)])
-                for target in (name for name in voices if name != teacher):
-                    cell = {"teacher": teacher, "clips": clips, "teachers": count, "target": target, "repeat": repeat}
-                    yield from ({**cell, **row} for row in trials(voices[target], known, (1,), METHODS, DRAWS))
+def speaker_rows(teacher: str, part: PooledCorpus, voices: Mapping[str, Sequence[Speaker]]) -> Iterator[dict[str, Any]]:
+    """A row per number of the teacher's speakers, target, method, speaker and draw."""
+    clips, counts = SPEAKERS[teacher]
+    for count in counts:
+        for repeat in range(SPEAKER_REPEATS):
+            known = learn_together([fewer(part, clips, repeat, count)])
+            for target in (name for name in voices if name != teacher):
+                cell = {"teacher": teacher, "clips": clips, "teachers": count, "target": target, "repeat": repeat}
+                yield from ({**cell, **row} for row in trials(voices[target], known, (1,), METHODS, DRAWS))
 
 
 def added_by_corpus(rows: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -170,12 +172,18 @@ def main() -> None:
     names = ("emodb", "emovo") if options.quick else tuple(FOLDERS)
     parts = {part.corpus.name: part for part in layer_vectors(WHISPER_TINY, names, (DEPTH,))[DEPTH]}
     voices = {name: speakers(part) for name, part in parts.items()}
-    rows = pd.DataFrame([row for name in parts for row in subset_rows(parts, name, voices[name])])
-    found: list[dict[str, Any]] = []
+    words = "-".join(names)
+    rows = pd.concat(
+        kept_rows(KEPT / f"{name}-of-{words}.csv", lambda own=name: subset_rows(parts, own, voices[own]))
+        for name in parts
+    )
     if options.quick:
         found = score_table("number, all clips", rows, ["target", "size", "clips"], "{size} corpora, {clips} clips")
     else:
-        by_speakers = pd.DataFrame(list(speaker_rows(parts, voices)))
+        by_speakers = pd.concat(
+            kept_rows(KEPT / f"speakers-of-{name}.csv", lambda own=name: speaker_rows(own, parts[own], voices))
+            for name in SPEAKERS
+        )
         found = tables(rows, by_speakers)
     publish(found, options)
 

@@ -3,8 +3,9 @@
 All draws of a speaker are fitted as one batch, as a sweep does.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,6 +20,7 @@ from voicefit.report.statistics import cell_means
 from voicefit.scores import score_all
 from voicefit.selection.ranking import PooledCorpus
 from voicefit.sweep.episodes import MULTICLASS, SpeakerEpisodes
+from voicefit.system.files import new_file
 
 PROJECTED = 32
 """A linear head reads so many of the corpora's discriminants: what pre-finetuning begins its projector at."""
@@ -98,6 +100,15 @@ def trials(
                 for draw, score in enumerate(voice.scores(fitted(method, known, batch))):
                     cell = {"speaker": voice.episodes.speaker, "shots": each, "method": method}
                     yield {**cell, "draw": draw, "label": "", "macro_f1": float(score)}
+
+
+def kept_rows(path: Path, compute: Callable[[], Iterable[dict[str, Any]]]) -> pd.DataFrame:
+    """Return rows from a file, which is computed and written if it is not there: a run that was stopped goes on."""
+    if not path.exists():
+        rows = pd.DataFrame(list(compute()))
+        with new_file(path) as file:
+            file.write(rows.to_csv(index=False).encode())
+    return pd.read_csv(path, dtype={"speaker": str, "clips": str}, keep_default_na=False)
 
 
 def cells(rows: pd.DataFrame, by: Sequence[str]) -> Mapping[tuple[Any, ...], str]:

@@ -1,12 +1,13 @@
 """Pooled vectors of real corpora after every layer of an encoder, kept in ``runs/layers``.
 
-A script of its own only to compute them beforehand: ``python -m experiments.layer_vectors ENCODER CORPUS …``. What lies
-in ``runs/layers`` is not computed again, so that a run that was stopped goes on. A clip runs once through the layers.
+No script of its own. What lies in ``runs/layers`` is not computed again, so that a run that was stopped goes on. A clip
+runs once through the layers.
 """
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -27,13 +28,16 @@ CHUNK = 200
 """So many clips are kept in a file."""
 
 
-def layer_vectors(encoder: str, corpora: Sequence[str], depths: Sequence[int] = ()) -> dict[int, list[PooledCorpus]]:
+def layer_vectors(
+    encoder: str, corpora: Sequence[str], depths: Sequence[int] = (), every: Mapping[str, int] = MappingProxyType({})
+) -> dict[int, list[PooledCorpus]]:
     """Pool corpora after every layer.
 
     Args:
         encoder: a folder in ``VOICEFIT_MODELS``.
         corpora: names of :data:`experiments.real_data.FOLDERS`.
         depths: only after these layers.
+        every: corpus → only every so-manieth of its clips.
 
     Returns:
         depth → the corpora with their vectors, in the order given.
@@ -43,9 +47,9 @@ def layer_vectors(encoder: str, corpora: Sequence[str], depths: Sequence[int] = 
     found: dict[int, list[PooledCorpus]] = {depth: [] for depth in depths or range(1, full.depth + 1)}
     readers = {depth: load_encoder(source, Reading(depth=depth, frozen_layers=depth)) for depth in found}
     for name in corpora:
-        corpus = load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name])
-        corpus = corpus.select(lambda clip: clip.label is not None)
-        kept = KEPT / encoder / name
+        step = every.get(name, 1)
+        corpus = labelled(name, step)
+        kept = KEPT / encoder / (name if step == 1 else f"{name}-every-{step}")
         upper = [depth for depth in found if depth > CACHED]
         if upper:
             cache, rest = FrontCache(full), [readers[depth] for depth in upper]
@@ -61,6 +65,13 @@ def layer_vectors(encoder: str, corpora: Sequence[str], depths: Sequence[int] = 
                 vectors = _kept(kept / f"layer{depth}.npy", lambda c=corpus, d=depth: _lower(readers[d], c))
             found[depth].append(PooledCorpus(corpus, torch.from_numpy(vectors)))
     return found
+
+
+def labelled(name: str, step: int = 1) -> Corpus:
+    """A corpus with its labelled clips, or every so-manieth of them."""
+    corpus = load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name])
+    corpus = corpus.select(lambda clip: clip.label is not None)
+    return replace(corpus, clips=corpus.clips[::step])
 
 
 def _kept(path: Path, compute: Callable[[], Tensor]) -> np.ndarray:
@@ -107,7 +118,3 @@ def through(full: Encoder, readers: Sequence[Encoder], frames: Tensor, before: i
         frames, before = full.upper_layers(before).lower_layers(reader.depth, frames), reader.depth
         found.append(reader.pool([frames])[0])
     return torch.stack(found)
-
-
-if __name__ == "__main__":
-    layer_vectors(sys.argv[1], sys.argv[2:])

@@ -18,10 +18,10 @@ from torch import Tensor
 
 from benchmarks.common import alternate, parse_options, publish, seconds_of, waveforms
 from experiments.few_clips import METHODS, cells, speakers, trials
-from experiments.layer_vectors import KEPT, described, layer_vectors, through
-from experiments.real_data import FOLDERS, WHISPER_TINY, folder
+from experiments.layer_vectors import KEPT, described, labelled, layer_vectors, through
+from experiments.real_data import WHISPER_TINY, folder
 from voicefit.audio import load_waveform
-from voicefit.corpora import Clip, Corpus, load_corpus
+from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontEnd, Reading, load_encoder
 from voicefit.encoders.onnx_encoder import OnnxEncoder
 from voicefit.export.encoder import encoder_graph
@@ -93,11 +93,6 @@ def whisper_readings(names: Sequence[str]) -> dict[str, list[PooledCorpus]]:
                 name = f"Whisper tiny.en, layer {depth}, {seconds:g} s"
                 found.setdefault(name, []).append(PooledCorpus(corpus, torch.from_numpy(points)))
     return found
-
-
-def labelled(name: str) -> Corpus:
-    """A corpus with its labelled clips."""
-    return load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]).select(lambda clip: clip.label is not None)
 
 
 def reading_rows(pooled: Sequence[PooledCorpus], draws: int) -> Iterator[dict[str, Any]]:
