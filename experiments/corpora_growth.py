@@ -28,13 +28,13 @@ DEPTH, DRAWS = 2, 10
 KEPT = Path("runs", "growth")
 LANGUAGES = {"ravdess": "English", "tess": "English", "emodb": "German", "emovo": "Italian", "nemo": "Polish"}
 METHODS = ("prior", "joint")
-CLIPS, REPEATS = 400, 3
+CLIPS, REPEATS = 400, 2
 """So many clips in all, drawn so often."""
 
 SPEAKERS = {"nemo": (CLIPS, (1, 2, 4, 7)), "ravdess": (120, (2, 4, 8, 24))}
 """Corpora of many speakers: how many clips they teach with, from how many speakers."""
 
-SPEAKER_REPEATS = 5
+SPEAKER_REPEATS = 3
 
 
 def fewer(part: PooledCorpus, clips: int, seed: int, count: int | None = None) -> PooledCorpus:
