@@ -31,8 +31,11 @@ METHODS = ("prior", "joint")
 CLIPS, REPEATS = 400, 2
 """So many clips in all, drawn so often."""
 
-SPEAKERS = {"nemo": (CLIPS, (1, 2, 4, 7)), "ravdess": (120, (2, 4, 8, 24))}
-"""Corpora of many speakers: how many clips they teach with, from how many speakers."""
+SPEAKERS = (("nemo", CLIPS, (1, 2, 4, 7)), ("ravdess", 120, (2, 4, 8, 24)), ("ravdess", 384, (8, 12, 24)))
+"""Corpora of many speakers: how many clips they teach with, from how many speakers.
+
+120 clips of 24 speakers are one clip or none of each of their emotions.
+"""
 
 SPEAKER_REPEATS = 3
 
@@ -76,9 +79,11 @@ def subset_rows(parts: dict[str, PooledCorpus], target: str, voices: Sequence[Sp
         yield {"target": target, "corpora": "none", "size": 0, "clips": "all", **row}
 
 
-def speaker_rows(teacher: str, part: PooledCorpus, voices: Mapping[str, Sequence[Speaker]]) -> Iterator[dict[str, Any]]:
+def speaker_rows(
+    part: PooledCorpus, clips: int, counts: Sequence[int], voices: Mapping[str, Sequence[Speaker]]
+) -> Iterator[dict[str, Any]]:
     """A row per number of the teacher's speakers, target, method, speaker and draw."""
-    clips, counts = SPEAKERS[teacher]
+    teacher = part.corpus.name
     for count in counts:
         for repeat in range(SPEAKER_REPEATS):
             known = learn_together([fewer(part, clips, repeat, count)])
@@ -181,8 +186,11 @@ def main() -> None:
         found = score_table("number, all clips", rows, ["target", "size", "clips"], "{size} corpora, {clips} clips")
     else:
         by_speakers = pd.concat(
-            kept_rows(KEPT / f"speakers-of-{name}.csv", lambda own=name: speaker_rows(own, parts[own], voices))
-            for name in SPEAKERS
+            kept_rows(
+                KEPT / f"speakers-of-{name}-{clips}.csv",
+                lambda own=(parts[name], clips, counts): speaker_rows(*own, voices),
+            )
+            for name, clips, counts in SPEAKERS
         )
         found = tables(rows, by_speakers)
     publish(found, options)
