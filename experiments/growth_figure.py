@@ -22,7 +22,8 @@ TARGETS = {
     "ravdess": ("RAVDESS, English, 8", "#666666", "D"),
 }
 METHODS = {"joint": "-", "prior": "--"}
-TEACHERS = {"ravdess": "RAVDESS", "nemo": "nEMO"}
+TEACHER, CLIPS = "nemo", "400"
+"""The right panel: so many clips of more and more speakers of one corpus."""
 
 Line = list[tuple[int, float]]
 
@@ -32,51 +33,52 @@ def mean(cell: str) -> float:
     return float(cell.split()[0])
 
 
-def by_number(rows: Sequence[dict[str, Any]], target: str, method: str) -> Line:
-    """Macro F1 by number of corpora, all their clips; without any, a linear head."""
-    own = [row for row in rows if row["question"] == "number, all clips" and row["target"] == target]
+def by_number(rows: Sequence[dict[str, Any]], question: str, target: str, method: str) -> Line:
+    """Macro F1 by number of corpora; without any, a linear head."""
+    own = [row for row in rows if row["question"] == question and row["target"] == target]
     points = [(int(row["what"].split()[0]), row.get(method) or row.get("head without corpora")) for row in own]
     return [(number, mean(cell)) for number, cell in sorted(points) if cell]
 
 
-def by_speakers(rows: Sequence[dict[str, Any]], target: str, teacher: str) -> Line:
-    """Macro F1 of ``joint`` by number of the teacher's speakers, at as many clips."""
+def by_speakers(rows: Sequence[dict[str, Any]], target: str, method: str) -> Line:
+    """Macro F1 by number of the teacher's speakers, at as many clips."""
     own = [row for row in rows if row["question"].startswith("speakers") and row["target"] == target]
-    own = [row for row in own if row["what"].endswith(f"of {teacher}")]
-    return sorted((int(row["what"].split()[3]), mean(row["joint"])) for row in own)
+    own = [row for row in own if row["what"].startswith(CLIPS) and row["what"].endswith(f"of {TEACHER}")]
+    return sorted((int(row["what"].split()[3]), mean(row[method])) for row in own)
 
 
 def draw(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Write the figure: corpora on the left, speakers of one corpus on the right."""
-    figure, (left, *right) = plt.subplots(
-        1, 3, figsize=(10.0, 4.1), layout="constrained", sharey=True, width_ratios=(5, 3, 3)
-    )
+    """Write the figure: corpora with all their clips, with as many clips in all, and speakers of one corpus."""
+    figure, panels = plt.subplots(1, 3, figsize=(10.0, 4.2), layout="constrained", sharey=True, width_ratios=(5, 4, 4))
     for target, (words, colour, marker) in TARGETS.items():
         for method, style in METHODS.items():
-            _line(left, by_number(rows, target, method), colour, marker, style, words if method == "joint" else None)
-        for axes, teacher in zip(right, TEACHERS, strict=True):
-            if target != teacher:
-                _line(axes, by_speakers(rows, target, teacher), colour, marker, "-", None)
-    left.set_xticks(range(5))
-    left.set_xlabel("corpora that teach (0: a linear head)")
-    left.set_ylabel("macro F1, one labelled clip an emotion")
-    left.set_title("Each further corpus adds less", fontsize=10)
-    for axes, (teacher, words) in zip(right, TEACHERS.items(), strict=True):
-        counts = sorted({count for target in TARGETS for count, _ in by_speakers(rows, target, teacher)})
-        axes.set_xscale("log", base=2)
-        axes.set_xticks(counts, [str(count) for count in counts])
-        axes.minorticks_off()
-        axes.set_xlabel(f"speakers of {words}")
-        clips = next(row["what"].split()[0] for row in rows if row["what"].endswith(f"of {teacher}"))
-        axes.set_title(f"{clips} clips in all", fontsize=10)
-    for axes in (left, *right):
-        axes.grid(axis="y", alpha=0.25)
-        axes.spines[["top", "right"]].set_visible(False)
-    left.plot([], [], color="black", linestyle="-", label="joint, with recordings")
-    left.plot([], [], color="black", linestyle="--", label="prior, without")
+            lines = (
+                by_number(rows, "number, all clips", target, method),
+                by_number(rows, f"number, {CLIPS} clips in all", target, method),
+                by_speakers(rows, target, method),
+            )
+            for axes, line in zip(panels, lines, strict=True):
+                label = words if method == "joint" and axes is panels[0] else None
+                _line(axes, line, colour, marker, style, label)
+    counts = sorted({count for target in TARGETS for count, _ in by_speakers(rows, target, "joint")})
+    _finish(panels[0], "all their clips", "corpora that teach (0: a linear head)", range(5))
+    _finish(panels[1], f"{CLIPS} clips in all", "corpora that teach", range(1, 5))
+    _finish(panels[2], f"{CLIPS} clips of nEMO in all", "speakers that teach", counts)
+    panels[0].set_ylabel("macro F1, one labelled clip an emotion")
+    panels[0].plot([], [], color="black", linestyle="-", label="joint, with recordings")
+    panels[0].plot([], [], color="black", linestyle="--", label="prior, without")
     figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=9)
+    figure.suptitle("More corpora and more speakers help, the first of them most", fontsize=11)
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
+
+
+def _finish(axes: Axes, title: str, words: str, ticks: Sequence[int]) -> None:
+    axes.set_title(title, fontsize=10)
+    axes.set_xlabel(words)
+    axes.set_xticks(list(ticks))
+    axes.grid(axis="y", alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _line(axes: Axes, points: Line, colour: str, marker: str, style: str, words: str | None) -> None:
