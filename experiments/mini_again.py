@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.common import alternate, parse_options, publish, seconds_of, waveforms
-from experiments.few_clips import METHODS, cells, speakers, trials
+from experiments.few_clips import METHODS, cells, kept_rows, speakers, trials
 from experiments.layer_vectors import KEPT, described, labelled, layer_vectors, through
 from experiments.real_data import WHISPER_TINY, folder
 from voicefit.audio import load_waveform
@@ -35,6 +35,8 @@ FREE, ALL = ("emodb", "emovo"), ("ravdess", "tess", "emodb", "emovo")
 
 WINDOWS = (3.0, 4.0)
 """Seconds that Whisper hears; it pads every clip to as many."""
+
+ROWS = Path("runs", "mini")
 
 SHOTS, DRAWS = (0, 1, 2, 8), 10
 REFERENCE = "Whisper tiny.en, layer 2, 5 s"
@@ -184,10 +186,11 @@ def main() -> None:
         publish(times(2 if options.quick else ROUNDS), options)
         return
     names = ("emodb", "emovo") if options.quick else ("emodb", "emovo", "nemo", "ravdess", "tess")
-    rows: list[dict[str, Any]] = []
+    draws, found = 1 if options.quick else DRAWS, []
     for name, pooled in (mini_readings(names) | whisper_readings(names)).items():
-        rows += [{"reading": name, **row} for row in reading_rows(pooled, 1 if options.quick else DRAWS)]
-    publish(table(pd.DataFrame(rows)), options)
+        kept = ROWS / f"{name.replace(' ', '-')}-{'-'.join(names)}.csv"
+        found.append(kept_rows(kept, lambda part=pooled: reading_rows(part, draws)).assign(reading=name))
+    publish(table(pd.concat(found, ignore_index=True)), options)
 
 
 if __name__ == "__main__":
