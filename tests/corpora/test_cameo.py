@@ -94,6 +94,29 @@ def test_another_table_is_refused(tmp_path):
         cameo.load("mine", tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("column", "values", "words"),
+    [
+        ("audio", ["a.wav"], "column audio holds string, not audio"),
+        ("audio", [{"path": "a.wav"}], "column audio holds struct<path: string>, not audio"),
+        ("emotion", [[1]], "column emotion holds list<element: int64>, not text"),
+    ],
+)
+def test_a_column_of_something_else_is_named(tmp_path, column, values, words):
+    table = {"file_id": ["a"], "emotion": ["anger"], "speaker_id": ["1"], "audio": [{"bytes": sound(0), "path": "a"}]}
+    parquet.write_table(pyarrow.table(table | {column: values}), tmp_path / "cafe-00000-of-00001.parquet")
+    with pytest.raises(VoicefitError) as caught:
+        cameo.load("mine", tmp_path)
+    assert str(caught.value) == f"{tmp_path}/cafe-00000-of-00001.parquet: {words}"
+
+
+def test_numbers_are_read_as_text(tmp_path):
+    table = {"file_id": [7], "emotion": [3], "speaker_id": [12], "audio": [{"bytes": sound(0), "path": None}]}
+    parquet.write_table(pyarrow.table(table), tmp_path / "cafe-00000-of-00001.parquet")
+    (clip,) = cameo.load("mine", tmp_path).clips
+    assert (clip.id, clip.speaker, clip.native_label) == ("cafe/7", "cafe-12", "3")
+
+
 def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     build_cameo(tmp_path / "data")
     (tmp_path / "file").touch()

@@ -310,46 +310,6 @@ def test_a_wrong_line_is_named(tmp_path, text, message):
         table.load("mine", tmp_path / "t.jsonl")
 
 
-def test_recordings_inside_parquet_with_labels_that_are_numbers(tmp_path, monkeypatch):
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet
-
-    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
-    for seed in (1, 2):
-        write_noise(tmp_path / f"{seed}.wav", seed)
-    audio = [{"bytes": (tmp_path / f"{seed}.wav").read_bytes(), "path": f"{seed}.wav"} for seed in (1, 2)]
-    features = {"label": {"names": ["calm", "sad"], "_type": "ClassLabel"}, "audio": {"_type": "Audio"}}
-    metadata = {"huggingface": json.dumps({"info": {"features": features}})}
-    written = pa.table({"audio": audio, "label": [1, 0]}).replace_schema_metadata(metadata)
-    pyarrow.parquet.write_table(written, tmp_path / "data.parquet")
-    corpus = table.load("mine", tmp_path / "data.parquet")
-    assert rows_of(corpus) == [("1.wav", "sadness"), ("2.wav", "calm")]
-    assert corpus.clips[0].path.read_bytes() == audio[0]["bytes"]
-
-
-def test_a_folder_of_parquet_tables_is_a_data_set_with_its_splits(tmp_path, monkeypatch):
-    pytest.importorskip("pyarrow")
-    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
-    (tmp_path / "set" / "data").mkdir(parents=True)
-    for seed, split in enumerate(("train", "test")):
-        write_noise(tmp_path / "a.wav", seed)
-        audio = [{"bytes": (tmp_path / "a.wav").read_bytes(), "path": f"{split}.wav"}]
-        frame = pd.DataFrame({"audio": audio, "emotion": ["sad"]})
-        frame.to_parquet(tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet")
-    corpus = load_corpus("mine", tmp_path / "set")
-    assert [(clip.id, clip.label, clip.split) for clip in corpus.clips] == [
-        ("test.wav", "sadness", "test"),
-        ("train.wav", "sadness", "train"),
-    ]
-
-
-def test_parquet_without_pyarrow_says_what_to_do(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    (tmp_path / "t.parquet").touch()
-    with pytest.raises(VoicefitError, match="Parquet needs pyarrow: pip install pyarrow"):
-        table.load("mine", tmp_path / "t.parquet")
-
-
 def test_a_file_that_a_mac_unpacked_is_found(tmp_path):
     name = unicodedata.normalize("NFD", "fröhlich.wav")
     write_noise(tmp_path / "é" / name, 1)
@@ -386,6 +346,13 @@ def test_a_row_that_is_there_twice_is_told(two):
     assert corpus.account.left_out == {"row 4 of clips.csv": "lists calm/1.wav again"}
 
 
+def test_half_a_character_in_a_manifest_is_named(tmp_path):
+    lines = [{"path": "\U0001f600.wav", "label": "sad"}, {"path": "\ud83d.wav", "label": "sad"}]
+    (tmp_path / "m.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    with pytest.raises(VoicefitError, match=r"m\.jsonl, line 2: half of a surrogate pair"):
+        table.load("mine", tmp_path / "m.jsonl")
+
+
 def test_every_supervision_of_every_cut_is_a_row(tmp_path):
     write_noise(tmp_path / "a.wav", 0, seconds=2)
     cuts = [["anger", "calm"], ["fear", "joy", "calm"]]
@@ -404,50 +371,3 @@ def test_every_supervision_of_every_cut_is_a_row(tmp_path):
     manifest.write_text("\n".join(map(json.dumps, lines)) + "\n")
     found = sorted(clip.speaker for clip in load_corpus("mine", manifest).clips)
     assert found == ["0-0", "0-1", "1-0", "1-1", "1-2"]
-
-
-def test_a_parquet_row_without_a_label_is_unlabelled(tmp_path):
-    for name in ("a", "b"):
-        write_noise(tmp_path / f"{name}.wav", ord(name), seconds=0.3)
-    frame = pd.DataFrame({"path": ["a.wav", "b.wav"], "label": ["calm", None]})
-    found = table.load("mine", write(frame, tmp_path / "clips.parquet"))
-    assert [clip.native_label for clip in found.clips] == ["calm", ""]
-
-
-def parquet_set(root, tables):
-    """Write a data set; table → rows of name, seed of its noise (0: no recording) and label."""
-    for name, rows in tables.items():
-        audio = []
-        for clip, seed, _ in rows:
-            write_noise(root.parent / "noise.wav", seed)
-            audio.append({"bytes": (root.parent / "noise.wav").read_bytes(), "path": clip})
-        frame = pd.DataFrame({"audio": audio, "label": [label for *_, label in rows]})
-        (root / "data").mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(root / "data" / f"{name}.parquet")
-    return root
-
-
-def test_recordings_of_one_name_inside_parquet_are_all_kept(tmp_path, monkeypatch):
-    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
-    root = parquet_set(
-        tmp_path / "set",
-        {
-            "train-0": [("a.wav", 1, "angry"), ("a.wav", 2, "sad"), ("b.wav", 3, "sad"), ("b.wav", 3, "sad")],
-            "test-0": [("a.wav", 4, "happy"), ("c.wav", 5, "joy")],
-        },
-    )
-    corpus = load_corpus("set", root)
-    assert len({clip.id for clip in corpus.clips}) == len(corpus.clips) == 5
-    assert sorted(clip.id.split("~")[0] for clip in corpus.clips) == ["a.wav", "a.wav", "a.wav", "b.wav", "c.wav"]
-    assert corpus.account.left_out == {"row 5 of train-0.parquet": "lists b.wav again"}
-    assert any(line.startswith("a.wav stands for several recordings") for line in corpus.account.remarks)
-    # Labels of all tables are settled together: each of two words for one thing stays what it is.
-    assert corpus.labels == ["anger", "happy", "joy", "sadness"]
-
-
-def test_a_recording_with_two_labels_in_two_tables_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setenv("VOICEFIT_CACHE", str(tmp_path / "cache"))
-    root = parquet_set(tmp_path / "set", {"test-0": [("a.wav", 1, "sad")], "train-0": [("a.wav", 1, "angry")]})
-    words = r"a\.wav is listed twice, as sad in row 2 of test-0\.parquet and as angry in row 2; keep one"
-    with pytest.raises(VoicefitError, match=words):
-        load_corpus("set", root)

@@ -57,7 +57,7 @@ def find_columns(rows: Rows, account: Account, *, labelled: bool = True) -> Colu
         account: takes what a person should know.
         labelled: whether labels are read.
     """
-    by_name = {column.lower().replace(" ", "_").replace("-", "_"): column for column in reversed(rows.columns)}
+    by_name = {_plain(column): column for column in reversed(rows.columns)}
     found = {what: next((by_name[name] for name in names if name in by_name), "") for what, names in NAMES.items()}
     if found["start"].lower() == "onset" and "offset" in by_name:
         found["end"] = by_name["offset"]
@@ -69,6 +69,15 @@ def find_columns(rows: Rows, account: Account, *, labelled: bool = True) -> Colu
         if found[what] and found[what].lower() not in (what, "file_name", "file", "audio_filepath"):
             account.remark(f"the column {found[what]} is taken for the {what}")
     return _fitting(rows, Columns(**found), account)
+
+
+def meaning(column: str) -> str:
+    """What a column of this name may say of a clip, a key of :data:`NAMES`; empty if nothing."""
+    return next((what for what, names in NAMES.items() if _plain(column) in names), "")
+
+
+def _plain(column: str) -> str:
+    return column.strip().lower().replace(" ", "_").replace("-", "_")
 
 
 def _fitting(rows: Rows, columns: Columns, account: Account) -> Columns:

@@ -16,7 +16,7 @@ from voicefit.corpora.lhotse import flatten
 from voicefit.corpora.parquet import Embedded
 from voicefit.corpora.paths import resolve
 from voicefit.corpora.splits import SPLITS
-from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, read_rows
+from voicefit.corpora.table_rows import SUFFIXES, Rows, is_table, one_line, read_rows
 from voicefit.errors import VoicefitError
 
 __all__ = [
@@ -216,7 +216,7 @@ def _value(row: dict[str, Any], column: str) -> Any:
 def _path(value: Any, folder: Path, root: Path) -> tuple[Path, str]:
     """The file of a row, and how it is called."""
     if isinstance(value, Embedded):
-        return Path(value), value.name or Path(value).name
+        return Path(value), one_line(printable(value.name)) or Path(value).name
     path = resolve(folder, text_of(value))
     return path, printable(path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix())
 

@@ -96,7 +96,7 @@ def _csv_rows(path: Path, text: str) -> Rows:
     found: Rows | None = None
     for number, values in _records(path, lines, separator):
         if found is None:
-            found = Rows([_name(value) for value in values], {}, decimal_comma=separator == ";")
+            found = Rows([one_line(value) for value in values], {}, decimal_comma=separator == ";")
             continue
         if not any(value.strip() for value in values):
             continue
@@ -110,8 +110,8 @@ def _csv_rows(path: Path, text: str) -> Rows:
     return found
 
 
-def _name(text: str) -> str:
-    """The name of a column, in one line."""
+def one_line(text: str) -> str:
+    """A text as a name of a column or a clip: in one line."""
     return " ".join(text.split())
 
 
@@ -170,6 +170,15 @@ def _swallows(values: list[str], separator: str, width: int) -> bool:
     return False
 
 
+def _is_text(value: Any) -> bool:
+    """Whether the texts in a JSON value can be written: its escapes can make halves of characters."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _json_rows(path: Path, text: str) -> Rows:
     found = Rows([], {}, word="line")
     columns: dict[str, None] = {}
@@ -182,7 +191,9 @@ def _json_rows(path: Path, text: str) -> Rows:
             raise VoicefitError(f"{path}, line {number}: not readable as JSON ({error})") from None
         if not isinstance(value, dict):
             raise VoicefitError(f"{path}, line {number}: a {type(value).__name__}; each line is one JSON object")
-        row = {_name(key): item for key, item in value.items()}
+        if "\\u" in line and not _is_text(value):
+            raise VoicefitError(f"{path}, line {number}: half of a surrogate pair (\\ud800 to \\udfff), no text")
+        row = {one_line(key): item for key, item in value.items()}
         columns |= dict.fromkeys(row)
         found.rows[number] = row
     found.columns = list(columns)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from voicefit.audio import AUDIO_SUFFIXES
+from voicefit.corpora.parquet import first_line, import_pyarrow, unreadable
 from voicefit.errors import VoicefitError
 from voicefit.system.files import default_cache_root, new_directory
 
@@ -23,28 +24,46 @@ def unpack(table: Path, audio: str, columns: Sequence[str]) -> list[dict[str, An
     Args:
         table: the Parquet file.
         audio: its column of audio.
-        columns: the other columns to return.
+        columns: the other columns to return, as text.
 
     Raises:
-        VoicefitError: no such table, a column is missing, or the disk has no room.
+        VoicefitError: no such table, a column is missing or holds something else, or the disk has no room.
     """
-    import pyarrow
-    from pyarrow import parquet
-
+    pyarrow = import_pyarrow(table)
     try:
-        with parquet.ParquetFile(table) as opened:
-            missing = {audio, *columns} - set(opened.schema_arrow.names)
-            if missing:
-                raise VoicefitError(f"{table}: no column {', '.join(sorted(missing))}")
+        with pyarrow.parquet.ParquetFile(table) as opened:
+            _require(table, opened.schema_arrow, audio, columns)
             folder = _folder(table)
             if not folder.is_dir():
                 _write_out(opened, audio, folder)
             rows = opened.read(columns=list(columns)).to_pylist()
-    except (OSError, ValueError, pyarrow.ArrowException) as error:
+    except unreadable() as error:
         advice = "it takes as much room as the table; VOICEFIT_CACHE names another folder"
-        raise VoicefitError(f"{table}: its audio cannot be unpacked to {_cache()} ({error}); {advice}") from error
+        words = f"its audio cannot be unpacked to {_cache()} ({first_line(error)})"
+        raise VoicefitError(f"{table}: {words}; {advice}") from error
     files = {int(path.stem): path for path in folder.iterdir()}
-    return [row | {"file": files.get(number, folder / f"{number}.wav")} for number, row in enumerate(rows)]
+    texts = [{name: None if value is None else str(value) for name, value in row.items()} for row in rows]
+    return [row | {"file": files.get(number, folder / f"{number}.wav")} for number, row in enumerate(texts)]
+
+
+def _require(table: Path, schema: Any, audio: str, columns: Sequence[str]) -> None:
+    """Raise unless the columns are there once, one with audio and the others with text or numbers."""
+    from pyarrow import types
+
+    missing = {audio, *columns} - set(schema.names)
+    if missing:
+        raise VoicefitError(f"{table}: no column {', '.join(sorted(missing))}")
+    for name in (audio, *columns):
+        if schema.names.count(name) > 1:
+            raise VoicefitError(f"{table}: several columns are called {name}")
+        kind = schema.field(name).type
+        if name == audio:
+            inside = {field.name: field.type for field in kind} if types.is_struct(kind) else {}
+            fits = "bytes" in inside and types.is_binary(inside["bytes"])
+        else:
+            fits = any(fit(kind) for fit in (types.is_string, types.is_integer, types.is_dictionary, types.is_null))
+        if not fits:
+            raise VoicefitError(f"{table}: column {name} holds {kind}, not {'audio' if name == audio else 'text'}")
 
 
 def _folder(table: Path) -> Path:
@@ -66,7 +85,7 @@ def _write_out(opened: Any, audio: str, folder: Path) -> None:
                 for sound in batch.column(0).to_pylist():
                     if sound and sound.get("bytes"):
                         # Nothing of the path but its suffix is used: a table may come from another person.
-                        suffix = Path(sound.get("path") or "").suffix.lower()
+                        suffix = Path(str(sound.get("path") or "")).suffix.lower()
                         file = building / f"{number}{suffix if suffix in AUDIO_SUFFIXES else '.wav'}"
                         file.write_bytes(sound["bytes"])
                     number += 1
