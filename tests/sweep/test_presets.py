@@ -129,7 +129,7 @@ def test_all_that_a_preset_lacks_is_told_at_once(corpora, no_data, tmp_path, mon
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--encoder", "base=x"], "--encoder base: the plan has no 'base'; it has small, mini"),
+        (["--encoder", "base=x"], "--encoder base: the plan has no 'base'; it has small"),
         (
             ["--corpus", "French=x"],
             "--corpus French: the plan has no 'French'; it has english, german, italian, polish,",

@@ -1,4 +1,4 @@
-"""The whole line on synthetic speech: no network, no downloads, a minute or two on two cores."""
+"""The whole line on synthetic speech: no network, no downloads, a minute or so on two cores."""
 
 import multiprocessing
 import os
@@ -17,13 +17,9 @@ if TYPE_CHECKING:
 
     from voicefit.sweep.plan import Plan
 
-_CLIPS_PER_LABEL = 12
+_CLIPS_PER_LABEL = 9
 _TARGET_CLIPS_PER_LABEL = 27
 
-_ENCODERS = {
-    "small": "random weights behind a fixed filter bank",
-    "mini": "the model that comes with Voicefit, made from real speech",
-}
 _METHODS = {
     "full": "the publication's: all of the encoder is trained",
     "head": "a linear head",
@@ -38,32 +34,29 @@ class DemoResult:
     """What the demo found.
 
     Attributes:
-        scores: mean macro F1 at k = 2 by (encoder, method, start).
+        scores: mean macro F1 at k = 2 by (method, start).
         floor: the better of the two scores that need no model.
         report: the HTML page.
     """
 
-    scores: dict[tuple[str, str, str], float]
+    scores: dict[tuple[str, str], float]
     floor: float
     report: Path
 
     def text(self) -> str:
         """The result in a few lines, for the end of the run."""
-        full = max((start for *_, start in self.scores), key=lambda start: start.count("+"))
+        full = max((start for _, start in self.scores), key=lambda start: start.count("+"))
         lines = [
             f"macro F1 with 2 clips of a new voice (floor {self.floor:.3f}),",
-            f"pre-finetuned on {full} or not:",
+            f"a small encoder pre-finetuned on {full} or not:",
         ]
-        for encoder, what in _ENCODERS.items():
-            lines.append(f"  {encoder}, {what}")
-            for method, means in _METHODS.items():
-                found = [
-                    f"{words} {self.scores[encoder, method, start]:.3f}"
-                    for start, words in (("none", "not pre-finetuned"), (full, "pre-finetuned"))
-                    if (encoder, method, start) in self.scores
-                ]
-                if found:
-                    lines.append(f"    {method:<10} {', '.join(found)}  ({means})")
+        for method, means in _METHODS.items():
+            found = [
+                f"{words} {self.scores[method, start]:.3f}"
+                for start, words in (("none", "not pre-finetuned"), (full, "pre-finetuned"))
+                if (method, start) in self.scores
+            ]
+            lines.append(f"  {method:<10} {', '.join(found)}  ({means})")
         return "\n".join(lines)
 
 
@@ -109,22 +102,21 @@ def run_demo(out: Path, *, workers: int, progress: Progress, notify: Notify) -> 
 
 
 def _first_plan(plan: "Plan") -> "Plan":
-    """Return the part of a plan that needs no corpus: ``mini`` as it comes, at two clips."""
-    grid = next(grid for grid in plan.grid if grid.encoders is None or "mini" in grid.encoders)
-    first = grid.model_copy(update={"encoders": ["mini"], "starts": ["none"], "methods": ["head"], "k": [2]})
-    return plan.model_copy(update={"encoders": {"mini": plan.encoders["mini"]}, "corpora": {}, "grid": [first]})
+    """Return the part of a plan that needs no corpus: the encoder as it comes, at two clips."""
+    first = plan.grid[0].model_copy(update={"starts": ["none"], "methods": ["head"], "k": [2]})
+    return plan.model_copy(update={"corpora": {}, "grid": [first]})
 
 
 def _first_score(trials: "pd.DataFrame") -> str:
     return (
-        f"first score: macro F1 {trials['macro_f1'].mean():.3f} with 2 clips of a new voice, by mini as it comes "
+        f"first score: macro F1 {trials['macro_f1'].mean():.3f} with 2 clips of a new voice, not pre-finetuned "
         f"(floor {trials[['floor_never', 'floor_coin']].mean().max():.3f}); next: pre-finetuning"
     )
 
 
 def _result(trials: "pd.DataFrame", report: Path) -> DemoResult:
     two = trials[trials["k"] == 2]
-    places = ["encoder", "method", "start"]
+    places = ["method", "start"]
     cells = two.groupby(places, as_index=False)["macro_f1"].mean()
     scores = dict(zip(cells[places].itertuples(index=False, name=None), cells["macro_f1"], strict=True))
     return DemoResult(scores, float(two[["floor_never", "floor_coin"]].mean().max()), report)
