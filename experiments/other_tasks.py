@@ -45,7 +45,8 @@ def lines(what: str, cells: pd.DataFrame, value: str) -> Iterator[dict[str, Any]
         for cell, p in zip(own.to_dict("records"), corrected, strict=True):
             words = score(cell[value], 3) if p is None else signed(cell[value], 3)
             words += " " + interval(cell["low"], cell["high"], sign=p is not None)
-            columns[str(cell["k"])] = words if p is None else f"{words}, {p_value(p)}"
+            tested = "" if p is None else p_value(p)  # none where no speaker differs
+            columns[str(cell["k"])] = f"{words}, {tested}" if tested else words.strip()
         counts = {"speakers": int(own["speakers"].max()), "trials": int(own["trials"].sum())}
         yield {"what": what, **dict(zip(ROW, names, strict=True)), **counts, **columns}
 
