@@ -1,4 +1,4 @@
-"""Does a small detector of speech hear people who whisper, shout or sob? Silero's, as the extra `speech` brings it.
+"""Does a small detector of speech hear people who speak quietly, shout or sob? Silero's, of the extra `speech`.
 
 Twenty-five clips of each emotion. What is speech is not marked in these corpora: chunks of 32 ms that are within 25 dB
 of a clip's loudest are taken for it, since the recordings are clean. A clip is lost where less than a quarter of a
