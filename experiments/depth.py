@@ -20,7 +20,9 @@ from voicefit.report.statistics import tested_means
 from voicefit.report.text import interval, p_value, signed
 from voicefit.selection.ranking import PooledCorpus, learn_together
 
-ENCODERS = {"Whisper tiny.en": WHISPER_TINY, "Whisper base": WHISPER_BASE}
+ENCODERS = {"Whisper tiny.en": (WHISPER_TINY, (1, 2, 3, 4)), "Whisper base": (WHISPER_BASE, (2,))}
+"""Folders in ``VOICEFIT_MODELS``, and the layers after which they are read."""
+
 SHOTS = (0, 1, 2, 8)
 DRAWS = 10
 EITHER = "either"
@@ -103,8 +105,8 @@ def main() -> None:
     corpora = targets if options.quick else tuple(dict.fromkeys((*TARGETS, *TEACHERS)))
     draws = 2 if options.quick else DRAWS
     found = []
-    for encoder, source in ENCODERS.items():
-        for depth, pooled in layer_vectors(source, corpora, (1, 2) if options.quick else (), EVERY).items():
+    for encoder, (source, depths) in ENCODERS.items():
+        for depth, pooled in layer_vectors(source, corpora, (2,) if options.quick else depths, EVERY).items():
             kept = KEPT / f"{source}-{depth}-{draws}-{'-'.join(targets)}.csv"
             rows = kept_rows(kept, lambda part=pooled: depth_rows(part, targets, draws))
             found.append(rows.assign(encoder=encoder, depth=depth))

@@ -2,7 +2,8 @@
 
 Several emotions at once. `mini` and Whisper tiny.en are read with priors of the same corpora; so are other readings of
 `mini`, and Whisper tiny.en itself, cut to one or two layers and to shorter windows. Only EmoDB and EMOVO may teach a
-model that is handed on; RAVDESS and TESS teach for comparison. With ``--only time``: what a clip of 3 s takes.
+model that is handed on; RAVDESS and TESS teach for comparison. With ``--only operations``
+and ``--only time``: what a clip of 3 s takes.
 """
 
 import tempfile
@@ -15,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.common import alternate, parse_options, publish, seconds_of, waveforms
 from experiments.few_clips import METHODS, cells, kept_rows, speakers, trials
@@ -138,13 +140,34 @@ def against(found: pd.DataFrame) -> Mapping[tuple[Any, ...], str]:
     }
 
 
+def candidates() -> dict[str, Encoder]:
+    """What may lie in the box: `mini`, and Whisper tiny.en after one or two layers, in windows of several lengths."""
+    cut = {(seconds, depth): whisper(seconds, depth, 0) for seconds in (5.0, 4.0, 3.0) for depth in (1, 2)}
+    named = {f"Whisper tiny.en, layer {depth}, {seconds:g} s": encoder for (seconds, depth), encoder in cut.items()}
+    return {AS_IT_COMES: load_encoder(MINI, Reading(depth=1))} | named
+
+
+@torch.no_grad()
+def operations() -> list[dict[str, Any]]:
+    """A row per model: its weights, and what a clip of 3 s costs in matrix products and convolutions, in GFLOP."""
+    clip, rows = waveforms(1, seconds=SECONDS)[0], []
+    for label, encoder in candidates().items():
+        with FlopCounterMode(display=False) as front:
+            frames = encoder.front(clip)
+        with FlopCounterMode(display=False) as rest:
+            encoder.pool([frames])
+        counts = (front.get_total_flops() / 1e9, rest.get_total_flops() / 1e9)
+        millions = sum(weights.numel() for weights in _run_weights(encoder)) / 1e6
+        head = {"reading": label, "parameters, million": f"{millions:.2f}"}
+        words = ("convolutions", "layers", "together")
+        rows.append(head | {name: f"{n:.2f}" for name, n in zip(words, (*counts, sum(counts)), strict=True)})
+    return rows
+
+
 def times(rounds: int) -> list[dict[str, Any]]:
     """A row per model: milliseconds of a clip of 3 s as an ONNX graph on one thread, and of its parts in PyTorch."""
     torch.set_num_threads(1)
-    clip = waveforms(1, seconds=SECONDS)[0]
-    models = {AS_IT_COMES: load_encoder(MINI, Reading(depth=1))}
-    for seconds, depth in ((5.0, 1), (5.0, 2), (4.0, 1), (4.0, 2), (3.0, 1), (3.0, 2)):
-        models[f"Whisper tiny.en, layer {depth}, {seconds:g} s"] = whisper(seconds, depth, 0)
+    clip, models = waveforms(1, seconds=SECONDS)[0], candidates()
     actions: dict[str, Callable[[], float]] = {}
     with tempfile.TemporaryDirectory() as name:
         for label, encoder in models.items():
@@ -160,13 +183,12 @@ def times(rounds: int) -> list[dict[str, Any]]:
     return [
         {
             "reading": label,
-            "parameters, million": sum(p.numel() for p in _run_weights(encoder)) / 1e6,
             "graph, ms": measured[f"{label}: graph"],
             "times mini's": measured[f"{label}: graph"] / base,
             "PyTorch, up to the layers, ms": measured[f"{label}: front"],
             "PyTorch, the rest, ms": measured[f"{label}: rest"],
         }
-        for label, encoder in models.items()
+        for label in models
     ]
 
 
@@ -181,9 +203,10 @@ def _milliseconds(action: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Means over speakers of their means over draws; intervals over speakers and draws."""
-    options = parse_options(__doc__, ("time", "scores"))
-    if options.only == ["time"]:
-        publish(times(2 if options.quick else ROUNDS), options)
+    options = parse_options(__doc__, ("operations", "time", "scores"))
+    if options.only in (["time"], ["operations"]):
+        rows = operations() if options.only == ["operations"] else times(2 if options.quick else ROUNDS)
+        publish(rows, options)
         return
     names = ("emodb", "emovo") if options.quick else ("emodb", "emovo", "nemo", "ravdess", "tess")
     draws, found = 1 if options.quick else DRAWS, []
