@@ -359,7 +359,7 @@ METHOD_KEYS = {
     "bitfit": "5fa7c12fafdfc2dad703c316a7be0488",
     "full": "886800ac7f8d3b63e15cd8f88eecceee",
     "head": "e6873c940e1778ce929291c40951c6d5",
-    "joint": "fd8a6ab9fb9b7535379702573302466e",
+    "joint": "e4a8e172fefdbc3e459625af2f5d9120",
     "kl": "fde88bee2975dcbaab67cf2048febf28",
     "l2sp": "36341b073de7696214c3cb57dda2b0e8",
     "lhuc": "50435828fd83df7f672d4aad85140c93",
