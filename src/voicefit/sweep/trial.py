@@ -73,7 +73,7 @@ class SpeakerBench:
         return self._moved[clip.id]
 
     def upper_part(self, configured: ConfiguredMethod[Any]) -> "SpeakerBench":
-        """Return a bench for a method that leaves first layers, or hidden units, as they are: these run once for a clip."""
+        """Return a bench for a method that leaves first layers or units as they are: these run once for a clip."""
         layers, at_units = configured.untouched_layers(self.encoder), configured.begins_at_hidden_units(self.encoder)
         if layers <= self.encoder.frozen_layers and not at_units:
             return self
