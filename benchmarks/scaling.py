@@ -99,12 +99,12 @@ def trained_layer_rows(folder: Path, quick: bool) -> Iterator[dict[str, Any]]:
     cost = {}
     for layers in trained:
         method = PlannedMethod(METHODS["top-layers"].configured(layers=layers))
-        for name, upper_layers in (
-            ("", SpeakerBench.upper_layers),
+        for name, upper_part in (
+            ("", SpeakerBench.upper_part),
             (", those below heard anew", lambda bench, *others: bench),
         ):
             encoder = load_encoder(build_wav2vec2_base(folder / "deep", depth))
-            with patch.object(SpeakerBench, "upper_layers", upper_layers):
+            with patch.object(SpeakerBench, "upper_part", upper_part):
                 scene = make_scene(encoder, corpus, folder)
                 milliseconds(scene, method, K, 0)
                 cost[f"{layers}{name}"] = milliseconds(scene, method, K, 1)

@@ -389,6 +389,17 @@ def test_the_upper_layers_alone_say_what_all_layers_say(models, family, front_en
     assert encoder.frozen_layers == 0
 
 
+@pytest.mark.parametrize("frozen", [0, 1])
+@pytest.mark.parametrize("family", FAMILY_NAMES)
+def test_what_follows_the_hidden_units_alone_says_what_all_layers_say(models, family, frozen):
+    encoder = load_encoder(models[family], Reading(frozen_layers=frozen))
+    frames = [encoder.front(make_waveform(seconds)) for seconds in (0.9, 0.4, 0.6)]
+    for layers in range(frozen, LAYERS):
+        upper = encoder.upper_layers(layers, from_hidden_units=True)
+        between = [encoder.lower_layers(layers, clip, to_hidden_units=True) for clip in frames]
+        torch.testing.assert_close(upper(between), encoder(frames), atol=1e-5, rtol=1e-5)
+
+
 def test_what_the_upper_layers_share_is_trained_and_restored_through_them(models):
     encoder = load_encoder(models["wav2vec2-group-norm"])
     upper, before = encoder.upper_layers(1), {name: p.detach().clone() for name, p in encoder.named_parameters()}

@@ -142,9 +142,9 @@ def test_a_trial_that_trains_scores_the_trained_encoder(make_bench):
 def test_clips_are_tested_in_the_precision_that_the_encoder_was_trained_in(make_bench, monkeypatch, name):
     bench = make_bench("paper")
     bench.pool(())
-    used, forward = [], bench.encoder.forward
+    used, forward = [], Encoder.forward
     monkeypatch.setattr(
-        bench.encoder, "forward", lambda *given, **more: used.append(given[1]) or forward(*given, **more)
+        Encoder, "forward", lambda encoder, *given, **more: used.append(given[1]) or forward(encoder, *given, **more)
     )
     run(bench, spec_of(name), precision="bfloat16")
     assert set(used) == {"bfloat16"}
@@ -200,25 +200,55 @@ def test_what_a_clip_gives_does_not_depend_on_the_clips_asked_for_with_it(make_b
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_lower_layers_that_a_method_leaves_alone_hear_each_clip_once(make_bench, monkeypatch, precision):
+@pytest.mark.parametrize(
+    ("method", "settings", "frozen", "kept"),
+    [
+        ("top-layers", {"layers": 1, "lr": 1e-2}, 0, (1, False)),
+        ("lhuc", {"lr": 0.5}, 0, (0, True)),
+        ("lhuc", {"lr": 0.5}, 1, (1, True)),
+    ],
+)
+def test_what_a_method_leaves_alone_hears_each_clip_once(
+    make_bench, monkeypatch, precision, method, settings, frozen, kept
+):
     """Two trials give what they give where every pass runs the whole encoder."""
-    specs = [spec_of("top-layers", draw=draw) for draw in (1, 2)]
+    specs = [spec_of(method, draw=draw) for draw in (1, 2)]
     heard, lower_layers = [], Encoder.lower_layers
 
-    def count(encoder, layers, frames, precision):
-        heard.append((layers, precision))
-        return lower_layers(encoder, layers, frames, precision)
+    def count(encoder, layers, frames, precision, to_hidden_units):
+        heard.append((layers, to_hidden_units, precision))
+        return lower_layers(encoder, layers, frames, precision, to_hidden_units)
 
     monkeypatch.setattr(Encoder, "lower_layers", count)
-    bench = make_bench(frozen_layers=0)
-    found = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
-    monkeypatch.setattr(SpeakerBench, "upper_layers", lambda bench, *others: bench)
-    whole = [run(bench, spec, layers=1, lr=1e-2, precision=precision) for spec in specs]
+    bench = make_bench(frozen_layers=frozen)
+    found = [run(bench, spec, precision=precision, **settings) for spec in specs]
+    monkeypatch.setattr(SpeakerBench, "upper_part", lambda bench, configured: bench)
+    whole = [run(bench, spec, precision=precision, **settings) for spec in specs]
     if precision == "float32":  # in bfloat16, batches of other sizes round otherwise
-        for name in ("macro_f1", "calibration"):
-            assert [result[name] for result in found] == [result[name] for result in whole]
+        assert [result["macro_f1"] for result in found] == [result["macro_f1"] for result in whole]
+        for result, other in zip(found, whole, strict=True):
+            np.testing.assert_allclose(result["calibration"], other["calibration"], atol=1e-3)
     used = {clip for result in found for clip in result["support"]} | {clip.id for clip in bench.episodes.test}
-    assert heard == [(bench.encoder.depth - 1, precision)] * len(used)
+    assert heard == [(*kept, precision)] * len(used)
+
+
+@pytest.mark.parametrize("method", ["lhuc", "top-layers"])
+def test_a_trial_gives_the_same_alone_and_after_others_that_left_outputs_of_lower_layers(make_bench, method):
+    spec, others = spec_of(method, k=3), [spec_of(method, draw=draw, k=k) for draw, k in ((2, 4), (3, 2))]
+    alone, bench = run(make_bench(frozen_layers=0), spec), make_bench(frozen_layers=0)
+    for other in others:
+        run(bench, other)
+    assert {**run(bench, spec), "seconds": 0} == {**alone, "seconds": 0}
+
+
+def test_a_small_machine_keeps_fewer_outputs_of_lower_layers_and_gives_the_same(make_bench):
+    roomy, small = make_bench(), make_bench()
+    small.cache.memory_share = (
+        3 * roomy.encoder.lower_layers(1, roomy.frames(roomy.episodes.test[0]), "float32", True).nbytes
+    )
+    found = [{**run(bench, spec_of("lhuc")), "seconds": 0} for bench in (roomy, small)]
+    assert found[0] == found[1]
+    assert len(small._lower_outputs) < len(roomy._lower_outputs)
 
 
 def test_too_few_clips_is_an_error_that_says_so(make_bench):

@@ -52,4 +52,4 @@ def fit(encoder: Encoder, shots: Shots, settings: Settings, seed: int) -> Head:
     return head
 
 
-METHOD = Method("lhuc", fit, Settings, version=3, trains_encoder=True)
+METHOD = Method("lhuc", fit, Settings, version=4, trains_encoder=True, begins_at_hidden_units=True)

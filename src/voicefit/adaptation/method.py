@@ -63,6 +63,8 @@ class Method(Generic[S]):
         uses_unlabelled: whether it learns from clips of the speaker without labels.
         untouched_layers: the number of first layers that it leaves as they are. Their outputs are then computed once
             for all trials of a speaker. The default is the frozen ones.
+        begins_at_hidden_units: whether it also leaves the next layer as it is, up to what reads the hidden units of its
+            feed-forward block: the first thing that it changes.
         epochs: for settings and k shots, the number of epochs where the first is the best, and the number at most.
             The default is one fit that cannot end early.
         fit_many: called with the encoder, a batch of shots and the settings; returns a head for each set of shots,
@@ -79,6 +81,7 @@ class Method(Generic[S]):
     needs_prior: bool = False
     uses_unlabelled: bool = False
     untouched_layers: "Callable[[Encoder, S], int]" = _frozen_layers
+    begins_at_hidden_units: bool = False
     epochs: Callable[[S, int], tuple[int, int]] = _one_epoch
     fit_many: Callable[[Any, ShotsBatch, S], Heads] | None = None
 
@@ -134,6 +137,11 @@ class ConfiguredMethod(Generic[S]):
         if encoder.layer_weights:
             return encoder.frozen_layers
         return self.method.untouched_layers(encoder, self.settings)
+
+    def begins_at_hidden_units(self, encoder: "Encoder") -> bool:
+        """Return whether the layer after the untouched ones need not run again up to its hidden units either."""
+        kept = self.untouched_layers(encoder)
+        return self.method.begins_at_hidden_units and not encoder.layer_weights and kept < encoder.depth
 
     def epochs(self, k: int) -> tuple[int, int]:
         """Return the number of epochs with ``k`` shots: where the first is the best, and at most."""

@@ -45,6 +45,9 @@ class FrontCache:
     If ``$VOICEFIT_CACHE_LIMIT`` limits ``root`` to so many GB, further clips are not stored, and the front end runs
     again for each use. Files within the limit are still read.
 
+    Attributes:
+        memory_share: an eighth of the machine's memory, divided among the processes, in bytes.
+
     Args:
         encoder: the encoder whose front end is run.
         root: the folder of the cache; ``None`` is the user's cache folder.
@@ -61,7 +64,8 @@ class FrontCache:
         self._processes = processes
         self._limit = read_limit()
         self._held: dict[Clip, np.ndarray] = {}
-        self._memory_left = _physical_memory() // 8 // processes
+        self.memory_share = _physical_memory() // 8 // processes
+        self._memory_left = self.memory_share
 
     def frames(self, clip: Clip) -> Tensor:
         """Return the front end's output for ``clip``: float16 tensor ``(frames, width)``.

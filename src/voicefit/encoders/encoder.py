@@ -11,6 +11,7 @@ import copy
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from voicefit.audio import SAMPLE_RATE
-from voicefit.encoders import padding
+from voicefit.encoders import hidden_units, padding
 from voicefit.encoders.cuda_graphs import RecordedPass, RecordedPasses
 from voicefit.encoders.dropout import install_dropout
 from voicefit.encoders.front_end import FRONT_SETTINGS, FrontEnd, Precision, digest
@@ -56,6 +57,7 @@ class Encoder(nn.Module, ABC):
         self.feature_extractor = feature_extractor
         self.frozen_layers = frozen_layers
         self.front_end = front_end
+        self._reads_hidden_units = False
         self._recorded = RecordedPasses()
         self.requires_grad_(False)
         for part in self._rest_parts():
@@ -236,6 +238,10 @@ class Encoder(nn.Module, ABC):
 
     def _run_upper(self, padded: Tensor, mask: Tensor | None) -> Tensor:
         """Run all that follows the stem or the frozen layers on a batch; ``mask`` is true on real frames."""
+        if self._reads_hidden_units:
+            layer, reader = self.trained_layers()[0], self.feed_forward_outputs()[0]
+            hidden = self._after_feed_forward(layer, hidden_units.block_sum(padded, reader))
+            return self._exit(self._run_layers(hidden, mask, self.frozen_layers + 1, self.depth))
         hidden = padded if self.frozen_layers else self._entry(padded, mask)
         if self.layer_weights:
             return self._weighted_layers(hidden, mask)
@@ -285,21 +291,31 @@ class Encoder(nn.Module, ABC):
         self.train(was_training)
         return torch.cat(pooled)
 
-    def upper_layers(self, layers: int) -> "Encoder":
+    def upper_layers(self, layers: int, from_hidden_units: bool = False) -> "Encoder":
         """Return the encoder, its weights shared, with its first ``layers`` layers counted to the front end.
 
-        It takes as frames what :meth:`lower_layers` returns.
+        It takes as frames what :meth:`lower_layers` returns, up to hidden units where it begins at them.
         """
         upper = copy.copy(self)
         upper.frozen_layers, upper._recorded = layers, RecordedPasses()
+        upper._reads_hidden_units = from_hidden_units
         return upper
 
     @torch.no_grad()
-    def lower_layers(self, layers: int, frames: Tensor, precision: Precision = "float32") -> Tensor:
+    def lower_layers(
+        self, layers: int, frames: Tensor, precision: Precision = "float32", to_hidden_units: bool = False
+    ) -> Tensor:
         """Run the first ``layers`` layers on one clip, unpadded, given as the front end's output.
 
+        Args:
+            layers: how many; at least the frozen ones.
+            frames: ``(frames, width)``.
+            precision: of the matrix products.
+            to_hidden_units: run the next layer too, up to the hidden units of its feed-forward block.
+
         Returns:
-            float32 tensor ``(frames, hidden_size)``.
+            float32 tensor ``(frames, hidden_size)``; with ``to_hidden_units`` ``(frames, hidden_size + units)``: what
+            the block's output is added to, and the hidden units.
         """
         was_training = self.model.training
         self.eval()
@@ -307,9 +323,13 @@ class Encoder(nn.Module, ABC):
             hidden = self._run_stem([frames.to(self.device).float()])[0][None]
             if not self.frozen_layers:
                 hidden = self._entry(hidden, None)
-            hidden = self._run_layers(hidden, None, self.frozen_layers, layers)[0]
+            hidden = self._run_layers(hidden, None, self.frozen_layers, layers)
+            if to_hidden_units:
+                layer, reader = self._layers()[layers], self.feed_forward_outputs()[layers - self.frozen_layers]
+                run = partial(self._run_layers, hidden, None, layers, layers + 1)
+                hidden = hidden_units.first_part(run, layer, reader)
         self.train(was_training)
-        return hidden.float()
+        return hidden[0].float()
 
     def trainable(self) -> list[nn.Parameter]:
         """Return every weight that training changes."""
@@ -404,6 +424,10 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         """Run layers ``first`` … ``last`` - 1."""
+
+    @abstractmethod
+    def _after_feed_forward(self, layer: Any, hidden: Tensor) -> Tensor:
+        """Return a layer's output, given the sum of its feed-forward block's output and what that is added to."""
 
     @abstractmethod
     def _exit(self, hidden: Tensor) -> Tensor:

@@ -132,6 +132,12 @@ class WaveformEncoder(Encoder):
             hidden = _hidden_of(layer(hidden, attention_mask=attention_mask))
         return hidden
 
+    def _after_feed_forward(self, layer: Any, hidden: Tensor) -> Tensor:
+        if not self._pre_norm:
+            return layer.final_layer_norm(hidden)
+        adapter = getattr(layer, "adapter_layer", None)
+        return hidden if adapter is None else hidden + adapter(hidden)
+
     def _exit(self, hidden: Tensor) -> Tensor:
         return self._base.encoder.layer_norm(hidden) if self._pre_norm else hidden
 
@@ -215,6 +221,9 @@ class WhisperEncoder(Encoder):
     def _run_layers(self, hidden: Tensor, mask: Tensor | None, first: int, last: int) -> Tensor:
         for layer in self._layers()[first:last]:
             hidden = _hidden_of(layer(hidden, None))
+        return hidden
+
+    def _after_feed_forward(self, layer: Any, hidden: Tensor) -> Tensor:
         return hidden
 
     def _exit(self, hidden: Tensor) -> Tensor:

@@ -202,10 +202,11 @@ def _run_by(
     configured: ConfiguredMethod[Any], encoder: Encoder, frames: Sequence[Tensor]
 ) -> tuple[Encoder, Sequence[Tensor]]:
     """Return what every trial runs of an encoder, and what that reads; what is below runs once for a speaker."""
-    layers = configured.untouched_layers(encoder)
-    if layers <= encoder.frozen_layers:
+    layers, at_units = configured.untouched_layers(encoder), configured.begins_at_hidden_units(encoder)
+    if layers <= encoder.frozen_layers and not at_units:
         return encoder, frames
-    return encoder.upper_layers(layers), [encoder.lower_layers(layers, clip, configured.precision) for clip in frames]
+    read = [encoder.lower_layers(layers, clip, configured.precision, at_units) for clip in frames]
+    return encoder.upper_layers(layers, at_units), read
 
 
 def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int, classes: int, unlabelled: int) -> Shots:

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor
 
 from voicefit.adaptation import Shots
+from voicefit.adaptation.method import ConfiguredMethod
 from voicefit.adaptation.shots import OTHER, ShotsBatch, Voice
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder, FrontCache, Precision
@@ -21,8 +22,9 @@ from voicefit.sweep.episodes import MULTICLASS, ONE_VS_REST, SpeakerEpisodes
 from voicefit.sweep.planned_method import PlannedMethod
 from voicefit.sweep.specs import TrialSpec
 
-MOST_KEPT = 2**29
-"""Bytes of lower layers' outputs for a speaker's clips: about 1,200 of 3 s for an encoder 768 wide."""
+MOST_KEPT = 2**30
+"""Bytes of lower layers' outputs for a speaker's clips at most: about 2,400 of 3 s for an encoder 768 wide, 480 where
+hidden units are kept too. A small machine keeps fewer (:attr:`FrontCache.memory_share`)."""
 
 
 @dataclass
@@ -41,7 +43,7 @@ class SpeakerBench:
     episodes: SpeakerEpisodes
     prior: Prior | None = None
     _moved: dict[str, Tensor] = field(default_factory=dict)
-    _lower_outputs: dict[tuple[int, Precision, str], Tensor] = field(default_factory=dict)
+    _lower_outputs: dict[tuple[int, bool, Precision, str], Tensor] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -70,20 +72,24 @@ class SpeakerBench:
             self._moved[clip.id] = self.cache.frames(clip).to(self.encoder.device)
         return self._moved[clip.id]
 
-    def upper_layers(self, layers: int, precision: Precision) -> "SpeakerBench":
-        """Return a bench for methods that leave the first ``layers`` layers as they are: these run once for a clip."""
-        if layers <= self.encoder.frozen_layers:
+    def upper_part(self, configured: ConfiguredMethod[Any]) -> "SpeakerBench":
+        """Return a bench for a method that leaves first layers or units as they are: these run once for a clip."""
+        layers, at_units = configured.untouched_layers(self.encoder), configured.begins_at_hidden_units(self.encoder)
+        if layers <= self.encoder.frozen_layers and not at_units:
             return self
-        upper = self.encoder.upper_layers(layers)
-        return _UpperBench(upper, self.cache, self.episodes, self.prior, below=self, precision=precision)
+        upper, precision = self.encoder.upper_layers(layers, at_units), configured.precision
+        return _UpperBench(
+            upper, self.cache, self.episodes, self.prior, below=self, at_units=at_units, precision=precision
+        )
 
-    def lower_layers(self, layers: int, clip: Clip, precision: Precision) -> Tensor:
-        """Return the output of the encoder's first ``layers`` layers for a clip; kept, in :data:`MOST_KEPT` bytes."""
-        key = (layers, precision, clip.id)
+    def lower_layers(self, layers: int, at_units: bool, clip: Clip, precision: Precision) -> Tensor:
+        """Return what :meth:`Encoder.lower_layers` does for a clip; kept, in :data:`MOST_KEPT` bytes."""
+        key = (layers, at_units, precision, clip.id)
         if key in self._lower_outputs:
             return self._lower_outputs[key]
-        output = self.encoder.lower_layers(layers, self.frames(clip), precision)
-        if sum(frames.nbytes for frames in self._lower_outputs.values()) + output.nbytes <= MOST_KEPT:
+        output = self.encoder.lower_layers(layers, self.frames(clip), precision, at_units)
+        most = min(MOST_KEPT, self.cache.memory_share)
+        if sum(frames.nbytes for frames in self._lower_outputs.values()) + output.nbytes <= most:
             self._lower_outputs[key] = output
         return output
 
@@ -114,10 +120,11 @@ class _UpperBench(SpeakerBench):
     """A bench whose encoder reads the outputs of the lower layers of another's."""
 
     below: SpeakerBench = field(kw_only=True)
+    at_units: bool = field(kw_only=True)
     precision: Precision = field(kw_only=True)
 
     def frames(self, clip: Clip) -> Tensor:
-        return self.below.lower_layers(self.encoder.frozen_layers, clip, self.precision)
+        return self.below.lower_layers(self.encoder.frozen_layers, self.at_units, clip, self.precision)
 
     def pool(self, clips: Sequence[Clip]) -> np.ndarray:
         return self.below.pool(clips)
@@ -148,7 +155,7 @@ def run_trial(bench: SpeakerBench, spec: TrialSpec, planned: PlannedMethod) -> d
         raise _too_few_clips(spec)
     configured, method = planned.configured, planned.configured.method
     if method.trains_encoder:
-        bench = bench.upper_layers(configured.untouched_layers(bench.encoder), configured.precision)
+        bench = bench.upper_part(configured)
     shots = bench.shots(episode.support, episode.support_targets, episode.labels)
     if episode.validation and method.needs_validation:
         validation = bench.shots(episode.validation, episode.validation_targets, episode.labels)
