@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, recall_score
 
 from support.synthetic_runs import row, table, told_at_once
-from voicefit.report.confusion import confusion_cells, emotion_scores, shots_each
+from voicefit.report.confusion import confusion_cells, label_scores, shots_each
 from voicefit.report.statistics import finished
 
 LABELS = ["anger", "fear", "joy"]
@@ -27,7 +27,7 @@ def trials():
 
 
 def test_scores_of_emotions_by_hand(trials):
-    scores = emotion_scores(trials)
+    scores = label_scores(trials)
 
     assert scores[["speaker", "draw", "label"]].to_numpy().tolist() == [
         *(["a", draw, label] for draw in (0, 1) for label in LABELS),
@@ -67,7 +67,7 @@ def test_trials_without_counts_give_nothing(trials):
     trials = finished(trials)
 
     assert shots_each(trials) == {}
-    assert emotion_scores(trials).empty and confusion_cells(trials).empty
+    assert label_scores(trials).empty and confusion_cells(trials).empty
 
 
 def answered(generator):
@@ -87,7 +87,7 @@ def answered(generator):
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_of_emotions_are_those_of_scikit_learn(seed):
     trials, heard = answered(np.random.default_rng(seed))
-    scores = emotion_scores(trials)
+    scores = label_scores(trials)
 
     for (speaker, k, draw), pairs in heard.items():
         truth, answers = zip(*pairs, strict=True)

@@ -13,7 +13,7 @@ from support.synthetic_runs import RECORD, grid, row, table, told_at_once
 from voicefit.report import headline, statistics
 from voicefit.report.build import summary, write_report
 from voicefit.report.claims import claims
-from voicefit.report.confusion import confusion_cells, emotion_scores
+from voicefit.report.confusion import confusion_cells, label_scores
 from voicefit.report.effects import effects
 from voicefit.report.statistics import cell_means, finished, gain_cells, pair, sign_flip_p, smallest_p
 
@@ -113,7 +113,7 @@ def test_an_emotion_without_a_test_clip_has_no_recall_and_is_nobodys():
     usual = ("anger", "calm", "fear"), [[2, 0, 0], [1, 1, 0], [0, 0, 2]]
     trials = finished(table(told_at_once(*at_once, speaker="a"), told_at_once(*usual, speaker="b")))
     with no_warnings():
-        scores = emotion_scores(trials).set_index(["speaker", "label"])
+        scores = label_scores(trials).set_index(["speaker", "label"])
         cells = confusion_cells(trials).set_index(["truth", "answer"])
     assert scores.loc[("a", "calm"), ["f1", "recall"]].isna().all()
     assert scores.loc[("b", "calm"), "recall"] == 0.5
@@ -124,7 +124,7 @@ def test_an_emotion_without_a_test_clip_has_no_recall_and_is_nobodys():
 
 
 def test_an_emotion_that_is_only_answered_has_f1_0_and_no_recall():
-    scores = emotion_scores(finished(table(told_at_once(("anger", "calm"), [[1, 1], [0, 0]])))).set_index("label")
+    scores = label_scores(finished(table(told_at_once(("anger", "calm"), [[1, 1], [0, 0]])))).set_index("label")
     assert scores.loc["calm", "f1"] == 0 and np.isnan(scores.loc["calm", "recall"])
 
 
