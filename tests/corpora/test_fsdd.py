@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.layouts import build_fsdd, write_noise
-from voicefit.audio import load_audio
+from voicefit.audio import load_waveform
 from voicefit.corpora import fsdd
 from voicefit.errors import VoicefitError
 
@@ -21,7 +21,7 @@ def test_every_clip_is_read_with_the_authors_split(tmp_path):
     }
     (clip,) = (clip for clip in corpus.clips if clip.id == "7_theo_5.wav")
     assert (clip.speaker, clip.label, clip.native_label, clip.split) == ("theo", "seven", "7", "train")
-    assert len(load_audio(clip.path)) == 800  # 0.05 s, at 16 kHz by now
+    assert len(load_waveform(clip.path)) == 800  # 0.05 s, at 16 kHz by now
 
 
 def test_a_file_named_otherwise_is_unlabelled(tmp_path):

@@ -105,7 +105,7 @@ def test_the_page_says_what_was_found_and_how_far_it_is(page):
 
 
 def test_every_figure_is_there_with_its_data(report, page):
-    names = {"macro-f1", "gain", "gain-by-corpora", "speakers", "emotions", "subsets", "corpora", "learning"}
+    names = {"macro-f1", "gain", "gain-by-corpora", "speakers", "labels", "subsets", "corpora", "learning"}
     names |= {"macro-f1-by-seconds"}
 
     assert {path.name for path in (report / "figures").iterdir()} == {
@@ -299,7 +299,7 @@ def test_two_targets_have_a_map_each(tmp_path, without_pdfs):
 
     drawn = {path.name for path in (tmp_path / "report" / "figures").glob("subsets*.svg")}
     assert drawn == {"subsets.svg", "subsets-2.svg"}
-    assert "Gain by set of corpora and emotion, other" in page
+    assert "Gain by set of corpora and label, other" in page
     assert set(pd.read_csv(tmp_path / "report" / "data" / "subsets-2.csv")["target"]) == {"other"}
 
 

@@ -27,7 +27,7 @@ def test_a_matrix_has_the_true_emotions_as_rows(figure):
     assert [label.get_text() for label in head.get_yticklabels()] == ["$fear$", "anger", "joy"]
     assert written == {(0.5, 0.5): ".50", (1.5, 0.5): ".50", (0.5, 1.5): ".25", (1.5, 1.5): ".75", (2.5, 2.5): "1.00"}
     assert head.get_ylim() == (3, 0)
-    assert (head.get_xlabel(), head.get_ylabel(), prior.get_ylabel()) == ("answer", "true emotion", "")
+    assert (head.get_xlabel(), head.get_ylabel(), prior.get_ylabel()) == ("answer", "true label", "")
 
 
 def test_a_matrix_names_its_clips(figure):

@@ -47,19 +47,19 @@ def test_the_page_shows_each_emotion_and_what_it_is_taken_for(written):
 
     for words in (
         "Balanced accuracy (UAR) by k, nemo",
-        "F1 and recall by emotion, nemo: a",
-        "F1 by emotion",
-        "Which emotion is taken for which, nemo",
+        "F1 and recall by label, nemo: a",
+        "F1 by label",
+        "Which label is taken for which, nemo",
     ):
         assert words in page
-    assert {f"{name}.{suffix}" for name in ("emotions", "confusion") for suffix in ("svg", "pdf")} <= {
+    assert {f"{name}.{suffix}" for name in ("labels", "confusion") for suffix in ("svg", "pdf")} <= {
         path.name for path in (folder / "figures").iterdir()
     }
     shares = pd.read_csv(folder / "data" / "confusion.csv").set_index(["start", "method", "k", "truth", "answer"])
     assert shares["share"]["a", "head", 6, "fear", "anger"] == 0.25
     # At 3 clips, c is as it was: two speakers have 1 of 4, c has 2 of 4.
     assert shares["share"]["a", "full", 3, "fear", "anger"] == pytest.approx(1 / 3, abs=1e-6)
-    emotions = pd.read_csv(folder / "data" / "emotions.csv").set_index(["start", "method", "k", "label"])
+    emotions = pd.read_csv(folder / "data" / "labels.csv").set_index(["start", "method", "k", "label"])
     assert emotions["recall"]["a", "head", 6, "fear"] == 0.75
     assert emotions["f1"]["a", "head", 6, "fear"] == pytest.approx(6 / 7, abs=1e-6)
 
@@ -79,8 +79,8 @@ def test_multiclass_has_the_paired_tests_of_one_vs_rest(written):
 def test_each_emotion_has_its_paired_gain(written):
     page, folder = written
 
-    assert "Gain in F1 by emotion, nemo: a" in page and "F1, the paired gain below it" in page
-    gains = pd.read_csv(folder / "data" / "emotion-gains.csv").set_index(["method", "k", "label"])
+    assert "Gain in F1 by label, nemo: a" in page and "F1, the paired gain below it" in page
+    gains = pd.read_csv(folder / "data" / "label-gains.csv").set_index(["method", "k", "label"])
     assert gains["gain"]["head", 6, "joy"] == pytest.approx(1 - 2 / 3, abs=1e-5)
     # At 3 clips, c is as it was.
     assert gains["gain"]["head", 3, "joy"] == pytest.approx((1 - 2 / 3) * 2 / 3, abs=1e-5)
@@ -90,10 +90,10 @@ def test_each_emotion_has_its_paired_gain(written):
 def test_k_stands_with_the_clips_of_each_emotion(written):
     page, folder = written
 
-    assert "With 3 clips (1 of each emotion), pre-finetuning on a" in page
-    assert "k = 6 (2 each)" in page and "Beside k: clips of each emotion." in page
-    assert "dealt over the speaker's emotions in turn" in page.replace("&#39;", "'")
-    for name in ("macro-f1", "emotions"):
+    assert "With 3 clips (1 of each label), pre-finetuning on a" in page
+    assert "k = 6 (2 each)" in page and "Beside k: clips of each label." in page
+    assert "dealt over the speaker's labels in turn" in page.replace("&#39;", "'")
+    for name in ("macro-f1", "labels"):
         assert ">(2)<" in (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
 
 
@@ -121,7 +121,7 @@ def test_trials_of_before_counts_were_recorded_are_reported_without_them(tmp_pat
     page, folder = report(tmp_path, older.assign(balanced_accuracy=None))
 
     assert "Macro F1 by k, nemo" in page and "Gain over no pre-finetuning, nemo" in page
-    for words in ("taken for which", "by emotion", "(UAR) by k", "Beside k", "of each emotion)"):
+    for words in ("taken for which", "by label", "(UAR) by k", "Beside k", "of each label)"):
         assert words not in page
     assert "even guesses" in page
     assert not (folder / "data" / "confusion.csv").exists()
@@ -154,7 +154,7 @@ def test_targets_have_a_figure_each_with_their_own_emotions(tmp_path, without_pd
     other["confusion"] = [text.replace("joy", "calm") for text in other["confusion"]]
     page, folder = report(tmp_path, pd.concat([trials_of(methods=("head",)), other], ignore_index=True))
 
-    assert "Which emotion is taken for which, other" in page
+    assert "Which label is taken for which, other" in page
     first, second = ((folder / "figures" / f"{name}.svg").read_text() for name in ("confusion", "confusion-2"))
     assert "joy" in first and "calm" not in first
     assert "calm" in second and "joy" not in second
@@ -187,4 +187,4 @@ def test_a_trial_that_failed_has_no_counts(tmp_path, without_pdfs):
     failed = row(task="multiclass", label="", error="boom", macro_f1=float("nan"), confusion=None)
     page, _ = report(tmp_path, pd.concat([trials_of(methods=("head",)), table(failed)], ignore_index=True))
 
-    assert "1 failed trial" in page and "Which emotion is taken for which, nemo" in page
+    assert "1 failed trial" in page and "Which label is taken for which, nemo" in page

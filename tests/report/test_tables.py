@@ -18,7 +18,7 @@ def cells():
 def test_f1_stands_above_recall(cells):
     found = f1_recall_table(cells, "t")
 
-    assert found.header == ["method", "emotion", "k = 3", "k = 6", "speakers", "trials"]
+    assert found.header == ["method", "label", "k = 3", "k = 6", "speakers", "trials"]
     assert found.rows[0][2] == Cell("0.500", ("[0.25, 0.75]", "recall 1.000 [0.90, 1.00]"))
     assert found.rows[0][3] == Cell("0.500", ("", "recall 1.000"))
 
@@ -36,7 +36,7 @@ def test_the_clips_of_each_emotion_stand_beside_k():
     shots = {3: "1", 6: "2–3"}
 
     assert with_shots(wide, shots).header == ["method", "k = 3 (1 each)", "k = 6 (2–3 each)", "k = 12"]
-    assert with_shots(wide, shots).note == "Means. Beside k: clips of each emotion."
+    assert with_shots(wide, shots).note == "Means. Beside k: clips of each label."
     assert with_shots(long, shots).rows == [[Cell("head"), Cell("3", ("1 each",)), Cell("3")]]
     assert with_shots(wide, {}) == wide
     other = Table("t", "", ["method", "trials"], 1, [[Cell("head"), Cell("3")]])

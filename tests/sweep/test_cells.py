@@ -77,7 +77,7 @@ def test_one_emotion_and_no_usable_clip_are_named():
     whole = corpus_of({"s1": {"calm": 9, "sad": 9}, "s2": {"calm": 9}, "s3": {"calm": 2, "sad": 2}})
     usable = whole.select(lambda clip: clip.speaker != "s3")
     assert words(find(usable, whole, tasks=["multiclass"], shots=(2, 4))) == [
-        "t/s2, multiclass, k = 2, 4: one emotion alone",
+        "t/s2, multiclass, k = 2, 4: one label alone",
         "t/s3, multiclass, k = 2, 4: no clip that can be used",
     ]
 
@@ -86,7 +86,7 @@ def test_fewer_shots_than_emotions_and_few_clips_beside_are_named():
     corpus = corpus_of({"s1": {"calm": 30, "sad": 2, "fear": 2}})
     assert words(find(corpus, shots=(2, 10), labels=["calm"])) == [
         "t/s1, one-vs-rest of calm, k = 10: too few clips beside calm",
-        "t/s1, multiclass, k = 2: fewer shots than the 3 emotions",
+        "t/s1, multiclass, k = 2: fewer shots than the 3 labels",
         "t/s1, multiclass, k = 10: too few clips of fear, sad",
     ]
 

@@ -248,7 +248,7 @@ def test_clips_without_a_label_change_nothing():
 
 
 def test_a_speaker_with_one_emotion_is_an_error():
-    with pytest.raises(VoicefitError, match="corpus team: two emotions are needed, speaker anna has 1"):
+    with pytest.raises(VoicefitError, match="corpus team: two labels are needed, speaker anna has 1"):
         SpeakerEpisodes(corpus_of({"anna": {"anger": 9}}), "anna")
 
 
