@@ -32,7 +32,7 @@ def read_parquet(path: Path) -> Rows:
             raise VoicefitError(f"{path}: {file.metadata.num_rows:,} rows; {_MOST_ROWS:,} can be read, so split it")
         found = Rows([one_line(name) for name in schema.names], {}, features=_features(schema.metadata or {}))
         # What nobody reads cannot fail or fill the memory: embeddings, transcripts, times that Python has not.
-        for batch in file.iter_batches(_BATCH, columns=[name for name in schema.names if meaning(name)]):
+        for batch in file.iter_batches(_BATCH, columns=[name for name in schema.names if meaning(one_line(name))]):
             for row in _plain(batch):
                 found.rows[len(found.rows) + 2] = {name: _cell(path, name, value) for name, value in row.items()}
     except unreadable() as error:
