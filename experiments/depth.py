@@ -1,8 +1,8 @@
-"""Which encoder, and after how many of its layers? Several emotions at once, by labelled clips an emotion.
+"""After how many layers is an encoder read best? Several emotions at once, by labelled clips an emotion.
 
-Whisper tiny.en and Whisper base are read after each of their layers and left as they are. RAVDESS, TESS, EmoDB and
-EMOVO teach, less the target; of TESS every fourth clip. "chosen" is the depth, or encoder and depth, at which the other
-targets score best with one labelled clip an emotion, by the same method.
+Whisper tiny.en is read after each of its layers and left as it is. RAVDESS, TESS, EmoDB and EMOVO teach, less the
+target. "chosen" is the depth at which the other targets score best with one labelled clip an emotion, by the same
+method.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,22 +15,16 @@ from benchmarks.common import parse_options, publish
 from experiments.few_clips import METHODS, cells, kept_rows, speakers, trials
 from experiments.joint import TARGETS, TEACHERS
 from experiments.layer_vectors import layer_vectors
-from experiments.real_data import WHISPER_BASE, WHISPER_TINY
+from experiments.real_data import WHISPER_TINY
 from voicefit.report.statistics import tested_means
 from voicefit.report.text import interval, p_value, signed
 from voicefit.selection.ranking import PooledCorpus, learn_together
 
-ENCODERS = {"Whisper tiny.en": (WHISPER_TINY, (1, 2, 3, 4)), "Whisper base": (WHISPER_BASE, (2,))}
+ENCODERS = {"Whisper tiny.en": (WHISPER_TINY, (1, 2, 3, 4))}
 """Folders in ``VOICEFIT_MODELS``, and the layers after which they are read."""
 
 SHOTS = (0, 1, 2, 8)
 DRAWS = 10
-EITHER = "either"
-"""Encoder and depth are both chosen on the other targets."""
-
-EVERY = {"tess": 4}
-"""Of TESS's 2,800 clips, of two speakers, so many are left out that a run takes hours less."""
-
 KEPT = Path("runs", "depth")
 
 USED = ("Whisper tiny.en", 2)
@@ -59,14 +53,12 @@ def chosen(found: pd.DataFrame, encoders: Sequence[str], target: str, method: st
 def with_chosen(found: pd.DataFrame) -> pd.DataFrame:
     """Add the trials of the chosen depths, under the depth "chosen"."""
     more = [found.assign(chosen="", depth=found["depth"].astype(str))]
-    choices = {name: [name] for name in ENCODERS} | {EITHER: list(ENCODERS)}
-    for name, encoders in choices.items():
+    for name in ENCODERS:
         for target, method in found[["target", "method"]].drop_duplicates().itertuples(index=False):
-            encoder, depth = chosen(found, encoders, target, method)
+            encoder, depth = chosen(found, [name], target, method)
             same = (found["encoder"] == encoder) & (found["depth"] == depth)
             same &= (found["target"] == target) & (found["method"] == method)
-            words = f"{encoder}, {depth}" if name == EITHER else str(depth)
-            more.append(found[same].assign(encoder=name, depth="chosen", chosen=words))
+            more.append(found[same].assign(encoder=name, depth="chosen", chosen=str(depth)))
     return pd.concat(more, ignore_index=True)
 
 
@@ -106,7 +98,7 @@ def main() -> None:
     draws = 2 if options.quick else DRAWS
     found = []
     for encoder, (source, depths) in ENCODERS.items():
-        for depth, pooled in layer_vectors(source, corpora, (2,) if options.quick else depths, EVERY).items():
+        for depth, pooled in layer_vectors(source, corpora, (2,) if options.quick else depths).items():
             kept = KEPT / f"{source}-{depth}-{draws}-{'-'.join(targets)}.csv"
             rows = kept_rows(kept, lambda part=pooled: depth_rows(part, targets, draws))
             found.append(rows.assign(encoder=encoder, depth=depth))

@@ -4,10 +4,8 @@ No script of its own. What lies in ``runs/layers`` is not computed again, so tha
 runs once through the layers.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -28,16 +26,13 @@ CHUNK = 200
 """So many clips are kept in a file."""
 
 
-def layer_vectors(
-    encoder: str, corpora: Sequence[str], depths: Sequence[int] = (), every: Mapping[str, int] = MappingProxyType({})
-) -> dict[int, list[PooledCorpus]]:
+def layer_vectors(encoder: str, corpora: Sequence[str], depths: Sequence[int] = ()) -> dict[int, list[PooledCorpus]]:
     """Pool corpora after every layer.
 
     Args:
         encoder: a folder in ``VOICEFIT_MODELS``.
         corpora: names of :data:`experiments.real_data.FOLDERS`.
         depths: only after these layers.
-        every: corpus → only every so-manieth of its clips.
 
     Returns:
         depth → the corpora with their vectors, in the order given.
@@ -47,9 +42,7 @@ def layer_vectors(
     found: dict[int, list[PooledCorpus]] = {depth: [] for depth in depths or range(1, full.depth + 1)}
     readers = {depth: load_encoder(source, Reading(depth=depth, frozen_layers=depth)) for depth in found}
     for name in corpora:
-        step = every.get(name, 1)
-        corpus = labelled(name, step)
-        kept = KEPT / encoder / (name if step == 1 else f"{name}-every-{step}")
+        corpus, kept = labelled(name), KEPT / encoder / name
         upper = [depth for depth in found if depth > CACHED]
         if upper:
             cache, rest = FrontCache(full), [readers[depth] for depth in upper]
@@ -67,11 +60,9 @@ def layer_vectors(
     return found
 
 
-def labelled(name: str, step: int = 1) -> Corpus:
-    """A corpus with its labelled clips, or every so-manieth of them."""
-    corpus = load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name])
-    corpus = corpus.select(lambda clip: clip.label is not None)
-    return replace(corpus, clips=corpus.clips[::step])
+def labelled(name: str) -> Corpus:
+    """A corpus with its labelled clips."""
+    return load_corpus(name, folder("VOICEFIT_DATA") / FOLDERS[name]).select(lambda clip: clip.label is not None)
 
 
 def _kept(path: Path, compute: Callable[[], Tensor]) -> np.ndarray:
