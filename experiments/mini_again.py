@@ -35,7 +35,7 @@ from voicefit.system.hub import MINI
 FREE, ALL = ("emodb", "emovo"), ("ravdess", "tess", "emodb", "emovo")
 """Corpora whose recordings a model that is handed on may learn from, and all that teach elsewhere."""
 
-WINDOWS = (3.0, 4.0)
+WINDOWS = (3.0,)
 """Seconds that Whisper hears; it pads every clip to as many."""
 
 ROWS = Path("runs", "mini")
