@@ -204,7 +204,7 @@ def open_questions(tmp_path_factory):
     root = tmp_path_factory.mktemp("open-questions")
     return (
         build_with_enough_clips(root),
-        build_wav2vec2_group_norm(root / "encoder", num_hidden_layers=2),
+        build_wav2vec2_group_norm(root / "encoder", num_hidden_layers=4),
         root / "cache",
     )
 
