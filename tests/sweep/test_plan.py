@@ -362,7 +362,7 @@ METHOD_KEYS = {
     "joint": "e4a8e172fefdbc3e459625af2f5d9120",
     "kl": "fde88bee2975dcbaab67cf2048febf28",
     "l2sp": "36341b073de7696214c3cb57dda2b0e8",
-    "lhuc": "50435828fd83df7f672d4aad85140c93",
+    "lhuc": "dfd4ce7754a1a6fa47f7af5fe5696046",
     "lora": "56484b98cca5e4a036b5070a99da61ed",
     "prior": "c71078c7cb96d24184c422a116616cae",
     "prototype": "f911d34e7fa0ce0ffe77c6bbdd322441",

@@ -57,8 +57,8 @@ def label_scores(trials: pd.DataFrame) -> pd.DataFrame:
         with np.errstate(invalid="ignore"):  # 0 / 0 is NaN: there is nothing to score
             scored["f1"] += (2 * hits / (of_truth + counts.sum(0))).tolist()
             scored["recall"] += (hits / of_truth).tolist()
-    counts = recorded["found"].map(lambda found: len(found["labels"])).astype("int64")
-    return recorded.loc[recorded.index.repeat(counts), TRIAL].reset_index(drop=True).assign(**scored)
+    labels = recorded["found"].map(lambda found: len(found["labels"])).astype("int64")
+    return recorded.loc[recorded.index.repeat(labels), TRIAL].reset_index(drop=True).assign(**scored)
 
 
 def confusion_cells(trials: pd.DataFrame) -> pd.DataFrame:
