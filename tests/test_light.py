@@ -27,7 +27,7 @@ HEAVY = (
     "adaptation.lhuc", "adaptation.lora", "adaptation.published", "adaptation.top_layers",
     "checkpoints.checkpoint",
     "encoders.cache", "encoders.cuda_graphs", "encoders.dropout", "encoders.encoder", "encoders.families",
-    "encoders.load", "encoders.padding", "encoders.position_convolution", "encoders.precision",
+    "encoders.hidden_units", "encoders.load", "encoders.padding", "encoders.position_convolution", "encoders.precision",
     "encoders.transformers_encoder",
     "export.encoder", "export.graph",
     "heads.corpus_heads", "heads.discriminants", "heads.learn_prior",

@@ -28,13 +28,15 @@ def corpora_list(as_json: JsonFlag = False) -> None:
         print_json([vars(info) for info in infos])
         return
     table = Table(box=None, header_style="bold")
-    for column in ("name", "labels", "language", "speakers", "clips", "use", "licence"):
+    for column in ("name", "language", "speakers", "clips", "use", "licence"):
         counted = column in ("speakers", "clips")
         table.add_column(column, justify="right" if counted else "left", no_wrap=column in ("name", "use"))
     for info in infos:
         counts = ["" if n is None else f"{n:,}" for n in (info.expected_speakers, info.expected_clips)]
-        table.add_row(info.name, info.labelled_by, info.language, *counts, info.usage, info.licence)
+        table.add_row(info.name, info.language, *counts, info.usage, info.licence)
     out.print(table)
+    others = [f"{info.name} ({info.labelled_by})" for info in infos if info.labelled_by not in ("emotion", "any")]
+    out.print(f"labels are emotions, except of {', '.join(others)}")
     out.print("titles, home pages and citations: voicefit corpora list --json")
 
 
@@ -108,7 +110,7 @@ def select(
     table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("corpora", overflow="fold", min_width=16, vertical="bottom")
     for column in ("clips", *(score.title for score in SCORES.values())):
-        table.add_column(column, justify="right", no_wrap=True)
+        table.add_column(column, justify="right", no_wrap=column in ("name", "use"))
     for item in found.candidates:
         cells = (f"{item.scores[name]:.2f}" for name in SCORES)
         table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
