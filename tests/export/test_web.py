@@ -18,6 +18,8 @@ from voicefit import load_model
 from voicefit.errors import VoicefitError
 from voicefit.export.web import RUNTIME_FILES, export_web
 
+pytestmark = pytest.mark.slow(5)
+
 
 @pytest.fixture(scope="module")
 def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -9,6 +9,8 @@ import pytest
 from support.synthetic_runs import RECORD, grid, row, table
 from voicefit.report.build import write_report
 
+pytestmark = pytest.mark.slow(2)
+
 STARTS = {"none": 0.5, "a": 0.55, "b": 0.57, "a+b": 0.6, "c": 0.46, "a+c": 0.58, "b+c": 0.59}
 SCORES = "Macro F1 by k, nemo"
 GAINS = "Gain over no pre-finetuning, nemo"

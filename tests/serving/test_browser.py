@@ -10,7 +10,7 @@ import voicefit
 from support.chromium import CHROMIUM
 from support.served import clip, running
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = [pytest.mark.slow(4), pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")]
 
 
 @pytest.fixture(scope="module")
