@@ -6,8 +6,9 @@ shots keep their labels. The means are those of this voice, shrunk towards its c
 all clips of the voice: it holds what else varies there, such as words, loudness and the room. Gaussians that share a
 covariance are told apart by a linear function, so that an adapted model is an ordinary `transformers` classifier.
 
-Without unlabelled clips the method is `prior`. The constants were looked at on all targets of
-research/joint.md; research/joint_constants.md has what the other targets would choose for each.
+Without unlabelled clips the method is `prior`; with few it lies between `prior` and the mixture. The constants were
+looked at on all targets of research/joint.md; research/joint_constants.md has what the other targets would choose for
+each.
 """
 
 from dataclasses import dataclass
@@ -222,10 +223,12 @@ def _one_from_the_rest(
     importance = np.full(found.shape, _UNLABELLED_IMPORTANCE)
     importance[:, :k] = shots.importance()
     variance = posterior.weight_variance(prior)
-    begin = weight[:, None], variance[:-1], bias[:, None], float(variance[-1])
-    all_clips = fit_logistic(points, found[:, None], importance, *begin)
+    weight, bias = weight[:, None], bias[:, None]
+    to_weight, to_bias = fit_logistic(
+        points, found[:, None], importance, weight, variance[:-1], bias, float(variance[-1])
+    )
     part = share(unlabelled, labels)[:, None]
-    return begin[0] + part[:, None] * (all_clips[0] - begin[0]), begin[2] + part * (all_clips[1] - begin[2])
+    return weight + part[:, None] * (to_weight - weight), bias + part * (to_bias - bias)
 
 
 def _names_of_the_rest(prior: Prior, shots: ShotsBatch, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -110,7 +110,7 @@ def select(
     table = Table(box=None, header_style="bold", pad_edge=False, collapse_padding=True)
     table.add_column("corpora", overflow="fold", min_width=16, vertical="bottom")
     for column in ("clips", *(score.title for score in SCORES.values())):
-        table.add_column(column, justify="right", no_wrap=column in ("name", "use"))
+        table.add_column(column, justify="right", no_wrap=True)
     for item in found.candidates:
         cells = (f"{item.scores[name]:.2f}" for name in SCORES)
         table.add_row(" + ".join(item.corpora), f"{item.clips:,}", *cells)
