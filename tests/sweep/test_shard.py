@@ -76,6 +76,7 @@ def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_pla
     assert (again.skipped, again.finished, again.failed) == (held, 0, 0)
 
 
+@pytest.mark.slow(2)
 def test_what_is_missing_is_told_and_can_be_run_later(made, whole, tmp_path, raw_plan, cache):
     told = []
 
