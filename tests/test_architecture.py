@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import voicefit
 
 SRC = Path(voicefit.__file__).parent
