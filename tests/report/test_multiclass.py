@@ -176,6 +176,7 @@ def test_one_against_the_rest_is_as_it_was(tmp_path, without_pdfs):
     assert "a fair coin" in first and "Beside k" not in first and "Beside k" in second
 
 
+@pytest.mark.slow(2)
 def test_labels_from_outside_are_escaped(tmp_path, without_pdfs):
     hostile = "<script>alert('x')</script>"
     trials = trials_of(methods=("head",))
@@ -187,6 +188,7 @@ def test_labels_from_outside_are_escaped(tmp_path, without_pdfs):
     assert page.count("<script") == 1 and "&lt;script&gt;alert" in page
 
 
+@pytest.mark.slow(1)
 def test_a_trial_that_failed_has_no_counts(tmp_path, without_pdfs):
     failed = row(task="multiclass", label="", error="boom", macro_f1=float("nan"), confusion=None)
     page, _ = report(tmp_path, pd.concat([trials_of(methods=("head",)), table(failed)], ignore_index=True))

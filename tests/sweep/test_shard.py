@@ -155,6 +155,7 @@ def test_runs_that_overlap_and_agree_are_merged(shards, whole, tmp_path):
     assert held == len(records(whole))
 
 
+@pytest.mark.slow(1)
 def test_a_run_that_was_stopped_goes_on_with_what_a_shard_beside_it_has_done(whole, shards, tmp_path, raw_plan, cache):
     def stop(what, done, total):
         if what == "trials" and done >= total // 3:
