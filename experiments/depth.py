@@ -1,8 +1,8 @@
 """After how many layers is an encoder read best? Several emotions at once, by labelled clips an emotion.
 
-Whisper tiny.en is read after each of its layers and left as it is. RAVDESS, TESS, EmoDB and EMOVO teach, less the
-target. "chosen" is the depth at which the other targets score best with one labelled clip an emotion, by the same
-method.
+Whisper tiny.en and base are read after each of their layers and left as they are. RAVDESS, TESS, EmoDB and EMOVO teach,
+less the target. "chosen" is the depth at which the other targets score best with one labelled clip an emotion, by the
+same method. Reading so deep takes so many operations a clip.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,14 @@ from benchmarks.common import parse_options, publish
 from experiments.few_clips import METHODS, cells, kept_rows, speakers, trials
 from experiments.joint import TARGETS, TEACHERS
 from experiments.layer_vectors import layer_vectors
-from experiments.real_data import WHISPER_TINY
+from experiments.mini_again import clip_operations
+from experiments.real_data import WHISPER_BASE, WHISPER_TINY, folder
+from voicefit.encoders import Reading, load_encoder
 from voicefit.report.statistics import tested_means
 from voicefit.report.text import interval, p_value, signed
 from voicefit.selection.ranking import PooledCorpus, learn_together
 
-ENCODERS = {"Whisper tiny.en": (WHISPER_TINY, (1, 2, 3, 4))}
+ENCODERS = {"Whisper tiny.en": (WHISPER_TINY, (1, 2, 3, 4)), "Whisper base": (WHISPER_BASE, (1, 2, 3, 4, 5, 6))}
 """Folders in ``VOICEFIT_MODELS``, and the layers after which they are read."""
 
 SHOTS = (0, 1, 2, 8)
@@ -90,6 +92,32 @@ def against_used(found: pd.DataFrame) -> list[str]:
     return lines
 
 
+def larger_less_smaller(found: pd.DataFrame) -> list[str]:
+    """What the larger encoder adds to the smaller, each at its chosen depth, by labelled clips an emotion."""
+    keys = ["target", "method", "speaker", "draw", "label", "shots"]
+    smaller, larger = (found[(found["encoder"] == name) & (found["depth"] == "chosen")] for name in ENCODERS)
+    paired = larger.merge(smaller[[*keys, "macro_f1"]], on=keys, suffixes=("", "_smaller"))
+    paired["gain"] = paired["macro_f1"] - paired["macro_f1_smaller"]
+    tested = tested_means(paired, ["target", "method", "shots"], "gain")
+    lines = ["", f"{' less '.join(reversed(ENCODERS))}, each at its chosen depth:", ""]
+    lines += ["| target | method | clips an emotion | difference | p |", "| --- | --- | --- | --- | --- |"]
+    for row in tested.to_dict("records"):
+        gain = f"{signed(row['gain'], 3)} {interval(row['low'], row['high'], 3, sign=True)}"
+        lines.append(f"| {row['target']} | {row['method']} | {row['shots']} | {gain} | {p_value(row['p_t'])} |")
+    return lines
+
+
+def operations() -> list[str]:
+    """What a clip costs after each layer."""
+    lines = ["", "| encoder | after layer | parameters, million | GFLOP a clip |", "| --- | --- | --- | --- |"]
+    for name, (source, depths) in ENCODERS.items():
+        for depth in depths:
+            encoder = load_encoder(folder("VOICEFIT_MODELS") / source, Reading(depth=depth, frozen_layers=0))
+            millions, *counts = clip_operations(encoder)
+            lines.append(f"| {name} | {depth} | {millions:.1f} | {sum(counts):.2f} |")
+    return lines
+
+
 def main() -> None:
     """Means over speakers of their means over draws; intervals over speakers and draws."""
     options = parse_options(__doc__)
@@ -103,7 +131,8 @@ def main() -> None:
             rows = kept_rows(kept, lambda part=pooled: depth_rows(part, targets, draws))
             found.append(rows.assign(encoder=encoder, depth=depth))
     result = with_chosen(pd.concat(found, ignore_index=True))
-    publish(table(result), options, against_used(result))
+    notes = against_used(result) + ([] if options.quick else larger_less_smaller(result) + operations())
+    publish(table(result), options, notes)
 
 
 if __name__ == "__main__":

@@ -148,16 +148,22 @@ def candidates() -> dict[str, Encoder]:
 
 
 @torch.no_grad()
+def clip_operations(encoder: Encoder) -> tuple[float, float, float]:
+    """Return the millions of weights, and the GFLOP of a clip of 3 s in the front end and after it."""
+    clip = waveforms(1, seconds=SECONDS)[0]
+    with FlopCounterMode(display=False) as front:
+        frames = encoder.front(clip)
+    with FlopCounterMode(display=False) as rest:
+        encoder.pool([frames])
+    millions = sum(weights.numel() for weights in _run_weights(encoder)) / 1e6
+    return millions, front.get_total_flops() / 1e9, rest.get_total_flops() / 1e9
+
+
 def operations() -> list[dict[str, Any]]:
     """A row per model: its weights, and what a clip of 3 s costs in matrix products and convolutions, in GFLOP."""
-    clip, rows = waveforms(1, seconds=SECONDS)[0], []
+    rows = []
     for label, encoder in candidates().items():
-        with FlopCounterMode(display=False) as front:
-            frames = encoder.front(clip)
-        with FlopCounterMode(display=False) as rest:
-            encoder.pool([frames])
-        counts = (front.get_total_flops() / 1e9, rest.get_total_flops() / 1e9)
-        millions = sum(weights.numel() for weights in _run_weights(encoder)) / 1e6
+        millions, *counts = clip_operations(encoder)
         head = {"reading": label, "parameters, million": f"{millions:.2f}"}
         words = ("convolutions", "layers", "together")
         rows.append(head | {name: f"{n:.2f}" for name, n in zip(words, (*counts, sum(counts)), strict=True)})

@@ -23,6 +23,9 @@ RUNS = (VALIDATION, "other-tasks", "other-tasks-methods", "tess-words")
 CHOSE = ("19", "20", "21", "22", "23", "24")
 """RAVDESS's actors who chose the layer."""
 
+TRAINED = ["layer-4", "layer-4-trained"]
+"""Read alike; corpora train the second, and leave the first as it is."""
+
 CELL = ["target", "task", "encoder", "start", "method", "k"]
 ROW = CELL[:-1]
 
@@ -57,6 +60,7 @@ def of_run(trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
     for what, paired in (
         ("less no corpora", pair(trials)),
         ("TESS by word less by emotion", pair(trials[trials["start"].isin(["tess", "tess-word"])], reference="tess")),
+        ("trained less left", pair(trials[trials["encoder"].isin(TRAINED)], "encoder", TRAINED[0])),
         ("method less head", pair(trials, "method", "head")),
         ("joint-all less prior-all", pair(trials, "method", "prior-all")),
     ):

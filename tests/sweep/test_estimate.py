@@ -48,6 +48,10 @@ def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
     )
 
 
+def test_more_labels_than_the_test_clips_of_the_guess_are_scored_too():
+    assert module._scoring_seconds(together=2, classes=200) > 0
+
+
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
     monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
     monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, together: len(shots.targets))

@@ -242,8 +242,8 @@ def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[A
 
 
 def _scoring_seconds(together: int, classes: int) -> float:
-    """Return the seconds that it takes to score a trial of some 100 test clips, of a batch of so many."""
-    truth = np.tile(np.arange(classes), (together, 100 // classes))
+    """Return the seconds that it takes to score a trial of 100 test clips or more, of a batch of so many."""
+    truth = np.tile(np.arange(classes), (together, -(-100 // classes)))  # one clip a label at least
     logits = np.zeros((*truth.shape, classes), np.float32)
 
     def score() -> None:
