@@ -138,7 +138,7 @@ def _synthesising(root: Path, workers: int, progress: Progress) -> Iterator[Call
     context = multiprocessing.get_context("spawn")
     first = ProcessPoolExecutor(1, mp_context=context)
     # The others give way to what the first score needs.
-    others = ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(10,))
+    others = ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(5,))
     with first, others:
         jobs = [
             (first if corpus is DEMO_TARGET else others).submit(

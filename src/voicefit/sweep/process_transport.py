@@ -11,7 +11,6 @@ import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
@@ -156,7 +155,9 @@ def prepare_workers(devices: Sequence[str]) -> None:
     """
     if START_METHOD != "forkserver" or all(device.startswith("cuda") for device in devices):
         return
-    multiprocessing.set_forkserver_preload(_PRELOADED)
+    from multiprocessing import forkserver  # which not every system has
+
+    forkserver.set_forkserver_preload(_PRELOADED)
     with contextlib.suppress(OSError, EOFError):  # :meth:`ProcessTransport.start` then begins workers in another way
         forkserver.ensure_running()
 
