@@ -10,6 +10,7 @@ Sizes are our choice: one speaker's emotions overlap with another's neutral spee
 The clips show that the software works; they are no evidence about human speech.
 """
 
+import io
 import json
 import subprocess
 import sys
@@ -222,10 +223,17 @@ def synthesise_corpus(
         utterances = _speak_in_fresh_process(corpus)
         for done, (name, samples) in enumerate(_render_clips(corpus, utterances, clips_per_label, seed), 1):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            soundfile.write(folder / name, samples, SAMPLE_RATE, subtype="PCM_16")
+            (folder / name).write_bytes(_flac(samples))
             if progress is not None:
                 progress(done, total)
         (folder / _RECIPE_NAME).write_text(recipe, encoding="utf-8")
+
+
+def _flac(samples: np.ndarray) -> bytes:
+    """Return the bytes of a file, which libsndfile would write to disk and wait for, file by file."""
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    return file.getvalue()
 
 
 def _check_request(corpus: SyntheticCorpus, clips_per_label: int) -> None:
