@@ -15,10 +15,14 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
+import numpy as np
 import torch
 
 from benchmarks.common import (
@@ -65,14 +69,31 @@ print(json.dumps([rate, int(memory[0]) / 1024, results]))
 
 
 def measure(folder: Path, method: str, k: int, seconds: float, compared: int) -> list[Any]:
-    """Trials a second, peak memory of one process that runs ``compared`` trials in MB, and what came of these."""
+    """Trials a second; of one process that runs ``compared``: peak MB, what came of them, and seconds of solves."""
     torch.set_num_threads(1)
     jobs, corpus = _jobs(folder, method)
     rate = trials_per_second(jobs, method, k, 2, seconds) if seconds else 0
     trials = make_trials(corpus, method, k, 1, compared // 6)
-    results = [record.result for record in each_record(run_trials(trials, jobs, 1))]
+    with _timed_solves() as solves:
+        results = [record.result for record in each_record(run_trials(trials, jobs, 1))]
     memory = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if "VmHWM" in line]
-    return [rate, int(memory[0]) / 1024, results]
+    return [rate, int(memory[0]) / 1024, results, sum(solves)]
+
+
+@contextmanager
+def _timed_solves() -> Iterator[list[float]]:
+    """The seconds of each call of LAPACK's solver by numpy, while the block lasts."""
+    seconds: list[float] = []
+    solve = np.linalg.solve
+
+    def timed(matrices: np.ndarray, sides: np.ndarray) -> np.ndarray:
+        begin = time.perf_counter()
+        solution = solve(matrices, sides)
+        seconds.append(time.perf_counter() - begin)
+        return solution
+
+    with mock.patch("numpy.linalg.solve", timed):
+        yield seconds
 
 
 def _jobs(folder: Path, method: str) -> tuple[TrialJobs, Any]:
@@ -105,6 +126,8 @@ def rows_of(other: Path, folder: Path, ks: tuple[int, ...], rounds: int, seconds
                 pairs.append((run(*now, arguments), run(*before, arguments) if target else None))
             rate = statistics.median(found[0] for found, _ in pairs)
             row = {"method": method, "k": k, "trials per second": rate, "peak memory, MB": pairs[0][0][1]}
+            if solves := statistics.median(found[3] for found, _ in pairs):
+                row["solves alone allow"] = 2 * COMPARED / solves
             if target:
                 rates = [known[0] for _, known in pairs if known]
                 ratio = statistics.median(found[0] / known[0] for found, known in pairs if known)
@@ -147,6 +170,7 @@ def main() -> None:
         f"Two workers, 1 thread each, {SECONDS:.0f} s of each in turn, medians of {rounds}; 96 test clips a trial. "
         "Counted from when every worker has finished a trial or a batch. Before: commit 9a4818d.",
         f"Scores of {COMPARED} trials of each row are compared.",
+        "Solves alone allow: trials per second if a trial took only the time of LAPACK's solves.",
     ]
     publish(rows, Options(options.quick, options.json), notes)
 

@@ -110,10 +110,9 @@ def bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def without_pdfs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have no figures as PDF: fonts in them take half of the time, and tests that look at them have them."""
-    from voicefit.report import writer
+    from voicefit.report import pdf
 
-    save = writer.save
-    monkeypatch.setattr(writer, "save", lambda figure, path: path if path.suffix == ".pdf" else save(figure, path))
+    monkeypatch.setattr(pdf, "save", lambda figure, path: path)
 
 
 @pytest.fixture

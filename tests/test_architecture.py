@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 import voicefit
 
 SRC = Path(voicefit.__file__).parent
@@ -93,6 +95,7 @@ def test_methods_open_no_corpus_no_file_and_no_store():
     assert {name for name in used if not name.removeprefix("voicefit.").startswith(below)} == set()
 
 
+@pytest.mark.slow(2)
 def test_what_needs_no_torch_does_not_import_it():
     names = ("voicefit", "voicefit.cli.app", "voicefit.sweep.store", "voicefit.sweep.run_directory", "voicefit.report")
     check = f"""

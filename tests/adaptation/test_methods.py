@@ -224,6 +224,7 @@ def test_lhuc_scales_columns_between_0_and_2(encoder, make_shots):
         assert 1.1 < amplitudes.max() < 2
 
 
+@pytest.mark.slow(1)
 def test_l2sp_keeps_nearer_to_the_start_the_stronger_it_is(encoder, make_shots):
     shots = make_shots(6)
     distances = []
@@ -237,6 +238,7 @@ def test_l2sp_keeps_nearer_to_the_start_the_stronger_it_is(encoder, make_shots):
     assert distances[2] < 0.5 * distances[1] < 0.5 * distances[0]
 
 
+@pytest.mark.slow(2)
 def test_kl_learns_a_mixture_of_the_labels_and_the_start_s_own_answer(encoder, make_shots):
     shots = replace(make_shots(8), labels=("anger", "fear"))
     known = softmax(fit("zero-shot", encoder, shots)(shots.pooled))

@@ -211,6 +211,7 @@ def test_peft_makes_the_adapted_model_of_the_start_and_the_adapter_as_the_card_s
     assert (before - expected).abs().max() > 1e-2  # the adapter does something
 
 
+@pytest.mark.slow(3)
 def test_the_adapter_lies_beside_the_model_and_tells_no_path(model, tmp_path):
     clips = build_folder(tmp_path / "clips", speakers=())
     voicefit.adapt(model, clips, out=tmp_path / "out", method="lora", settings={"steps": 1})

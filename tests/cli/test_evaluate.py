@@ -108,6 +108,7 @@ def test_evaluate_says_that_an_older_model_names_no_clips(run, pretrained, tmp_p
     assert "does not say which clips it was adapted on" in err
 
 
+@pytest.mark.slow(2)
 def test_evaluate_writes_a_table_a_figure_and_a_page(run, pretrained, tmp_path):
     checkpoint, clips = pretrained
     run("adapt", checkpoint, clips, "--out", tmp_path / "m")

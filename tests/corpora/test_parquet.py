@@ -158,6 +158,7 @@ def test_names_of_many_lines_become_names_of_one(tmp_path):
         table.load("mine", write({"audio": audio, "la\nbel": [""]}, tmp_path / "clips.parquet"))
 
 
+@pytest.mark.slow(1)
 def test_recordings_of_phones_inside_a_table_are_heard(tmp_path):
     pytest.importorskip("av")
     kept = {name: content for name, content, expected in recordings() if not expected.error}

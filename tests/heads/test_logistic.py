@@ -120,6 +120,7 @@ def test_a_fit_does_not_depend_on_those_beside_it(seed, clips, width, fits):
             np.testing.assert_allclose(found[own], expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.slow(2)
 @given(st.integers(0, 10**6), st.integers(3, 6), st.integers(0, 12), st.integers(1, 20))
 def test_a_fit_of_several_classes_does_not_depend_on_those_beside_it(seed, classes, more, width):
     parts = [cloud(seed + place, classes, classes + more, width) for place in range(4)]

@@ -49,6 +49,7 @@ def test_every_file_has_a_row_that_agrees_with_predict_files(clips, mini, tmp_pa
     assert not list(tmp_path.glob(".*.lock"))
 
 
+@pytest.mark.slow(2)
 def test_killed_again_and_again_it_is_whole_in_the_end(clips, mini, tmp_path):
     out, kills = tmp_path / "p.csv", 0
     command = [sys.executable, "-m", "voicefit", "predict", "mini", str(clips), "--out", str(out)]

@@ -575,3 +575,14 @@ def test_an_epoch_keeps_its_form_in_a_state_file():
     epoch = _Epoch.from_json(record)
     assert epoch.to_json() == record
     assert (epoch.steps, epoch.total_losses, epoch.corpus_losses["b"]) == (2, [0.9, 0.8], [0.5])
+
+
+def test_a_corpus_with_one_clip_of_each_speaker_and_label_is_told(run, corpora_root):
+    three, two = load_corpora(corpora_root)
+    single = {(clip.speaker, clip.label): clip for clip in three.clips}
+    told = []
+    run(corpora=[replace(three, clips=tuple(single.values())), two], notify=told.append)
+    assert [words for words in told if "two clips" in words] == [
+        f"{three.name}: no speaker has two clips of one label to train on; prior and joint may do worse than head with "
+        "such corpora alone"
+    ]

@@ -82,6 +82,7 @@ def test_the_page_stands_alone(page):
     assert not re.findall(r"url\((?!#)", page)
 
 
+@pytest.mark.slow(1)
 def test_names_from_outside_are_escaped(page):
     script = (Path(voicefit.report.__file__).parent / "page.js").read_text(encoding="utf-8")
     assert re.findall(r"<script[^>]*>(.*?)</script>", page, flags=re.DOTALL) == [f"\n{script}"]
@@ -90,12 +91,14 @@ def test_names_from_outside_are_escaped(page):
     assert not any("javascript:" in (attributes.get("href") or "") for _, attributes in tags(page))
 
 
+@pytest.mark.slow(1)
 def test_ids_are_unique(page):
     ids = [attributes["id"] for _, attributes in tags(page) if "id" in attributes]
 
     assert sorted(ids) == sorted(set(ids))
 
 
+@pytest.mark.slow(1)
 def test_the_page_says_what_was_found_and_how_far_it_is(page):
     assert "partial: 73 of 1,200 trials" in page  # one of them failed
     assert "72 finished trials" in page
@@ -104,6 +107,7 @@ def test_the_page_says_what_was_found_and_how_far_it_is(page):
     assert "grid.k" in page and "CC BY-NC-SA 4.0" in page and "no sound in it" in page
 
 
+@pytest.mark.slow(1)
 def test_every_figure_is_there_with_its_data(report, page):
     names = {"macro-f1", "gain", "gain-by-corpora", "speakers", "labels", "subsets", "corpora", "learning"}
     names |= {"macro-f1-by-seconds"}
@@ -151,6 +155,7 @@ def test_learning_curves_of_a_starting_point_that_is_being_written_are_left_out(
     assert set(read_history(tmp_path)["start"]) == {"a"}
 
 
+@pytest.mark.slow(1)
 def test_the_summary_has_exactly_its_keys(report):
     cells = json.loads((report / "summary.json").read_text())
 

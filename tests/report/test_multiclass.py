@@ -64,6 +64,7 @@ def test_the_page_shows_each_emotion_and_what_it_is_taken_for(written):
     assert emotions["f1"]["a", "head", 6, "fear"] == pytest.approx(6 / 7, abs=1e-6)
 
 
+@pytest.mark.slow(1)
 def test_multiclass_has_the_paired_tests_of_one_vs_rest(written):
     page, folder = written
 
@@ -76,6 +77,7 @@ def test_multiclass_has_the_paired_tests_of_one_vs_rest(written):
     assert gains["p"]["head", 6] == 2 / 2**3
 
 
+@pytest.mark.slow(1)
 def test_each_emotion_has_its_paired_gain(written):
     page, folder = written
 
@@ -87,6 +89,7 @@ def test_each_emotion_has_its_paired_gain(written):
     assert gains["base"]["head", 3, "joy"] == pytest.approx(2 / 3, abs=1e-5)
 
 
+@pytest.mark.slow(1)
 def test_k_stands_with_the_clips_of_each_emotion(written):
     page, folder = written
 
@@ -97,6 +100,7 @@ def test_k_stands_with_the_clips_of_each_emotion(written):
         assert ">(2)<" in (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(1)
 def test_among_several_emotions_no_coin_decides(written):
     page, folder = written
 
@@ -172,6 +176,7 @@ def test_one_against_the_rest_is_as_it_was(tmp_path, without_pdfs):
     assert "a fair coin" in first and "Beside k" not in first and "Beside k" in second
 
 
+@pytest.mark.slow(2)
 def test_labels_from_outside_are_escaped(tmp_path, without_pdfs):
     hostile = "<script>alert('x')</script>"
     trials = trials_of(methods=("head",))
@@ -183,6 +188,7 @@ def test_labels_from_outside_are_escaped(tmp_path, without_pdfs):
     assert page.count("<script") == 1 and "&lt;script&gt;alert" in page
 
 
+@pytest.mark.slow(1)
 def test_a_trial_that_failed_has_no_counts(tmp_path, without_pdfs):
     failed = row(task="multiclass", label="", error="boom", macro_f1=float("nan"), confusion=None)
     page, _ = report(tmp_path, pd.concat([trials_of(methods=("head",)), table(failed)], ignore_index=True))

@@ -1,5 +1,7 @@
 """Cells without a trial in the report."""
 
+import pytest
+
 from support.synthetic_runs import RECORD, grid
 from voicefit.report.build import write_report
 from voicefit.report.not_run import MAX_LINES, not_run_rows, not_run_table
@@ -40,6 +42,7 @@ def test_a_long_table_is_cut_and_says_so():
     assert len(table.rows) == MAX_LINES and "3 further lines not shown" in table.note
 
 
+@pytest.mark.slow(2)
 def test_the_page_and_the_files_of_a_report_have_them(tmp_path, without_pdfs):
     record = {**RECORD, "not_run": [GROUP], "same_audio": {"nemo": ["a.wav has the same bytes as b.wav", TRAINED_ON]}}
     page = write_report(tmp_path, record, grid({"none": 0.5, "a": 0.6})).read_text(encoding="utf-8")

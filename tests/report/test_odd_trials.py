@@ -101,6 +101,7 @@ def test_a_claim_without_a_draw_that_has_both_sides_says_so():
     assert verdicts["head", "it helps more with 2 clips than with 4"] == "not testable: no draw has both sides"
 
 
+@pytest.mark.slow(4)
 def test_the_mixed_model_of_scores_that_are_all_alike_says_that_it_cannot_be_fitted():
     trials = finished(grid({"none": 0.5, "a": 0.5, "a+b": 0.5}).assign(macro_f1=1.0))
     found = effects(trials)

@@ -106,6 +106,7 @@ def test_ctrl_c_ends_the_command_and_the_reloading(run, tmp_path):
     assert "partial: 4 of 8 trials" in page_of(run)
 
 
+@pytest.mark.slow(9)
 def test_an_open_page_follows(run, browser):
     add(run, SPECS[:4])
     page = browser.new_page()

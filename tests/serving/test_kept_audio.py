@@ -117,6 +117,7 @@ def test_a_folder_that_cannot_be_used_is_told_at_the_start(tmp_path, monkeypatch
         KeptAudio(tmp_path / "new", remarks.append)
 
 
+@pytest.mark.slow(8)
 def test_the_page_and_the_api_say_that_clips_are_kept(start, kept):
     from voicefit.serving.page import build_page  # Gradio takes seconds, in every process that collects the tests
 

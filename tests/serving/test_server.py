@@ -23,6 +23,7 @@ def test_other_machines_are_let_in_with_a_token_alone():
         check_token("127.0.0.1", "short")
 
 
+@pytest.mark.slow(3)
 def test_the_page_asks_for_the_token(start):
     with running(start, TOKEN) as (address, _), httpx.Client(base_url=address, timeout=60) as client:
         assert client.get("/config").status_code == 401

@@ -34,7 +34,7 @@ class Hub:
 def serve(repository: str, folder: Path) -> Iterator[Hub]:
     """Serve ``folder`` as ``repository`` while the block lasts."""
     hub = Hub(repository, folder)
-    threading.Thread(target=hub.server.serve_forever, daemon=True).start()
+    threading.Thread(target=hub.server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield hub
     finally:

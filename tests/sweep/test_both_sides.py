@@ -62,6 +62,7 @@ def test_a_target_with_files_that_are_trained_on_is_refused(corpora, plan_of, tm
     dry_run(plan_of(NONE, target))  # alpha is not trained on
 
 
+@pytest.mark.slow(1)
 @pytest.mark.parametrize("how", ["copied", "in another encoding"])
 def test_audio_of_a_target_that_is_trained_on_is_told_and_recorded(corpora, plan_of, tmp_path, cache, how):
     for path in sorted(corpora["alpha"].glob("*/*/*.wav")):
@@ -283,6 +284,7 @@ def test_a_target_that_an_encoder_has_learnt_from_is_told():
     )
 
 
+@pytest.mark.slow(2)
 def test_a_run_records_what_its_encoders_have_learnt_from_and_tells(corpora, plan_of, raw_plan, cache, tmp_path):
     source = Path(shutil.copytree(raw_plan["encoders"]["tiny"]["source"], tmp_path / "learnt"))
     record = {"corpora": [{"title": CORPORA["emovo"].info.title}], "frozen_layers": 1, "front_end": {}}

@@ -31,7 +31,7 @@ def test_every_stage_takes_time_and_the_total_is_their_sum(raw_plan):
 
 
 def test_steps_of_one_second_add_up_as_by_hand(raw_plan, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    monkeypatch.setattr(module, "_seconds", lambda action, is_warm=False: 1.0)
     grid = {"starts": ["none", "all", "beta"], "methods": ["head", "full"], "k": [2, 4], "draws": 2}
     found, trials = estimate(raw_plan, grid, prefinetune={"max_epochs": 7})
     assert trials == 3 * 2 * 3 * 2 * 2 * 2
@@ -53,15 +53,34 @@ def test_more_labels_than_the_test_clips_of_the_guess_are_scored_too():
 
 
 def test_the_seconds_of_a_method_lie_between_those_of_its_fewest_and_most_shots(raw_plan, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda action: 0.0)
-    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, together: len(shots.targets))
+    monkeypatch.setattr(module, "_seconds", lambda action, is_warm=False: 0.0)
+    monkeypatch.setattr(module, "_fit_seconds", lambda method, encoder, shots, together, is_warm: len(shots.targets))
     found, trials = estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
     assert trials == 2 * 3 * 3
     assert found.trials == 2 * 3 * (2 + 3 + 4)
 
 
+def test_the_fewest_shots_of_a_method_warm_up_for_the_most(raw_plan, monkeypatch):
+    timed = []
+    monkeypatch.setattr(
+        module,
+        "_fit_seconds",
+        lambda method, encoder, shots, together, is_warm: timed.append((len(shots.targets), is_warm)) or 0.0,
+    )
+    estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [2, 3, 4], "draws": 1})
+    estimate(raw_plan, {"starts": ["none"], "methods": ["head"], "k": [3], "draws": 1})
+    assert timed == [(2, False), (4, True), (3, False)]
+
+
+@pytest.mark.parametrize(("is_warm", "calls"), [(False, 2), (True, 1)])
+def test_what_is_warm_is_timed_at_its_first_call(is_warm, calls):
+    made = []
+    assert module._seconds(lambda: made.append(1), is_warm) >= 0
+    assert len(made) == calls
+
+
 def test_clips_that_are_cached_take_no_time(raw_plan, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    monkeypatch.setattr(module, "_seconds", lambda action, is_warm=False: 1.0)
     grid = {"starts": ["none"], "methods": ["head"], "k": [2], "draws": 1}
     assert estimate(raw_plan, grid)[0].front_end > 0
     assert estimate(raw_plan, grid, uncached=0)[0].front_end == 0
@@ -70,7 +89,7 @@ def test_clips_that_are_cached_take_no_time(raw_plan, monkeypatch):
 def test_several_emotions_and_recordings_without_labels_are_timed_as_such(raw_plan, monkeypatch):
     shots = []
 
-    def keep(method, encoder, given, together):
+    def keep(method, encoder, given, together, is_warm):
         shots.append((method.name, given.classes, len(given.unlabelled)))
         return 0.0
 
@@ -99,7 +118,7 @@ def test_methods_that_ask_the_corpora_can_be_estimated(raw_plan, method):
 
 
 def test_a_method_that_picks_its_epoch_takes_from_patience_and_one_to_all_its_epochs(raw_plan, monkeypatch):
-    monkeypatch.setattr(module, "_seconds", lambda action: 1.0)
+    monkeypatch.setattr(module, "_seconds", lambda action, is_warm=False: 1.0)
     grid = {"starts": ["none"], "methods": ["published"], "k": [2, 4], "draws": 1}
     found, trials = estimate(raw_plan, grid, protocol="paper", methods={"published": {"epochs": 50, "patience": 9}})
     pooling = CLIPS["voices"] / PROBES
@@ -113,7 +132,7 @@ def test_a_method_that_picks_its_epoch_takes_from_patience_and_one_to_all_its_ep
 def test_each_trial_counts_the_epochs_of_its_own_shots_and_one_is_timed(raw_plan, monkeypatch):
     epochs, run_epoch = [], published._run_epoch
 
-    def time_as_one(action):
+    def time_as_one(action, is_warm=False):
         action()
         return 1.0
 

@@ -56,6 +56,7 @@ def leave_lock(folder, **changes):
     return holder
 
 
+@pytest.mark.slow(7)
 def test_a_second_one_is_refused_with_who_since_when_and_where(another, tmp_path):
     words = (
         rf"another sweep is at work here: process {another.pid} of \S+ on \S+, since 20\S+ \(.*\); "
@@ -81,6 +82,7 @@ def test_it_is_given_back(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow(2)
 def test_that_of_a_killed_process_is_freed_at_once_though_nobody_has_waited_for_its_end(another, tmp_path):
     os.kill(another.pid, signal.SIGKILL)
     while Path(f"/proc/{another.pid}/stat").exists() and not is_zombie(another.pid):

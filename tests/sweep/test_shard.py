@@ -76,6 +76,7 @@ def test_merged_shards_are_the_sweep_in_one_piece(made, whole, tmp_path, raw_pla
     assert (again.skipped, again.finished, again.failed) == (held, 0, 0)
 
 
+@pytest.mark.slow(2)
 def test_what_is_missing_is_told_and_can_be_run_later(made, whole, tmp_path, raw_plan, cache):
     told = []
 
@@ -154,6 +155,7 @@ def test_runs_that_overlap_and_agree_are_merged(shards, whole, tmp_path):
     assert held == len(records(whole))
 
 
+@pytest.mark.slow(1)
 def test_a_run_that_was_stopped_goes_on_with_what_a_shard_beside_it_has_done(whole, shards, tmp_path, raw_plan, cache):
     def stop(what, done, total):
         if what == "trials" and done >= total // 3:

@@ -185,6 +185,7 @@ def write_without_end(path, pipe):
         pipe.send(draw)
 
 
+@pytest.mark.slow(5)
 def test_what_was_added_survives_kill_9(path, new_process):
     here, there = new_process.Pipe()
     writer = new_process.Process(target=write_without_end, args=(path, there))

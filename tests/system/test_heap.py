@@ -1,10 +1,11 @@
+import gc
 import platform
 import subprocess
 import sys
 
 import pytest
 
-pytestmark = pytest.mark.slow(5)
+from voicefit.system.heap import importing
 
 STEPS = """
 import sys
@@ -37,6 +38,24 @@ print(process.memory_info().rss - before)
 """
 
 
+def test_no_garbage_is_looked_for_within_imports_and_it_is_again_after_one_that_fails():
+    with pytest.raises(ImportError), importing():
+        assert not gc.isenabled()
+        raise ImportError
+    assert gc.isenabled()
+
+
+def test_imports_leave_a_collector_off_that_was_off():
+    gc.disable()
+    try:
+        with importing():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+@pytest.mark.slow(5)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left as they are")
 @pytest.mark.parametrize(
     ("how", "megabytes"), [("kept", 200), ("as ever", 0), ("by a thread", 200), ("by a thread, given back", 0)]

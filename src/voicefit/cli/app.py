@@ -10,7 +10,7 @@ from voicefit.cli import adapt, corpora, distill, evaluate, example, models, pre
 from voicefit.cli.terminal import err, escape, out, take_any_name
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import missing_extra
-from voicefit.system.heap import keep_freed_memory
+from voicefit.system.heap import keep_freed_memory, skip_last_collection
 from voicefit.system.launch import is_rank_zero, only_rank_zero_reports
 
 app = typer.Typer(
@@ -46,6 +46,8 @@ def main() -> None:
         if end.code == _STOPPED:
             err.print("stopped; the same command resumes from here where it can")
         raise
+    finally:
+        skip_last_collection()
 
 
 def _tell_error(text: str) -> NoReturn:

@@ -13,6 +13,9 @@ from voicefit.system.extras import require
 
 _WORST = 10
 
+_REPORT_WORKERS = 2
+"""One draws, and one embeds fonts in PDF."""
+
 _MOST_REASONS = 20
 """At the end of a sweep, so many lines are printed about cells that have no trial. A dry run prints all."""
 
@@ -233,7 +236,9 @@ def report(
     elif watch:
         watch_report(run, every, partial(out.print, soft_wrap=True), parse_formats(formats))
     else:
-        out.print(escape(f"report: {build_report(run, parse_formats(formats))}"), soft_wrap=True)
+        out.print(
+            escape(f"report: {build_report(run, parse_formats(formats), workers=_REPORT_WORKERS)}"), soft_wrap=True
+        )
 
 
 def demo(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voicefit.demo.synthesis import DEMO_CORPORA, DEMO_TARGET, SyntheticCorpus, import_parselmouth, synthesise_corpus
+from voicefit.system.heap import importing
 from voicefit.system.progress import Notify, Progress
 
 if TYPE_CHECKING:
@@ -79,11 +80,13 @@ def run_demo(out: Path, *, workers: int, progress: Progress, notify: Notify) -> 
     speech = {corpus.name.removeprefix("demo-"): material / "speech" / corpus.name for corpus in _corpora()}
     with _synthesising(material / "speech", workers, progress) as wait_for:
         # Imported here: what torch takes to import, speech takes to be made.
-        from voicefit.demo.small_encoder import write_small_encoder
-        from voicefit.report import build_report
-        from voicefit.sweep import read_preset, run_sweep
-        from voicefit.sweep.run_directory import RunDirectory
-        from voicefit.system.machine import limit_threads
+        with importing():
+            from voicefit.demo.small_encoder import write_small_encoder
+            from voicefit.report import build_report
+            from voicefit.sweep import read_preset, run_sweep
+            from voicefit.sweep.process_transport import prepare_workers
+            from voicefit.sweep.run_directory import RunDirectory
+            from voicefit.system.machine import devices, limit_threads
 
         if not (material / "encoder").exists():
             write_small_encoder(material / "encoder")
@@ -93,10 +96,12 @@ def run_demo(out: Path, *, workers: int, progress: Progress, notify: Notify) -> 
             run_sweep(_first_plan(plan), out, cache_root=material / "cache", progress=progress)
             with RunDirectory(out).open_store() as store:
                 notify(_first_score(store.trials()))
+        if workers > 1:
+            prepare_workers(devices())
         wait_for(len(_corpora()))
         with limit_threads(1):  # layers this small lose much to a second one where another program wants the core
             run_sweep(plan, out, workers=workers, cache_root=material / "cache", progress=progress)
-    report = build_report(out)
+    report = build_report(out, workers=workers)
     with RunDirectory(out).open_store() as store:
         return _result(store.trials(), report)
 
@@ -133,7 +138,7 @@ def _synthesising(root: Path, workers: int, progress: Progress) -> Iterator[Call
     context = multiprocessing.get_context("spawn")
     first = ProcessPoolExecutor(1, mp_context=context)
     # The others give way to what the first score needs.
-    others = ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(10,))
+    others = ProcessPoolExecutor(workers, mp_context=context, initializer=os.nice, initargs=(5,))
     with first, others:
         jobs = [
             (first if corpus is DEMO_TARGET else others).submit(

@@ -115,6 +115,7 @@ def prefinetune(
         for words in told_of_corpus(corpus.name, left_out[corpus.name], corpus.account):
             notify(words)
     splits = _split(usable, settings, run.seed)
+    _remark_on_single_clips(splits, notify)
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
     audio = {corpus.name: corpus_audio(corpus) for corpus in usable}
@@ -150,6 +151,16 @@ def _split(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) 
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in corpora]
     return limit_clips(splits, settings.train_clips, seed) if settings.train_clips else splits
+
+
+def _remark_on_single_clips(splits: Sequence[CorpusSplit], notify: Notify) -> None:
+    """Notify of corpora with one clip of every speaker and label: a prior learns from how such clips differ."""
+    for split in splits:
+        if len({(clip.speaker, clip.label) for clip in split.train}) == len(split.train):
+            notify(
+                f"{split.name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
+                "head with such corpora alone"
+            )
 
 
 def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> None:

@@ -12,6 +12,7 @@ from voicefit.errors import VoicefitError
 from voicefit.report import page, style
 from voicefit.report.formats import write_tables
 from voicefit.report.not_run import not_run_rows
+from voicefit.report.pdf import saving_pdfs
 from voicefit.report.sections import sections
 from voicefit.report.statistics import cell_means, failed_rows, finished
 from voicefit.report.tables import failure_table
@@ -22,7 +23,7 @@ SUMMARY_KEYS = ["start", "method", "target", "k", "macro_f1", "low", "high", "tr
 """An entry of `summary.json` has these keys."""
 
 
-def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
+def build_report(run: str | Path, formats: Collection[str] = (), workers: int = 1) -> Path:
     """Write a run's figures, tables and page to `run/report`, replacing what was there.
 
     The new report is made beside the old one and replaces it when it is complete.
@@ -30,6 +31,7 @@ def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
     Args:
         run: the folder of a sweep, finished or not.
         formats: any of `formats.FORMATS`: the page's tables are then also written to `report/tables`.
+        workers: processes; 1 is this one. A script with more needs `if __name__ == "__main__":`.
 
     Returns:
         The path of `run/report/index.html`.
@@ -40,7 +42,7 @@ def build_report(run: str | Path, formats: Collection[str] = ()) -> Path:
     """
     run = Path(run)
     record = read_record(run)
-    return write_report(run, record, read_trials(run), formats)
+    return write_report(run, record, read_trials(run), formats, workers=workers)
 
 
 def write_report(
@@ -49,6 +51,7 @@ def write_report(
     trials: pd.DataFrame,
     formats: Collection[str] = (),
     reload: int | None = None,
+    workers: int = 1,
 ) -> Path:
     """Write the report of a table of trials; `build_report` reads the table from the run's store.
 
@@ -58,6 +61,7 @@ def write_report(
         trials: one row a trial.
         formats: as for `build_report`.
         reload: the page reloads itself after so many seconds; None for a page that does not.
+        workers: as for `build_report`.
 
     Returns:
         The path of `run/report/index.html`.
@@ -71,8 +75,8 @@ def write_report(
         raise VoicefitError(f"{run}: no finished trial to report ({failed} failed); run the sweep first")
     building = run / f".report-{uuid.uuid4().hex[:8]}"
     with new_directory(building) as out:
-        with style.drawing():
-            report_sections = sections(scored, read_history(run), out)
+        with style.drawing(), saving_pdfs(workers - 1) as save_pdf:
+            report_sections = sections(scored, read_history(run), out, save_pdf)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
         if record.get("not_run"):
             not_run_rows(record).to_csv(out / "data" / "not_run.csv", index=False)

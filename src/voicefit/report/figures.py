@@ -139,11 +139,15 @@ def gain_curves(cells: pd.DataFrame, styles: dict[str, LineStyle]) -> Figure:
 def gain_ticks(figure: Figure) -> None:
     """Set signed ticks for panels of gains that share their y axis, once all of them are drawn."""
     for axes in figure.axes:
-        axes.yaxis.set_major_formatter(lambda y, _: signed(y))
+        axes.yaxis.set_major_formatter(_signed_tick)
         # These steps differ in two decimals.
         axes.yaxis.set_major_locator(MaxNLocator(8, steps=[1, 2, 5, 10]))
     low, high = figure.axes[0].get_ylim()
     figure.axes[0].set_ylim(min(low, -MIN_GAIN_REACH), max(high, MIN_GAIN_REACH))
+
+
+def _signed_tick(value: float, _: int) -> str:
+    return signed(value)
 
 
 def label_map(cells: pd.DataFrame, value: str) -> Figure:

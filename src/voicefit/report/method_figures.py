@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import NullFormatter, StrMethodFormatter
 
 from voicefit.report.style import COLOURS, FAINT, INK, MARKERS, panels
 
@@ -55,7 +55,7 @@ def _points(axes: Axes, part: pd.DataFrame, names: list[str]) -> None:
         edge = COLOURS[index % len(COLOURS)]
         axes.scatter(seconds, score, s=46, marker=MARKERS[index % 6], color=face, edgecolors=edge, zorder=3)
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda seconds, _: f"{seconds:g}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
     low, high = part["macro_f1"].min(), part["macro_f1"].max()
     margin = max(0.06 * (high - low), (MIN_REACH - high + low) / 2)

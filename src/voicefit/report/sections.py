@@ -12,6 +12,7 @@ from voicefit.report.confusion import shots_each
 from voicefit.report.effects import effects
 from voicefit.report.gain_figures import corpora_gains, speaker_slopes, subset_map
 from voicefit.report.method_figures import compared_shots, seconds_scatter
+from voicefit.report.pdf import SavePdf
 from voicefit.report.statistics import cell_means, corpora_in, gain_cells, largest_start, pair
 from voicefit.report.style import LineStyle, start_label, start_styles
 from voicefit.report.text import count, findings, guesses
@@ -24,19 +25,20 @@ CELL = ["start", "method", "target", "k"]
 """The columns that make a cell of a section."""
 
 
-def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path) -> list[Section]:
+def sections(trials: pd.DataFrame, history: pd.DataFrame, out: Path, save_pdf: SavePdf) -> list[Section]:
     """Draw and tabulate every setting, one-vs-rest before multiclass.
 
     Args:
         trials: the table of `statistics.finished`, not empty.
         history: the rows of every start's history with columns `encoder` and `start`; may be empty.
         out: the report's folder.
+        save_pdf: what writes a figure as PDF.
     """
     settings: list[tuple[Any, pd.DataFrame]] = [(names, part) for names, part in trials.groupby(SETTING)]
     settings.sort(key=lambda item: (item[0][0] != "one-vs-rest", item[0]))
     shown = []
     for i, (names, part) in enumerate(settings, start=1):
-        writer = Writer(out, f"{i}-" if len(settings) > 1 else "", shots_each(part))
+        writer = Writer(out, f"{i}-" if len(settings) > 1 else "", shots_each(part), save_pdf)
         shown.append(_section(names, part, writer))
         first = names[1] not in {earlier[1] for earlier, _ in settings[: i - 1]}
         epochs = history[history["encoder"].isin(["", names[1]])] if len(history) else history

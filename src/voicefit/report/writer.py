@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
+from voicefit.report.pdf import SavePdf
 from voicefit.report.style import name_shots, save
 from voicefit.report.tables import Table
 
@@ -54,10 +55,12 @@ class Writer:
         out: the report's folder.
         prefix: the start of every file's name.
         shots: for each k how many clips it is of each label, to be shown beside it; empty if that says nothing.
+        save_pdf: what writes a figure as PDF.
     """
 
-    def __init__(self, out: Path, prefix: str, shots: dict[int, str]) -> None:
+    def __init__(self, out: Path, prefix: str, shots: dict[int, str], save_pdf: SavePdf) -> None:
         self.out = out
+        self.save_pdf = save_pdf
         self.prefix = prefix
         self.shots = shots
         for folder in ("figures", "data"):
@@ -72,7 +75,7 @@ class Writer:
         stem = f"{self.prefix}{name}"
         name_shots(figure, self.shots)
         path = save(figure, self.out / "figures" / f"{stem}.svg")
-        save(figure, path.with_suffix(".pdf"))
+        self.save_pdf(figure, path.with_suffix(".pdf"))
         return Drawn(stem, inline_svg(path.read_text(encoding="utf-8"), stem), title, caption)
 
 

@@ -166,9 +166,11 @@ def _add_trials(
         pooling = 0.0
         if configured.method.trains_encoder:  # held-out clips go through the encoder again in every trial
             pooling = _seconds(partial(upper.pool, read, configured.precision)) / len(read)
-        ends = [int(ks.min()), int(ks.max())]
+        ends = sorted({int(ks.min()), int(ks.max())})
         shots = [_probe_shots(pooled, read, k, min(k, classes), unlabelled) for k in ends]
-        seconds = np.interp(ks, ends, [_fit_seconds(configured, upper, given, together) for given in shots])
+        # The fewest shots come first, and warm up for the most, which take longest.
+        fits = [_fit_seconds(configured, upper, given, together, at > 0) for at, given in enumerate(shots)]
+        seconds = np.interp(ks, ends, fits)
         if configured.method.needs_validation:
             seconds += clips.validation * pooling
         by_patience, at_most = np.array([configured.epochs(k) for k in ks]).T
@@ -254,7 +256,9 @@ def _scoring_seconds(together: int, classes: int) -> float:
     return _seconds(score) / together
 
 
-def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, together: int) -> float:
+def _fit_seconds(
+    configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots, together: int, is_warm: bool
+) -> float:
     """Return the seconds of one fit, or of an epoch of it without most of the validation clips, if it has them.
 
     Args:
@@ -262,9 +266,11 @@ def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Sho
         encoder: what it trains, if it does.
         shots: what it is fitted to.
         together: so many fits are made at once.
+        is_warm: whether the method has been fitted here before.
     """
     if fit_many := configured.method.fit_many:
-        return _seconds(partial(fit_many, encoder, shots.alone().repeated(together), configured.settings)) / together
+        fit = partial(fit_many, encoder, shots.alone().repeated(together), configured.settings)
+        return _seconds(fit, is_warm) / together
     if configured.method.needs_validation:
         settings = configured.settings.model_copy(update={"epochs": 1, "shorter_above_8": False})
         configured = replace(configured, settings=settings)
@@ -274,8 +280,8 @@ def _fit_seconds(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Sho
         steps = configured.settings.steps
         few = min(steps, _TIMED_STEPS)
         configured = replace(configured, settings=configured.settings.model_copy(update={"steps": few}))
-        return _seconds(partial(_fit, configured, encoder, shots)) * steps / few
-    return _seconds(partial(_fit, configured, encoder, shots))
+        return _seconds(partial(_fit, configured, encoder, shots), is_warm) * steps / few
+    return _seconds(partial(_fit, configured, encoder, shots), is_warm)
 
 
 def _fit(configured: ConfiguredMethod[Any], encoder: Encoder, shots: Shots) -> None:
@@ -292,9 +298,14 @@ def _training_step(encoder: Encoder, frames: Sequence[Tensor]) -> None:
     encoder.zero_grad(set_to_none=True)
 
 
-def _seconds(action: Callable[[], Any]) -> float:
-    """Return the seconds of an action; a short one is run again, as its first call imports and allocates."""
-    for _ in range(2):
+def _seconds(action: Callable[[], Any], is_warm: bool = False) -> float:
+    """Return the seconds of an action; a short one is run again, as its first call imports and allocates.
+
+    Args:
+        action: what is timed.
+        is_warm: it, or one much like it, has been run before.
+    """
+    for _ in range(1 if is_warm else 2):
         began = time.perf_counter()
         action()
         seconds = time.perf_counter() - began

@@ -4,6 +4,9 @@ import sys
 
 sys.path[:] = [folder for folder in sys.path if folder]  # up to Python 3.12 it looks in the working directory first
 
-import sklearn.linear_model  # noqa: E402, F401
+from voicefit.system.heap import importing  # noqa: E402
 
-import voicefit.sweep.trial_jobs  # noqa: E402, F401
+with importing():
+    import sklearn.linear_model  # noqa: F401
+
+    import voicefit.sweep.trial_jobs  # noqa: F401

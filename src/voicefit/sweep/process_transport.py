@@ -23,6 +23,9 @@ START_METHOD = "forkserver" if sys.platform == "linux" else "spawn"
 """How workers on processors begin. On Linux they are forks of one process that has done the imports, which take seconds
 and memory. Elsewhere, system libraries may not survive a fork; nor does a GPU's driver."""
 
+_PRELOADED = ["voicefit.sweep.preload"]
+"""What the process imports that workers are forks of."""
+
 _FORK_SERVER_LOST = 255
 """The exit code that is read of a fork when the process that would have reported it is lost as well."""
 
@@ -131,7 +134,7 @@ class ProcessTransport:
             OSError: or EOFError, it cannot be begun by this method.
         """
         context: Any = multiprocessing.get_context(method)
-        context.set_forkserver_preload(["voicefit.sweep.preload"])
+        context.set_forkserver_preload(_PRELOADED)
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         return process
@@ -140,6 +143,23 @@ class ProcessTransport:
         """Wait until a pipe can be read; that of a worker at rest can be when the worker is lost."""
         ready = wait([worker.pipe for worker in workers], timeout)
         return [worker for worker in workers if worker.pipe in ready]
+
+
+def prepare_workers(devices: Sequence[str]) -> None:
+    """Begin the process that workers will be forks of, if there will be one, and do not wait for it.
+
+    Its imports take seconds, which pass while this process reads corpora and fills the front-end cache.
+
+    Args:
+        devices: where the workers will run.
+    """
+    if START_METHOD != "forkserver" or all(device.startswith("cuda") for device in devices):
+        return
+    from multiprocessing import forkserver  # which not every system has
+
+    forkserver.set_forkserver_preload(_PRELOADED)
+    with contextlib.suppress(OSError, EOFError):  # :meth:`ProcessTransport.start` then begins workers in another way
+        forkserver.ensure_running()
 
 
 def _work(pipe: Connection, source: JobSource[Any], device: str, environment: Mapping[str, str]) -> None:

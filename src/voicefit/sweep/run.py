@@ -19,6 +19,7 @@ from voicefit.sweep.clip_table import write_clip_table
 from voicefit.sweep.jobs import Lost, Outcome
 from voicefit.sweep.loaded_plan import LoadedPlan
 from voicefit.sweep.plan import NONE, Plan
+from voicefit.sweep.process_transport import prepare_workers
 from voicefit.sweep.record import EarlierCall, check_run_directory, find_changes, write_record
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.run_lock import RunLock
@@ -134,6 +135,8 @@ def run_sweep(
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
+        if engine == "process" and ((workers or 1) > 1 or trial_timeout is not None):
+            prepare_workers(devices())
         loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
         _prepare_clips(loaded, run, lock, cache_root, workers or 1, begin_anew, progress, notify)
         give_back_freed_memory()  # to workers

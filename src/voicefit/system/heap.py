@@ -1,8 +1,10 @@
 """Memory of the processes that Voicefit starts: the command line and workers."""
 
+import contextlib
 import ctypes
 import gc
 import platform
+from collections.abc import Iterator
 
 _M_TRIM_THRESHOLD = -1
 """The number of glibc's mallopt(3) option for how much free heap is handed back to the system."""
@@ -35,6 +37,26 @@ def give_back_freed_memory() -> None:
     gc.collect()
     if _is_glibc():
         ctypes.CDLL(None).malloc_trim(0)
+
+
+@contextlib.contextmanager
+def importing() -> Iterator[None]:
+    """Look for no garbage while a block imports: libraries leave next to none, and each look walks through all of them.
+
+    A look takes a fifth of the time that torch and transformers take to import (benchmarks/demo.md).
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def skip_last_collection() -> None:
+    """Let this process end at once: Python would look through all libraries for garbage, which takes seconds."""
+    gc.freeze()
 
 
 def _is_glibc() -> bool:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from voicefit.system.extras import missing_extra
+from voicefit.system.heap import importing
 
 
 def lazy_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
@@ -21,7 +22,8 @@ def lazy_names(module: str, homes: Mapping[str, str]) -> Callable[[str], Any]:
         if name not in homes:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         try:
-            return getattr(importlib.import_module(homes[name]), name)
+            with importing():
+                return getattr(importlib.import_module(homes[name]), name)
         except ModuleNotFoundError as error:
             raise missing_extra(error) or error from error
 
