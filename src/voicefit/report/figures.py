@@ -146,7 +146,7 @@ def gain_ticks(figure: Figure) -> None:
     figure.axes[0].set_ylim(min(low, -MIN_GAIN_REACH), max(high, MIN_GAIN_REACH))
 
 
-def _signed_tick(value: float, _: int) -> str:
+def _signed_tick(value: float, _: float) -> str:
     return signed(value)
 
 
