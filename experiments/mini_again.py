@@ -2,8 +2,8 @@
 
 Several emotions at once. `mini` and Whisper tiny.en are read with priors of the same corpora; so are other readings of
 `mini`, and Whisper tiny.en itself, cut to one or two layers and to shorter windows. Only EmoDB and EMOVO may teach a
-model that is handed on; RAVDESS and TESS teach for comparison. With ``--only operations``
-and ``--only time``: what a clip of 3 s takes.
+model that is handed on; RAVDESS and TESS teach for comparison. With ``--only box``: `mini` with the heads of the
+package, beside the reference. With ``--only operations`` and ``--only time``: what a clip of 3 s takes.
 """
 
 import tempfile
@@ -23,6 +23,7 @@ from experiments.few_clips import METHODS, cells, kept_rows, speakers, trials
 from experiments.layer_vectors import KEPT, described, labelled, layer_vectors, through
 from experiments.real_data import WHISPER_TINY, folder
 from voicefit.audio import load_waveform
+from voicefit.checkpoints.start import open_start
 from voicefit.corpora import Clip
 from voicefit.encoders import Encoder, FrontEnd, Reading, load_encoder
 from voicefit.encoders.onnx_encoder import OnnxEncoder
@@ -35,7 +36,7 @@ from voicefit.system.hub import MINI
 FREE, ALL = ("emodb", "emovo"), ("ravdess", "tess", "emodb", "emovo")
 """Corpora whose recordings a model that is handed on may learn from, and all that teach elsewhere."""
 
-WINDOWS = (3.0,)
+WINDOWS = (4.0, 3.0)
 """Seconds that Whisper hears; it pads every clip to as many."""
 
 ROWS = Path("runs", "mini")
@@ -43,6 +44,7 @@ ROWS = Path("runs", "mini")
 SHOTS, DRAWS = (0, 1, 2, 8), 10
 REFERENCE = "Whisper tiny.en, layer 2, 5 s"
 AS_IT_COMES = "mini, as it comes"
+OWN_HEADS = "mini, heads of the package"
 SECONDS, CALLS, ROUNDS = 3.0, 10, 15
 
 
@@ -97,6 +99,29 @@ def whisper_readings(names: Sequence[str]) -> dict[str, list[PooledCorpus]]:
                 name = f"Whisper tiny.en, layer {depth}, {seconds:g} s"
                 found.setdefault(name, []).append(PooledCorpus(corpus, torch.from_numpy(points)))
     return found
+
+
+def box_rows(draws: int) -> Iterator[dict[str, Any]]:
+    """A row per trial of `mini` with the prior and projector that come with it."""
+    start = open_start(MINI)
+    assert start.prior is not None
+
+    def vector(clip: Clip) -> Tensor:
+        return start.encoder.pool([start.encoder.front(load_waveform(clip.path, clip.start, clip.end))])
+
+    for corpus in map(labelled, ("nemo", "ravdess")):
+        (points,) = described(corpus, KEPT / "box" / corpus.name / "parts", vector)
+        voices = speakers(PooledCorpus(corpus, torch.from_numpy(points)))
+        for row in trials(voices, start.prior, SHOTS, METHODS, draws):
+            yield {"target": corpus.name, "teachers": "+".join(FREE), **row}
+
+
+def box(draws: int) -> pd.DataFrame:
+    """Trials of `mini` as it is shipped, and of the reference with heads from the same corpora."""
+    pooled = layer_vectors(WHISPER_TINY, (*FREE, "nemo", "ravdess"), (2,))[2]
+    own = kept_rows(ROWS / "box.csv", lambda: box_rows(draws)).assign(reading=OWN_HEADS)
+    reference = kept_rows(ROWS / "box-reference.csv", lambda: reading_rows(pooled, draws)).assign(reading=REFERENCE)
+    return pd.concat([own, reference[reference["target"].isin(["nemo", "ravdess"])]], ignore_index=True)
 
 
 def reading_rows(pooled: Sequence[PooledCorpus], draws: int) -> Iterator[dict[str, Any]]:
@@ -209,10 +234,13 @@ def _milliseconds(action: Callable[[], Any]) -> float:
 
 def main() -> None:
     """Means over speakers of their means over draws; intervals over speakers and draws."""
-    options = parse_options(__doc__, ("operations", "time", "scores"))
+    options = parse_options(__doc__, ("box", "operations", "time", "scores"))
     if options.only in (["time"], ["operations"]):
         rows = operations() if options.only == ["operations"] else times(2 if options.quick else ROUNDS)
         publish(rows, options)
+        return
+    if options.only == ["box"]:
+        publish(table(box(1 if options.quick else DRAWS)), options)
         return
     names = ("emodb", "emovo") if options.quick else ("emodb", "emovo", "nemo", "ravdess", "tess")
     draws, found = 1 if options.quick else DRAWS, []

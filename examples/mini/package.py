@@ -67,13 +67,14 @@ def card(record: dict) -> str:
     return f"""---
 library_name: transformers
 pipeline_tag: audio-classification
-tags: [speech-emotion-recognition, few-shot, voicefit, wav2vec2]
+tags: [speech-emotion-recognition, few-shot, voicefit, whisper]
 ---
 # mini: the model that comes with Voicefit
 
-A small wav2vec 2.0, distilled from `{distilled["teacher"]}` (MIT) on {distilled["hours"]:.1f} hours of speech without
-labels: its last convolutions and its layer began as the teacher's own. Its heads are pre-finetuned on the corpora
-below. `voicefit adapt my-clips --out my-model` begins at it.
+A Whisper encoder of one layer that hears 4 s. It began as the first layer of `{distilled["teacher"]}`
+(OpenAI, MIT), and was distilled on {distilled["hours"]:.1f} hours of speech without labels: it learnt to predict
+the teacher's second layer too. Its heads are pre-finetuned on the corpora below.
+`voicefit adapt my-clips --out my-model` begins at it.
 
 **Terms.** {record["terms"]} The weights derive from these recordings: the strictest of their terms apply to what
 you do with them.

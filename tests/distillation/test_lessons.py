@@ -6,8 +6,8 @@ import soundfile
 import torch
 
 from voicefit.distillation.lessons import DistillSettings, Lessons, find_windows
-from voicefit.distillation.student import build_student
-from voicefit.encoders import Reading, load_encoder
+from voicefit.distillation.student import build_student, cut_student
+from voicefit.encoders import FrontEnd, Reading, load_encoder
 from voicefit.errors import VoicefitError
 
 
@@ -23,15 +23,15 @@ def lessons(teacher: Path, student: Path, tmp_path: Path) -> Lessons:
 SETTINGS = DistillSettings(layers=(1, 2))
 
 
-def test_recordings_are_cut_every_5_seconds_and_scraps_are_dropped(tmp_path: Path):
-    for name, seconds in (("long", 12.0), ("scrap", 5.3), ("short", 0.4)):
+def test_recordings_are_cut_every_4_seconds_and_scraps_are_dropped(tmp_path: Path):
+    for name, seconds in (("long", 12.0), ("scrap", 4.3), ("short", 0.4)):
         soundfile.write(tmp_path / f"{name}.wav", np.zeros(int(seconds * 16_000)), 16_000)
     windows, left_out = find_windows([tmp_path])
     assert [(w.path.stem, w.start, w.end) for w in windows] == [
-        ("long", 0, 5),
-        ("long", 5, 10),
-        ("long", 10, 12),
-        ("scrap", 0, 5),
+        ("long", 0, 4),
+        ("long", 4, 8),
+        ("long", 8, 12),
+        ("scrap", 0, 4),
     ]
     assert not left_out
 
@@ -61,6 +61,14 @@ def test_the_first_view_is_the_recording_and_the_second_another_speed(lessons: L
     assert np.array_equal(waveform, expected)
     assert said.shape == (2, -(-len(waveform) // 320), 16)
     assert len(lessons.read(windows[0], 1)[0]) != len(waveform)
+
+
+def test_silence_is_part_of_what_a_student_that_pads_with_it_learns(teacher: Path, audio: Path, tmp_path: Path):
+    master = load_encoder(teacher, Reading(depth=2, front_end=FrontEnd(max_seconds=4.0)))
+    lessons = Lessons(master, cut_student(teacher, 1), SETTINGS, 0, tmp_path)
+    windows, _ = find_windows([audio])
+    lessons.prepare(windows[:1], quiet)
+    assert lessons.read(windows[0], 0)[1].shape == (2, 200, 16)
 
 
 def test_targets_are_standardised_and_freed_of_positions(lessons: Lessons, audio: Path):

@@ -149,10 +149,26 @@ def test_int8_is_a_real_quantisation_with_the_change_measured(with_graph, tmp_pa
     assert 0 < result.difference < 0.5
 
 
-def test_int8_keeps_the_small_weights_beside_the_ones_of_a_distilled_projection(tmp_path):
+def test_int8_leaves_the_projection_of_a_front_end_as_it_is(tmp_path):
+    """In a distilled encoder it may be near the identity: beside the ones, the others are smaller than a step."""
+    model = build_adapted(tmp_path / "model", "wav2vec2-group-norm")
+    export(model, tmp_path / "int8.onnx", int8=True)
+    graph = onnx.load(tmp_path / "int8.onnx").graph
+    projecting = [
+        node.op_type
+        for node in graph.node
+        if any(
+            "feature_projection" in entry.value for entry in node.metadata_props if entry.key.endswith("name_scopes")
+        )
+    ]
+    assert "MatMul" in projecting
+    assert "MatMulInteger" in {node.op_type for node in graph.node} - set(projecting)
+
+
+def test_what_8_bits_change_in_the_model_in_the_box_is_told(tmp_path):
     result = export("mini", tmp_path / "int8.onnx", int8=True)
-    assert result.bytes < 9_000_000
-    assert result.difference < 0.1  # 0.98 with the projection in 8 bits, 0.58 with signed weights and no VNNI
+    assert result.bytes < 5_200_000
+    assert 0.01 < result.difference < 0.35  # 0.26 on this noise; docs/how-to/export.md advises against it
 
 
 def test_the_example_runs_with_onnxruntime_and_soundfile_alone(whisper, exported, tmp_path):

@@ -18,20 +18,20 @@ def distill(
     student: Annotated[
         str,
         typer.Option(
-            help="teacher: the first layers of a Whisper behind a filter bank. mini: 3 million weights. Or a JSON file "
+            help="teacher: the teacher, cut after the first of the layers. mini: 3 million weights. Or a JSON file "
             "with a Wav2Vec2Config, or the directory of a student to train further."
         ),
     ] = ("mini"),
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
     epochs: Annotated[int, typer.Option(min=1, help="How often every recording is used.")] = 20,
     views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,
-    batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 5 s in a step.")] = 8,
+    batch_size: Annotated[int, typer.Option(min=1, help="Windows of up to 4 s in a step.")] = 8,
     lr: Annotated[float, typer.Option(min=1e-7, help="Peak learning rate.")] = 2e-3,
     precision: Annotated[Literal["float32", "bfloat16"], typer.Option(help="Of the matrix products.")] = "float32",
     seed: Annotated[int, typer.Option(help="Fixes everything that is drawn at random.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue an unfinished run.")] = False,
 ) -> None:
-    """Make an encoder small: a wav2vec 2.0 learns from unlabelled speech to answer as a larger encoder does.
+    """Make an encoder small: a small one learns from unlabelled speech to answer as a larger one does.
 
     Example: `voicefit distill --teacher openai/whisper-base --audio ~/recordings --out small-encoder`
     """

@@ -1,9 +1,10 @@
-"""Distillation: a small wav2vec 2.0 learns from unlabelled audio to predict several layers of a larger encoder.
+"""Distillation: a small encoder learns from unlabelled audio to predict several layers of a larger one.
 
 The method is DistilHuBERT's (Chang et al. 2022, "DistilHuBERT: Speech representation learning by layer-wise
 distillation of hidden-unit BERT", arXiv 2110.01900, section 3): a linear prediction head per teacher layer reads the
-student's last layer and is dropped afterwards. There are two changes. The teacher reads clean speech, the student
-often a degraded copy. The teacher's outputs are standardised, and their mean at each position is subtracted.
+student's last layer and is dropped afterwards. There are three changes. The teacher reads clean speech, the student
+often a degraded copy. The teacher's outputs are standardised, and their mean at each position is subtracted. The heads
+of a student that begins as its teacher begin at a fit, so that no step follows heads drawn at random.
 """
 
 import hashlib
@@ -17,11 +18,10 @@ import pandas as pd
 
 from voicefit.checkpoints import checkpoint
 from voicefit.distillation.distiller import Distiller, distillation_loss
-from voicefit.distillation.inherit import inherit, make_inheriting_student
 from voicefit.distillation.lessons import WINDOW_S, DistillSettings, Lessons, Window, find_windows
-from voicefit.distillation.student import build_student
+from voicefit.distillation.student import build_student, cut_student
 from voicefit.encoders import Encoder, FrontEnd, Reading, load_encoder
-from voicefit.encoders.load import quiet_transformers
+from voicefit.encoders.load import HEAD_PREFIXES, quiet_transformers
 from voicefit.errors import VoicefitError
 from voicefit.system.files import new_directory, require_absent, write_json
 from voicefit.system.progress import Progress, silent
@@ -30,10 +30,7 @@ from voicefit.training import plot_history, seeded_generator
 __all__ = ["DistillSettings", "Distilled", "distill", "distillation_loss"]
 
 FROM_TEACHER = "teacher"
-"""The name of the student that starts from its teacher's weights."""
-
-_MAPPED_WINDOWS = 150
-"""The filter bank of such a student is mapped to the teacher's log-mel frames on so many windows."""
+"""The name of the student that begins as its teacher's first layers."""
 
 
 @dataclass(frozen=True)
@@ -70,12 +67,13 @@ def distill(
 
     The student is written as a plain `transformers` encoder, in half precision. A run that is stopped leaves
     ``OUT.unfinished`` beside ``out``; with ``resume`` it resumes from its last epoch. The teacher's outputs are cached:
-    for a teacher of width 512, about 50 kB per second of audio for each layer and view.
+    for a teacher of width 512, about 50 kB per second of audio for each layer and view, silence included if the
+    student pads with it.
 
     Args:
         teacher: the hub id or directory of an encoder.
-        student: ``teacher``, which starts from the first layers of a Whisper teacher
-            (:mod:`voicefit.distillation.inherit`); otherwise see :func:`voicefit.distillation.student.build_student`.
+        student: ``teacher``, the teacher itself, cut after the first of ``settings.layers``, which are predicted;
+            otherwise see :func:`voicefit.distillation.student.build_student`.
         audio: files and folders of unlabelled speech, in any format that libsndfile reads.
         out: the directory to write.
         settings: ``None`` takes the defaults.
@@ -94,9 +92,9 @@ def distill(
     unfinished = out.with_name(out.name + ".unfinished")
     if unfinished.exists() and not resume:
         raise VoicefitError(f"{unfinished}: an unfinished run; continue it with --resume, or remove it")
-    from_teacher = student == FROM_TEACHER
     teacher_encoder = _load_teacher(teacher, settings).to(device)
-    student_encoder = make_inheriting_student(teacher_encoder, seed) if from_teacher else build_student(student, seed)
+    from_teacher = student == FROM_TEACHER
+    student_encoder = cut_student(teacher, settings.layers[0]) if from_teacher else build_student(student, seed)
     lessons = Lessons(teacher_encoder, student_encoder.to(device), settings, seed, cache_root)
     windows, left_out = find_windows(audio)
     training, held_out = _split(windows, settings.held_out, seed)
@@ -104,13 +102,11 @@ def distill(
     training, held_out = ([w for w in part if w not in broken] for part in (training, held_out))
     if not training or not held_out:
         raise VoicefitError("too little audio to learn from: at least two recordings of half a second are needed")
-    if from_teacher:
-        sample = training[:: max(1, len(training) // _MAPPED_WINDOWS)]
-        inherit(student_encoder, teacher_encoder, [lessons.read(window, 0)[0] for window in sample])
     lessons.standardise(training)
     identity = _identity(lessons, training, held_out, student)
     distiller = Distiller(student_encoder, lessons, training, held_out, settings, seed)
-    distiller.load_state(unfinished, identity)
+    if not distiller.load_state(unfinished, identity) and from_teacher:
+        distiller.fit_heads()
     while len(distiller.history) < settings.epochs:
         distiller.run_epoch(progress)
         distiller.save_state(unfinished, identity)
@@ -159,9 +155,11 @@ def _identity(lessons: Lessons, training: Sequence[Window], held_out: Sequence[W
 
 
 def _save(student: Encoder, out: Path, record: dict[str, Any], history: pd.DataFrame) -> None:
+    base = student.model.base_model
+    headless = {name: weight for name, weight in base.state_dict().items() if not name.startswith(HEAD_PREFIXES)}
     with new_directory(out) as folder:
         with quiet_transformers():
-            student.model.base_model.save_pretrained(folder)
+            base.save_pretrained(folder, state_dict=headless)
         student.feature_extractor.save_pretrained(folder)
         checkpoint.halve_weights(folder)
         write_json(folder / "distillation.json", {**record, "voicefit": version("voicefit")})

@@ -16,6 +16,12 @@ from voicefit.encoders import Encoder
 from voicefit.system.progress import Progress
 from voicefit.training import load_state, save_state, seeded_generator, warmup_then_decay
 
+_FITTED_WINDOWS = 150
+"""The prediction heads begin at what fits so many windows."""
+
+_RIDGE = 1e-3
+"""That fit adds so much of the mean square to every dimension: some of Whisper's hardly vary."""
+
 
 def distillation_loss(predicted: Tensor, target: Tensor, cosine_weight: float) -> Tensor:
     """Compute the mean over frames of the L1 distance minus the weighted log-sigmoid of the cosine (equation 1).
@@ -63,8 +69,29 @@ class Distiller:
         total = self.steps_per_epoch * self.settings.epochs
         return warmup_then_decay(step, total, round(self.settings.warmup * total))
 
+    @torch.no_grad()
+    def fit_heads(self) -> None:
+        """Set the prediction heads by ridge regression on some training windows, which are not degraded."""
+        self.student.eval()
+        sample = self.training[:: max(1, len(self.training) // _FITTED_WINDOWS)]
+        pairs = [self._aligned([self.lessons.read(window, 0)]) for window in sample]
+        frames = torch.cat([hidden for hidden, _ in pairs]).cpu().double()
+        targets = torch.cat([target for _, target in pairs], dim=1).transpose(0, 1).flatten(1).cpu().double()
+        frames = torch.cat([frames, torch.ones(len(frames), 1, dtype=torch.float64)], dim=1)
+        squares = frames.T @ frames
+        squares.diagonal().add_(_RIDGE * squares.diagonal().mean())
+        solution = torch.linalg.solve(squares, frames.T @ targets)
+        self.heads.weight.copy_(solution[:-1].T)
+        self.heads.bias.copy_(solution[-1])
+
     def loss(self, batch: Sequence[tuple[np.ndarray, Tensor]]) -> Tensor:
         """Return the mean loss over all frames of windows, each given as a waveform and the teacher's output."""
+        frames, targets = self._aligned(batch)
+        predictions = self.heads(frames).unflatten(1, (len(self.settings.layers), -1)).transpose(0, 1)
+        return distillation_loss(predictions, targets, self.settings.cosine_weight)
+
+    def _aligned(self, batch: Sequence[tuple[np.ndarray, Tensor]]) -> tuple[Tensor, Tensor]:
+        """Return the student's frames, ``(frames, hidden_size)``, and their targets, ``(layers, frames, width)``."""
         hidden, _ = self.student.hidden(
             [self.student.front(waveform) for waveform, _ in batch], self.settings.precision
         )
@@ -73,8 +100,7 @@ class Distiller:
             target = self.lessons.targets(output, len(clip)).to(clip)
             targets.append(target)
             predicted.append(clip[: target.shape[1]])
-        predictions = self.heads(torch.cat(predicted)).unflatten(1, (len(self.settings.layers), -1)).transpose(0, 1)
-        return distillation_loss(predictions, torch.cat(targets, dim=1), self.settings.cosine_weight)
+        return torch.cat(predicted), torch.cat(targets, dim=1)
 
     def run_epoch(self, progress: Progress) -> None:
         """Train on one view of every training window, then compute the loss on the held-out ones."""
@@ -147,16 +173,17 @@ class Distiller:
         tensors = {f"weights/{name}": parameter.detach() for name, parameter in self.parameters().items()}
         save_state(folder, identity, tensors, self.optimizer, history=self.history)
 
-    def load_state(self, folder: Path, identity: str) -> None:
-        """Resume from what :meth:`save_state` wrote, if there is anything.
+    def load_state(self, folder: Path, identity: str) -> bool:
+        """Resume from what :meth:`save_state` wrote, if there is anything; return whether there was.
 
         Raises:
             VoicefitError: the state belongs to a run with another teacher, student, audio, settings or seed.
         """
         state = load_state(folder, identity, self.optimizer, "teacher, student, audio, settings or seed")
         if state is None:
-            return
+            return False
         tensors, record = state
         for name, parameter in self.parameters().items():
             parameter.data.copy_(tensors[f"weights/{name}"])
         self.history = record["history"]
+        return True

@@ -19,11 +19,14 @@ from voicefit.system.files import default_cache_root, new_file
 from voicefit.system.progress import Progress
 from voicefit.training import seeded_generator
 
-WINDOW_S = 5.0
-"""Recordings are cut in windows of at most so many seconds."""
+WINDOW_S = 4.0
+"""Recordings are cut in windows of at most so many seconds, which teacher and student hear."""
 
 _MIN_WINDOW_S = 0.5
 """Windows shorter than so many seconds are dropped."""
+
+_SAMPLES_PER_FRAME = 320
+"""Teacher and student have 50 frames a second."""
 
 _STATISTICS_WINDOWS = 2000
 """The teacher's outputs are standardised by the statistics of about so many windows."""
@@ -105,16 +108,17 @@ class Lessons:
         self, teacher: Encoder, student: Encoder, settings: DistillSettings, seed: int, cache_root: Path | None
     ):
         self.teacher, self.settings, self.seed = teacher, settings, seed
-        self.width = teacher.hidden_size
+        self.width, self._with_padding = teacher.hidden_size, student.pads
         # The frame of the teacher whose centre is nearest to that of the student's first frame.
-        self.lag = round((student.first_centre - teacher.first_centre) / (SAMPLE_RATE / 50))
+        self.lag = round((student.first_centre - teacher.first_centre) / _SAMPLES_PER_FRAME)
         self.folder = (cache_root or default_cache_root()) / f"teacher-{self._key()}"
         self.spread = torch.ones(0)
         self.position_means = torch.zeros(0)
 
     def _key(self) -> str:
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(json.dumps([self.teacher.front_key(), self.settings.layers, self.settings.precision]).encode())
+        settings = self.settings.layers, self.settings.precision, self._with_padding
+        digest.update(json.dumps([self.teacher.front_key(), *settings]).encode())
         for name, parameter in self.teacher.named_parameters():
             if name.startswith(("model.projector", "model.classifier")):  # not used, and random in a plain encoder
                 continue
@@ -144,6 +148,8 @@ class Lessons:
         if len(waveform) < MIN_SAMPLES:
             raise AudioError("too-short", f"{window.path}: too short at its end")
         output = self.teacher.layer_frames(waveform, self.settings.layers, self.settings.precision)
+        if not self._with_padding:
+            output = output[:, : math.ceil(len(waveform) / _SAMPLES_PER_FRAME)]
         with new_file(entry) as file:
             np.save(file, waveform, allow_pickle=False)
             np.save(file, output.half().cpu().numpy(), allow_pickle=False)

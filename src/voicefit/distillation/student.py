@@ -1,4 +1,4 @@
-"""Small, untrained wav2vec 2.0 encoders, for distillation from a larger one."""
+"""Small encoders, for distillation from a larger one: untrained wav2vec 2.0, or the first layers of the larger one."""
 
 import json
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import torch
 from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2ForSequenceClassification
 
 from voicefit.distillation.filter_bank import LAYERS, set_filter_bank
+from voicefit.distillation.lessons import WINDOW_S
 from voicefit.encoders import Reading
 from voicefit.encoders.encoder import Encoder
 from voicefit.encoders.families import WaveformEncoder
@@ -34,7 +35,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
         VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
     """
     if Path(source).is_dir():
-        return _freeze_convolutions(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
+        return _freeze_filter_bank(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
     try:
         return make_student(settings, seed)
@@ -57,15 +58,23 @@ def make_student(settings: Mapping[str, Any], seed: int) -> Encoder:
     if settings.get("filter_bank"):
         set_filter_bank(model.wav2vec2.feature_extractor.conv_layers[:LAYERS])
     feature_extractor = Wav2Vec2FeatureExtractor(do_normalize=normalise, return_attention_mask=normalise)
-    return _freeze_convolutions(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
+    return _freeze_filter_bank(WaveformEncoder(model, feature_extractor, 0, FrontEnd(train=True)))
 
 
-def _freeze_convolutions(student: Encoder) -> Encoder:
-    """Freeze a filter bank and convolutions copied from the teacher; all other weights are trained."""
-    config, convolutions = student.model.config, student.model.wav2vec2.feature_extractor.conv_layers
-    if getattr(config, "filter_bank", False):
-        fixed = len(convolutions) if getattr(config, "inherits", False) else LAYERS
-        convolutions[:fixed].requires_grad_(False)
+def cut_student(teacher: str | Path, layers: int) -> Encoder:
+    """Return the teacher's own first layers and all that leads to them, to be trained.
+
+    Args:
+        teacher: the hub id or directory of an encoder.
+        layers: so many of its layers.
+    """
+    return load_encoder(teacher, Reading(depth=layers, front_end=FrontEnd(max_seconds=WINDOW_S, train=True)))
+
+
+def _freeze_filter_bank(student: Encoder) -> Encoder:
+    """Freeze the filter bank if there is one; all other weights are trained."""
+    if getattr(student.model.config, "filter_bank", False):
+        student.model.wav2vec2.feature_extractor.conv_layers[:LAYERS].requires_grad_(False)
     return student
 
 

@@ -43,11 +43,13 @@ class Encoder(nn.Module, ABC):
         front_end: the settings of the front end.
         layerdrop_settings: the settings that turn off layerdrop in the config of a family.
         recordable: whether passes of a family can be recorded as CUDA graphs.
+        pads: whether clips are padded with silence to a fixed length, and the silence's frames count.
         recorded_multiple: recorded batches are padded to a multiple of so many frames; few shapes are recorded.
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"layerdrop": 0.0}
     recordable: ClassVar[bool] = True
+    pads: ClassVar[bool] = False
     recorded_multiple: ClassVar[int] = 32
 
     def __init__(self, model: Any, feature_extractor: Any, frozen_layers: int, front_end: FrontEnd):
@@ -257,7 +259,7 @@ class Encoder(nn.Module, ABC):
 
     @torch.no_grad()
     def layer_frames(self, waveform: np.ndarray, layers: Sequence[int], precision: Precision = "float32") -> Tensor:
-        """Return the hidden frames of several layers for one clip, without the silence that a family pads with.
+        """Return the hidden frames of several layers for one clip.
 
         Args:
             waveform: float array ``(samples,)`` at 16 kHz.
@@ -272,12 +274,8 @@ class Encoder(nn.Module, ABC):
             hidden, outputs = self._entry(frames, None), []
             for first, last in zip((0, *layers[:-1]), layers, strict=True):
                 hidden = self._run_layers(hidden, None, first, last)
-                outputs.append(hidden[0, : self._unpadded_frames(len(waveform))].float())
+                outputs.append(hidden[0].float())
         return torch.stack(outputs)
-
-    def _unpadded_frames(self, samples: int) -> int:
-        """Return how many frames cover so many samples, or more where a family does not pad with silence."""
-        return samples
 
     @torch.no_grad()
     def pool(self, frames: Iterable[Tensor], precision: Precision = "float32") -> Tensor:

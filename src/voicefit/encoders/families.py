@@ -1,7 +1,6 @@
 """The families of encoders in `transformers`, each split into stem, entry, layers and exit."""
 
 import contextlib
-import math
 from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any, ClassVar
@@ -13,9 +12,6 @@ from torch import Tensor, nn
 from voicefit.audio import MIN_SAMPLES, SAMPLE_RATE
 from voicefit.encoders import position_convolution
 from voicefit.encoders.encoder import Encoder
-
-_SAMPLES_PER_WHISPER_FRAME = SAMPLE_RATE // 50
-"""Whisper's encoder gives one frame for so many samples."""
 
 _MIN_BFLOAT16_GROUP_CHANNELS = 16
 """A grouped convolution with fewer channels in a group runs in float32 on a processor.
@@ -179,15 +175,13 @@ class WhisperEncoder(Encoder):
     """
 
     layerdrop_settings: ClassVar[dict[str, Any]] = {"encoder_layerdrop": 0.0}
+    pads: ClassVar[bool] = True
     recorded_multiple: ClassVar[int] = 1  # all clips have the same length
 
     @property
     def first_centre(self) -> float:
         """The centre of the first log-mel frame, whose window begins before the clip."""
         return 0.0
-
-    def _unpadded_frames(self, samples: int) -> int:
-        return math.ceil(samples / _SAMPLES_PER_WHISPER_FRAME)
 
     def _inputs(self, waveform: np.ndarray) -> Tensor:
         inputs = self.feature_extractor(waveform, sampling_rate=SAMPLE_RATE, return_tensors="pt")

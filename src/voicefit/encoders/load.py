@@ -27,7 +27,7 @@ _NO_MASKING = {"apply_spec_augment": False, "mask_time_prob": 0.0, "mask_feature
 _PLAIN_HEAD = {"problem_type": None}
 """A fine-tuned classifier's config may describe the loss of its head, which `transformers` would apply to ours."""
 
-_HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")
+HEAD_PREFIXES = ("projector.", "classifier.", "layer_weights")
 """The names of weights that a plain encoder lacks start with these."""
 
 
@@ -112,7 +112,7 @@ def _load_model(located: Located, config: Any) -> Any:
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise VoicefitError(f"{located.name}: its weights cannot be loaded ({_first_line(error)})") from error
-    missing = [key for key in info["missing_keys"] if not key.startswith(_HEAD_PREFIXES)]
+    missing = [key for key in info["missing_keys"] if not key.startswith(HEAD_PREFIXES)]
     if missing:
         raise VoicefitError(
             f"{located.name}: {len(missing)} weights of the encoder are missing, the first is {missing[0]}; "
