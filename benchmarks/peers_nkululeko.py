@@ -68,11 +68,11 @@ def _write_table(folder: Path, name: str, clips: Iterable[tuple[Clip, int]], lab
     names = list(labels)
     with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
         table = csv.writer(file)
-        table.writerow(["file", "speaker", "gender", "emotion"])
+        table.writerow(["file", "speaker", "emotion"])
         for number, (clip, target) in enumerate(clips):
             path = folder / f"{name}-{number}.wav"
             soundfile.write(path, load_waveform(clip.path), 16000)
-            table.writerow([path, name, "female", names[target]])
+            table.writerow([path, name, names[target]])
 
 
 def run(python: Path, settings: Path) -> tuple[float, float]:

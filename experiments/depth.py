@@ -2,7 +2,7 @@
 
 Whisper tiny.en and base are read after each of their layers and left as they are. RAVDESS, TESS, EmoDB and EMOVO teach,
 less the target. "chosen" is the depth at which the other targets score best with one labelled clip an emotion, by the
-same method. Reading so deep takes so many operations a clip.
+same method. A last column has the operations of a clip.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,8 +1,9 @@
-"""Is there a better model of 3 to 6 million parameters for the box than `mini`, at no more time a clip?
+"""Is there a better model of 3 to 6 million parameters for the box than the former `mini`, at no more time a clip?
 
-Several emotions at once. `mini` and Whisper tiny.en are read with priors of the same corpora; so are other readings of
-`mini`, and Whisper tiny.en itself, cut to one or two layers and to shorter windows. Only EmoDB and EMOVO may teach a
-model that is handed on; RAVDESS and TESS teach for comparison. With ``--only box``: `mini` with the heads of the
+Several emotions at once. The former `mini`, in the box until 72f3758, and Whisper tiny.en are read with priors of the
+same corpora; so are other readings of `mini`, and Whisper tiny.en itself, cut to one or two layers and to shorter
+windows. Only EmoDB and EMOVO may teach a model that is handed on; RAVDESS and TESS teach for comparison.
+With ``--only box``: `mini` with the heads of the
 package, beside the reference. With ``--only operations`` and ``--only time``: what a clip of 3 s takes.
 """
 
@@ -119,8 +120,10 @@ def box_rows(draws: int) -> Iterator[dict[str, Any]]:
 def box(draws: int) -> pd.DataFrame:
     """Trials of `mini` as it is shipped, and of the reference with heads from the same corpora."""
     pooled = layer_vectors(WHISPER_TINY, (*FREE, "nemo", "ravdess"), (2,))[2]
-    own = kept_rows(ROWS / "box.csv", lambda: box_rows(draws)).assign(reading=OWN_HEADS)
-    reference = kept_rows(ROWS / "box-reference.csv", lambda: reading_rows(pooled, draws)).assign(reading=REFERENCE)
+    own = kept_rows(ROWS / f"box-{draws}.csv", lambda: box_rows(draws)).assign(reading=OWN_HEADS)
+    reference = kept_rows(ROWS / f"box-reference-{draws}.csv", lambda: reading_rows(pooled, draws)).assign(
+        reading=REFERENCE
+    )
     return pd.concat([own, reference[reference["target"].isin(["nemo", "ravdess"])]], ignore_index=True)
 
 

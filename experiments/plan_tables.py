@@ -53,13 +53,14 @@ def main() -> None:
     root = Path(os.environ.get("VOICEFIT_RUNS", "runs"))
     rows: list[dict[str, Any]] = []
     counts = []
-    for name in (name for name in COMPARED if (root / name).is_dir()):
+    missing = [name for name in COMPARED if not (root / name).is_dir()]
+    for name in (name for name in COMPARED if name not in missing):
         trials, failed = read(root / name)
         trials = named(trials)
         rows += [{"run": name, **row} for row in (*of_run(name, trials), *seconds(trials))]
         counts.append(f"{name}: {len(trials):,} trials, {failed} failed")
     note = "p by t-test over speakers, corrected for the columns of a row (Holm). "
-    publish(rows, options, [note + "; ".join(counts)])
+    publish(rows, options, [note + "; ".join(counts), *(f"not there: {name}" for name in missing)])
 
 
 if __name__ == "__main__":

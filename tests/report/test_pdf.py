@@ -1,5 +1,8 @@
+import multiprocessing
+
 import pytest
 
+from voicefit.errors import VoicefitError
 from voicefit.report.pdf import saving_pdfs
 from voicefit.report.style import drawing, panels
 
@@ -22,3 +25,14 @@ def test_what_another_process_cannot_write_is_an_error_here(tmp_path):
     figure, _ = panels(4, 3, 1, 1)
     with pytest.raises(FileNotFoundError), saving_pdfs(1) as save_pdf:
         save_pdf(figure, tmp_path / "not there" / "1.pdf")
+
+
+@pytest.mark.slow(3)
+def test_a_process_that_is_killed_is_an_error_of_one_line(tmp_path):
+    figure, _ = panels(4, 3, 1, 1)
+    others = multiprocessing.active_children()
+    with pytest.raises(VoicefitError, match="PDFs was lost"), saving_pdfs(1) as save_pdf:
+        save_pdf(figure, tmp_path / "1.pdf")
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.kill()

@@ -29,6 +29,7 @@ _STOPPED = 130  # what typer makes of Ctrl-C
 def main() -> None:
     """Run the command line; a user's mistake is one line on standard error and exit code 2."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # threads that spin lose the core that a neighbour waits for
+    skip_last_collection()
     take_any_name()
     try:
         with only_rank_zero_reports(_UsageError):
@@ -46,8 +47,6 @@ def main() -> None:
         if end.code == _STOPPED:
             err.print("stopped; the same command resumes from here where it can")
         raise
-    finally:
-        skip_last_collection()
 
 
 def _tell_error(text: str) -> NoReturn:

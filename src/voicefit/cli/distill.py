@@ -18,10 +18,10 @@ def distill(
     student: Annotated[
         str,
         typer.Option(
-            help="teacher: the teacher, cut after the first of the layers. mini: 3 million weights. Or a JSON file "
-            "with a Wav2Vec2Config, or the directory of a student to train further."
+            help="teacher: the teacher itself, cut after the first of --layers. mini: a wav2vec 2.0 of 3 million "
+            "weights, at random. Or a JSON file with a Wav2Vec2Config, or the directory of a student to train further."
         ),
-    ] = ("mini"),
+    ] = "mini",
     layers: Annotated[str, typer.Option(help="Layers of the teacher to learn from, rising.")] = "1,2,3",
     epochs: Annotated[int, typer.Option(min=1, help="How often every recording is used.")] = 20,
     views: Annotated[int, typer.Option(min=1, help="Copies of each recording, differing in speed and gain.")] = 2,

@@ -245,7 +245,7 @@ def demo(
     out_dir: Annotated[Path, typer.Option("--out", help="Run directory.")] = Path("voicefit-demo"),
     workers: Annotated[int, typer.Option(min=1, help="Processes that run trials.")] = 2,
 ) -> None:
-    """Run the whole line on synthetic speech in a minute or two, with no network.
+    """Run the whole line on synthetic speech in about a minute, with no network.
 
     Example: `voicefit demo --out my-demo`
     """

@@ -22,7 +22,7 @@ _MINI = Path(__file__).with_name("mini.json")
 
 
 def build_student(source: str | Path, seed: int) -> Encoder:
-    """Make a wav2vec 2.0 to train: with random weights, or with those of an earlier distillation.
+    """Make a wav2vec 2.0 with random weights, or load a student to train further.
 
     Args:
         source: ``mini``, a student of 3 million parameters whose config comes with Voicefit; a JSON file with a
@@ -35,7 +35,7 @@ def build_student(source: str | Path, seed: int) -> Encoder:
         VoicefitError: no such file, or it does not describe a wav2vec 2.0 of 50 frames a second.
     """
     if Path(source).is_dir():
-        return _freeze_filter_bank(load_encoder(source, Reading(front_end=FrontEnd(train=True))))
+        return _freeze_filter_bank(load_encoder(source, Reading(front_end=FrontEnd(max_seconds=WINDOW_S, train=True))))
     settings = _read(_MINI if str(source) == "mini" else Path(source))
     try:
         return make_student(settings, seed)

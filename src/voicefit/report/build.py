@@ -75,7 +75,7 @@ def write_report(
         raise VoicefitError(f"{run}: no finished trial to report ({failed} failed); run the sweep first")
     building = run / f".report-{uuid.uuid4().hex[:8]}"
     with new_directory(building) as out:
-        with style.drawing(), saving_pdfs(workers - 1) as save_pdf:
+        with style.drawing(), saving_pdfs(max(0, workers - 1)) as save_pdf:
             report_sections = sections(scored, read_history(run), out, save_pdf)
         trials[failed_rows(trials)].to_csv(out / "data" / "failures.csv", index=False)
         if record.get("not_run"):

