@@ -3,8 +3,8 @@
 Several emotions at once. The former `mini`, in the box until 72f3758, and Whisper tiny.en are read with priors of the
 same corpora; so are other readings of `mini`, and Whisper tiny.en itself, cut to one or two layers and to shorter
 windows. Only EmoDB and EMOVO may teach a model that is handed on; RAVDESS and TESS teach for comparison.
-With ``--only box``: `mini` with the heads of the
-package, beside the reference. With ``--only operations`` and ``--only time``: what a clip of 3 s takes.
+With ``--only box``: `mini` with the heads of the package, beside the reference. With ``--only operations`` and
+``--only time``: what a clip of 3 s takes.
 """
 
 import tempfile
