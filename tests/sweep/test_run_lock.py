@@ -45,7 +45,7 @@ def another(new_process, tmp_path):
 
 
 def is_zombie(pid):
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # it may be gone while its file is read
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     return False
 
