@@ -70,16 +70,15 @@ class FrontCache:
             AudioError: the clip cannot be decoded and is not in the cache.
             VoicefitError: the disk is full.
         """
-        if clip in self._held:
-            return torch.from_numpy(self._held[clip].copy())
-        stored, waveform = self._read_or_decode(clip)
-        if waveform is None:
-            frames = np.array(stored)
-        else:
-            frames = self._front(waveform)
-            self._store(clip, frames)
-        self._hold(clip, frames)
-        return torch.from_numpy(frames)
+        frames = self._held.get(clip)
+        if frames is None:
+            entry = self._entry(clip)
+            frames = _read(entry)
+            if frames is None:
+                frames = self._front(self._decode(clip))
+                self._store(entry, frames)
+            self._hold(clip, frames)
+        return torch.from_numpy(np.array(frames))
 
     def plan(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> CachePlan:
         """Return the disk space that the missing clips need, read from the headers of their files.
@@ -134,47 +133,45 @@ class FrontCache:
         return broken
 
     def _fill_one(self, clip: Clip) -> np.ndarray | None:
-        """Return the frames of a clip, and store them; ``None`` if there is no room for them."""
-        stored, waveform = self._read_or_decode(clip)
-        if waveform is None:
-            return stored
-        with self._counting:
-            has_room = self._entry_bytes(len(waveform)) <= max(self._disk_left, self._memory_left)
-        if not has_room:
+        """Return the frames of a clip, and store them; ``None`` if they are in memory, or if there is no room."""
+        if clip in self._held:
             return None
-        frames = self._front(waveform)
-        self._store(clip, frames)
+        entry = self._entry(clip)
+        frames = _read(entry)
+        if frames is None:
+            waveform = self._decode(clip)
+            with self._counting:
+                room = max(self._disk_left, self._memory_left)
+            if self._entry_bytes(len(waveform)) > room:
+                return None
+            frames = self._front(waveform)
+            self._store(entry, frames)
         return frames
 
-    def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray, None] | tuple[None, np.ndarray]:
-        """Return the frames of a clip if they are in memory or on disk, otherwise its waveform."""
-        stored = self._held[clip] if clip in self._held else _read(self._entry(clip))
-        if stored is not None:
-            return stored, None
-        return None, load_waveform(
-            clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample, channel=clip.channel
-        )
+    def _decode(self, clip: Clip) -> np.ndarray:
+        resample = self.encoder.front_end.resample
+        return load_waveform(clip.path, clip.start, clip.end, resample=resample, channel=clip.channel)
 
     def _front(self, waveform: np.ndarray) -> np.ndarray:
         return self.encoder.front(waveform).half().cpu().numpy()
 
-    def _store(self, clip: Clip, frames: np.ndarray) -> None:
-        """Write the frames of a clip, if there is room."""
+    def _store(self, entry: Path, frames: np.ndarray) -> None:
+        """Write an entry, if there is room."""
         size = _HEADER_BYTES + frames.nbytes
         with self._counting:
             if size > self._disk_left:
                 return
             self._disk_left -= size
         try:
-            with new_file(self._entry(clip)) as file:
+            with new_file(entry) as file:
                 np.save(file, frames, allow_pickle=False)
         except OSError as error:
             raise VoicefitError(f"{self.folder}: cannot be written to ({error.strerror or error}); {ADVICE}") from error
 
     def _hold(self, clip: Clip, frames: np.ndarray) -> None:
-        """Keep a copy in memory while there is room."""
+        """Keep frames in memory while there is room; those of a file are read."""
         if clip not in self._held and frames.nbytes <= self._memory_left:
-            self._held[clip] = np.array(frames)
+            self._held[clip] = np.array(frames) if isinstance(frames, np.memmap) else frames
             self._memory_left -= frames.nbytes
 
     def _entry(self, clip: Clip) -> Path:
