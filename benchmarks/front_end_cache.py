@@ -1,7 +1,7 @@
-"""Filling the front-end cache against what the cores allow: processes that decode and run the front end, and no more.
+"""Filling the front-end cache against what the cores allow: processes that fill one too, and share nothing.
 
-The clips are FLAC files at 44.1 kHz, so that each must be decoded and resampled. A process for each core, with one
-thread, shares nothing with the others: together they are as fast as the cores can be. They write nothing.
+The clips are FLAC files at 44.1 kHz, so that each must be decoded and resampled. There is a process for each core, with
+one thread. Together the processes do the same work as the cache, as fast as the cores can.
 """
 
 import multiprocessing
@@ -39,29 +39,45 @@ CLIPS_AT_A_TIME = 5
 
 
 class Processes:
-    """Processes that hold an encoder each, and together decode clips and run its front end."""
+    """Processes that hold an encoder each, and together run its front end on clips."""
+
+    encoder: Encoder
+    cache: FrontCache
 
     def __init__(self, source: Path, clips: Sequence[Clip]):
-        count = torch.get_num_threads()
         self.shares = [clips[first : first + CLIPS_AT_A_TIME] for first in range(0, len(clips), CLIPS_AT_A_TIME)]
-        self.pool = ProcessPoolExecutor(count, multiprocessing.get_context("spawn"), self._load, (source,))
+        cores = torch.get_num_threads()
+        self.pool = ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), self._load, (source,))
         self.run()
 
     def run(self) -> None:
-        """Run the front end on all clips."""
+        """Decode all clips, run the front end on them, and write nothing."""
         list(self.pool.map(self._run_share, self.shares))
+
+    def fill(self, root: Path) -> None:
+        """Fill a cache: read, hash and decode files, run the front end, write and keep the frames."""
+        list(self.pool.map(self._fill_share, self.shares, [root] * len(self.shares)))
 
     @classmethod
     def _load(cls, source: Path) -> None:
         keep_freed_memory()
         torch.set_num_threads(1)
         cls.encoder = load_encoder(source)
+        cls.cache = FrontCache(cls.encoder)
 
     @classmethod
     def _run_share(cls, clips: Sequence[Clip]) -> None:
         with limit_threads(1):
             for clip in clips:
                 cls.encoder.front(load_waveform(clip.path))
+
+    @classmethod
+    def _fill_share(cls, clips: Sequence[Clip], root: Path) -> None:
+        if cls.cache.root != root:
+            cls.cache = FrontCache(cls.encoder, root)
+        with limit_threads(1):
+            for clip in clips:
+                cls.cache.frames(clip)
 
 
 def write_clips(folder: Path, count: int) -> tuple[Clip, ...]:
@@ -76,30 +92,32 @@ def write_clips(folder: Path, count: int) -> tuple[Clip, ...]:
 def measure(
     encoder: Encoder, processes: Processes, clips: tuple[Clip, ...], folder: Path, rounds: int
 ) -> dict[str, list[float]]:
-    """Seconds that each step takes over all clips, in each round; a round fills a new cache.
+    """Seconds that each step takes over all clips, in each round; a round fills new caches.
 
     No file is deleted meanwhile: ext4 makes new files slowly where many were deleted in the last minutes.
     """
     heard = [load_waveform(clip.path) for clip in clips]
-    roots = (folder / str(number) for number in count())
-    root = folder
+    roots = [folder / str(number) for number in range(rounds)]
+    empty = iter(roots)
+    full = iter(roots)
 
     def fill() -> float:
-        nonlocal root
-        root = next(roots)
+        root = next(empty)
         cache = FrontCache(encoder, root)
         seconds = seconds_of(lambda: cache.fill(clips))
         if len(list(root.rglob("*.npy"))) != len(clips):
             raise SystemExit("the cache was not filled")
         return seconds
 
+    others = (folder / f"of processes {number}" for number in count())
     encoder.front(heard[0])
     return alternate(
         {
             "front": lambda: seconds_of(lambda: [encoder.front(waveform) for waveform in heard]),
-            "processes": lambda: seconds_of(processes.run),
+            "run": lambda: seconds_of(processes.run),
             "fill": fill,
-            "read": lambda: seconds_of(lambda: FrontCache(encoder, root).fill(clips)),
+            "processes": lambda: seconds_of(lambda: processes.fill(next(others))),
+            "read": lambda: seconds_of(lambda: FrontCache(encoder, next(full)).fill(clips)),
             "decode": lambda: seconds_of(lambda: [load_waveform(clip.path) for clip in clips]),
         },
         rounds,
@@ -110,7 +128,8 @@ def make_rows(name: str, seconds: dict[str, list[float]], clips: int) -> Iterato
     """What was measured, and the median over rounds of how fast filling is against what the cores allow."""
     for step, measured in (
         ("fill", "FrontCache.fill, empty cache"),
-        ("processes", "what the cores allow: a process each decodes and runs the front end, nothing is written"),
+        ("processes", "what the cores allow: a process each, which fill a cache together"),
+        ("run", "the same without a cache: decoding and the front end, nothing written"),
         ("front", "Encoder.front alone, waveforms in memory"),
         ("decode", "decoding and resampling alone, one thread"),
         ("read", "FrontCache.fill, full cache, by a new object"),
@@ -131,7 +150,7 @@ def make_rows(name: str, seconds: dict[str, list[float]], clips: int) -> Iterato
 def main() -> None:
     """Print the table."""
     options = parse_options(__doc__)
-    number, rounds = (30, 2) if options.quick else (150, 9)
+    number, rounds = (30, 2) if options.quick else (100, 5)
     keep_freed_memory()  # as the command line does
     rows = []
     with tempfile.TemporaryDirectory() as name:
