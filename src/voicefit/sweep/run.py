@@ -18,13 +18,13 @@ from voicefit.sweep.cells import NotRun
 from voicefit.sweep.clip_table import write_clip_table
 from voicefit.sweep.jobs import Lost, Outcome
 from voicefit.sweep.loaded_plan import LoadedPlan
-from voicefit.sweep.plan import NONE, Plan
+from voicefit.sweep.plan import NONE, Plan, prefinetuned_starts
 from voicefit.sweep.process_transport import prepare_workers
 from voicefit.sweep.record import EarlierCall, check_run_directory, find_changes, write_record
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.run_lock import RunLock
 from voicefit.sweep.shard import Shard
-from voicefit.sweep.specs import StartId, TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, has_checkpoint
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
@@ -347,11 +347,6 @@ class _Failures:
                 f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials "
                 "are kept, and the same command resumes and tries the failed ones again"
             )
-
-
-def prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
-    """Return the starting points of trials, each once, without those that are not pre-finetuned."""
-    return list(dict.fromkeys(trial.start_id for trial in trials if trial.start != NONE))
 
 
 def _start_jobs(
