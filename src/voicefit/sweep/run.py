@@ -135,7 +135,8 @@ def run_sweep(
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
-        if engine == "process" and ((workers or 1) > 1 or trial_timeout is not None):
+        # A run that resumes may have nothing left for workers.
+        if engine == "process" and ((workers or 1) > 1 or trial_timeout is not None) and run.is_fresh():
             prepare_workers(devices())
         loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
         _prepare_clips(loaded, run, lock, cache_root, workers or 1, begin_anew, progress, notify)
@@ -152,6 +153,8 @@ def run_sweep(
             left = set() if retry_failed else store.failed_keys() - finished
             todo = [trial for trial in trials if trial.key not in finished and trial.key not in left]
             start_jobs = _start_jobs(loaded, todo, run, cache_root)
+            for words in start_jobs.told():
+                notify(words)
             trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
             left_failed = sum(trial.key in left for trial in trials)
             skipped, failures = len(trials) - len(todo) - left_failed, _Failures(run, max_failures, notify)
