@@ -18,7 +18,7 @@ from voicefit.audio import SAMPLE_RATE, load_waveform
 from voicefit.corpora import load_corpus
 from voicefit.prediction.speech import holds_speech
 
-CLIPS, HEARD_S, EVERY = 200, 5, 10
+CLIPS, HEARD_S, EVERY = 200, 4, 10
 
 
 def left_out(waveforms: Sequence[np.ndarray]) -> str:

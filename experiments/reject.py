@@ -2,9 +2,10 @@
 
 A voice is adapted with five clips a label by the method `prior`. Each score says how unlike its labels a clip is; it
 rejects beyond the threshold at which the voices of the *other* corpora lose 5 of 100 clips (mean over these corpora).
-VOICEFIT_NOISE names a folder with a folder per kind of sound, of recordings without speech. Here they are `noise` (the
-Debian package blanket), `machines` (searchandrescue-data), `music` (fillets-ng-data, frozen-bubble-data, asc-music,
-searchandrescue-data) and `effects` (sound-theme-freedesktop, neverball-data).
+VOICEFIT_NOISE names a folder with a folder per kind of sound, of recordings without speech. Here they are of
+Debian packages: `noise` of blanket 0.7.0, `machines` (`sounds` of searchandrescue-data), `music` (fillets-ng-data,
+asc-music, the three long ones of frozen-bubble-data, and searchandrescue-data) and `effects`: sound-theme-freedesktop
+but for its spoken channels, and ball, goal, grow, jump, shrink, success, tick and tock of neverball-common.
 """
 
 import os
@@ -111,6 +112,19 @@ CHANGES: dict[str, Change] = {
 }
 
 
+def middle(seconds: int) -> Change:
+    """So many seconds in the middle of a clip, as a short window hears them."""
+
+    def cut(waveform: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+        samples = seconds * SAMPLE_RATE
+        return waveform[max(0, (len(waveform) - samples) // 2) :][:samples]
+
+    return cut
+
+
+CUTS: dict[str, Change] = {"middle 1 s": middle(1), "middle 2 s": middle(2)}
+
+
 @dataclass(frozen=True)
 class Target:
     """The voices of one corpus.
@@ -140,7 +154,7 @@ def target(encoder: Encoder, pooled: PooledCorpus, prior: Prior) -> Target:
     waveforms = [load_waveform(clips[row].path) for row in rows]
     changed = {
         name: (rows, embedded(encoder, [change(one, generator) for one in waveforms]))
-        for name, change in CHANGES.items()
+        for name, change in (CHANGES | CUTS).items()
     }
     return Target(prior, pooled, changed, embedded(encoder, [quietest(one) for one in waveforms]))
 
