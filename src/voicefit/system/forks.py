@@ -1,11 +1,12 @@
 """Many short pieces of work, shared out among forks of this process."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import TypeVar
 
 _Item = TypeVar("_Item")
@@ -24,6 +25,8 @@ _AT_ONCE = 50
 def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
     """Yield ``act(item)`` for every item in turn; where there are many, each core takes a share.
 
+    Where the system kills a fork, as for want of memory, this process does the rest.
+
     Args:
         act: what can be pickled, as all of a module can. In a fork it must leave torch alone.
         items: what can be pickled.
@@ -32,9 +35,15 @@ def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Ite
     if processes < 2 or len(items) < _WORTH_A_FORK:
         yield from map(act, items)
         return
-    context = multiprocessing.get_context("fork")
-    with ProcessPoolExecutor(processes, context, _leave_ctrl_c_to_the_parent) as pool:
-        yield from pool.map(act, items, chunksize=_AT_ONCE)
+    context, done = multiprocessing.get_context("fork"), 0
+    with (
+        contextlib.suppress(BrokenExecutor),
+        ProcessPoolExecutor(processes, context, _leave_ctrl_c_to_the_parent) as pool,
+    ):
+        for result in pool.map(act, items, chunksize=_AT_ONCE):
+            done += 1
+            yield result
+    yield from map(act, items[done:])
 
 
 def _cores() -> int:
