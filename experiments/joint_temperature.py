@@ -177,7 +177,7 @@ def note(of_task: Sequence[Cell]) -> str:
     best = chosen(of_task)
     errors = [mean_error(of_task, [one(cell) for cell in of_task]) for one in (shipped, lambda cell: at(best, cell))]
     constants = "{:.2f}, {:.2f}".format(*best)
-    return f"{of_task[0].task}: what ships has an error of {errors[0]:.4f}, {constants} of all corpora {errors[1]:.4f}."
+    return f"{of_task[0].task}: the error is {errors[0]:.4f} with what ships and {errors[1]:.4f} with {constants}."
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import soundfile
 
 from voicefit.corpora import Clip
 from voicefit.corpora.same_audio import clip_audio, find_same_audio
+from voicefit.system import forks
 
 
 def write(path, seed, seconds=0.5, **how):
@@ -44,6 +45,16 @@ def test_links_copies_and_other_encodings_are_found_and_others_of_that_length_ar
         ("b/copy.wav", "bytes", "a/1.wav"),
         ("b/other.flac", "samples", "a/1.wav"),
     ]
+
+
+def test_forks_find_what_one_process_finds(tmp_path, first, monkeypatch):
+    shutil.copy(first, tmp_path / "copy.wav")
+    write(tmp_path / "other.flac", 1)
+    clips = [clip(tmp_path / "copy.wav"), clip(tmp_path / "other.flac"), clip(tmp_path / "gone.wav")]
+    alone = found(clips, [clip(first)])
+    monkeypatch.setattr(forks, "_WORTH_A_FORK", 1)
+    assert found(clips, [clip(first)]) == alone
+    assert [kind for _, kind, _ in alone] == ["bytes", "samples"]
 
 
 def test_clips_that_begin_alike_are_not_the_same(tmp_path):

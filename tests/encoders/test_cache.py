@@ -228,6 +228,24 @@ def test_a_limit_is_kept_over_clips_and_caches_and_the_rest_is_computed(encoder,
     assert len(entries(tmp_path / "cache")) == 3
 
 
+def test_clips_that_are_worked_on_at_once_keep_to_the_limit_together(encoder, clips, limit, tmp_path, monkeypatch):
+    size = FrontCache(encoder, tmp_path / "cache").plan(clips[:1]).bytes
+    limit(2.5 * size)
+    all_have_frames = threading.Barrier(4)
+    front = encoder.front
+
+    def meet(waveform):
+        frames = front(waveform)
+        all_have_frames.wait(timeout=30)
+        return frames
+
+    monkeypatch.setattr(encoder, "front", meet)
+    with limit_threads(1):
+        assert FrontCache(encoder, tmp_path / "cache").fill(clips[:4], at_once=3) == {}
+    assert len(entries(tmp_path / "cache")) == 2
+    assert bytes_of(tmp_path / "cache") <= 2.5 * size
+
+
 def test_a_limit_of_nothing_writes_nothing_and_gives_the_same_frames(encoder, clips, fronts, limit, tmp_path):
     expected = [FrontCache(encoder, tmp_path / "cache").frames(clip) for clip in clips]
     limit(0)

@@ -87,6 +87,15 @@ def test_calling_again_runs_nothing_and_leaves_checkpoints_alone(copy, raw_plan,
     pd.testing.assert_frame_equal(records(copy), before)
 
 
+def test_a_run_with_nothing_left_starts_no_worker(copy, raw_plan, cache, monkeypatch):
+    def refuse(*args):
+        raise AssertionError("nothing is left to run")
+
+    monkeypatch.setattr("voicefit.sweep.run.prepare_workers", refuse)
+    monkeypatch.setattr("voicefit.sweep.process_transport.ProcessTransport.start", refuse)
+    assert run_sweep(plan_of(raw_plan), copy, cache_root=cache, workers=2).skipped == TRIALS
+
+
 def modified(out):
     return {path: path.stat().st_mtime_ns for path in (out / "checkpoints").rglob("*") if path.is_file()}
 
@@ -225,6 +234,20 @@ def poison_four_shots(monkeypatch):
         return prototype.fit_many(encoder, shots, settings)
 
     monkeypatch.setitem(METHODS, "prototype", replace(prototype, fit_many=poisoned))
+
+
+@pytest.mark.slow(2)
+def test_a_corpus_that_teaches_little_of_labels_is_told(tmp_path, raw_plan, cache):
+    single = shutil.copytree(raw_plan["corpora"]["alpha"], tmp_path / "alpha")
+    for folder in {path.parent for path in single.rglob("*.*")}:
+        for clip in sorted(folder.iterdir())[1:]:
+            clip.unlink()
+    grid = [{"starts": ["alpha+beta"], "methods": ["prototype"], "k": [2], "draws": 1}]
+    plan = plan_of(raw_plan, corpora={**raw_plan["corpora"], "alpha": str(single)}, grid=grid)
+    told = []
+    for _ in range(2):  # the second call pre-finetunes nothing
+        run_sweep(plan, tmp_path / "out", cache_root=cache, notify=told.append)
+    assert [words.partition(":")[0] for words in told if "two clips of one label" in words] == ["alpha"]
 
 
 @pytest.mark.slow(2)

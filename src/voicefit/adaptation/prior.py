@@ -127,7 +127,7 @@ def posterior_heads(shots: ShotsBatch, settings: Settings, use_shots: bool = Tru
 def _evidence(shots: ShotsBatch, prior: Prior, use_shots: bool) -> _Evidence:
     """Return what the shots, if they are used, and all unlabelled clips tell of their voice."""
     count = shots.rows.shape[1] if use_shots else 0
-    points, unlabelled = shots.voice.points[shots.rows[:, :count]], shots.voice.points[shots.unlabelled]
+    points, unlabelled = (shots.voice.points.take(rows, axis=0) for rows in (shots.rows[:, :count], shots.unlabelled))
     doubt = np.ones(len(points))
     if unlabelled.shape[1]:  # neutral speech teaches nothing that many shots do not
         doubt = _narrowness(prior, unlabelled) * count / (_FEW + count)

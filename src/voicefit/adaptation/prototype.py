@@ -32,8 +32,9 @@ def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
     which order the classes as cosines do; only how sure the head is grows with the clip's own length.
     """
     projection = encoder.projection
-    projected = projection.project(shots.voice.pooled)[shots.rows]
-    means = np.stack([_mean_of(projected, shots.targets == index) for index in range(shots.classes)], axis=1)
+    projected = projection.project(shots.voice.pooled).take(shots.rows, axis=0)
+    own = (shots.targets[:, None] == np.arange(shots.classes)[:, None]).astype(np.float32)
+    means = own @ projected / own.sum(axis=2, keepdims=True)
     means, width = (1 - settings.shrinkage) * means, means.shape[2]
     if settings.distance == "cosine":
         weights = means / np.maximum(np.linalg.norm(means, axis=2, keepdims=True), 1e-12)
@@ -41,12 +42,6 @@ def fit_many(encoder: Any, shots: ShotsBatch, settings: Settings) -> Heads:
     else:
         weights, biases = 2 * means / width, -(means**2).sum(axis=2) / width
     return Heads(projection, weights, biases)
-
-
-def _mean_of(vectors: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Return the mean of the chosen vectors of each set, ``(sets, width)``."""
-    sums = np.where(chosen[:, :, None], vectors, np.float32(0)).sum(axis=1)
-    return np.asarray(sums / chosen.sum(axis=1, dtype=np.float32)[:, None])
 
 
 fit = partial(fit_alone, fit_many)

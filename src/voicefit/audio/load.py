@@ -17,6 +17,7 @@ from voicefit.audio.kinds import kind_of
 from voicefit.audio.limits import MIN_SAMPLES, SAMPLE_RATE, AudioError
 from voicefit.audio.opening import Wanted, open_stream, sources
 from voicefit.audio.reading import Reading, check_samples
+from voicefit.system.digests import read_once
 
 
 @dataclass(frozen=True)
@@ -106,20 +107,27 @@ def waveform_length(
 
     It is exact for files whose headers are right.
     """
-    wanted = _wanted(path, start, end, resample=resample)
+    wanted = _wanted(path, start, end)
     samples = 0
     try:
-        with Path(path).open("rb", buffering=0) as file:
-            for kind, source in sources(file, kind_of(file)):
-                with ExitStack() as stack:
-                    stream = open_stream(stack, source, kind, wanted)
-                    first, count = wanted.range_at(stream.rate)
-                    known = stream.frames if stream.frames is not None else stream.skip(sys.maxsize)
-                    frames = min(count, max(0, known - first))
-                    samples += int(frames * SAMPLE_RATE / stream.rate + 0.5) if resample else frames
+        for rate, known in read_once(Path(path), _streams):
+            first, count = wanted.range_at(rate)
+            frames = min(count, max(0, known - first))
+            samples += int(frames * SAMPLE_RATE / rate + 0.5) if resample else frames
     except (AudioError, OSError):
         return 0
     return samples if samples >= MIN_SAMPLES else 0
+
+
+def _streams(path: Path) -> list[tuple[int, int]]:
+    """Return the rate and the length in samples of each stream of a file."""
+    found = []
+    with path.open("rb", buffering=0) as file:
+        for kind, source in sources(file, kind_of(file)):
+            with ExitStack() as stack:
+                stream = open_stream(stack, source, kind, Wanted(str(path)))
+                found.append((stream.rate, stream.frames if stream.frames is not None else stream.skip(sys.maxsize)))
+    return found
 
 
 def as_waveform(samples: Any) -> np.ndarray:

@@ -10,6 +10,7 @@ import typer
 from voicefit.cli.terminal import escape, notify, out, progress_bars
 from voicefit.errors import VoicefitError
 from voicefit.system.extras import require
+from voicefit.system.heap import keep_imports
 
 _WORST = 10
 
@@ -75,6 +76,7 @@ def sweep(
     require("train", "sweep fits and scores methods")
     from voicefit.sweep import Shard, dry_run, run_sweep
 
+    keep_imports()
     read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus), dry)
     part = Shard.parse(shard) if shard else None
     if again is not None and part is not None:

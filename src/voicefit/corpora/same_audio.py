@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Literal, NamedTuple
 
 from voicefit.audio import AudioError, load_waveform, waveform_length
 from voicefit.corpora.corpus import Clip, Corpus
-from voicefit.system.digests import combined_digest, file_digest
+from voicefit.system.digests import Known, combined_digest, file_digest, known_of, learn
+from voicefit.system.forks import map_in_forks
 
 Kind = Literal["file", "bytes", "samples", "overlap"]
 
@@ -52,6 +53,10 @@ class _Unit(NamedTuple):
     start: float = 0.0
     end: float | None = None
     channel: int | None = None
+
+
+_ByBytes = dict[str, list[_Unit]]
+"""Digest of bytes → the units that have them."""
 
 
 def clip_audio(clip: Clip) -> str:
@@ -116,31 +121,53 @@ def _audio_of(
     clips: Sequence[Clip], others: Sequence[Clip], progress: Callable[[], None] | None
 ) -> dict[_Unit, Hashable]:
     """Return for each file and segment what those of the same samples share, and no other has."""
-    wanted = {unit for clip in clips for unit in (_Unit(clip.path, channel=clip.channel), _unit(clip))}
-    by_length: dict[int, dict[str, list[_Unit]]] = defaultdict(lambda: defaultdict(list))
+    wanted = {unit for clip in clips for unit in _units(clip)}
+    by_length: dict[int, _ByBytes] = defaultdict(lambda: defaultdict(list))
+    files = list(dict.fromkeys(clip.path for clip in chain(clips, others)))
+    known, read = map_in_forks(_read_file, files), set()
     seen: set[_Unit] = set()
     for clip in chain(clips, others):
-        for unit in {_Unit(clip.path, channel=clip.channel), _unit(clip)} - seen:
+        if clip.path not in read:  # files come in the order of their first clips
+            learn(clip.path, next(known))
+            read.add(clip.path)
+        for unit in _units(clip) - seen:
             length = waveform_length(unit.path, unit.start, unit.end)
             by_length[length][_bytes_digest(unit)].append(unit)
             seen.add(unit)
         if progress:
             progress()
+    alike = {
+        length: by_bytes
+        for length, by_bytes in by_length.items()
+        if length and len(by_bytes) > 1 and not wanted.isdisjoint(chain.from_iterable(by_bytes.values()))
+    }
+    compared = dict(zip(alike, map_in_forks(_same_samples, list(alike.values())), strict=True))
     audio: dict[_Unit, Hashable] = {}
     for length, by_bytes in by_length.items():
-        comparable = length and not wanted.isdisjoint(chain.from_iterable(by_bytes.values()))
-        for names in _same_samples(by_bytes) if comparable else ([name] for name in by_bytes):
+        for names in compared.get(length) or [[name] for name in by_bytes]:
             audio.update((unit, (length, names[0])) for name in names for unit in by_bytes[name])
     return audio
 
 
-def _same_samples(by_bytes: Mapping[str, Sequence[_Unit]]) -> Iterator[list[str]]:
-    """Yield the digests of bytes in groups that stand for the same samples."""
-    for alike in _alike(list(by_bytes), by_bytes, _GLANCE_S):
-        yield from _alike(alike, by_bytes, None)
+def _units(clip: Clip) -> set[_Unit]:
+    """Return what of a clip is compared: it, and all of its file."""
+    return {_Unit(clip.path, channel=clip.channel), _unit(clip)}
 
 
-def _alike(names: list[str], by_bytes: Mapping[str, Sequence[_Unit]], seconds: float | None) -> list[list[str]]:
+def _read_file(path: Path) -> Known:
+    """Read the length and the bytes of a file, and return what is then known of it."""
+    waveform_length(path)
+    file_digest(path)
+    return known_of(path)
+
+
+def _same_samples(by_bytes: _ByBytes) -> list[list[str]]:
+    """Return the digests of bytes in groups that stand for the same samples."""
+    glanced = _alike(list(by_bytes), by_bytes, _GLANCE_S)
+    return [names for alike in glanced for names in _alike(alike, by_bytes, None)]
+
+
+def _alike(names: list[str], by_bytes: _ByBytes, seconds: float | None) -> list[list[str]]:
     """Group digests of bytes by the samples that they stand for, or by the first so many seconds of them."""
     if len(names) < 2:
         return [names]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -22,12 +23,6 @@ from voicefit.errors import VoicefitError
 from voicefit.system.digests import file_digest
 from voicefit.system.files import default_cache_root, new_file
 from voicefit.system.machine import limit_threads
-
-_Running = deque[tuple[Clip, int, Future[np.ndarray]]]
-"""The clips that the front end works on, with the bytes that each will take and its future frames."""
-
-_CLIPS_AHEAD = 8
-"""So many clips are decoded ahead of the front end."""
 
 _HEADER_BYTES = 128
 """A file of the cache has so many bytes before its frames."""
@@ -66,6 +61,7 @@ class FrontCache:
         self._held: dict[Clip, np.ndarray] = {}
         self.memory_share = _physical_memory() // 8 // processes
         self._memory_left = self.memory_share
+        self._counting = Lock()  # held while the bytes that may still be stored are looked at or changed
 
     def frames(self, clip: Clip) -> Tensor:
         """Return the front end's output for ``clip``: float16 tensor ``(frames, width)``.
@@ -74,16 +70,15 @@ class FrontCache:
             AudioError: the clip cannot be decoded and is not in the cache.
             VoicefitError: the disk is full.
         """
-        if clip in self._held:
-            return torch.from_numpy(self._held[clip].copy())
-        stored, waveform = self._read_or_decode(clip)
-        if waveform is None:
-            frames = np.array(stored)
-        else:
-            frames = self._front(waveform)
-            self._store(clip, frames)
-        self._hold(clip, frames)
-        return torch.from_numpy(frames)
+        frames = self._held.get(clip)
+        if frames is None:
+            entry = self._entry(clip)
+            frames = _read(entry)
+            if frames is None:
+                frames = self._front(self._decode(clip))
+                self._store(entry, frames)
+            self._hold(clip, frames)
+        return torch.from_numpy(np.array(frames))
 
     def plan(self, clips: Iterable[Clip], progress: Callable[[], None] | None = None) -> CachePlan:
         """Return the disk space that the missing clips need, read from the headers of their files.
@@ -108,13 +103,13 @@ class FrontCache:
     ) -> dict[str, str]:
         """Check that every clip can be used, and store its frames while there is room; call ``progress`` after each.
 
-        The next clips are read and decoded while the front end runs. On a processor, it runs on as many clips at once
-        as torch has threads, with one thread each.
+        Clips are worked on side by side, each on one thread from reading its file to writing its frames. On a processor
+        there is a thread more than torch has, so that no core waits where one of them waits for a file.
 
         Args:
             clips: the clips.
             progress: called after each clip.
-            at_once: on a processor, run on at least so many clips at once, as where a sweep has so many workers.
+            at_once: on a processor, work on at least so many clips at once, as where a sweep has so many workers.
 
         Returns:
             clip id → reason, for the clips that cannot be used.
@@ -123,69 +118,60 @@ class FrontCache:
             VoicefitError: the disk is full.
         """
         broken: dict[str, str] = {}
-        workers = max(torch.get_num_threads(), at_once) if self.encoder.device.type == "cpu" else 1
-        running: _Running = deque()
-        with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(workers) as front_end, limit_threads(1):
-            for clip, prepared in _ahead(reader, self._read_or_decode, clips):
+        cores = max(torch.get_num_threads(), at_once) if self.encoder.device.type == "cpu" else 1
+        with ThreadPoolExecutor(cores + 1) as pool, limit_threads(1):
+            for clip, filled in _ahead(pool, self._fill_one, clips, 2 * (cores + 1)):
                 try:
-                    stored, waveform = prepared.result()
+                    frames = filled.result()
                 except AudioError as error:
                     broken[clip.id] = f"{error.kind}: {error}"
                 else:
-                    if waveform is None:
-                        self._hold(clip, stored)
-                    elif size := self._claim(len(waveform), running, workers):
-                        running.append((clip, size, front_end.submit(self._front, waveform)))
+                    if frames is not None:
+                        self._hold(clip, frames)
                 if progress:
                     progress()
-            while running:
-                self._keep(running)
         return broken
 
-    def _claim(self, samples: int, running: _Running, workers: int) -> int:
-        """Return the bytes that a waveform's frames will take, 0 without room; wait for running clips if in doubt."""
-        size = self._entry_bytes(samples)
-        while running and (len(running) > workers or size > self._room - sum(claimed for _, claimed, _ in running)):
-            self._keep(running)
-        return size if size <= self._room else 0
+    def _fill_one(self, clip: Clip) -> np.ndarray | None:
+        """Return the frames of a clip, and store them; ``None`` if they are in memory, or if there is no room."""
+        if clip in self._held:
+            return None
+        entry = self._entry(clip)
+        frames = _read(entry)
+        if frames is None:
+            waveform = self._decode(clip)
+            with self._counting:
+                room = max(self._disk_left, self._memory_left)
+            if self._entry_bytes(len(waveform)) > room:
+                return None
+            frames = self._front(waveform)
+            self._store(entry, frames)
+        return frames
 
-    def _keep(self, running: _Running) -> None:
-        clip, _, frames = running.popleft()
-        self._store(clip, frames.result())
-        self._hold(clip, frames.result())
-
-    @property
-    def _room(self) -> float:
-        return max(self._disk_left, self._memory_left)
-
-    def _read_or_decode(self, clip: Clip) -> tuple[np.ndarray, None] | tuple[None, np.ndarray]:
-        """Return the frames of a clip if they are in memory or on disk, otherwise its waveform."""
-        stored = self._held[clip] if clip in self._held else _read(self._entry(clip))
-        if stored is not None:
-            return stored, None
-        return None, load_waveform(
-            clip.path, clip.start, clip.end, resample=self.encoder.front_end.resample, channel=clip.channel
-        )
+    def _decode(self, clip: Clip) -> np.ndarray:
+        resample = self.encoder.front_end.resample
+        return load_waveform(clip.path, clip.start, clip.end, resample=resample, channel=clip.channel)
 
     def _front(self, waveform: np.ndarray) -> np.ndarray:
         return self.encoder.front(waveform).half().cpu().numpy()
 
-    def _store(self, clip: Clip, frames: np.ndarray) -> None:
-        """Write the frames of a clip, if there is room."""
+    def _store(self, entry: Path, frames: np.ndarray) -> None:
+        """Write an entry, if there is room."""
         size = _HEADER_BYTES + frames.nbytes
-        if size > self._disk_left:
-            return
+        with self._counting:
+            if size > self._disk_left:
+                return
+            self._disk_left -= size
         try:
-            with new_file(self._entry(clip)) as file:
+            with new_file(entry) as file:
                 np.save(file, frames, allow_pickle=False)
         except OSError as error:
             raise VoicefitError(f"{self.folder}: cannot be written to ({error.strerror or error}); {ADVICE}") from error
-        self._disk_left -= size
 
     def _hold(self, clip: Clip, frames: np.ndarray) -> None:
-        """Keep a copy in memory while there is room."""
+        """Keep frames in memory while there is room; those of a file are read."""
         if clip not in self._held and frames.nbytes <= self._memory_left:
-            self._held[clip] = np.array(frames)
+            self._held[clip] = np.array(frames) if isinstance(frames, np.memmap) else frames
             self._memory_left -= frames.nbytes
 
     def _entry(self, clip: Clip) -> Path:
@@ -206,13 +192,13 @@ class FrontCache:
 
 
 def _ahead(
-    reader: ThreadPoolExecutor, prepare: Callable[[Clip], Any], clips: Iterable[Clip]
+    pool: ThreadPoolExecutor, function: Callable[[Clip], Any], clips: Iterable[Clip], most: int
 ) -> Iterator[tuple[Clip, Future[Any]]]:
-    """Yield each clip with the future result of ``prepare``, which runs a few clips ahead."""
+    """Yield each clip with the future result of ``function``, which has begun or waits for ``most`` clips beyond it."""
     pending: deque[tuple[Clip, Future[Any]]] = deque()
     for clip in clips:
-        pending.append((clip, reader.submit(prepare, clip)))
-        if len(pending) > _CLIPS_AHEAD:
+        pending.append((clip, pool.submit(function, clip)))
+        if len(pending) > most:
             yield pending.popleft()
     yield from pending
 

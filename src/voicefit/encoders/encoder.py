@@ -77,6 +77,18 @@ class Encoder(nn.Module, ABC):
                 module.eval()
         return self
 
+    @contextlib.contextmanager
+    def _evaluating(self) -> Iterator[None]:
+        """Run a block in evaluation mode. Setting it walks through every module, so that it is set only if need be."""
+        was_training = self.model.training
+        if was_training:
+            self.eval()
+        try:
+            yield
+        finally:
+            if was_training:
+                self.train()
+
     @property
     def hidden_size(self) -> int:
         """The width of a pooled vector."""
@@ -153,18 +165,16 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(frames, width)``; ``width`` is that of the stem's output, ``hidden_size`` if layers are
             frozen, or that of the stem's input if the stem is trained.
         """
-        was_training = self.model.training
-        self.eval()
         samples = int(self.front_end.max_seconds * SAMPLE_RATE)
         waveform = waveform[:samples]
         if self.front_end.pad_first:
             waveform = np.pad(waveform, (0, samples - len(waveform)))
-        frames = self._inputs(waveform)
-        if not self._trains_stem:
-            frames = self._stem([frames])[0]
-        if self.frozen_layers:
-            frames = self._run_layers(self._entry(frames[None], None), None, 0, self.frozen_layers)[0]
-        self.train(was_training)
+        with self._evaluating():
+            frames = self._inputs(waveform)
+            if not self._trains_stem:
+                frames = self._stem([frames])[0]
+            if self.frozen_layers:
+                frames = self._run_layers(self._entry(frames[None], None), None, 0, self.frozen_layers)[0]
         return frames
 
     def front_shape(self, samples: int) -> tuple[int, int]:
@@ -283,10 +293,8 @@ class Encoder(nn.Module, ABC):
 
         ``frames`` may be an iterator: the frames of a few hundred clips are in memory together.
         """
-        was_training = self.model.training
-        self.eval()
-        pooled = [self(chunk, precision) for chunk in padding.chunks(map(torch.as_tensor, frames), _CLIPS_PER_POOL)]
-        self.train(was_training)
+        with self._evaluating():
+            pooled = [self(chunk, precision) for chunk in padding.chunks(map(torch.as_tensor, frames), _CLIPS_PER_POOL)]
         return torch.cat(pooled)
 
     def upper_layers(self, layers: int, from_hidden_units: bool = False) -> "Encoder":
@@ -315,9 +323,7 @@ class Encoder(nn.Module, ABC):
             float32 tensor ``(frames, hidden_size)``; with ``to_hidden_units`` ``(frames, hidden_size + units)``: what
             the block's output is added to, and the hidden units.
         """
-        was_training = self.model.training
-        self.eval()
-        with autocast(available_precision(precision, self.device), self.device):
+        with self._evaluating(), autocast(available_precision(precision, self.device), self.device):
             hidden = self._run_stem([frames.to(self.device).float()])[0][None]
             if not self.frozen_layers:
                 hidden = self._entry(hidden, None)
@@ -326,7 +332,6 @@ class Encoder(nn.Module, ABC):
                 layer, reader = self._layers()[layers], self.feed_forward_outputs()[layers - self.frozen_layers]
                 run = partial(self._run_layers, hidden, None, layers, layers + 1)
                 hidden = hidden_units.first_part(run, layer, reader)
-        self.train(was_training)
         return hidden[0].float()
 
     def trainable(self) -> list[nn.Parameter]:

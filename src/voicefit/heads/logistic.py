@@ -11,6 +11,9 @@ import numpy as np
 
 _ROUNDS = 50
 
+_SURE = 3.0
+"""The first step of :func:`fit_logistic` takes every clip to be told with these log-odds: it then takes fewer."""
+
 _GRADIENT = 1e-7
 """At the optimum of :func:`fit_softmax`, no derivative is larger than this; clips count about 1 each."""
 
@@ -74,20 +77,22 @@ def fit_logistic(
 
     left = np.arange(sets * fits)
     moved = np.zeros(goal.shape)  # by how much the logits have moved
+    about = _SURE * (2 * goal - 1) - offset  # likewise, where the loss is taken for a parabola
     change = np.zeros((len(left), system.size))  # of the weights, as the system writes it
     value = cost(left, change, moved)
     for _ in range(_ROUNDS):
         if not len(left):
             break
-        chance = expit(offset[left] + moved[left])
+        chance = expit(offset[left] + about[left])
         curve = np.maximum(importance[left] * chance * (1 - chance), 1e-8)
-        aim = moved[left] + importance[left] * (goal[left] - chance) / curve
+        aim = about[left] + importance[left] * (goal[left] - chance) / curve
         to, moved_to = system.solve(set_of[left], curve, aim)
         gain, to, moved_to = _best_on_the_way(cost, left, value[left], (change[left], moved[left]), (to, moved_to))
         better = gain > 0
         rows = left[better]
         change[rows], moved[rows], value[rows] = to[better], moved_to[better], value[rows] - gain[better]
-        left = left[gain >= 1e-8 * (1 + np.abs(value[left]))]
+        left = left[(gain >= 1e-8 * (1 + np.abs(value[left]))) | (about is not moved)]
+        about = moved
     weights, biases = system.weights(change.reshape(sets, fits, -1))
     return mean + weights, bias_mean + biases
 
@@ -133,8 +138,9 @@ class _ByClips:
     """A change is a coefficient for each clip, and the bias: weights = variance · Σ coefficient · point."""
 
     def __init__(self, points: np.ndarray, variance: np.ndarray, bias_variance: float):
-        self._points, self._variance, self._bias_variance = points, variance, bias_variance
-        self._kernel = (points * variance) @ transposed(points)
+        self._deviation, self._bias_variance = np.sqrt(variance), bias_variance
+        self._points = points * self._deviation
+        self._kernel = self._points @ transposed(self._points)
         self.size = points.shape[1] + 1
 
     def penalty(self, change: np.ndarray, moved: np.ndarray) -> np.ndarray:
@@ -143,18 +149,16 @@ class _ByClips:
         return np.asarray(by_weights + bias[:, 0] ** 2 / self._bias_variance) / 2
 
     def solve(self, sets: np.ndarray, curve: np.ndarray, aim: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        kernel, clips = self._kernel[sets], curve.shape[1]
-        matrix = kernel.copy()
-        matrix[:, range(clips), range(clips)] += 1 / curve
+        matrix, clips = self._kernel[sets], curve.shape[1]
+        np.einsum("sii->si", matrix)[...] += 1 / curve
         both = np.linalg.solve(matrix, np.stack([aim, np.ones_like(aim)], axis=2))
         sums = both.sum(axis=1)
         bias = sums[:, 0] / (1 / self._bias_variance + sums[:, 1]) if clips else np.zeros(len(sets))
         coefficients = both[:, :, 0] - bias[:, None] * both[:, :, 1]
-        moved = (kernel @ coefficients[:, :, None])[:, :, 0] + bias[:, None]
-        return np.hstack([coefficients, bias[:, None]]), moved
+        return np.hstack([coefficients, bias[:, None]]), aim - coefficients / curve
 
     def weights(self, change: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        return self._variance * (change[:, :, :-1] @ self._points), change[:, :, -1]
+        return self._deviation * (change[:, :, :-1] @ self._points), change[:, :, -1]
 
 
 class _ByWeights:
@@ -172,7 +176,7 @@ class _ByWeights:
         points = self._points[sets]
         weighted = transposed(points * curve[:, :, None])
         matrix = weighted @ points
-        matrix[:, range(self.size), range(self.size)] += self._precision
+        np.einsum("sii->si", matrix)[...] += self._precision
         change = np.linalg.solve(matrix, weighted @ aim[:, :, None])
         return change[:, :, 0], (points @ change)[:, :, 0]
 

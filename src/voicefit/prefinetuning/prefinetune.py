@@ -8,7 +8,7 @@ speakers are never trained on.
 import hashlib
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
@@ -115,7 +115,9 @@ def prefinetune(
         for words in told_of_corpus(corpus.name, left_out[corpus.name], corpus.account):
             notify(words)
     splits = _split(usable, settings, run.seed)
-    _remark_on_single_clips(splits, notify)
+    for split in splits:
+        for words in told_of_single_clips(split.name, split.train):
+            notify(words)
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
     audio = {corpus.name: corpus_audio(corpus) for corpus in usable}
@@ -153,14 +155,13 @@ def _split(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) 
     return limit_clips(splits, settings.train_clips, seed) if settings.train_clips else splits
 
 
-def _remark_on_single_clips(splits: Sequence[CorpusSplit], notify: Notify) -> None:
-    """Notify of corpora with one clip of every speaker and label: a prior learns from how such clips differ."""
-    for split in splits:
-        if len({(clip.speaker, clip.label) for clip in split.train}) == len(split.train):
-            notify(
-                f"{split.name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
-                "head with such corpora alone"
-            )
+def told_of_single_clips(name: str, clips: Sequence[Clip]) -> Iterator[str]:
+    """Yield a line on a corpus with one clip of every speaker and label: a prior learns from how such clips differ."""
+    if len({(clip.speaker, clip.label) for clip in clips}) == len(clips):
+        yield (
+            f"{name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
+            "head with such corpora alone"
+        )
 
 
 def _check_objective(settings: PrefinetuneSettings, processes: Processes) -> None:

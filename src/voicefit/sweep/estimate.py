@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,6 @@ from voicefit.adaptation.shots import OTHER
 from voicefit.audio import AudioError, load_waveform
 from voicefit.corpora import Clip, Corpus
 from voicefit.encoders import Encoder
-from voicefit.heads.learn_prior import learn_prior
 from voicefit.heads.prior import Prior
 from voicefit.scores import floors_of, reliabilities, score_all
 from voicefit.sweep.episodes import ONE_VS_REST, SpeakerEpisodes
@@ -34,6 +32,9 @@ _TIMED_STEPS = 2
 """Of a method with a fixed number of steps, so many are timed."""
 
 _SHORT_SECONDS = 2.0
+
+_DISCRIMINANTS = 128
+"""As many as a prior that was learnt has at most; to learn one here would import scikit-learn."""
 
 _MOST_TOGETHER = 64
 """Trials of a batch that are timed: a larger batch is no quicker, trial for trial."""
@@ -113,7 +114,7 @@ def estimate_time(
             continue
         encoder = encoder_plan.load().to(devices()[0])
         frames = _frames(encoder, waveforms)
-        front += uncached.get(name, 0) * _seconds(partial(_frames, encoder, waveforms)) / len(waveforms)
+        front += uncached.get(name, 0) * _seconds(partial(_frames, encoder, waveforms), is_warm=True) / len(waveforms)
         pooling = _seconds(partial(encoder.pool, frames)) / len(frames)
         settings = plan.prefinetune_settings(name)
         trains = settings.train_encoder or encoder.layer_weights
@@ -150,13 +151,14 @@ def _add_trials(
 ) -> None:
     """Add the seconds of all trials to ``testing``; call ``tell`` after each method.
 
-    Each method is timed at its fewest and most shots, for one epoch where it has any, and is linear in k between.
+    Each method is timed at its fewest and most shots, see :func:`_timed_shots`, for one epoch where it has any.
     """
     pooled = encoder.pool(frames)
     clips = _clips_of_speakers(trials, targets)
     kinds = defaultdict(list)
     for trial in trials:
         kinds[trial.method, trial.task].append(trial)
+    is_warm = False  # one method that trains the encoder warms up for the others
     for (name, task), own in kinds.items():
         planned = plan.method(name)
         configured, unlabelled = planned.configured, min(planned.unlabelled, round(clips.pool))
@@ -165,12 +167,16 @@ def _add_trials(
         upper, read = _run_by(configured, encoder, frames)
         pooling = 0.0
         if configured.method.trains_encoder:  # held-out clips go through the encoder again in every trial
-            pooling = _seconds(partial(upper.pool, read, configured.precision)) / len(read)
-        ends = sorted({int(ks.min()), int(ks.max())})
+            pooling = _seconds(partial(upper.pool, read, configured.precision), is_warm) / len(read)
+        sizes, ends = _timed_shots(configured, ks)
         shots = [_probe_shots(pooled, read, k, min(k, classes), unlabelled) for k in ends]
         # The fewest shots come first, and warm up for the most, which take longest.
-        fits = [_fit_seconds(configured, upper, given, together, at > 0) for at, given in enumerate(shots)]
-        seconds = np.interp(ks, ends, fits)
+        trains = configured.method.trains_encoder
+        fits = []
+        for at, given in enumerate(shots):
+            fits.append(_fit_seconds(configured, upper, given, together, at > 0 or (is_warm and trains)))
+        is_warm = is_warm or trains
+        seconds = np.interp(sizes, ends, fits) * (sizes / ends[0] if len(ends) == 1 else 1)
         if configured.method.needs_validation:
             seconds += clips.validation * pooling
         by_patience, at_most = np.array([configured.epochs(k) for k in ks]).T
@@ -178,6 +184,19 @@ def _add_trials(
         testing.by_patience += float(seconds @ by_patience)
         testing.at_most += float(seconds @ at_most)
         tell()
+
+
+def _timed_shots(configured: ConfiguredMethod[Any], ks: np.ndarray) -> tuple[np.ndarray, list[int]]:
+    """Return for each k the shots in which the seconds of a fit are linear, and at how many of these it is timed.
+
+    Where the number of steps is fixed, these are the shots of a step. Steps of much the same size take time in
+    proportion to it, and only the largest is timed.
+    """
+    if not isinstance(configured.settings, FineTuneSettings):
+        return ks, sorted({int(ks.min()), int(ks.max())})
+    sizes = np.minimum(ks, configured.settings.batch_size)
+    fewest, most = int(sizes.min()), int(sizes.max())
+    return sizes, [most] if 2 * fewest >= most else [fewest, most]
 
 
 @dataclass(frozen=True)
@@ -229,10 +248,18 @@ def _probe_shots(pooled: Tensor, frames: Sequence[Tensor], k: int, classes: int,
 @cache
 def _noise_prior(width: int, classes: int) -> Prior:
     """Return a prior of so many labels: what a fit takes does not depend on what the corpora know."""
-    labels = [str(at // 2 % classes) for at in range(_PROBES * classes)]
-    voices = [Clip("", Path(), speaker=str(at % 2), label=label) for at, label in enumerate(labels)]
-    noise = torch.randn(len(voices), width, generator=torch.Generator().manual_seed(0))
-    return learn_prior({"probe": noise}, {"probe": voices})
+    generator, coordinates = np.random.default_rng(0), min(width, _DISCRIMINANTS)
+    return Prior(
+        labels=tuple(map(str, range(classes))),
+        shared=classes,
+        origin=np.zeros(width),
+        basis=generator.normal(size=(width, coordinates)) / width,
+        signal=np.linspace(1.0, 0.01, coordinates),
+        speakers=np.ones(coordinates),
+        neutral=np.zeros(coordinates),
+        heads=generator.normal(size=(classes, coordinates)),
+        biases=np.zeros(classes),
+    )
 
 
 def _trials_together(trials: Sequence[TrialSpec], configured: ConfiguredMethod[Any]) -> int:

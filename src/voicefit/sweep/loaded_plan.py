@@ -11,7 +11,6 @@ from voicefit.corpora.published import published_corpus
 from voicefit.encoders import FrontCache
 from voicefit.encoders.cache_limit import CachePlan
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning.prefinetune import cache_corpora
 from voicefit.sweep.both_sides import describe_known, find_shared_audio, learnt_from
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.plan import NONE, Plan, expand_trials, plan_cells
@@ -181,6 +180,8 @@ class LoadedPlan:
         Raises:
             VoicefitError: an encoder cannot be loaded, or the disk has no room.
         """
+        from voicefit.prefinetuning.prefinetune import cache_corpora  # a dry run need not wait for pandas
+
         for name, encoder_plan in self.plan.encoders.items():
             used = self.used(name)
             if not used:

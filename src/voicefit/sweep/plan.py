@@ -348,6 +348,11 @@ def expand_trials(
     return list(trials)
 
 
+def prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
+    """Return the starting points of trials, each once, without those that are not pre-finetuned."""
+    return list(dict.fromkeys(trial.start_id for trial in trials if trial.start != NONE))
+
+
 def _check_selection(index: int, grid: Grid, targets: Sequence[Corpus]) -> None:
     for field, wanted, existing in (
         ("speakers", grid.speakers, {speaker for target in targets for speaker in target.speakers}),

@@ -10,8 +10,7 @@ from voicefit.sweep.both_sides import describe_shared, learnt_from
 from voicefit.sweep.cells import NotRun
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.loaded_plan import LoadedPlan
-from voicefit.sweep.plan import Plan
-from voicefit.sweep.run import prefinetuned_starts
+from voicefit.sweep.plan import Plan, prefinetuned_starts
 from voicefit.sweep.shard import Shard
 from voicefit.system.progress import Progress, silent
 

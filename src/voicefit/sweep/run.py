@@ -18,13 +18,13 @@ from voicefit.sweep.cells import NotRun
 from voicefit.sweep.clip_table import write_clip_table
 from voicefit.sweep.jobs import Lost, Outcome
 from voicefit.sweep.loaded_plan import LoadedPlan
-from voicefit.sweep.plan import NONE, Plan
+from voicefit.sweep.plan import NONE, Plan, prefinetuned_starts
 from voicefit.sweep.process_transport import prepare_workers
 from voicefit.sweep.record import EarlierCall, check_run_directory, find_changes, write_record
 from voicefit.sweep.run_directory import RunDirectory
 from voicefit.sweep.run_lock import RunLock
 from voicefit.sweep.shard import Shard
-from voicefit.sweep.specs import StartId, TrialSpec
+from voicefit.sweep.specs import TrialSpec
 from voicefit.sweep.start_jobs import StartJobs, has_checkpoint
 from voicefit.sweep.store import TrialStore
 from voicefit.sweep.trial_jobs import StartingPoint, TrialJobs
@@ -135,7 +135,8 @@ def run_sweep(
     loaded = LoadedPlan.load(plan)
     _refuse_no_trials(*loaded.expand())  # before anything is written
     with _locked(run, wait, notify) as lock, _connected(engine, address, workers, trial_timeout) as run_jobs:
-        if engine == "process" and ((workers or 1) > 1 or trial_timeout is not None):
+        # A run that resumes may have nothing left for workers.
+        if engine == "process" and ((workers or 1) > 1 or trial_timeout is not None) and run.is_fresh():
             prepare_workers(devices())
         loaded.earlier = check_run_directory(plan, run, shard)  # again, as another sweep may have ended meanwhile
         _prepare_clips(loaded, run, lock, cache_root, workers or 1, begin_anew, progress, notify)
@@ -152,6 +153,8 @@ def run_sweep(
             left = set() if retry_failed else store.failed_keys() - finished
             todo = [trial for trial in trials if trial.key not in finished and trial.key not in left]
             start_jobs = _start_jobs(loaded, todo, run, cache_root)
+            for words in start_jobs.told():
+                notify(words)
             trial_jobs = _trial_jobs(loaded, run, cache_root, workers or 1)
             left_failed = sum(trial.key in left for trial in trials)
             skipped, failures = len(trials) - len(todo) - left_failed, _Failures(run, max_failures, notify)
@@ -347,11 +350,6 @@ class _Failures:
                 f"{self._run}: stopped after {self.total} failed trials, the last with {self._last}; finished trials "
                 "are kept, and the same command resumes and tries the failed ones again"
             )
-
-
-def prefinetuned_starts(trials: Iterable[TrialSpec]) -> list[StartId]:
-    """Return the starting points of trials, each once, without those that are not pre-finetuned."""
-    return list(dict.fromkeys(trial.start_id for trial in trials if trial.start != NONE))
 
 
 def _start_jobs(

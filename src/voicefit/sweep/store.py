@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, Self
 
 from voicefit.errors import VoicefitError
 from voicefit.sweep.specs import TRIAL_COLUMNS, TrialSpec
 from voicefit.sweep.store_disk import Journal, drop_log, find_journal, set_journal, store_fault
 from voicefit.sweep.store_reader import StoreReader
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _APPLICATION_ID = 0x56664974
 """The application id in the header of every store: "VfIt" in ASCII."""
@@ -102,10 +103,8 @@ class TrialStore:
         """Say in words what SQLite raises."""
         try:
             yield
-        except (sqlite3.Error, pd.errors.DatabaseError) as error:
-            cause = error if isinstance(error, sqlite3.Error) else error.__cause__
-            known = cause if isinstance(cause, sqlite3.Error) else sqlite3.DatabaseError(str(error))
-            raise store_fault(self.path, known) from error
+        except sqlite3.Error as error:
+            raise store_fault(self.path, error) from error
         except UnicodeDecodeError as error:  # the schema's text may be what is damaged
             raise store_fault(self.path, sqlite3.DatabaseError(str(error))) from error
 
@@ -308,26 +307,38 @@ class TrialStore:
         ended = self._keys("1")
         return {key: causes for key, causes in lost.items() if key not in ended}
 
-    def attempts(self) -> pd.DataFrame:
+    def attempts(self) -> "pd.DataFrame":
         """Every attempt that ended without a score, a row each: key, number, worker, cause, ended_at."""
         with self._faults(), self._reading() as connection:
-            if not _has_attempts(connection):
-                return pd.DataFrame(columns=["key", "number", "worker", "cause", "ended_at"])
-            return pd.read_sql_query("SELECT * FROM attempts ORDER BY key, number", connection)
+            are_kept = _has_attempts(connection)
+        if not are_kept:
+            import pandas as pd
+
+            return pd.DataFrame(columns=["key", "number", "worker", "cause", "ended_at"])
+        return self._table("SELECT * FROM attempts ORDER BY key, number")
 
     def count(self) -> int:
         """How many trials have a record."""
         with self._faults(), self._reading() as connection:
             return int(connection.execute("SELECT count(*) FROM trials").fetchone()[0])
 
-    def trials(self) -> pd.DataFrame:
+    def trials(self) -> "pd.DataFrame":
         """Every record, a row each, the columns as stored (``support``, ``calibration`` and ``confusion`` as JSON).
 
         Raises:
             VoicefitError: what is stored cannot be read.
         """
+        return self._table("SELECT * FROM trials")
+
+    def _table(self, query: str) -> "pd.DataFrame":
+        import pandas as pd  # late: a dry run opens no store, and need not wait
+
         with self._faults(), self._reading() as connection:
-            return pd.read_sql_query("SELECT * FROM trials", connection)
+            try:
+                return pd.read_sql_query(query, connection)
+            except pd.errors.DatabaseError as error:
+                cause = error.__cause__
+                raise cause if isinstance(cause, sqlite3.Error) else sqlite3.DatabaseError(str(error)) from error
 
     def close(self) -> None:
         """Close the file."""

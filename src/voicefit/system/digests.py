@@ -1,41 +1,69 @@
-"""Digests of files, each read once while it stays as it is."""
+"""What files hold, each read once while it stays as it is: digests, and lengths of recordings."""
 
 import hashlib
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 _TIME_RESOLUTION_NS = 2 * 10**9
 """On any file system, two changes that are so many nanoseconds apart have different times of change."""
 
+_Content = TypeVar("_Content")
+
 _State = tuple[int, int, int, int]
 
-_digests: dict[str, tuple[_State, bytes]] = {}
-"""What `stat` said of a file, and its digest: a file may hold thousands of clips, and a sweep has many caches.
+Known = dict[Callable[[Path], Any], tuple[_State, Any]]
+"""What read a file → what `stat` said of the file then, and what was read."""
 
-The state holds `ctime`, which the system sets: tools that denoise or copy in place may put `mtime` back. Digests are
+_known: dict[str, Known] = {}
+"""Path → what is known of the file: it may hold thousands of clips, and a sweep has many caches.
+
+The state holds `ctime`, which the system sets: tools that denoise or copy in place may put `mtime` back. All is
 kept for the life of the process and never on disk, since some network file systems have no `ctime` to go by.
 """
 
 
-def file_digest(path: Path) -> bytes:
-    """Return a digest of a file's bytes, 16 bytes long; empty if it cannot be read.
+def read_once(path: Path, read: Callable[[Path], _Content]) -> _Content:
+    """Return what ``read`` tells of a file, and read it again only after it has changed.
 
     A file that changed within two seconds of now is read again next time: it may still be written to.
+
+    Raises:
+        OSError: the file is not there, or what ``read`` raises.
     """
+    stat = path.stat()
+    state = (stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size, stat.st_ino)
+    before, kept = known_of(path).get(read, (None, None))
+    if before == state:
+        return cast("_Content", kept)
+    content = read(path)
+    if abs(time.time_ns() - max(stat.st_ctime_ns, stat.st_mtime_ns)) > _TIME_RESOLUTION_NS:
+        learn(path, {read: (state, content)})
+    return content
+
+
+def known_of(path: Path) -> Known:
+    """Return what is known of a file."""
+    return _known.get(str(path), {})
+
+
+def learn(path: Path, known: Known) -> None:
+    """Take over what another process knows of a file."""
+    _known.setdefault(str(path), {}).update(known)
+
+
+def file_digest(path: Path) -> bytes:
+    """Return a digest of a file's bytes, 16 bytes long; empty if it cannot be read."""
     try:
-        stat = path.stat()
-        state = (stat.st_ctime_ns, stat.st_mtime_ns, stat.st_size, stat.st_ino)
-        known, digest = _digests.get(str(path), (None, b""))
-        if known == state:
-            return digest
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
+        return read_once(path, _digest_of)
     except OSError:
         return b""
-    if abs(time.time_ns() - max(stat.st_ctime_ns, stat.st_mtime_ns)) > _TIME_RESOLUTION_NS:
-        _digests[str(path)] = (state, digest)
-    return digest
+
+
+def _digest_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest()
 
 
 def combined_digest(parts: Iterable[bytes]) -> str:

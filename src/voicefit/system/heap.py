@@ -55,6 +55,11 @@ def importing() -> Iterator[None]:
             gc.enable()
 
 
+def keep_imports() -> None:
+    """Look for no garbage in what there is now: once a command has done its imports, each look walks through them."""
+    gc.freeze()
+
+
 def skip_last_collection() -> None:
     """Let this process end at once: Python would look through all libraries for garbage, 1.5 s after torch."""
     atexit.register(gc.freeze)
