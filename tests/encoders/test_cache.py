@@ -412,12 +412,13 @@ def test_a_kill_in_the_middle_of_an_entry_leaves_a_valid_cache(encoder, model, c
     (tmp_path / "go").touch()
     started = start(tmp_path, model, tmp_path / "corpus", tmp_path / "killed", tmp_path / "go", 3)
     assert started.end(60)[0] == -signal.SIGKILL
-    assert len(leftovers(tmp_path / "killed")) == 1  # the half-written one, under a name that no one reads
     whole = read_all(tmp_path / "whole")
     survivors = read_all(tmp_path / "killed")
-    assert len(survivors) == 3
+    assert len(survivors) in (2, 3)
+    # The half-written one, and perhaps one of another thread, under names that no one reads.
+    assert len(leftovers(tmp_path / "killed")) in (1, 2)
     assert survivors.items() <= whole.items()
     fronts.clear()
     assert FrontCache(encoder, tmp_path / "killed").fill(clips) == {}
-    assert len(fronts) == len(clips) - 3
+    assert len(fronts) == len(clips) - len(survivors)
     assert read_all(tmp_path / "killed") == whole

@@ -1,7 +1,7 @@
 """Fill a front-end cache in a process of its own: MODEL CORPUS CACHE GO [ENTRIES_BEFORE_KILL].
 
-Waits for the file GO, so that two can begin together. With a fifth argument it kills itself when
-that many entries are whole and the next is half written.
+Waits for the file GO, so that two can begin together. Two threads fill it. With a fifth argument it kills itself when
+that many entries are written, of which the last may not have its name yet, and the next is half written.
 """
 
 import io
@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from voicefit.corpora import folder
 from voicefit.encoders import FrontCache, load_encoder
@@ -40,6 +41,7 @@ if __name__ == "__main__":
         kill_when_half_written(int(sys.argv[5]))
     clips = folder.load("corpus", corpus).clips
     front_cache = FrontCache(load_encoder(model), cache)
+    torch.set_num_threads(1)
     print("ready", flush=True)
     while not go.exists():
         time.sleep(0.001)
