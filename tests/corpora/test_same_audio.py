@@ -1,5 +1,7 @@
 """The same audio under other names."""
 
+import hashlib
+import multiprocessing
 import os
 import shutil
 
@@ -9,7 +11,7 @@ import soundfile
 
 from voicefit.corpora import Clip
 from voicefit.corpora.same_audio import clip_audio, find_same_audio
-from voicefit.system import forks
+from voicefit.system import digests, forks
 
 
 def write(path, seed, seconds=0.5, **how):
@@ -47,13 +49,27 @@ def test_links_copies_and_other_encodings_are_found_and_others_of_that_length_ar
     ]
 
 
+HERE = os.getpid()
+
+
+def refuse_here(path):
+    """Digest a file as a fork does; this process takes over what a fork has read."""
+    assert os.getpid() != HERE
+    return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
+
+
+@pytest.mark.skipif(forks._cores() < 2, reason="one core")
 def test_forks_find_what_one_process_finds(tmp_path, first, monkeypatch):
     shutil.copy(first, tmp_path / "copy.wav")
     write(tmp_path / "other.flac", 1)
     clips = [clip(tmp_path / "copy.wav"), clip(tmp_path / "other.flac"), clip(tmp_path / "gone.wav")]
     alone = found(clips, [clip(first)])
     monkeypatch.setattr(forks, "_WORTH_A_FORK", 1)
+    monkeypatch.setattr(digests, "_TIME_RESOLUTION_NS", 0)
+    monkeypatch.setattr(digests, "_known", {})
+    monkeypatch.setattr(digests, "_digest_of", refuse_here)
     assert found(clips, [clip(first)]) == alone
+    assert multiprocessing.active_children() == []
     assert [kind for _, kind, _ in alone] == ["bytes", "samples"]
 
 

@@ -3,6 +3,7 @@ import pytest
 from voicefit.adaptation import published
 from voicefit.cli.sweeps import _print_dry_run
 from voicefit.corpora import load_corpus
+from voicefit.heads import learn_prior
 from voicefit.sweep import estimate as module
 from voicefit.sweep.estimate import Estimate, estimate_time
 from voicefit.sweep.plan import expand_trials, make_plan
@@ -157,3 +158,7 @@ def test_the_command_line_tells_how_long_trials_take_if_they_end_early_and_at_mo
     printed = capsys.readouterr().out.splitlines()
     assert f"time, trials: {said}" in printed
     assert "time, in all, at most: 3.4 h" in printed
+
+
+def test_a_prior_that_is_timed_is_as_wide_as_one_that_is_learnt():
+    assert module._DISCRIMINANTS == learn_prior.WIDTH

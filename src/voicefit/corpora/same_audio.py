@@ -1,5 +1,6 @@
 """Clips that hold the same audio, whatever they are called: links, copies, other encodings, segments that overlap."""
 
+import contextlib
 import hashlib
 import os
 from collections import defaultdict
@@ -124,18 +125,19 @@ def _audio_of(
     wanted = {unit for clip in clips for unit in _units(clip)}
     by_length: dict[int, _ByBytes] = defaultdict(lambda: defaultdict(list))
     files = list(dict.fromkeys(clip.path for clip in chain(clips, others)))
-    known, read = map_in_forks(_read_file, files), set()
+    read: set[Path] = set()
     seen: set[_Unit] = set()
-    for clip in chain(clips, others):
-        if clip.path not in read:  # files come in the order of their first clips
-            learn(clip.path, next(known))
-            read.add(clip.path)
-        for unit in _units(clip) - seen:
-            length = waveform_length(unit.path, unit.start, unit.end)
-            by_length[length][_bytes_digest(unit)].append(unit)
-            seen.add(unit)
-        if progress:
-            progress()
+    with contextlib.closing(map_in_forks(_read_file, files)) as known:
+        for clip in chain(clips, others):
+            if clip.path not in read:  # files come in the order of their first clips
+                learn(clip.path, next(known))
+                read.add(clip.path)
+            for unit in _units(clip) - seen:
+                length = waveform_length(unit.path, unit.start, unit.end)
+                by_length[length][_bytes_digest(unit)].append(unit)
+                seen.add(unit)
+            if progress:
+                progress()
     alike = {
         length: by_bytes
         for length, by_bytes in by_length.items()

@@ -61,7 +61,7 @@ class FrontCache:
         self._held: dict[Clip, np.ndarray] = {}
         self.memory_share = _physical_memory() // 8 // processes
         self._memory_left = self.memory_share
-        self._counting = Lock()  # held while the bytes that may still be stored are looked at or changed
+        self._counting = Lock()  # held while the room on disk is looked at or taken
 
     def frames(self, clip: Clip) -> Tensor:
         """Return the front end's output for ``clip``: float16 tensor ``(frames, width)``.
@@ -104,7 +104,7 @@ class FrontCache:
         """Check that every clip can be used, and store its frames while there is room; call ``progress`` after each.
 
         Clips are worked on side by side, each on one thread from reading its file to writing its frames. On a processor
-        there is a thread more than torch has, so that no core waits where one of them waits for a file.
+        there is a thread more than torch has, so that no core waits where one of them waits for a file. A GPU has two.
 
         Args:
             clips: the clips.

@@ -12,7 +12,7 @@ import numpy as np
 _ROUNDS = 50
 
 _SURE = 3.0
-"""The first step of :func:`fit_logistic` takes every clip to be told with these log-odds: it then takes fewer."""
+"""The first step of :func:`fit_logistic` takes every clip to be told with these log-odds; fewer steps follow."""
 
 _GRADIENT = 1e-7
 """At the optimum of :func:`fit_softmax`, no derivative is larger than this; clips count about 1 each."""

@@ -157,7 +157,7 @@ def _split(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) 
 
 def told_of_single_clips(name: str, clips: Sequence[Clip]) -> Iterator[str]:
     """Yield a line on a corpus with one clip of every speaker and label: a prior learns from how such clips differ."""
-    if len({(clip.speaker, clip.label) for clip in clips}) == len(clips):
+    if clips and len({(clip.speaker, clip.label) for clip in clips}) == len(clips):
         yield (
             f"{name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
             "head with such corpora alone"

@@ -151,7 +151,7 @@ def _add_trials(
 ) -> None:
     """Add the seconds of all trials to ``testing``; call ``tell`` after each method.
 
-    Each method is timed at its fewest and most shots, see :func:`_timed_shots`, for one epoch where it has any.
+    Each method is timed as :func:`_timed_shots` has it, for one epoch where it has any, and is linear between.
     """
     pooled = encoder.pool(frames)
     clips = _clips_of_speakers(trials, targets)

@@ -50,7 +50,8 @@ def known_of(path: Path) -> Known:
 
 def learn(path: Path, known: Known) -> None:
     """Take over what another process knows of a file."""
-    _known.setdefault(str(path), {}).update(known)
+    if known:
+        _known.setdefault(str(path), {}).update(known)
 
 
 def file_digest(path: Path) -> bytes:

@@ -5,7 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import TypeVar
 
@@ -22,13 +22,13 @@ _AT_ONCE = 50
 """So many pieces of work go to a process at once."""
 
 
-def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Iterator[_Result]:
+def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Generator[_Result]:
     """Yield ``act(item)`` for every item in turn; where there are many, each core takes a share.
 
     Where the system kills a fork, as for want of memory, this process does the rest.
 
     Args:
-        act: what can be pickled, as all of a module can. In a fork it must leave torch alone.
+        act: what can be pickled, as all of a module can. In a fork it must leave torch alone, and what other threads hold.
         items: what can be pickled.
     """
     processes = min(_cores(), _MOST)
@@ -47,8 +47,8 @@ def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Ite
 
 
 def _cores() -> int:
-    """Return how many cores forks may run on; elsewhere than on Linux, libraries of the system may not survive one."""
-    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1
+    """Return how many cores forks may run on; libraries of other systems, and a cluster's, may not survive a fork."""
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" and "ray" not in sys.modules else 1
 
 
 def _leave_ctrl_c_to_the_parent() -> None:
