@@ -28,7 +28,7 @@ def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Gen
     Where the system kills a fork, as for want of memory, this process does the rest.
 
     Args:
-        act: what can be pickled, as all of a module can. In a fork it must leave torch alone, and what other threads hold.
+        act: what can be pickled, as all of a module can. A fork must leave alone torch, and what other threads hold.
         items: what can be pickled.
     """
     processes = min(_cores(), _MOST)
