@@ -74,20 +74,23 @@ def sweep(
     `voicefit sweep --preset clean --dry-run --encoder wav2vec2-base=my-encoder --corpus esd=~/data/ESD`
     """
     require("train", "sweep fits and scores methods")
-    from voicefit.sweep import Shard, dry_run, run_sweep
+    from voicefit.sweep import Shard, dry_run
 
-    keep_imports()
     read = _read_plan(plan, preset, again, _named("--encoder", encoder), _named("--corpus", corpus), dry)
     part = Shard.parse(shard) if shard else None
     if again is not None and part is not None:
         raise VoicefitError("sweep: --reproduce repeats a whole run; leave --shard out")
     if dry:
+        keep_imports()
         with progress_bars() as progress:
             found = dry_run(read, part, progress)
         _print_dry_run(found)
         return
     if out_dir is None:
         raise VoicefitError("sweep: --out RUN is needed (or --dry-run)")
+    from voicefit.sweep import run_sweep  # a dry run need not wait for what pre-finetunes
+
+    keep_imports()
     with progress_bars() as progress:
         result = run_sweep(
             read,
