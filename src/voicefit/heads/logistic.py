@@ -80,7 +80,7 @@ def fit_logistic(
     about = _SURE * (2 * goal - 1) - offset  # likewise, where the loss is taken for a parabola
     change = np.zeros((len(left), system.size))  # of the weights, as the system writes it
     value = cost(left, change, moved)
-    for _ in range(_ROUNDS):
+    for step in range(_ROUNDS):
         if not len(left):
             break
         chance = expit(offset[left] + about[left])
@@ -91,7 +91,7 @@ def fit_logistic(
         better = gain > 0
         rows = left[better]
         change[rows], moved[rows], value[rows] = to[better], moved_to[better], value[rows] - gain[better]
-        left = left[(gain >= 1e-8 * (1 + np.abs(value[left]))) | (about is not moved)]
+        left = left[(gain >= 1e-8 * (1 + np.abs(value[left]))) | (step == 0)]
         about = moved
     weights, biases = system.weights(change.reshape(sets, fits, -1))
     return mean + weights, bias_mean + biases

@@ -114,9 +114,9 @@ def prefinetune(
     for corpus in corpora:
         for words in told_of_corpus(corpus.name, left_out[corpus.name], corpus.account):
             notify(words)
-    splits = _split(usable, settings, run.seed)
+    splits = split_clips(usable, settings, run.seed)
     for split in splits:
-        for words in told_of_single_clips(split.name, split.train):
+        for words in told_of_single_clips(split):
             notify(words)
     identity = _identity(encoder, splits, settings, run.seed)
     processes.require_same(identity, "encoder, clips and settings")
@@ -148,18 +148,18 @@ def prefinetune(
     return out
 
 
-def _split(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) -> list[CorpusSplit]:
+def split_clips(corpora: Sequence[Corpus], settings: PrefinetuneSettings, seed: int) -> list[CorpusSplit]:
     """Training and validation clips of each corpus, as the settings ask for."""
     hold_out = split_by_speaker if settings.validation == "speakers" else split_by_clip
     splits = [hold_out(corpus, settings.validation_share, seed) for corpus in corpora]
     return limit_clips(splits, settings.train_clips, seed) if settings.train_clips else splits
 
 
-def told_of_single_clips(name: str, clips: Sequence[Clip]) -> Iterator[str]:
+def told_of_single_clips(split: CorpusSplit) -> Iterator[str]:
     """Yield a line on a corpus with one clip of every speaker and label: a prior learns from how such clips differ."""
-    if clips and len({(clip.speaker, clip.label) for clip in clips}) == len(clips):
+    if split.train and len({(clip.speaker, clip.label) for clip in split.train}) == len(split.train):
         yield (
-            f"{name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
+            f"{split.name}: no speaker has two clips of one label to train on; prior and joint may do worse than "
             "head with such corpora alone"
         )
 

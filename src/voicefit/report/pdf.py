@@ -1,7 +1,6 @@
 """Figures as PDF, written in other processes while this one goes on."""
 
 import multiprocessing
-import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -12,6 +11,7 @@ from matplotlib.figure import Figure
 
 from voicefit.errors import VoicefitError
 from voicefit.report.style import drawing, save
+from voicefit.system.forks import leave_interrupts_to_the_parent
 
 SavePdf = Callable[[Figure, Path], None]
 """Writes a figure, which is not changed afterwards, to a path."""
@@ -34,7 +34,7 @@ def saving_pdfs(processes: int) -> Iterator[SavePdf]:
         yield _save
         return
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+    pool = ProcessPoolExecutor(processes, mp_context=context, initializer=leave_interrupts_to_the_parent)
     pending: list[Future[None]] = []
     try:
         yield lambda figure, path: pending.append(pool.submit(_save, figure, path))
@@ -46,10 +46,6 @@ def saving_pdfs(processes: int) -> Iterator[SavePdf]:
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _save(figure: Figure, path: Path) -> None:

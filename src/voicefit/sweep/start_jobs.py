@@ -17,7 +17,7 @@ from voicefit.checkpoints.record import read_record
 from voicefit.corpora import Corpus
 from voicefit.corpora.same_audio import corpus_audio
 from voicefit.errors import VoicefitError
-from voicefit.prefinetuning.prefinetune import Run, prefinetune, told_of_single_clips
+from voicefit.prefinetuning.prefinetune import Run, prefinetune, split_clips, told_of_single_clips
 from voicefit.sweep.jobs import Event, Lost, Message, ProgressReport, Record
 from voicefit.sweep.plan import Plan
 from voicefit.sweep.process_transport import ProcessTransport
@@ -110,10 +110,14 @@ class StartJobs:
 
         return deque(deque([start_id]) for start_id in sorted(self.keys, key=clips, reverse=True))
 
-    def told(self) -> Iterator[str]:
-        """Yield a line for each corpus that these starting points learn little of labels from."""
-        for name in sorted({name for start_id in self.keys for name in start_id.start.split("+")}):
-            yield from told_of_single_clips(name, [clip for clip in self.corpora[name].clips if clip.label is not None])
+    def told(self) -> list[str]:
+        """Return a line for each corpus that these starting points learn little of labels from."""
+        lines: dict[str, None] = {}
+        for start_id in self.keys:
+            corpora = [self.corpora[name] for name in start_id.start.split("+")]
+            for split in split_clips(corpora, self.plan.prefinetune_settings(start_id.encoder), self.plan.seed):
+                lines.update(dict.fromkeys(told_of_single_clips(split)))
+        return list(lines)
 
     def shared(self, workers: int) -> "StartJobs":
         """Return the same with the threads shared out among so many workers."""

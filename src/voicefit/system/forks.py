@@ -38,7 +38,7 @@ def map_in_forks(act: Callable[[_Item], _Result], items: Sequence[_Item]) -> Gen
     context, done = multiprocessing.get_context("fork"), 0
     with (
         contextlib.suppress(BrokenExecutor),
-        ProcessPoolExecutor(processes, context, _leave_ctrl_c_to_the_parent) as pool,
+        ProcessPoolExecutor(processes, context, leave_interrupts_to_the_parent) as pool,
     ):
         for result in pool.map(act, items, chunksize=_AT_ONCE):
             done += 1
@@ -51,5 +51,6 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if sys.platform == "linux" and "ray" not in sys.modules else 1
 
 
-def _leave_ctrl_c_to_the_parent() -> None:
+def leave_interrupts_to_the_parent() -> None:
+    """Ignore Ctrl-C, which reaches every process of a terminal: a worker's parent ends it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
