@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from support.spawned import in_new_process, needs_cores
 from voicefit.corpora import Clip
 from voicefit.corpora.same_audio import clip_audio, find_same_audio
 from voicefit.system import digests, forks
@@ -52,24 +53,28 @@ def test_links_copies_and_other_encodings_are_found_and_others_of_that_length_ar
 HERE = os.getpid()
 
 
-def refuse_here(path):
-    """Digest a file as a fork does; this process takes over what a fork has read."""
+def digest_in_a_fork(path):
     assert os.getpid() != HERE
     return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
 
 
-@pytest.mark.skipif(forks._cores() < 2, reason="one core")
-def test_forks_find_what_one_process_finds(tmp_path, first, monkeypatch):
+def found_by_forks(clips, others):
+    """Return the pairs, in a process that may take over what its forks have read, but not digest a file itself."""
+    forks._WORTH_A_FORK = 1
+    digests._TIME_RESOLUTION_NS = 0
+    digests._digest_of = digest_in_a_fork
+    pairs = found(clips, others)
+    assert multiprocessing.active_children() == []
+    return pairs
+
+
+@needs_cores
+def test_forks_find_what_one_process_finds(tmp_path, first):
     shutil.copy(first, tmp_path / "copy.wav")
     write(tmp_path / "other.flac", 1)
     clips = [clip(tmp_path / "copy.wav"), clip(tmp_path / "other.flac"), clip(tmp_path / "gone.wav")]
     alone = found(clips, [clip(first)])
-    monkeypatch.setattr(forks, "_WORTH_A_FORK", 1)
-    monkeypatch.setattr(digests, "_TIME_RESOLUTION_NS", 0)
-    monkeypatch.setattr(digests, "_known", {})
-    monkeypatch.setattr(digests, "_digest_of", refuse_here)
-    assert found(clips, [clip(first)]) == alone
-    assert multiprocessing.active_children() == []
+    assert in_new_process(found_by_forks, clips, [clip(first)]) == alone
     assert [kind for _, kind, _ in alone] == ["bytes", "samples"]
 
 
